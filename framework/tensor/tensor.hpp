@@ -1,0 +1,83 @@
+#pragma once
+
+#include <l2o/abi/tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace l2o::framework {
+
+using Shape = std::vector<std::int64_t>;
+
+/// Number of elements of a shape; 1 for a scalar.
+[[nodiscard]] std::int64_t element_count(const Shape& shape);
+/// "[3, 4]"; "[]" for a scalar.
+[[nodiscard]] std::string to_string(const Shape& shape);
+
+/// Element types that cross the ABI; values are those of L2O_F32 ...
+enum class Dtype : std::int32_t { kF32 = 1, kF64 = 2, kI32 = 3, kI64 = 4, kU8 = 5 };
+[[nodiscard]] std::int64_t bytes_of(Dtype dtype);
+/// "float32", "float64", "int32", "int64", "uint8".
+[[nodiscard]] const char* name_of(Dtype dtype);
+/// Inverse of name_of; throws Error(kUsage) that lists the known names.
+[[nodiscard]] Dtype dtype_from_name(const std::string& name);
+
+/// A dense row-major tensor that owns 64-byte aligned memory, or borrows somebody else's; movable, copied on
+/// request only. `abi()` is the view that plugins see; it stays valid while the Tensor lives, also when moved.
+class Tensor {
+  public:
+    Tensor() = default;
+    /// Zero-filled.
+    Tensor(Dtype dtype, Shape shape);
+    /// A view of memory that outlives it (a mapped file, a slice of another tensor).
+    static Tensor borrow(Dtype dtype, Shape shape, void* data, std::shared_ptr<const void> keep_alive = nullptr);
+
+    Tensor(Tensor&&) noexcept = default;
+    Tensor& operator=(Tensor&&) noexcept = default;
+    Tensor(const Tensor&) = delete;
+    Tensor& operator=(const Tensor&) = delete;
+    ~Tensor() = default;
+
+    /// An owned copy.
+    [[nodiscard]] Tensor clone() const;
+    /// An owned copy in another floating-point type (float32 <-> float64); a clone if it is the same.
+    [[nodiscard]] Tensor to(Dtype dtype) const;
+    /// Rows [first, first + count) of axis 0, borrowed: *this must outlive it.
+    [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
+
+    [[nodiscard]] explicit operator bool() const { return state_ != nullptr; }
+    [[nodiscard]] Dtype dtype() const { return state_->dtype; }
+    [[nodiscard]] const Shape& shape() const { return state_->shape; }
+    [[nodiscard]] std::int64_t size() const { return state_->size; }
+    [[nodiscard]] std::int64_t bytes() const { return state_->size * bytes_of(state_->dtype); }
+    [[nodiscard]] void* data() { return state_->view.data; }
+    [[nodiscard]] const void* data() const { return state_->view.data; }
+
+    /// Elements as T; asserts that T is the dtype.
+    template <class T>
+    [[nodiscard]] std::span<T> values();
+    template <class T>
+    [[nodiscard]] std::span<const T> values() const;
+    /// Element i as a double, whatever the dtype.
+    [[nodiscard]] double value(std::int64_t i) const;
+    /// Sets every byte to zero.
+    void zero();
+
+    [[nodiscard]] l2o_tensor* abi() { return &state_->view; }
+    [[nodiscard]] const l2o_tensor* abi() const { return &state_->view; }
+
+  private:
+    struct State {
+        Dtype dtype;
+        Shape shape, strides;
+        std::int64_t size;
+        l2o_tensor view;
+        std::shared_ptr<const void> memory;
+    };
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace l2o::framework

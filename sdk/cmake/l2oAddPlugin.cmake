@@ -1,0 +1,64 @@
+# l2o_add_plugin(<optimizer|optimizee|loss> <name> SOURCES <file>... [LIBRARIES <target>...] [TORCH] [NO_TEST])
+#
+# Builds <name> as a plugin library l2o_<kind>_<name>.so with one exported symbol, and its manifest
+# l2o_<kind>_<name>.l2o.json beside it. Inside the l2o tree the first source must be <name>.cpp and
+# tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
+# plugins that live inside a test.
+set(L2O_PLUGIN_VERSION_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
+
+function(l2o_add_plugin kind name)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "TORCH;NO_TEST" "" "SOURCES;LIBRARIES")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): unknown argument '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  if(NOT kind MATCHES "^(optimizer|optimizee|loss)$")
+    message(FATAL_ERROR "l2o_add_plugin: kind is '${kind}'; expected optimizer, optimizee or loss")
+  endif()
+  if(NOT arg_SOURCES)
+    message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): SOURCES is missing")
+  endif()
+  if(arg_TORCH AND NOT TARGET l2o::torch)
+    return()
+  endif()
+
+  set(target l2o_${kind}_${name})
+  add_library(${target} MODULE ${arg_SOURCES})
+  add_library(l2o::${kind}::${name} ALIAS ${target})
+  target_link_libraries(${target} PRIVATE l2o::sdk ${arg_LIBRARIES})
+  if(arg_TORCH)
+    target_link_libraries(${target} PRIVATE l2o::torch)
+  endif()
+  if(TARGET l2o_build_flags)
+    target_link_libraries(${target} PRIVATE l2o_build_flags)
+  endif()
+  set_target_properties(${target} PROPERTIES
+    PREFIX "" SUFFIX ".so"
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LINK_DEPENDS ${L2O_PLUGIN_VERSION_SCRIPT})
+  if(NOT CMAKE_LIBRARY_OUTPUT_DIRECTORY AND NOT arg_NO_TEST)
+    set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/l2o/plugins)
+  endif()
+  # nodelete: a plugin is never unmapped. -z defs breaks Clang's sanitizers, which leave symbols undefined.
+  target_link_options(${target} PRIVATE
+    -Wl,-z,nodelete -Wl,--version-script=${L2O_PLUGIN_VERSION_SCRIPT})
+  if(NOT L2O_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+  add_custom_command(TARGET ${target} POST_BUILD
+    COMMAND l2o::manifest $<TARGET_FILE:${target}>
+    VERBATIM)
+
+  if(L2O_BUILD_TESTS AND NOT arg_NO_TEST AND CMAKE_PROJECT_NAME STREQUAL "l2o")
+    list(GET arg_SOURCES 0 first)
+    if(NOT first STREQUAL "${name}.cpp")
+      message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): the first source is '${first}'; expected ${name}.cpp")
+    endif()
+    file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR}/plugins ${CMAKE_CURRENT_SOURCE_DIR})
+    set(test ${PROJECT_SOURCE_DIR}/tests/plugins/${folder}/test_${name}.cpp)
+    if(NOT EXISTS ${test})
+      message(FATAL_ERROR "plugin '${name}' has no test; write ${test}")
+    endif()
+    l2o_add_test(${kind}.${name} SOURCES ${test} LIBRARIES l2o_test_support)
+    add_dependencies(test_${kind}.${name} ${target})
+  endif()
+endfunction()
