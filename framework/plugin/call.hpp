@@ -1,0 +1,57 @@
+#pragma once
+
+#include <l2o/abi/call.h>
+#include <l2o/abi/status.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace l2o::framework {
+
+using Key = std::array<std::uint64_t, 2>;
+
+/// A plugin said L2O_NUMERICAL: the trajectory diverged, nothing is broken.
+struct Diverged {
+    std::string text;
+};
+
+/// The context of calls into plugins: key, scratch, error text. One per thread of work; reused from call to
+/// call.
+class CallContext {
+  public:
+    CallContext();
+    CallContext(const CallContext&) = delete;
+    CallContext& operator=(const CallContext&) = delete;
+    ~CallContext();
+
+    /// The context for a call with this key, whose batch row 0 has global index row0.
+    l2o_call* with(const Key& key, std::uint64_t row0 = 0) {
+        call_.key[0] = key[0];
+        call_.key[1] = key[1];
+        call_.row0 = row0;
+        return &call_;
+    }
+    l2o_call* plain() { return &call_; }
+    /// Grows the scratch buffer to at least `bytes`.
+    void reserve_scratch(std::uint64_t bytes);
+
+    /// Returns if status is L2O_OK; throws Diverged for L2O_NUMERICAL, Error otherwise: "<who>: <text>".
+    void check(l2o_status status, const std::string& who) {
+        if (status != L2O_OK) fail(status, who);
+    }
+
+    /// Set from a signal handler: long-running plugin calls return L2O_CANCELLED.
+    static std::atomic<std::int32_t>& cancel_flag();
+
+  private:
+    [[noreturn]] void fail(l2o_status status, const std::string& who);
+
+    static constexpr std::uint32_t kErrorBytes = 1024;
+    l2o_call call_{};
+    std::unique_ptr<char[]> error_;
+};
+
+}  // namespace l2o::framework

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <l2o/abi/optimizee.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/config/options.hpp"
+#include "framework/plugin/call.hpp"
+#include "framework/plugin/catalog.hpp"
+#include "framework/tensor/tensor.hpp"
+
+namespace l2o::framework {
+
+enum class Split : std::int32_t { kTrain = L2O_TRAIN, kValidation = L2O_VALIDATION, kTest = L2O_TEST };
+
+/// The data tensors of some instances, in the order of the optimizee's data specs; an empty Tensor is absent.
+struct ProblemData {
+    std::int64_t instances = 0;
+    std::vector<Tensor> tensors;
+};
+
+/// An instance of an optimizee plugin; immutable, shared by threads.
+class Optimizee {
+  public:
+    /// Throws Error with the plugin's own text if it refuses its options.
+    Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype dtype);
+    Optimizee(const Optimizee&) = delete;
+    Optimizee& operator=(const Optimizee&) = delete;
+    ~Optimizee();
+
+    [[nodiscard]] const std::string& id() const { return id_; }
+    [[nodiscard]] const Catalog::Entry& entry() const { return entry_; }
+    [[nodiscard]] const ResolvedOptions& options() const { return options_; }
+    [[nodiscard]] Dtype dtype() const { return dtype_; }
+    [[nodiscard]] const l2o_optimizee_api& api() const { return api_; }
+    [[nodiscard]] const l2o_optimizee* raw() const { return instance_; }
+    [[nodiscard]] const l2o_optimizee_info& info() const { return info_; }
+    [[nodiscard]] const std::vector<const l2o_spec*>& blocks() const { return blocks_; }
+    [[nodiscard]] const std::vector<const l2o_spec*>& data() const { return data_; }
+    [[nodiscard]] const std::vector<const l2o_spec*>& metrics() const { return metrics_; }
+    /// Index of a data tensor by name.
+    [[nodiscard]] std::optional<std::size_t> data_index(const std::string& name) const;
+
+    /// Draws instances first .. first + count - 1 of a split. Solutions are included only if asked for: those
+    /// that sample() knows, and those that solve() computes.
+    [[nodiscard]] ProblemData sample(
+        const Key& key, Split split, std::uint64_t first, std::int64_t count, bool with_solutions) const;
+    /// Data from a user's tensors by name, checked against the specs and converted to the dtype; solutions
+    /// that the file lacks stay absent. Throws Error(kUsage) naming `where` and the tensor.
+    [[nodiscard]] ProblemData bind(const std::map<std::string, Tensor>& tensors,
+                                   const std::string& where) const;
+    /// Start points, one tensor [B, shape] per block; row b is drawn at (key, row0 + b).
+    [[nodiscard]] std::vector<Tensor> init_point(const Key& key,
+                                                 std::uint64_t row0,
+                                                 const ProblemData& data) const;
+
+    /// Held during a call if the plugin is L2O_SERIAL, else empty.
+    [[nodiscard]] std::unique_lock<std::mutex> guard() const;
+
+  private:
+    Catalog::Entry entry_;
+    std::string id_;
+    ResolvedOptions options_;
+    Dtype dtype_;
+    const l2o_optimizee_api& api_;
+    l2o_optimizee* instance_ = nullptr;
+    l2o_optimizee_info info_{};
+    std::vector<const l2o_spec*> blocks_, data_, metrics_;
+    mutable std::mutex serial_;
+};
+
+/// Rows [first, first + count) of the instances, borrowed; shared tensors are borrowed whole.
+[[nodiscard]] ProblemData slice(const ProblemData& data,
+                                const Optimizee& optimizee,
+                                std::int64_t first,
+                                std::int64_t count);
+/// Every instance `times` times in a row (several starts per instance); shared tensors are borrowed.
+[[nodiscard]] ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int64_t times);
+/// Pointers for the ABI; NULL where absent, and for solutions unless they are wanted.
+[[nodiscard]] std::vector<const l2o_tensor*> abi_data(const ProblemData& data);
+
+/// The shape of a tensor described by spec for a batch: [B, shape] if batched, else shape.
+[[nodiscard]] Shape shape_of(const l2o_spec& spec, std::int64_t batch);
+
+}  // namespace l2o::framework

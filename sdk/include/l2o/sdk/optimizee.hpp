@@ -1,0 +1,271 @@
+#pragma once
+
+#include <l2o/abi/optimizee.h>
+
+#include <cstdint>
+#include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/plugin.hpp>
+#include <l2o/sdk/spec.hpp>
+#include <l2o/sdk/view.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace l2o {
+
+/// Which instances to draw: first .. first + count - 1 of a split; instance i depends on (key, split, i)
+/// only.
+struct Draw {
+    const l2o_call& call;
+    std::int32_t split;
+    std::uint64_t first;
+    std::int64_t count;
+};
+
+/// Where an objective is evaluated: `rows` points; row r belongs to row instance(r) of the per-instance data.
+template <class T>
+class EvalIn {
+  public:
+    EvalIn(const l2o_eval_io* io, const l2o_call* context) : call(*context), io_(io) {}
+
+    const l2o_call& call;
+
+    [[nodiscard]] std::int64_t rows() const { return io_->batch; }
+    [[nodiscard]] std::int64_t instance(std::int64_t row) const { return row / io_->rows_per_instance; }
+    /// True if every row has per-instance data of its own, so that whole batches can be multiplied at once.
+    [[nodiscard]] bool one_row_per_instance() const { return io_->rows_per_instance == 1; }
+    [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(io_->x[block]); }
+    [[nodiscard]] View<const T> v(std::size_t block) const { return view<const T>(io_->v[block]); }
+    [[nodiscard]] View<const T> tau() const { return view<const T>(io_->tau); }
+    template <class U = T>
+    [[nodiscard]] View<const U> data(std::size_t i) const {
+        return view<const U>(io_->data[i]);
+    }
+    [[nodiscard]] const l2o_eval_io& raw() const { return *io_; }
+
+  private:
+    const l2o_eval_io* io_;
+};
+
+/// Results of an evaluation; an empty view is not wanted, any other is written in full.
+template <class T>
+class EvalOut {
+  public:
+    explicit EvalOut(const l2o_eval_io* io) : io_(io) {}
+    [[nodiscard]] View<T> f() const { return view<T>(io_->f); }
+    [[nodiscard]] View<T> g(std::size_t block) const {
+        return io_->g == nullptr ? View<T>{} : view<T>(io_->g[block]);
+    }
+
+  private:
+    const l2o_eval_io* io_;
+};
+
+/// What an optimizee declares once its options are known: `void declare(l2o::OptimizeeSpec& spec)`.
+class OptimizeeSpec {
+  public:
+    explicit OptimizeeSpec(std::int32_t dtype) : dtype_(dtype) {
+        info.struct_size = sizeof info;
+        info.flags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT;
+    }
+
+    l2o_optimizee_info info{};
+
+    [[nodiscard]] std::int32_t dtype() const { return dtype_; }
+    OptimizeeSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
+    OptimizeeSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
+
+    std::size_t block(TensorSpec spec) { return spec.batched = true, blocks.add(std::move(spec), dtype_); }
+    /// Shared by all instances unless spec.batched.
+    std::size_t data(TensorSpec spec) { return datas.add(std::move(spec), dtype_); }
+    std::size_t solution(TensorSpec spec) {
+        return spec.role = L2O_DATA_SOLUTION, datas.add(std::move(spec), dtype_);
+    }
+    std::size_t metric(std::string name, std::string doc, std::uint32_t flags = 0) {
+        return metrics.add({.name = std::move(name), .doc = std::move(doc), .batched = true, .flags = flags},
+                           dtype_);
+    }
+
+    SpecList blocks, datas, metrics;
+
+  private:
+    std::int32_t dtype_;
+};
+
+/// Makes a component of a class `Problem` with
+///   static constexpr l2o::About about;              static l2o::Options<Problem> options();   (optional)
+///   void declare(l2o::OptimizeeSpec&);
+///   template <class T> void sample(const Draw&, const Tensors<T>& data) const;
+///   template <class T> void init_point(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& x)
+///   const; template <class T> void eval(const EvalIn<T>&, const EvalOut<T>&) const;
+/// and, found by presence,
+///   hvp, prox: like eval;   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric;
+///   template <class T> void solve(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& solution)
+///   const.
+template <class P>
+class Optimizee {
+  public:
+    using Method = P;
+    static constexpr const char* kKind = L2O_KIND_OPTIMIZEE;
+
+    static std::vector<const char*> tags() {
+        std::vector<const char*> tags;
+        if constexpr (kHasHvp) tags.push_back("hvp");
+        if constexpr (kHasProx) tags.push_back("prox");
+        if constexpr (requires { P::tags; }) tags.insert(tags.end(), std::begin(P::tags), std::end(P::tags));
+        tags.push_back(nullptr);
+        return tags;
+    }
+
+  private:
+    struct Instance {
+        explicit Instance(std::int32_t dtype) : spec(dtype) {}
+        P problem{};
+        OptimizeeSpec spec;
+    };
+    static constexpr bool kHasHvp = requires(const P p, const EvalIn<double> in, const EvalOut<double> out) {
+        p.hvp(in, out);
+    };
+    static constexpr bool kHasProx = requires(const P p, const EvalIn<double> in, const EvalOut<double> out) {
+        p.prox(in, out);
+    };
+    static constexpr bool kHasMetrics =
+        requires(const P p, const EvalIn<double> in, const Tensors<double> out) {
+        p.metrics(in, out);
+    };
+    static constexpr bool kHasSolve = requires(
+        const P p, const l2o_call call, const Tensors<const double> data, const Tensors<double> out) {
+        p.solve(call, data, out);
+    };
+
+    static const Instance& of(const l2o_optimizee* o) { return *reinterpret_cast<const Instance*>(o); }
+
+    template <class Body>
+    static void by_dtype(const Instance& self, Body&& body) {
+        if (self.spec.dtype() == L2O_F32) return body(float{});
+        if (self.spec.dtype() == L2O_F64) return body(double{});
+        refuse(std::string(P::about.id) + " computes in float32 or float64 only");
+    }
+    template <class Body>
+    static l2o_status evaluate(const l2o_optimizee* o,
+                               l2o_call* call,
+                               const l2o_eval_io* io,
+                               Body&& body) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                body(of(o).problem, EvalIn<T>(io, call), EvalOut<T>(io));
+            });
+        });
+    }
+
+    static l2o_status L2O_CALL create(l2o_call* call,
+                                      const l2o_value* const* options,
+                                      std::uint32_t n,
+                                      const l2o_optimizee_setting* setting,
+                                      l2o_optimizee** out) noexcept {
+        return detail::guard(call, [&] {
+            auto self = std::make_unique<Instance>(setting->dtype);
+            detail::options_of<P>().apply(self->problem, options, n);
+            self->problem.declare(self->spec);
+            l2o_optimizee_info& info = self->spec.info;
+            info.n_blocks = self->spec.blocks.size();
+            info.n_data = self->spec.datas.size();
+            info.n_metrics = self->spec.metrics.size();
+            info.oracle_kinds = unsigned{L2O_VALUE} | unsigned{L2O_GRADIENT} |
+                                (kHasHvp ? unsigned{L2O_HVP} : 0U) | (kHasProx ? unsigned{L2O_PROX} : 0U);
+            by_dtype(*self, [](auto) {});
+            *out = reinterpret_cast<l2o_optimizee*>(self.release());
+        });
+    }
+    static void L2O_CALL destroy(l2o_optimizee* o) noexcept { delete reinterpret_cast<Instance*>(o); }
+    static const l2o_optimizee_info* L2O_CALL info(const l2o_optimizee* o) noexcept {
+        return &of(o).spec.info;
+    }
+    static const l2o_spec* L2O_CALL block_spec(const l2o_optimizee* o, std::uint32_t i) noexcept {
+        return of(o).spec.blocks.at(i);
+    }
+    static const l2o_spec* L2O_CALL data_spec(const l2o_optimizee* o, std::uint32_t i) noexcept {
+        return of(o).spec.datas.at(i);
+    }
+    static const l2o_spec* L2O_CALL metric_spec(const l2o_optimizee* o, std::uint32_t i) noexcept {
+        return of(o).spec.metrics.at(i);
+    }
+    static l2o_status L2O_CALL sample(const l2o_optimizee* o,
+                                      l2o_call* call,
+                                      std::int32_t split,
+                                      std::uint64_t first,
+                                      std::uint32_t count,
+                                      l2o_out data) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                of(o).problem.sample(Draw{*call, split, first, count}, Tensors<decltype(scalar)>(data));
+            });
+        });
+    }
+    static l2o_status L2O_CALL
+    init_point(const l2o_optimizee* o, l2o_call* call, std::uint32_t, l2o_in data, l2o_out x) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                of(o).problem.init_point(*call, Tensors<const T>(data), Tensors<T>(x));
+            });
+        });
+    }
+    static l2o_status L2O_CALL eval(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
+        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) { p.eval(in, out); });
+    }
+    static l2o_status L2O_CALL hvp(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
+        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) {
+            if constexpr (kHasHvp) p.hvp(in, out);
+        });
+    }
+    static l2o_status L2O_CALL prox(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
+        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) {
+            if constexpr (kHasProx) p.prox(in, out);
+        });
+    }
+    static l2o_status L2O_CALL metrics(const l2o_optimizee* o,
+                                       l2o_call* call,
+                                       const l2o_eval_io* io,
+                                       l2o_out out) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                if constexpr (kHasMetrics) of(o).problem.metrics(EvalIn<T>(io, call), Tensors<T>(out));
+            });
+        });
+    }
+    static l2o_status L2O_CALL
+    solve(const l2o_optimizee* o, l2o_call* call, std::uint32_t, l2o_in data, l2o_out solution) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                if constexpr (kHasSolve)
+                    of(o).problem.solve(*call, Tensors<const T>(data), Tensors<T>(solution));
+            });
+        });
+    }
+    static const void* L2O_CALL get_extension(const l2o_optimizee*, const char*) noexcept { return nullptr; }
+
+  public:
+    static constexpr l2o_optimizee_api kApi{sizeof(l2o_optimizee_api),
+                                            0,
+                                            &create,
+                                            &destroy,
+                                            &info,
+                                            &block_spec,
+                                            &data_spec,
+                                            &metric_spec,
+                                            &sample,
+                                            &init_point,
+                                            &eval,
+                                            kHasHvp ? &hvp : nullptr,
+                                            kHasProx ? &prox : nullptr,
+                                            kHasMetrics ? &metrics : nullptr,
+                                            kHasSolve ? &solve : nullptr,
+                                            &get_extension};
+};
+
+}  // namespace l2o

@@ -1,0 +1,362 @@
+#pragma once
+
+#include <l2o/abi/optimizer.h>
+
+#include <cstdint>
+#include <cstring>
+#include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/plugin.hpp>
+#include <l2o/sdk/spec.hpp>
+#include <l2o/sdk/view.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace l2o {
+
+/// Inputs of a step. x and g have B rows, or B * P rows for a population; see l2o/abi/optimizer.h.
+template <class T>
+class StepIn {
+  public:
+    StepIn(const l2o_step_in* in, const l2o_call* context, int lead) : call(*context), in_(in), lead_(lead) {}
+
+    const l2o_call& call;
+
+    [[nodiscard]] std::int64_t batch() const { return in_->batch; }
+    [[nodiscard]] std::int64_t t() const { return in_->t; }
+    [[nodiscard]] std::uint32_t round() const { return in_->round; }
+    [[nodiscard]] std::uint32_t answers() const { return in_->n_answers; }
+    [[nodiscard]] View<const T> param(std::size_t i) const { return view<const T>(in_->params[i]); }
+    [[nodiscard]] View<const T> state(std::size_t i) const { return view<const T>(in_->state[i]); }
+    [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(in_->x[block], lead_); }
+    [[nodiscard]] View<const T> g(std::size_t block) const { return view<const T>(in_->g[block], lead_); }
+    [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(in_->data[i]); }
+    /// [B], or [B, P].
+    [[nodiscard]] View<const T> f() const { return view<const T>(in_->f); }
+    /// Question j of the previous round, and what the optimizee answered.
+    [[nodiscard]] View<const T> q(std::size_t block, std::int64_t j) const {
+        return member<const T>(in_->q[block], j, lead_);
+    }
+    [[nodiscard]] View<const T> qg(std::size_t block, std::int64_t j) const {
+        return member<const T>(in_->qg[block], j, lead_);
+    }
+    [[nodiscard]] View<const T> qf(std::int64_t j) const { return member<const T>(in_->qf, j); }
+    [[nodiscard]] const l2o_step_in& raw() const { return *in_; }
+
+  private:
+    const l2o_step_in* in_;
+    int lead_;
+};
+
+/// Outputs of a step: every view must be written in full.
+template <class T>
+class StepOut {
+  public:
+    StepOut(l2o_step_out* out, int lead) : out_(out), lead_(lead) {}
+
+    [[nodiscard]] View<T> state(std::size_t i) const { return view<T>(out_->state[i]); }
+    [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(out_->x[block], lead_); }
+    [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
+        return member<T>(out_->q[block], j, lead_);
+    }
+    /// Row's new x is question k of the previous round: its answers need not be computed again.
+    void x_is_question(std::int64_t row, std::int32_t k) const {
+        view<std::int32_t>(out_->x_from_q)[row] = k;
+    }
+    /// Asks for `kinds` (L2O_VALUE | L2O_GRADIENT) at q[0..n); the iteration is not finished.
+    void ask(std::uint32_t n, std::uint32_t kinds) const {
+        out_->n_questions = n;
+        out_->question_kinds = kinds;
+    }
+    [[nodiscard]] const l2o_step_out& raw() const { return *out_; }
+
+  private:
+    l2o_step_out* out_;
+    int lead_;
+};
+
+/// Cotangents of a step's outputs; an empty view is zero.
+template <class T>
+class StepCot {
+  public:
+    StepCot(const l2o_step_out* cot, int lead) : cot_(cot), lead_(lead) {}
+
+    [[nodiscard]] View<const T> state(std::size_t i) const { return view<const T>(cot_->state[i]); }
+    [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(cot_->x[block], lead_); }
+    [[nodiscard]] View<const T> q(std::size_t block, std::int64_t j) const {
+        return cot_->q == nullptr ? View<const T>{} : member<const T>(cot_->q[block], j, lead_);
+    }
+    [[nodiscard]] const l2o_step_out& raw() const { return *cot_; }
+
+  private:
+    const l2o_step_out* cot_;
+    int lead_;
+};
+
+/// Accumulators of the cotangents of a step's inputs: add to them, skip the empty ones.
+template <class T>
+class StepAcc {
+  public:
+    StepAcc(const l2o_step_in* acc, int lead) : acc_(acc), lead_(lead) {}
+
+    [[nodiscard]] View<T> param(std::size_t i) const { return view<T>(acc_->params[i]); }
+    [[nodiscard]] View<T> state(std::size_t i) const { return view<T>(acc_->state[i]); }
+    [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(acc_->x[block], lead_); }
+    [[nodiscard]] View<T> g(std::size_t block) const { return view<T>(acc_->g[block], lead_); }
+    [[nodiscard]] View<T> f() const { return view<T>(acc_->f); }
+    [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
+        return acc_->q == nullptr ? View<T>{} : member<T>(acc_->q[block], j, lead_);
+    }
+    [[nodiscard]] View<T> qg(std::size_t block, std::int64_t j) const {
+        return acc_->qg == nullptr ? View<T>{} : member<T>(acc_->qg[block], j, lead_);
+    }
+    [[nodiscard]] View<T> qf(std::int64_t j) const { return member<T>(acc_->qf, j); }
+    [[nodiscard]] const l2o_step_in& raw() const { return *acc_; }
+
+  private:
+    const l2o_step_in* acc_;
+    int lead_;
+};
+
+/// What an optimizer declares once its options are known: `void declare(l2o::OptimizerSpec& spec)`.
+class OptimizerSpec {
+  public:
+    explicit OptimizerSpec(const l2o_problem& problem) : problem_(problem) {
+        info.struct_size = sizeof info;
+        info.flags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT;
+    }
+
+    l2o_optimizer_info info{};
+
+    [[nodiscard]] const l2o_problem& problem() const { return problem_; }
+    [[nodiscard]] std::size_t blocks() const { return problem_.n_blocks; }
+    [[nodiscard]] const l2o_spec& block(std::size_t k) const { return *problem_.blocks[k]; }
+    /// Spec of the i-th entry of About::needs; NULL if it is optional and absent.
+    [[nodiscard]] const l2o_spec* data(std::size_t i) const { return problem_.data[i]; }
+
+    OptimizerSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
+    OptimizerSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
+    OptimizerSpec& reads_f() { return flag(L2O_NEEDS_F); }
+    OptimizerSpec& reads_g() { return flag(L2O_NEEDS_G); }
+    OptimizerSpec& coordinatewise() { return flag(L2O_COORDINATEWISE); }
+
+    /// @return index for StepIn::param.
+    std::size_t param(TensorSpec spec) { return params.add(std::move(spec), problem_.dtype); }
+    /// @return index for StepIn::state.
+    std::size_t state(TensorSpec spec) { return states.add(std::move(spec), problem_.dtype); }
+    /// One state tensor [B, shape] per block ([B, P, shape] for a population: set info.particles first),
+    /// named
+    /// "<name>" or "<name>.<block>".
+    /// @return index of the first; block k has index + k.
+    std::size_t state_like_x(const std::string& name, const std::string& doc = "") {
+        const std::size_t first = states.size();
+        for (std::size_t k = 0; k < blocks(); ++k) {
+            Shape shape = shape_of(block(k));
+            if (info.particles > 0) shape.insert(shape.begin(), info.particles);
+            state({.name = blocks() == 1 ? name : name + "." + block(k).name,
+                   .doc = doc,
+                   .shape = std::move(shape),
+                   .batched = true});
+        }
+        return first;
+    }
+
+    SpecList params, states;
+
+  private:
+    const l2o_problem& problem_;
+};
+
+/// Makes a component of a class `Method` with
+///   static constexpr l2o::About about;              static l2o::Options<Method> options();   (optional)
+///   void declare(l2o::OptimizerSpec&);
+///   template <class T> void step(const StepIn<T>&, const StepOut<T>&) const;
+/// and, found by presence,
+///   template <class T> void init_params(const l2o_call&, const Tensors<const T>&, const Tensors<T>&) const;
+///   template <class T> void init_state(const StepIn<T>&, const Tensors<T>&) const;           (default:
+///   zeros) template <class T> void step_vjp(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&) const;
+///   template <class T> void init_state_vjp(const StepIn<T>&, const Tensors<const T>& cot, const StepAcc<T>&)
+///   const;
+template <class M>
+class Optimizer {
+  public:
+    using Method = M;
+    static constexpr const char* kKind = L2O_KIND_OPTIMIZER;
+
+    static std::vector<const char*> tags() {
+        std::vector<const char*> tags;
+        if constexpr (kHasInitParams) tags.push_back("learned");
+        if constexpr (kHasVjp) tags.push_back("differentiable");
+        if constexpr (requires { M::tags; }) tags.insert(tags.end(), std::begin(M::tags), std::end(M::tags));
+        tags.push_back(nullptr);
+        return tags;
+    }
+
+  private:
+    struct Instance {
+        explicit Instance(const l2o_problem& problem) : spec(problem) {}
+        M method{};
+        OptimizerSpec spec;
+        std::int32_t dtype = 0;
+        int lead = 1;
+    };
+
+    template <class T>
+    static constexpr bool kHasStep = requires(const M m, const StepIn<T> in, const StepOut<T> out) {
+        m.step(in, out);
+    };
+    static constexpr bool kHasVjp =
+        requires(const M m, const StepIn<double> in, const StepCot<double> cot, const StepAcc<double> acc) {
+        m.step_vjp(in, cot, acc);
+    };
+    static constexpr bool kHasInitParams = requires(
+        const M m, const l2o_call call, const Tensors<const double> data, const Tensors<double> out) {
+        m.init_params(call, data, out);
+    };
+    static constexpr bool kHasInitState =
+        requires(const M m, const StepIn<double> in, const Tensors<double> out) {
+        m.init_state(in, out);
+    };
+    static constexpr bool kHasInitStateVjp = requires(
+        const M m, const StepIn<double> in, const Tensors<const double> cot, const StepAcc<double> acc) {
+        m.init_state_vjp(in, cot, acc);
+    };
+
+    static const Instance& of(const l2o_optimizer* o) { return *reinterpret_cast<const Instance*>(o); }
+
+    /// Calls body with a value of the instance's scalar type.
+    template <class Body>
+    static void by_dtype(const Instance& self, Body&& body) {
+        if constexpr (kHasStep<float>) {
+            if (self.dtype == L2O_F32) return body(float{});
+        }
+        if constexpr (kHasStep<double>) {
+            if (self.dtype == L2O_F64) return body(double{});
+        }
+        refuse(std::string(M::about.id) + " does not compute in this element type");
+    }
+
+    static l2o_status L2O_CALL create(l2o_call* call,
+                                      const l2o_value* const* options,
+                                      std::uint32_t n,
+                                      const l2o_problem* problem,
+                                      l2o_optimizer** out) noexcept {
+        return detail::guard(call, [&] {
+            auto self = std::make_unique<Instance>(*problem);
+            self->dtype = problem->dtype;
+            detail::options_of<M>().apply(self->method, options, n);
+            self->method.declare(self->spec);
+            self->lead = self->spec.info.particles > 0 ? 2 : 1;
+            self->spec.info.n_params = self->spec.params.size();
+            self->spec.info.n_state = self->spec.states.size();
+            by_dtype(*self, [](auto) {});
+            *out = reinterpret_cast<l2o_optimizer*>(self.release());
+        });
+    }
+    static void L2O_CALL destroy(l2o_optimizer* o) noexcept { delete reinterpret_cast<Instance*>(o); }
+    static const l2o_optimizer_info* L2O_CALL info(const l2o_optimizer* o) noexcept {
+        return &of(o).spec.info;
+    }
+    static const l2o_spec* L2O_CALL param_spec(const l2o_optimizer* o, std::uint32_t i) noexcept {
+        return of(o).spec.params.at(i);
+    }
+    static const l2o_spec* L2O_CALL state_spec(const l2o_optimizer* o, std::uint32_t i) noexcept {
+        return of(o).spec.states.at(i);
+    }
+    static l2o_status L2O_CALL init_params(const l2o_optimizer* o,
+                                           l2o_call* call,
+                                           l2o_in data,
+                                           l2o_out params) noexcept {
+        return detail::guard(call, [&] {
+            if constexpr (kHasInitParams) {
+                by_dtype(of(o), [&](auto scalar) {
+                    using T = decltype(scalar);
+                    of(o).method.init_params(*call, Tensors<const T>(data), Tensors<T>(params));
+                });
+            } else {
+                static_cast<void>(o), static_cast<void>(data), static_cast<void>(params);
+            }
+        });
+    }
+    static l2o_status L2O_CALL init_state(const l2o_optimizer* o,
+                                          l2o_call* call,
+                                          const l2o_step_in* in,
+                                          l2o_out state) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                if constexpr (kHasInitState) {
+                    of(o).method.init_state(StepIn<T>(in, call, of(o).lead), Tensors<T>(state));
+                } else {
+                    for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill(view<T>(state[i]), T(0));
+                }
+            });
+        });
+    }
+    static l2o_status L2O_CALL step(const l2o_optimizer* o,
+                                    l2o_call* call,
+                                    const l2o_step_in* in,
+                                    l2o_step_out* out) noexcept {
+        return detail::guard(call, [&] {
+            out->n_questions = 0;
+            out->question_kinds = 0;
+            if (out->x_from_q != nullptr) fill(view<std::int32_t>(out->x_from_q), -1);
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                of(o).method.step(StepIn<T>(in, call, of(o).lead), StepOut<T>(out, of(o).lead));
+            });
+        });
+    }
+    static l2o_status L2O_CALL step_vjp(const l2o_optimizer* o,
+                                        l2o_call* call,
+                                        const l2o_step_in* in,
+                                        const l2o_step_out* cot,
+                                        const l2o_step_in* acc) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                const int lead = of(o).lead;
+                if constexpr (kHasVjp) {
+                    of(o).method.step_vjp(
+                        StepIn<T>(in, call, lead), StepCot<T>(cot, lead), StepAcc<T>(acc, lead));
+                }
+            });
+        });
+    }
+    static l2o_status L2O_CALL init_state_vjp(const l2o_optimizer* o,
+                                              l2o_call* call,
+                                              const l2o_step_in* in,
+                                              l2o_in cot,
+                                              const l2o_step_in* acc) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                if constexpr (kHasInitStateVjp) {
+                    of(o).method.init_state_vjp(
+                        StepIn<T>(in, call, of(o).lead), Tensors<const T>(cot), StepAcc<T>(acc, of(o).lead));
+                }
+            });
+        });
+    }
+    static const void* L2O_CALL get_extension(const l2o_optimizer*, const char* id) noexcept {
+        static constexpr l2o_optimizer_vjp kVjp{
+            sizeof(l2o_optimizer_vjp), 0, &step_vjp, kHasInitStateVjp ? &init_state_vjp : nullptr};
+        return kHasVjp && std::strcmp(id, L2O_EXT_OPTIMIZER_VJP) == 0 ? &kVjp : nullptr;
+    }
+
+  public:
+    static constexpr l2o_optimizer_api kApi{sizeof(l2o_optimizer_api),
+                                            0,
+                                            &create,
+                                            &destroy,
+                                            &info,
+                                            &param_spec,
+                                            &state_spec,
+                                            &init_params,
+                                            &init_state,
+                                            &step,
+                                            &get_extension};
+};
+
+}  // namespace l2o

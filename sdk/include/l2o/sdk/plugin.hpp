@@ -1,0 +1,90 @@
+#pragma once
+
+#include <l2o/abi/plugin.h>
+
+#include <l2o/sdk/option.hpp>
+#include <type_traits>
+#include <vector>
+
+namespace l2o {
+
+/// Who a method is: `static constexpr l2o::About about{...}` in its class.
+struct About {
+    const char* id;
+    const char* version;
+    const char* title;         ///< one line
+    const char* doc;           ///< a paragraph, with the source (authors, year, equation)
+    const char* needs = "";    ///< data tensors by name: "A,b?,lambda"
+    const char* runtime = "";  ///< see l2o_plugin.runtime
+    const char* license = "MIT";
+    const char* vendor = "l2o";
+};
+
+namespace detail {
+
+template <class Method>
+const Options<Method>& options_of() {
+    static const Options<Method> options = [] {
+        if constexpr (requires { Method::options(); }) {
+            return Method::options();
+        } else {
+            return Options<Method>{};
+        }
+    }();
+    return options;
+}
+
+/// The static description of a method; Kind supplies `kind`, `api` and `tags`.
+template <class Kind>
+const l2o_component* component() {
+    using Method = typename Kind::Method;
+    static const std::vector<const l2o_option*> schema = options_of<Method>().schema();
+    static const std::vector<const char*> tags = Kind::tags();
+    static const l2o_component component = [] {
+        l2o_component c{};
+        c.struct_size = sizeof c;
+        c.n_options = static_cast<std::uint32_t>(schema.size());
+        c.kind = Kind::kKind;
+        c.id = Method::about.id;
+        c.title = Method::about.title;
+        c.doc = Method::about.doc;
+        c.options = schema.data();
+        c.tags = tags.data();
+        c.needs = Method::about.needs;
+        c.api = &Kind::kApi;
+        return c;
+    }();
+    return &component;
+}
+
+template <class First, class... Rest>
+const l2o_plugin* plugin() {
+    static const l2o_component* const components[] = {component<First>(), component<Rest>()...};
+    static const l2o_plugin plugin = [] {
+        const About& about = First::Method::about;
+        l2o_plugin p{};
+        p.magic = L2O_MAGIC;
+        p.struct_size = sizeof p;
+        p.built_major = L2O_ABI_MAJOR;
+        p.built_minor = L2O_ABI_MINOR;
+        p.n_components = 1 + sizeof...(Rest);
+        p.id = about.id;
+        p.version = about.version;
+        p.license = about.license;
+        p.vendor = about.vendor;
+        p.runtime = about.runtime;
+        p.components = components;
+        return p;
+    }();
+    return &plugin;
+}
+
+}  // namespace detail
+}  // namespace l2o
+
+/// Exports the library's entry: L2O_PLUGIN(l2o::Optimizer<Momentum>), or several components; id, version and
+/// licence of the library are those of the first.
+#define L2O_PLUGIN(...)                                                               \
+    extern "C" L2O_EXPORT const l2o_plugin* L2O_CALL l2o_plugin_entry_v1() noexcept { \
+        return l2o::detail::plugin<__VA_ARGS__>();                                    \
+    }

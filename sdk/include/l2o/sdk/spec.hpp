@@ -1,0 +1,65 @@
+#pragma once
+
+#include <l2o/abi/spec.h>
+#include <l2o/abi/tensor.h>
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace l2o {
+
+using Shape = std::vector<std::int64_t>;
+
+/// What a method says of one tensor; doc and axes as in l2o_spec.
+struct TensorSpec {
+    std::string name, doc{}, axes{};
+    Shape shape{};
+    bool batched = false;
+    std::int32_t dtype = 0;  ///< 0: that of the problem
+    std::int32_t role = 0;
+    std::uint32_t flags = 0;
+    std::int32_t layer = 0;
+};
+
+/// Owns tensor specs in the form that the ABI hands out; addresses stay valid.
+class SpecList {
+  public:
+    /// @return index of the new entry.
+    std::uint32_t add(TensorSpec spec, std::int32_t problem_dtype) {
+        owned_.push_back(std::move(spec));
+        const TensorSpec& own = owned_.back();
+        l2o_spec out{};
+        out.struct_size = sizeof out;
+        out.flags = own.flags;
+        out.name = own.name.c_str();
+        out.doc = own.doc.c_str();
+        out.axes = own.axes.empty() ? nullptr : own.axes.c_str();
+        out.dtype = own.dtype != 0 ? own.dtype : problem_dtype;
+        out.role = own.role;
+        out.ndim = static_cast<std::int32_t>(own.shape.size());
+        out.batched = own.batched ? 1 : 0;
+        out.shape = own.shape.data();
+        out.layer = own.layer;
+        abi_.push_back(out);
+        return static_cast<std::uint32_t>(abi_.size() - 1);
+    }
+    [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(abi_.size()); }
+    /// NULL if there is no entry i.
+    [[nodiscard]] const l2o_spec* at(std::uint32_t i) const { return i < abi_.size() ? &abi_[i] : nullptr; }
+
+  private:
+    std::deque<TensorSpec> owned_;
+    std::deque<l2o_spec> abi_;
+};
+
+[[nodiscard]] inline std::int64_t element_count(const l2o_spec& spec) {
+    std::int64_t n = 1;
+    for (std::int32_t i = 0; i < spec.ndim; ++i) n *= spec.shape[i];
+    return n;
+}
+[[nodiscard]] inline Shape shape_of(const l2o_spec& spec) { return {spec.shape, spec.shape + spec.ndim}; }
+
+}  // namespace l2o

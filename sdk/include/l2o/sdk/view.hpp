@@ -1,0 +1,110 @@
+#pragma once
+
+#include <l2o/abi/tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace l2o {
+
+/// The ABI's name of an element type.
+template <class T>
+constexpr std::int32_t dtype_of() {
+    using U = std::remove_const_t<T>;
+    if constexpr (std::is_same_v<U, float>) {
+        return L2O_F32;
+    } else if constexpr (std::is_same_v<U, double>) {
+        return L2O_F64;
+    } else if constexpr (std::is_same_v<U, std::int32_t>) {
+        return L2O_I32;
+    } else if constexpr (std::is_same_v<U, std::int64_t>) {
+        return L2O_I64;
+    } else {
+        static_assert(std::is_same_v<U, std::uint8_t>, "not an element type of the ABI");
+        return L2O_U8;
+    }
+}
+
+/// A borrowed matrix: `rows` rows of `cols` contiguous elements, `stride` elements apart. A tensor [B, shape]
+/// has B rows of prod(shape); a vector [n] has n rows of one; a scalar one row of one. Empty (false) where
+/// the host gave NULL: an input that is absent, or an output that is not wanted.
+template <class T>
+struct View {
+    T* data = nullptr;
+    std::int64_t rows = 0, cols = 0, stride = 0;
+
+    explicit operator bool() const { return data != nullptr; }
+    T* row(std::int64_t r) const { return data + r * stride; }
+    T& operator()(std::int64_t r, std::int64_t c) const { return data[r * stride + c]; }
+    /// Element i of a vector, or row i of a one-column matrix.
+    T& operator[](std::int64_t i) const { return data[i * stride]; }
+    /// The value of a 0-d tensor.
+    T& scalar() const { return *data; }
+};
+
+/// View of a tensor whose first `lead` axes count as rows (2 for [B, P, shape]); empty if tensor is NULL.
+template <class T>
+View<T> view(const l2o_tensor* tensor, int lead = 1) {
+    if (tensor == nullptr) return {};
+    View<T> v{static_cast<T*>(tensor->data), 1, 1, 1};
+    if (tensor->ndim == 0) return v;
+    const int split = lead < tensor->ndim ? lead : tensor->ndim;
+    for (int i = 0; i < split; ++i) v.rows *= tensor->shape[i];
+    for (int i = split; i < tensor->ndim; ++i) v.cols *= tensor->shape[i];
+    v.stride = tensor->strides[split - 1];
+    return v;
+}
+
+/// Member j of a leading axis: question j of [K, B, shape], point j of [len, B, shape].
+template <class T>
+View<T> member(const l2o_tensor* tensor, std::int64_t j, int lead = 1) {
+    if (tensor == nullptr) return {};
+    l2o_tensor inner = *tensor;
+    inner.data = static_cast<std::remove_const_t<T>*>(tensor->data) + j * tensor->strides[0];
+    inner.ndim -= 1;
+    inner.shape += 1;
+    inner.strides += 1;
+    return view<T>(&inner, lead);
+}
+
+/// An array of tensors, each seen as a View: problem data, points, start values. Tensors<const T> is read
+/// only, every view of a Tensors<T> is to be written in full. An empty view is absent, or not wanted.
+template <class T>
+class Tensors {
+  public:
+    explicit Tensors(const l2o_tensor* const* list) : list_(list) {}
+    View<T> operator[](std::size_t i) const { return as<T>(i); }
+    /// Tensor i with another element type: labels, images.
+    template <class U>
+    [[nodiscard]] View<U> as(std::size_t i) const {
+        return list_ == nullptr ? View<U>{} : view<U>(list_[i]);
+    }
+
+  private:
+    const l2o_tensor* const* list_;
+};
+
+/// Calls f(element...) for every coordinate of views of the same shape, row by row.
+template <class F, class First, class... Rest>
+void each(F&& f, const View<First>& first, const View<Rest>&... rest) {
+    for (std::int64_t r = 0; r < first.rows; ++r) {
+        const auto loop = [&](First* a, Rest*... more) {
+            for (std::int64_t c = 0; c < first.cols; ++c) f(a[c], more[c]...);
+        };
+        loop(first.row(r), rest.row(r)...);
+    }
+}
+
+/// Copies a view of the same shape.
+template <class T>
+void copy(const View<const T>& from, const View<T>& to) {
+    each([](const T& a, T& b) { b = a; }, from, to);
+}
+
+template <class T>
+void fill(const View<T>& to, std::type_identity_t<T> value) {
+    each([value](T& a) { a = value; }, to);
+}
+
+}  // namespace l2o
