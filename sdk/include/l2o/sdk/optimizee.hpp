@@ -21,6 +21,13 @@ struct Draw {
     std::int32_t split;
     std::uint64_t first;
     std::int64_t count;
+
+    /// Tells the draws of tensor i of this split from those of all other tensors and splits, and from those
+    /// of start points, whose purpose is the number of the block: numerics::Stream(call.key, row,
+    /// purpose(i)).
+    [[nodiscard]] std::uint32_t purpose(std::uint32_t i) const {
+        return (static_cast<std::uint32_t>(split) + 1) << 16 | i;
+    }
 };
 
 /// Where an objective is evaluated: `rows` points; row r belongs to row instance(r) of the per-instance data.

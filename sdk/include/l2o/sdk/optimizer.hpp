@@ -19,16 +19,22 @@ namespace l2o {
 template <class T>
 class StepIn {
   public:
-    StepIn(const l2o_step_in* in, const l2o_call* context, int lead) : call(*context), in_(in), lead_(lead) {}
+    StepIn(const l2o_step_in* in, const l2o_call* context, int lead, std::size_t blocks)
+        : call(*context), in_(in), lead_(lead), blocks_(blocks) {}
 
     const l2o_call& call;
 
+    /// Number of variable blocks.
+    [[nodiscard]] std::size_t blocks() const { return blocks_; }
     [[nodiscard]] std::int64_t batch() const { return in_->batch; }
     [[nodiscard]] std::int64_t t() const { return in_->t; }
     [[nodiscard]] std::uint32_t round() const { return in_->round; }
     [[nodiscard]] std::uint32_t answers() const { return in_->n_answers; }
     [[nodiscard]] View<const T> param(std::size_t i) const { return view<const T>(in_->params[i]); }
-    [[nodiscard]] View<const T> state(std::size_t i) const { return view<const T>(in_->state[i]); }
+    /// B rows; with lead = 2 the B * P rows of a state that is like the x of a population.
+    [[nodiscard]] View<const T> state(std::size_t i, int lead = 1) const {
+        return view<const T>(in_->state[i], lead);
+    }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(in_->x[block], lead_); }
     [[nodiscard]] View<const T> g(std::size_t block) const { return view<const T>(in_->g[block], lead_); }
     [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(in_->data[i]); }
@@ -47,6 +53,7 @@ class StepIn {
   private:
     const l2o_step_in* in_;
     int lead_;
+    std::size_t blocks_;
 };
 
 /// Outputs of a step: every view must be written in full.
@@ -55,7 +62,7 @@ class StepOut {
   public:
     StepOut(l2o_step_out* out, int lead) : out_(out), lead_(lead) {}
 
-    [[nodiscard]] View<T> state(std::size_t i) const { return view<T>(out_->state[i]); }
+    [[nodiscard]] View<T> state(std::size_t i, int lead = 1) const { return view<T>(out_->state[i], lead); }
     [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(out_->x[block], lead_); }
     [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
         return member<T>(out_->q[block], j, lead_);
@@ -140,6 +147,28 @@ class OptimizerSpec {
     OptimizerSpec& reads_f() { return flag(L2O_NEEDS_F); }
     OptimizerSpec& reads_g() { return flag(L2O_NEEDS_G); }
     OptimizerSpec& coordinatewise() { return flag(L2O_COORDINATEWISE); }
+    /// Refuses a minimax problem: every block is moved down its gradient.
+    OptimizerSpec& minimises() {
+        for (std::size_t k = 0; k < blocks(); ++k) {
+            if (block(k).role == L2O_MAX)
+                refuse(
+                    "block '" + std::string(block(k).name) +
+                    "' is to be maximised, and this method only minimises; use one that is made for minimax "
+                    "problems, for example 'extragradient'");
+        }
+        return *this;
+    }
+    /// Announces up to `questions` questions per round, of `kinds` (L2O_VALUE | L2O_GRADIENT); refuses a
+    /// problem that does not answer them.
+    OptimizerSpec& asks(std::uint32_t questions, std::uint32_t kinds) {
+        if ((kinds & ~problem_.oracle_kinds) != 0)
+            refuse(
+                "this method asks for values or gradients at points of its own, and the problem does not "
+                "answer such questions");
+        info.max_questions = questions;
+        info.question_kinds = kinds;
+        return *this;
+    }
 
     /// @return index for StepIn::param.
     std::size_t param(TensorSpec spec) { return params.add(std::move(spec), problem_.dtype); }
@@ -200,6 +229,7 @@ class Optimizer {
         OptimizerSpec spec;
         std::int32_t dtype = 0;
         int lead = 1;
+        std::size_t blocks = 0;
     };
 
     template <class T>
@@ -248,6 +278,7 @@ class Optimizer {
             detail::options_of<M>().apply(self->method, options, n);
             self->method.declare(self->spec);
             self->lead = self->spec.info.particles > 0 ? 2 : 1;
+            self->blocks = problem->n_blocks;
             self->spec.info.n_params = self->spec.params.size();
             self->spec.info.n_state = self->spec.states.size();
             by_dtype(*self, [](auto) {});
@@ -287,7 +318,7 @@ class Optimizer {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasInitState) {
-                    of(o).method.init_state(StepIn<T>(in, call, of(o).lead), Tensors<T>(state));
+                    of(o).method.init_state(StepIn<T>(in, call, of(o).lead, of(o).blocks), Tensors<T>(state));
                 } else {
                     for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill(view<T>(state[i]), T(0));
                 }
@@ -304,7 +335,7 @@ class Optimizer {
             if (out->x_from_q != nullptr) fill(view<std::int32_t>(out->x_from_q), -1);
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
-                of(o).method.step(StepIn<T>(in, call, of(o).lead), StepOut<T>(out, of(o).lead));
+                of(o).method.step(StepIn<T>(in, call, of(o).lead, of(o).blocks), StepOut<T>(out, of(o).lead));
             });
         });
     }
@@ -318,8 +349,9 @@ class Optimizer {
                 using T = decltype(scalar);
                 const int lead = of(o).lead;
                 if constexpr (kHasVjp) {
-                    of(o).method.step_vjp(
-                        StepIn<T>(in, call, lead), StepCot<T>(cot, lead), StepAcc<T>(acc, lead));
+                    of(o).method.step_vjp(StepIn<T>(in, call, lead, of(o).blocks),
+                                          StepCot<T>(cot, lead),
+                                          StepAcc<T>(acc, lead));
                 }
             });
         });
@@ -333,8 +365,9 @@ class Optimizer {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasInitStateVjp) {
-                    of(o).method.init_state_vjp(
-                        StepIn<T>(in, call, of(o).lead), Tensors<const T>(cot), StepAcc<T>(acc, of(o).lead));
+                    of(o).method.init_state_vjp(StepIn<T>(in, call, of(o).lead, of(o).blocks),
+                                                Tensors<const T>(cot),
+                                                StepAcc<T>(acc, of(o).lead));
                 }
             });
         });

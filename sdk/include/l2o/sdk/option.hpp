@@ -34,6 +34,10 @@ constexpr Range between(double min, double max) { return {min, max, false, false
 template <class Method>
 class Options {
   public:
+    Options() = default;
+    Options(Options&&) = default;  // no copies: the schema points into this object's own text
+    Options& operator=(Options&&) = default;
+
     Options& real(const char* key, double Method::*member, const char* doc, Range range = kAny) {
         return add(
             L2O_REAL, key, doc, shortest(Method{}.*member), range, [member](Method& m, const l2o_value& v) {
