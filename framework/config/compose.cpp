@@ -1,0 +1,73 @@
+#include "framework/config/compose.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+ConfigNode single_setting(const std::string& override_text, const Origin& origin) {
+    const auto refuse = [&](const std::string& fault) {
+        throw Error(
+            ExitCode::kUsage,
+            "--set '" + override_text + "': " + fault + "; expected 'key.path=value', as 'train.epochs=10'");
+    };
+    const std::size_t equals = override_text.find('=');
+    if (equals == std::string::npos) refuse("there is no '='");
+    std::string path = override_text.substr(0, equals);
+
+    ConfigNode node{.value = override_text.substr(equals + 1), .origin = origin};
+    while (true) {  // from the last key to the first, wrapping a section round what there is
+        const std::size_t dot = path.rfind('.');
+        node.key = dot == std::string::npos ? path : path.substr(dot + 1);
+        if (const std::string fault = key_fault(node.key); !fault.empty()) refuse(fault);
+        ConfigNode section{.origin = origin};
+        section.children.push_back(std::move(node));
+        if (dot == std::string::npos) return section;
+        node = std::move(section);
+        path.resize(dot);
+    }
+}
+
+}  // namespace
+
+void merge_section(ConfigNode& base, const ConfigNode& overlay) {
+    const ConfigNode* use_before = base.find("use");
+    const ConfigNode* use_now = overlay.find("use");
+    if (use_before && use_now && use_before->value != use_now->value) base.children.clear();
+
+    for (const ConfigNode& child : overlay.children) {
+        const auto known = std::find_if(base.children.begin(),
+                                        base.children.end(),
+                                        [&](const ConfigNode& other) { return other.key == child.key; });
+        if (known == base.children.end()) {
+            base.children.push_back(child);
+            continue;
+        }
+        const bool is_pure_section = child.value.empty() && !child.children.empty();
+        if (!is_pure_section) {
+            known->value = child.value;
+            known->origin = child.origin;
+        }
+        merge_section(*known, child);
+    }
+}
+
+void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides) {
+    const Origin origin{.file = "--set", .folder = std::filesystem::current_path(), .is_override = true};
+    // All of them first form one tree: `use` given last must not drop the options given before it.
+    ConfigNode overlay;
+    for (const std::string& text : overrides) merge_section(overlay, single_setting(text, origin));
+    merge_section(root, overlay);
+}
+
+std::string key_fault(const std::string& key) {
+    if (key.empty()) return "a key is empty";
+    if (key.find('.') != std::string::npos) return "the key '" + key + "' contains a dot";
+    if (key.front() == '#') return "the key '" + key + "' starts with '#'";
+    return "";
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,199 @@
+#include "framework/config/info_file.hpp"
+
+#include <algorithm>
+#include <boost/property_tree/info_parser.hpp>
+#include <boost/property_tree/ptree.hpp>
+#include <cstddef>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "framework/config/compose.hpp"
+#include "framework/config/info_scan.hpp"
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+namespace fs = std::filesystem;
+using boost::property_tree::ptree;
+
+std::optional<std::string> file_text(const fs::path& file) {
+    std::error_code ignored;
+    if (fs::is_directory(file, ignored)) return std::nullopt;
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return std::nullopt;
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (in.bad()) return std::nullopt;
+    return text;
+}
+
+// Reads one file after the other; the chain holds the files whose includes are being read.
+class Reader {
+  public:
+    ConfigNode read(const fs::path& file, std::string_view text) {
+        chain_.push_back(file);
+        InfoScan scan = scan_info(text, file.string());
+        ptree tree;
+        try {
+            std::istringstream in(std::move(scan.text));
+            boost::property_tree::read_info(in, tree);
+        } catch (const boost::property_tree::info_parser_error& error) {
+            throw Error(ExitCode::kUsage,
+                        file.string() + ":" + std::to_string(error.line()) + ": " + error.message() +
+                            "; expected settings 'key value' and sections 'key { ... }'");
+        }
+        const Place place{file, fs::absolute(file).lexically_normal().parent_path(), scan.key_lines};
+        std::size_t key_count = 0;
+        ConfigNode root;
+        root.origin = {.file = file.string(), .folder = place.folder};
+        add_children(root, tree, place, key_count);
+        chain_.pop_back();
+        return root;
+    }
+
+  private:
+    struct Place {
+        const fs::path& file;
+        fs::path folder;
+        const std::vector<int>& key_lines;
+    };
+
+    // The tree is walked in file order, so the n-th key met is the n-th key scanned.
+    void add_children(ConfigNode& section, const ptree& tree, const Place& place, std::size_t& key_count) {
+        for (const auto& [key, subtree] : tree) {
+            ConfigNode node{.key = key, .value = subtree.data()};
+            node.origin = {
+                .file = place.file.string(), .line = place.key_lines.at(key_count++), .folder = place.folder};
+            if (key == kIncludeKey) {
+                merge_section(section, read_included(node.value, node.origin, subtree.empty()));
+                continue;
+            }
+            if (const std::string fault = key_fault(key); !fault.empty()) {
+                throw Error(
+                    ExitCode::kUsage,
+                    node.origin.text() + ": " + fault + "; expected a plain name, sections as 'key { ... }'");
+            }
+            add_children(node, subtree, place, key_count);
+            ConfigNode overlay;
+            overlay.children.push_back(std::move(node));
+            merge_section(section, overlay);
+        }
+    }
+
+    ConfigNode read_included(const std::string& name, const Origin& origin, bool is_leaf) {
+        if (!is_leaf)
+            throw Error(ExitCode::kUsage, origin.text() + ": a '{' follows '#include'; expected a key");
+        const fs::path file = (fs::path(origin.file).parent_path() / name).lexically_normal();
+        const auto is_same = [&](const fs::path& other) {
+            return fs::absolute(other).lexically_normal() == fs::absolute(file).lexically_normal();
+        };
+        if (const auto first = std::find_if(chain_.begin(), chain_.end(), is_same); first != chain_.end()) {
+            std::string cycle;
+            for (auto link = first; link != chain_.end(); ++link)
+                cycle += "'" + link->string() + "' includes ";
+            throw Error(ExitCode::kUsage,
+                        origin.text() + ": the includes form a cycle: " + cycle + "'" + file.string() +
+                            "'; remove one of them");
+        }
+        const auto text = file_text(file);
+        if (!text) {
+            throw Error(ExitCode::kIo,
+                        origin.text() + ": cannot read the included file '" + file.string() +
+                            "'; expected a path relative to the folder of '" + origin.file + "'");
+        }
+        return read(file, *text);
+    }
+
+    std::vector<fs::path> chain_;
+};
+
+// Words that INFO reads back unquoted in every place; the rest is quoted.
+bool is_plain_word(const std::string& text) {
+    constexpr std::string_view kPlain = "_+-./,:=";
+    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        return is_letter || (c >= '0' && c <= '9') || kPlain.find(c) != std::string_view::npos;
+    });
+}
+
+std::string word(const std::string& text) {
+    if (is_plain_word(text)) return text;
+    std::string quoted = "\"";
+    for (const char c : text) {
+        switch (c) {
+            case '\0':
+                quoted += "\\0";
+                break;
+            case '\n':
+                quoted += "\\n";
+                break;
+            case '\r':
+                quoted += "\\r";
+                break;
+            case '\t':
+                quoted += "\\t";
+                break;
+            case '"':
+                quoted += "\\\"";
+                break;
+            case '\\':
+                quoted += "\\\\";
+                break;
+            default:
+                quoted += c;
+        }
+    }
+    return quoted + '"';
+}
+
+void write_children(std::string& out, const ConfigNode& section, std::size_t depth) {
+    const std::string indent(4 * depth, ' ');
+    for (const ConfigNode& child : section.children) {
+        out += indent + word(child.key);
+        if (!child.value.empty() || child.children.empty()) out += ' ' + word(child.value);
+        if (!child.children.empty()) {
+            out += " {\n";
+            write_children(out, child, depth + 1);
+            out += indent + '}';
+        }
+        out += '\n';
+    }
+}
+
+void sort_keys(ConfigNode& section) {
+    std::sort(section.children.begin(), section.children.end(), [](const ConfigNode& a, const ConfigNode& b) {
+        return a.key < b.key;
+    });
+    for (ConfigNode& child : section.children) sort_keys(child);
+}
+
+}  // namespace
+
+ConfigNode read_info(const fs::path& file) {
+    const auto text = file_text(file);
+    if (!text) {
+        throw Error(ExitCode::kIo,
+                    "cannot read the configuration '" + file.string() + "'; expected a file in INFO format");
+    }
+    return Reader().read(file, *text);
+}
+
+ConfigNode parse_info(std::string_view text, const fs::path& file) { return Reader().read(file, text); }
+
+std::string to_info(const ConfigNode& root) {
+    std::string text;
+    write_children(text, root, 0);
+    return text;
+}
+
+std::string canonical_text(const ConfigNode& root) {
+    ConfigNode sorted = root;
+    sort_keys(sorted);
+    return to_info(sorted);
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,144 @@
+#include "framework/config/info_scan.hpp"
+
+#include <cstddef>
+#include <utility>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// Follows the states of boost/property_tree/detail/info_parser_read.hpp (1.74), so that the keys counted
+// here are the keys of its tree.
+class Scanner {
+  public:
+    explicit Scanner(const std::string& file) : file_(file) {}
+
+    void scan_line(std::string line, int line_number) {
+        line_ = line.substr(0, line.find('\0'));  // the parser stops there as well
+        line_number_ = line_number;
+        at_ = 0;
+        skip_blanks();
+        if (peek() == '#') turn_include_into_setting();
+        while (scan_token()) {
+        }
+        if (expects_ == Expects::kValue) expects_ = Expects::kKey;
+        scan_.text += line_ + '\n';
+    }
+
+    InfoScan finish() {
+        if (!open_braces_.empty()) {
+            line_number_ = open_braces_.back();
+            refuse("this '{' is never closed; expected a '}' after its settings");
+        }
+        return std::move(scan_);
+    }
+
+  private:
+    enum class Expects { kKey, kValue, kContinuation };
+
+    [[noreturn]] void refuse(const std::string& text) const {
+        throw Error(ExitCode::kUsage, file_ + ":" + std::to_string(line_number_) + ": " + text);
+    }
+
+    [[nodiscard]] char peek() const { return at_ < line_.size() ? line_[at_] : '\0'; }
+    void skip_blanks() {
+        while (is_blank(peek())) ++at_;
+    }
+    [[nodiscard]] bool at_end() const { return peek() == '\0' || peek() == ';'; }
+
+    std::string read_word() {
+        const std::size_t start = at_;
+        while (!at_end() && !is_blank(peek())) ++at_;
+        return line_.substr(start, at_ - start);
+    }
+
+    // False if the string does not end on this line.
+    bool skip_string() {
+        for (++at_; peek() != '\0'; ++at_) {
+            if (peek() == '"') {
+                ++at_;
+                return true;
+            }
+            if (peek() == '\\' && at_ + 1 < line_.size()) ++at_;
+        }
+        return false;
+    }
+
+    void turn_include_into_setting() {
+        if (expects_ == Expects::kContinuation) refuse("expected '\"' after the '\\' of the previous line");
+        const std::size_t start = at_;
+        const std::string directive = read_word();
+        if (directive != kIncludeKey) {
+            refuse("'" + directive +
+                   "' is no directive; expected '#include \"file.info\"', or ';' before a comment");
+        }
+        skip_blanks();
+        const bool has_file = peek() == '"' && skip_string();
+        skip_blanks();
+        if (!has_file || !at_end()) refuse("expected '#include \"file.info\"' and nothing else on the line");
+        line_.replace(start, directive.size(), '"' + directive + '"');
+        at_ = start;
+    }
+
+    // Moves over one token; false at the end of the line.
+    bool scan_token() {
+        skip_blanks();
+        if (at_end()) return false;
+        const bool is_brace = peek() == '{' || peek() == '}';
+        if (is_brace && expects_ != Expects::kContinuation) {
+            if (peek() == '{') {
+                open_braces_.push_back(line_number_);
+            } else if (!open_braces_.empty()) {
+                open_braces_.pop_back();
+            }
+            ++at_;
+            expects_ = Expects::kKey;
+            return true;
+        }
+        if (expects_ == Expects::kKey) scan_.key_lines.push_back(line_number_);
+        if (peek() == '"') {
+            if (!skip_string()) return false;
+        } else {
+            const std::string word = read_word();
+            if (word.find_first_of("{}") != std::string::npos) {
+                refuse("a brace is part of the word '" + word +
+                       "'; expected blanks round braces, or the word in quotes");
+            }
+        }
+        expects_ = expects_ == Expects::kKey ? Expects::kValue : Expects::kKey;
+        skip_blanks();
+        if (peek() == '\\' && expects_ == Expects::kKey) {
+            expects_ = Expects::kContinuation;
+            return false;
+        }
+        return true;
+    }
+
+    const std::string& file_;
+    InfoScan scan_;
+    std::vector<int> open_braces_;
+    std::string line_;
+    int line_number_ = 0;
+    std::size_t at_ = 0;
+    Expects expects_ = Expects::kKey;
+};
+
+}  // namespace
+
+InfoScan scan_info(std::string_view text, const std::string& file) {
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+
+    Scanner scanner(file);
+    for (int line_number = 1; !text.empty(); ++line_number) {
+        const std::size_t end = text.find('\n');
+        scanner.scan_line(std::string(text.substr(0, end)), line_number);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    return scanner.finish();
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace l2o::framework {
+
+/// The key under which an `#include` line stands in the tree until its file takes its place.
+inline constexpr const char* kIncludeKey = "#include";
+
+/// What Boost's INFO parser needs or does not tell.
+struct InfoScan {
+    std::string text;            ///< the same lines, `#include "f"` turned into the setting `"#include" "f"`
+    std::vector<int> key_lines;  ///< line of each key, in file order
+};
+
+/// Looks over a file in INFO format before it is parsed.
+/// Refuses what INFO accepts silently, or rejects without saying why: a brace glued to a word (it would
+/// become part of the word), a `#` that is no include, a brace that is never closed. Other faults of syntax
+/// are left to the parser.
+/// @throw Error kUsage, naming file and line.
+InfoScan scan_info(std::string_view text, const std::string& file);
+
+}  // namespace l2o::framework

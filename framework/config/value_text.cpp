@@ -1,0 +1,115 @@
+#include "framework/config/value_text.hpp"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <system_error>
+#include <utility>
+
+namespace l2o::framework {
+namespace {
+
+// A whole number above 2^53 would have been rounded on the way through a double.
+constexpr double kMaxExact = 9007199254740992.0;
+
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+    Number value{};
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stop != end) return std::nullopt;
+    return value;
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    return text;
+}
+
+}  // namespace
+
+bool Range::contains(double value) const {
+    return (open_min ? value > min : value >= min) && (open_max ? value < max : value <= max);
+}
+
+std::string Range::text() const {
+    const bool has_min = std::isfinite(min), has_max = std::isfinite(max);
+    if (has_min && has_max) {
+        return std::string(" in ") + (open_min ? "(" : "[") + format_real(min) + ", " + format_real(max) +
+               (open_max ? ")" : "]");
+    }
+    if (has_min) return (open_min ? " > " : " >= ") + format_real(min);
+    if (has_max) return (open_max ? " < " : " <= ") + format_real(max);
+    return "";
+}
+
+std::optional<bool> parse_bool(std::string_view text) {
+    if (text == "true" || text == "yes" || text == "on" || text == "1") return true;
+    if (text == "false" || text == "no" || text == "off" || text == "0") return false;
+    return std::nullopt;
+}
+
+std::optional<std::int64_t> parse_int(std::string_view text) {
+    if (const auto value = parse_number<std::int64_t>(text)) return value;
+    const auto value = parse_real(text);
+    if (!value || *value != std::trunc(*value) || std::abs(*value) > kMaxExact) return std::nullopt;
+    return static_cast<std::int64_t>(*value);
+}
+
+std::optional<double> parse_real(std::string_view text) {
+    const auto value = parse_number<double>(text);
+    return value && std::isfinite(*value) ? value : std::nullopt;
+}
+
+std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text) {
+    std::vector<std::int64_t> values;
+    if (trimmed(text).empty()) return values;
+    while (true) {
+        const std::size_t comma = text.find(',');
+        const auto value = parse_int(trimmed(text.substr(0, comma)));
+        if (!value) return std::nullopt;
+        values.push_back(*value);
+        if (comma == std::string_view::npos) return values;
+        text.remove_prefix(comma + 1);
+    }
+}
+
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+    static constexpr std::array<std::pair<std::string_view, double>, 10> kUnits{{{"KiB", 0x1p10},
+                                                                                 {"MiB", 0x1p20},
+                                                                                 {"GiB", 0x1p30},
+                                                                                 {"TiB", 0x1p40},
+                                                                                 {"kB", 1e3},
+                                                                                 {"KB", 1e3},
+                                                                                 {"MB", 1e6},
+                                                                                 {"GB", 1e9},
+                                                                                 {"TB", 1e12},
+                                                                                 {"B", 1}}};
+    double unit_bytes = 1;
+    for (const auto& [name, bytes] : kUnits) {  // "B" last: it ends all the others
+        if (!text.ends_with(name)) continue;
+        unit_bytes = bytes;
+        text.remove_suffix(name.size());
+        break;
+    }
+    const auto count = parse_real(trimmed(text));
+    if (!count || *count < 0) return std::nullopt;
+    const double bytes = std::round(*count * unit_bytes);
+    if (bytes > kMaxExact) return std::nullopt;
+    return static_cast<std::uint64_t>(bytes);
+}
+
+std::string format_real(double value) {
+    std::array<char, 32> buffer{};  // the longest shortest form has 24 characters
+    const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+    return std::string(buffer.data(), error == std::errc{} ? end : buffer.data());
+}
+
+std::string format_ints(const std::vector<std::int64_t>& values) {
+    std::string text;
+    for (const std::int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
+    return text;
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace l2o::framework {
+
+/// The numbers that a setting may take. An infinite bound is no bound.
+struct Range {
+    double min = -std::numeric_limits<double>::infinity();
+    double max = std::numeric_limits<double>::infinity();
+    bool open_min = false;  ///< min itself is not allowed
+    bool open_max = false;  ///< max itself is not allowed
+
+    [[nodiscard]] bool contains(double value) const;
+    /// " in [0, 1)", " > 0", or "" if unbounded: follows a noun in a message.
+    [[nodiscard]] std::string text() const;
+};
+
+// Text to value; nullopt if the whole text is not one value of the type.
+
+std::optional<bool> parse_bool(std::string_view text);  ///< true false yes no on off 1 0
+/// A whole number; also in the form of a real one ("1e6") where that is exact.
+std::optional<std::int64_t> parse_int(std::string_view text);
+std::optional<double> parse_real(std::string_view text);  ///< finite
+/// Whole numbers separated by commas, blanks allowed; "" is the empty list.
+std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text);
+/// Bytes: a plain number, or one with B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (of 1024).
+std::optional<std::uint64_t> parse_bytes(std::string_view text);
+
+/// The shortest text that reads back as the same number.
+std::string format_real(double value);
+std::string format_ints(const std::vector<std::int64_t>& values);
+
+}  // namespace l2o::framework

@@ -1,0 +1,90 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "framework/config/compose.hpp"
+#include "framework/config/config.hpp"
+#include "framework/config/info_file.hpp"
+#include "refusal.hpp"
+
+using namespace l2o::framework;
+using l2o::test::refusal;
+
+namespace {
+
+std::string composed(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    return to_info(Config::parse(text, "run.info", overrides).tree());
+}
+
+}  // namespace
+
+TEST_CASE("compose: of a repeated setting the later value wins, at the place of the first") {
+    CHECK(composed("a 1\nb 2\na 3\n") == "a 3\nb 2\n");
+    CHECK(composed("a 1\na \"\"\n") == "a \"\"\n");
+    CHECK(Config::parse("a 1\n\na 3\n", "run.info").tree().find("a")->origin.text() == "run.info:3");
+}
+
+TEST_CASE("compose: repeated sections merge key by key, at every depth") {
+    CHECK(composed("s { a 1 t { b 2 c 3 } }\ns { t { c 4 d 5 } e 6 }\n") ==
+          "s {\n    a 1\n    t {\n        b 2\n        c 4\n        d 5\n    }\n    e 6\n}\n");
+    CHECK(composed("s 1 { a 1 }\ns { b 2 }\n") == "s 1 {\n    a 1\n    b 2\n}\n");
+}
+
+TEST_CASE("compose: another plugin in `use` drops the options of the one before") {
+    CHECK(composed("o { use adam lr 1 sub { x 1 } }\no { use sgd momentum 0 }\n") ==
+          "o {\n    use sgd\n    momentum 0\n}\n");
+    CHECK(composed("o { use adam lr 1 }\no { momentum 0 use sgd }\n") ==
+          "o {\n    momentum 0\n    use sgd\n}\n");
+}
+
+TEST_CASE("compose: the same plugin in `use`, or a first one, keeps the options") {
+    CHECK(composed("o { use adam lr 1 }\no { use adam beta1 0 }\n") ==
+          "o {\n    use adam\n    lr 1\n    beta1 0\n}\n");
+    CHECK(composed("o { lr 1 }\no { use adam }\n") == "o {\n    lr 1\n    use adam\n}\n");
+}
+
+TEST_CASE("compose: `use` drops its own section only") {
+    CHECK(composed("c { o { use adam lr 1 } keep 1 }\nc { o { use sgd } }\n") ==
+          "c {\n    o {\n        use sgd\n    }\n    keep 1\n}\n");
+}
+
+TEST_CASE("overrides: a path sets an existing leaf and creates a missing one") {
+    CHECK(composed("s { a 1 }\n", {"s.a=2", "s.t.b=3", "c=4"}) ==
+          "s {\n    a 2\n    t {\n        b 3\n    }\n}\nc 4\n");
+}
+
+TEST_CASE("overrides: only the first '=' divides, and a value may be empty") {
+    CHECK(composed("", {"a=b=c=", "d=", "e= f"}) == "a b=c=\nd \"\"\ne \" f\"\n");
+}
+
+TEST_CASE("overrides: the later one wins") { CHECK(composed("a 1\n", {"a=2", "a=3"}) == "a 3\n"); }
+
+TEST_CASE("overrides: another `use` drops the file's options, never another override") {
+    CHECK(composed("o { use adam lr 1 beta1 0 }\n", {"o.lr=5", "o.use=sgd"}) ==
+          "o {\n    lr 5\n    use sgd\n}\n");
+    CHECK(composed("o { use adam lr 1 beta1 0 }\n", {"o.use=sgd", "o.lr=5"}) ==
+          "o {\n    use sgd\n    lr 5\n}\n");
+}
+
+TEST_CASE("overrides: they are their own origin, and refer to the working folder") {
+    const Config config = Config::parse("s { a 1 }\n", "dir/run.info", {"s.a=2"});
+    const Origin& origin = config.tree().find("s")->find("a")->origin;
+    CHECK(origin.text() == "--set");
+    CHECK(origin.is_override);
+    CHECK(origin.folder == std::filesystem::current_path());
+    CHECK_FALSE(config.tree().find("s")->origin.is_override);
+}
+
+TEST_CASE("overrides: another form is refused with the form that is expected") {
+    const auto refused = [](const std::string& text) { return refusal([&] { (void)composed("", {text}); }); };
+    const std::string expected = "; expected 'key.path=value', as 'train.epochs=10'";
+    CHECK(refused("train.epochs") == "2 --set 'train.epochs': there is no '='" + expected);
+    CHECK(refused("") == "2 --set '': there is no '='" + expected);
+    CHECK(refused("=5") == "2 --set '=5': a key is empty" + expected);
+    CHECK(refused("a..b=5") == "2 --set 'a..b=5': a key is empty" + expected);
+    CHECK(refused(".b=5") == "2 --set '.b=5': a key is empty" + expected);
+    CHECK(refused("a.=5") == "2 --set 'a.=5': a key is empty" + expected);
+    CHECK(refused("#include=x") == "2 --set '#include=x': the key '#include' starts with '#'" + expected);
+}

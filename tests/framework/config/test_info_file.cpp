@@ -1,0 +1,221 @@
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "framework/config/info_file.hpp"
+#include "refusal.hpp"
+
+using namespace l2o::framework;
+using l2o::test::refusal;
+namespace fs = std::filesystem;
+
+namespace {
+
+class Folder {
+  public:
+    Folder() : path_(fs::temp_directory_path() / ("l2o_info_file_" + std::to_string(::getpid()))) {
+        fs::remove_all(path_);
+        fs::create_directories(path_);
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+
+    fs::path write(const std::string& name, const std::string& text) const {
+        fs::create_directories((path_ / name).parent_path());
+        std::ofstream(path_ / name) << text;
+        return path_ / name;
+    }
+    [[nodiscard]] std::string name(const std::string& file) const { return (path_ / file).string(); }
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+  private:
+    fs::path path_;
+};
+
+std::string parse_refusal(const std::string& text) {
+    return refusal([&] { (void)parse_info(text, "run.info"); });
+}
+
+bool same_settings(const ConfigNode& a, const ConfigNode& b) {
+    if (a.key != b.key || a.value != b.value || a.children.size() != b.children.size()) return false;
+    for (std::size_t i = 0; i < a.children.size(); ++i) {
+        if (!same_settings(a.children[i], b.children[i])) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("info: settings, sections, strings, comments and several settings on a line are read") {
+    const ConfigNode root = parse_info(
+        "seed 7 ; a comment\n"
+        "name \"two words; \\\"quoted\\\"\"\n"
+        "train { epochs 10 batch 4 }\n"
+        "long \"one \" \\\n   \"two\"\n"
+        "flag\n"
+        "both 1 { inner 2 }\n",
+        "run.info");
+    CHECK(to_info(root) ==
+          "seed 7\n"
+          "name \"two words; \\\"quoted\\\"\"\n"
+          "train {\n    epochs 10\n    batch 4\n}\n"
+          "long \"one two\"\n"
+          "flag \"\"\n"
+          "both 1 {\n    inner 2\n}\n");
+}
+
+TEST_CASE("info: every setting knows its file and line") {
+    const ConfigNode root = parse_info(
+        "a 1 b 2\n\n; c\nlong \"x\" \\\n \"y\"\nd {\n  e 5\n}\n\"f g\"\n  { h 1 }\r\ni 1", "dir/run.info");
+    CHECK(root.find("a")->origin.text() == "dir/run.info:1");
+    CHECK(root.find("b")->origin.text() == "dir/run.info:1");
+    CHECK(root.find("long")->origin.text() == "dir/run.info:4");
+    CHECK(root.find("d")->origin.text() == "dir/run.info:6");
+    CHECK(root.find("d")->find("e")->origin.text() == "dir/run.info:7");
+    CHECK(root.find("f g")->find("h")->origin.text() == "dir/run.info:10");
+    CHECK(root.find("i")->origin.text() == "dir/run.info:11");
+    CHECK(root.find("i")->origin.folder == fs::current_path() / "dir");
+}
+
+TEST_CASE("info: a byte order mark is no part of the first key") {
+    CHECK(to_info(parse_info("\xEF\xBB\xBFseed 7", "run.info")) == "seed 7\n");
+}
+
+TEST_CASE("info: faults of syntax name file and line") {
+    CHECK(parse_refusal("a 1\n}\n") ==
+          "2 run.info:2: unmatched }; expected settings 'key value' and sections 'key { ... }'");
+    CHECK(parse_refusal("a 1\nb \"no end\n") ==
+          "2 run.info:2: unexpected end of line; expected settings 'key value' and sections 'key { ... }'");
+    CHECK(parse_refusal("a {\n b {\n }\n") ==
+          "2 run.info:1: this '{' is never closed; expected a '}' after its settings");
+    CHECK(parse_refusal("\n# a comment\n") ==
+          "2 run.info:2: '#' is no directive; expected '#include \"file.info\"', or ';' before a comment");
+    CHECK(parse_refusal("a { lr 1e-3}\n") ==
+          "2 run.info:1: a brace is part of the word '1e-3}'; expected blanks round braces, or the word in "
+          "quotes");
+    CHECK(parse_refusal("a{\n}\n") ==
+          "2 run.info:1: a brace is part of the word 'a{'; expected blanks round braces, or the word in "
+          "quotes");
+    CHECK(parse_refusal("a 1\ntrain.epochs 5\n") ==
+          "2 run.info:2: the key 'train.epochs' contains a dot; expected a plain name, sections as 'key { "
+          "... }'");
+    CHECK(parse_refusal("\"\" 5\n") ==
+          "2 run.info:1: a key is empty; expected a plain name, sections as 'key { ... }'");
+    CHECK(parse_refusal("a \"1\" \\\n#include \"b.info\"\n") ==
+          "2 run.info:2: expected '\"' after the '\\' of the previous line");
+}
+
+TEST_CASE("info: a brace inside quotes, a comment or a string over two lines is no brace") {
+    CHECK(to_info(parse_info("a \"}\" ; {\nb \"{\" \\\n\"x}\"\n\"k{\" 1 c;{\n", "run.info")) ==
+          "a \"}\"\nb \"{x}\"\n\"k{\" 1\nc \"\"\n");
+}
+
+TEST_CASE("info: an include is relative to the file that has it, and stands at its place") {
+    const Folder folder;
+    folder.write("parts/deep/lr.info", "lr 0.1\n");
+    folder.write("parts/adam.info", "use adam\nbeta1 0.9\n#include \"deep/lr.info\" ; nested\n");
+    const fs::path run = folder.write(
+        "run.info", "a 1\noptimizer {\n  beta1 0.5\n  #include \"parts/adam.info\"\n  lr 0.2\n}\n");
+    const ConfigNode root = read_info(run);
+    CHECK(to_info(root) == "a 1\noptimizer {\n    beta1 0.9\n    use adam\n    lr 0.2\n}\n");
+    CHECK(root.find("optimizer")->find("beta1")->origin.text() == folder.name("parts/adam.info") + ":2");
+    CHECK(root.find("optimizer")->find("beta1")->origin.folder == folder.path() / "parts");
+    CHECK(root.find("optimizer")->find("lr")->origin.text() == folder.name("run.info") + ":5");
+}
+
+TEST_CASE("info: a file may be included twice, but not by itself") {
+    const Folder folder;
+    folder.write("part.info", "x 1\n");
+    CHECK(to_info(read_info(folder.write(
+              "twice.info", "a { \n#include \"part.info\"\n}\nb {\n#include \"part.info\"\n}\n"))) ==
+          "a {\n    x 1\n}\nb {\n    x 1\n}\n");
+
+    folder.write("sub/b.info", "y 1\n#include \"../a.info\"\n");
+    const fs::path a = folder.write("a.info", "#include \"sub/b.info\"\n");
+    CHECK(refusal([&] { (void)read_info(a); }) ==
+          "2 " + folder.name("sub/b.info") + ":2: the includes form a cycle: '" + folder.name("a.info") +
+              "' includes '" + folder.name("sub/b.info") + "' includes '" + folder.name("a.info") +
+              "'; remove one of them");
+}
+
+TEST_CASE("info: a file that cannot be read is named, with the one that includes it") {
+    const Folder folder;
+    CHECK(refusal([&] { (void)read_info(folder.path() / "none.info"); }) ==
+          "5 cannot read the configuration '" + folder.name("none.info") +
+              "'; expected a file in INFO format");
+    CHECK(refusal([&] { (void)read_info(folder.path()); }) ==
+          "5 cannot read the configuration '" + folder.path().string() + "'; expected a file in INFO format");
+    const fs::path run = folder.write("run.info", "\n#include \"parts/none.info\"\n");
+    CHECK(refusal([&] { (void)read_info(run); }) ==
+          "5 " + folder.name("run.info") + ":2: cannot read the included file '" +
+              folder.name("parts/none.info") + "'; expected a path relative to the folder of '" +
+              folder.name("run.info") + "'");
+}
+
+TEST_CASE("info: an include line has one file in quotes and no section") {
+    const std::string expected =
+        "2 run.info:1: expected '#include \"file.info\"' and nothing else on the line";
+    CHECK(parse_refusal("#include other.info\n") == expected);
+    CHECK(parse_refusal("#include\n") == expected);
+    CHECK(parse_refusal("#include \"a.info\" b 1\n") == expected);
+    CHECK(parse_refusal("#include \"a.info\"\n{ b 1 }\n") ==
+          "2 run.info:1: a '{' follows '#include'; expected a key");
+}
+
+TEST_CASE("info: a fault inside an included file names that file") {
+    const Folder folder;
+    folder.write("bad.info", "x 1\n}\n");
+    const fs::path run = folder.write("run.info", "#include \"bad.info\"\n");
+    CHECK(refusal([&] {
+              (void)read_info(run);
+          }).starts_with("2 " + folder.name("bad.info") + ":2: unmatched }"));
+}
+
+TEST_CASE("info: what is printed reads back as the same tree, whatever the keys and values") {
+    // The characters that mean something to INFO, and some that must not.
+    const std::string alphabet = std::string("a1 ;#{}\"\\'\n\r\t\v\f\a\b=,/-\x01\x7f\xc3\xa9", 26) + '\0';
+    const unsigned seed = 20240607;
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+    const auto text = [&] {
+        std::string letters;
+        for (std::size_t left = below(8); left > 0; --left) letters += alphabet[below(alphabet.size())];
+        return letters;
+    };
+    const auto grow = [&](auto&& self, ConfigNode& section, std::size_t depth) -> void {
+        for (std::size_t i = below(5); i > 0; --i) {
+            ConfigNode child{.key = "k" + text() + std::to_string(i), .value = text()};
+            if (below(4) == 0) child.key.erase(0, 1);
+            if (child.key.front() == '#' || section.find(child.key)) continue;
+            if (depth > 0 && below(2) == 0) self(self, child, depth - 1);
+            section.children.push_back(child);
+        }
+    };
+    for (int round = 0; round < 2000; ++round) {
+        ConfigNode root;
+        grow(grow, root, 3);
+        const std::string printed = to_info(root);
+        CAPTURE(printed);
+        REQUIRE(same_settings(parse_info(printed, "printed.info"), root));
+    }
+}
+
+TEST_CASE("info: the canonical text forgets the order of keys and nothing else") {
+    const auto canonical = [](const std::string& text) {
+        return canonical_text(parse_info(text, "run.info"));
+    };
+    CHECK(canonical("b 1\na { d 1 c 2 }") == canonical("a { c 2 d 1 } ; comment\nb \"1\""));
+    CHECK(canonical("b 1\na { d 1 c 2 }") == "a {\n    c 2\n    d 1\n}\nb 1\n");
+    CHECK(canonical("a 1") != canonical("a 2"));
+    CHECK(canonical("a { b 1 }") != canonical("a \"\" b 1"));
+}
