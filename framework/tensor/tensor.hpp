@@ -2,6 +2,8 @@
 
 #include <l2o/abi/tensor.h>
 
+#include <cassert>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,7 +14,8 @@ namespace l2o::framework {
 
 using Shape = std::vector<std::int64_t>;
 
-/// Number of elements of a shape; 1 for a scalar.
+/// Number of elements of a shape; 1 for a scalar. Throws Error(kUsage) if a size is negative or the sizes
+/// other than 0 multiply to more than 2^59, so that bytes and strides always fit std::int64_t.
 [[nodiscard]] std::int64_t element_count(const Shape& shape);
 /// "[3, 4]"; "[]" for a scalar.
 [[nodiscard]] std::string to_string(const Shape& shape);
@@ -25,15 +28,35 @@ enum class Dtype : std::int32_t { kF32 = 1, kF64 = 2, kI32 = 3, kI64 = 4, kU8 = 
 /// Inverse of name_of; throws Error(kUsage) that lists the known names.
 [[nodiscard]] Dtype dtype_from_name(const std::string& name);
 
+template <class T>
+concept Element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> ||
+    std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t>;
+
+/// The Dtype of a C++ type.
+template <Element T>
+[[nodiscard]] constexpr Dtype dtype_of() {
+    if constexpr (std::same_as<T, float>) return Dtype::kF32;
+    if constexpr (std::same_as<T, double>) return Dtype::kF64;
+    if constexpr (std::same_as<T, std::int32_t>) return Dtype::kI32;
+    if constexpr (std::same_as<T, std::int64_t>) return Dtype::kI64;
+    if constexpr (std::same_as<T, std::uint8_t>) return Dtype::kU8;
+}
+
 /// A dense row-major tensor that owns 64-byte aligned memory, or borrows somebody else's; movable, copied on
-/// request only. `abi()` is the view that plugins see; it stays valid while the Tensor lives, also when moved.
+/// request only. `abi()` is the view that plugins see; it stays valid while the Tensor lives, also when
+/// moved. A default-constructed or moved-from Tensor is false and has nothing else.
 class Tensor {
   public:
     Tensor() = default;
     /// Zero-filled.
     Tensor(Dtype dtype, Shape shape);
     /// A view of memory that outlives it (a mapped file, a slice of another tensor).
-    static Tensor borrow(Dtype dtype, Shape shape, void* data, std::shared_ptr<const void> keep_alive = nullptr);
+    /// @param data        element_count(shape) elements, aligned to their size.
+    /// @param keep_alive  released with the last tensor that views the memory; null: the caller sees to it.
+    static Tensor borrow(Dtype dtype,
+                         Shape shape,
+                         void* data,
+                         std::shared_ptr<const void> keep_alive = nullptr);
 
     Tensor(Tensor&&) noexcept = default;
     Tensor& operator=(Tensor&&) noexcept = default;
@@ -44,6 +67,7 @@ class Tensor {
     /// An owned copy.
     [[nodiscard]] Tensor clone() const;
     /// An owned copy in another floating-point type (float32 <-> float64); a clone if it is the same.
+    /// Throws Error(kUsage) for any other pair.
     [[nodiscard]] Tensor to(Dtype dtype) const;
     /// Rows [first, first + count) of axis 0, borrowed: *this must outlive it.
     [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
@@ -57,10 +81,16 @@ class Tensor {
     [[nodiscard]] const void* data() const { return state_->view.data; }
 
     /// Elements as T; asserts that T is the dtype.
-    template <class T>
-    [[nodiscard]] std::span<T> values();
-    template <class T>
-    [[nodiscard]] std::span<const T> values() const;
+    template <Element T>
+    [[nodiscard]] std::span<T> values() {
+        assert(dtype() == dtype_of<T>());
+        return {static_cast<T*>(data()), static_cast<std::size_t>(size())};
+    }
+    template <Element T>
+    [[nodiscard]] std::span<const T> values() const {
+        assert(dtype() == dtype_of<T>());
+        return {static_cast<const T*>(data()), static_cast<std::size_t>(size())};
+    }
     /// Element i as a double, whatever the dtype.
     [[nodiscard]] double value(std::int64_t i) const;
     /// Sets every byte to zero.
@@ -70,6 +100,7 @@ class Tensor {
     [[nodiscard]] const l2o_tensor* abi() const { return &state_->view; }
 
   private:
+    // On the heap, so that the pointers in `view` survive a move of the Tensor.
     struct State {
         Dtype dtype;
         Shape shape, strides;

@@ -1,0 +1,98 @@
+#include "framework/store/file_handle.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace l2o::framework {
+namespace {
+
+struct stat status_of(const FileHandle& file) {
+    struct stat status {};
+    if (::fstat(file.descriptor(), &status) != 0)
+        throw io_error(file.path(), "cannot read the file's status", errno, "check the file system");
+    return status;
+}
+
+}  // namespace
+
+Error io_error(const std::filesystem::path& path,
+               std::string_view what,
+               int errno_value,
+               std::string_view advice) {
+    return {ExitCode::kIo,
+            fmt::format(
+                "{}: {}: {}; {}", path.string(), what, std::generic_category().message(errno_value), advice)};
+}
+
+FileHandle::FileHandle(std::filesystem::path path, int flags, unsigned mode) : path_(std::move(path)) {
+    do {
+        descriptor_ = ::open(path_.c_str(), flags | O_CLOEXEC, mode);
+    } while (descriptor_ < 0 && errno == EINTR);
+    if (descriptor_ < 0)
+        throw io_error(path_,
+                       (flags & O_CREAT) != 0 ? "cannot create" : "cannot open",
+                       errno,
+                       "check the path and its permissions");
+}
+
+FileHandle::FileHandle(int descriptor, std::filesystem::path reported_path)
+    : path_(std::move(reported_path)), descriptor_(descriptor) {}
+
+FileHandle::FileHandle(FileHandle&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FileHandle::~FileHandle() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool FileHandle::is_regular() const { return S_ISREG(status_of(*this).st_mode); }
+
+std::int64_t FileHandle::size_bytes() const { return status_of(*this).st_size; }
+
+std::string FileHandle::read_all() {
+    std::string text;
+    std::array<char, 1 << 16> block;
+    for (;;) {
+        const ssize_t got = ::read(descriptor_, block.data(), block.size());
+        if (got == 0) return text;
+        if (got > 0)
+            text.append(block.data(), static_cast<std::size_t>(got));
+        else if (errno != EINTR)
+            throw io_error(path_, "cannot read", errno, "expected a readable file");
+    }
+}
+
+void FileHandle::write(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+        if (written >= 0)
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+        else if (errno != EINTR)
+            throw io_error(path_, "cannot write", errno, "check the free space and the quota");
+    }
+}
+
+void FileHandle::truncate(std::int64_t bytes) {
+    if (::ftruncate(descriptor_, bytes) != 0)
+        throw io_error(path_, "cannot truncate", errno, "expected a regular, writable file");
+}
+
+void FileHandle::sync() {
+    // EINVAL: a file system or a special file that has nothing to sync.
+    if (::fsync(descriptor_) != 0 && errno != EINVAL)
+        throw io_error(path_, "cannot sync to the disk", errno, "check the disk and the free space");
+}
+
+void FileHandle::close() {
+    if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
+        throw io_error(path_, "cannot close", errno, "check the disk and the free space");
+}
+
+}  // namespace l2o::framework

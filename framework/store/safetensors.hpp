@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "framework/tensor/tensor.hpp"
+
+namespace l2o::framework {
+
+/// The content of a .safetensors file.
+struct TensorFile {
+    std::string path;  ///< for messages
+    std::map<std::string, Tensor> tensors;
+    std::map<std::string, std::string> metadata;
+
+    /// Throws Error(kIo) that names the file, the tensor and the names it has.
+    [[nodiscard]] const Tensor& at(const std::string& name) const;
+};
+
+/// Maps a file and checks it completely, so that every tensor is safe to read.
+///
+/// The tensors borrow the mapping (private: writing to one changes neither the file nor another mapping) and
+/// keep it alive, each by itself; one whose data is not aligned to its element is copied. Nothing more than
+/// that alignment is promised: clone() a tensor that must be a 64-byte aligned buffer. As with every mapping,
+/// a file that another process shortens in place later takes the reader down; files written here are replaced
+/// as a whole and do not.
+///
+/// Throws Error(kIo) that says what is wrong where. float32, float64, int32, int64 and uint8 are supported.
+/// Source: https://github.com/huggingface/safetensors, section "Format" of its README.
+[[nodiscard]] TensorFile read_safetensors(const std::filesystem::path& path);
+
+/// Names and tensors of one file; the tensors are only read.
+using TensorRefs = std::map<std::string, const Tensor*>;
+
+/// Writes a file atomically (see AtomicFile); same input, same bytes. Throws Error(kIo), also if a name is
+/// "__metadata__" or a text is not UTF-8.
+void write_safetensors(const std::filesystem::path& path,
+                       const TensorRefs& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace l2o::framework
