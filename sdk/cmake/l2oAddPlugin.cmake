@@ -28,6 +28,8 @@ function(l2o_add_plugin kind name)
   if(arg_TORCH)
     target_link_libraries(${target} PRIVATE l2o::torch)
   endif()
+  # Nobody reads errno, and a sqrt that has to set it is never vectorised.
+  target_compile_options(${target} PRIVATE -fno-math-errno)
   if(TARGET l2o_build_flags)
     target_link_libraries(${target} PRIVATE l2o_build_flags)
   endif()

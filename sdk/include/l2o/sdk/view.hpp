@@ -75,6 +75,8 @@ class Tensors {
   public:
     explicit Tensors(const l2o_tensor* const* list) : list_(list) {}
     View<T> operator[](std::size_t i) const { return as<T>(i); }
+    /// Tensor i with its first `lead` axes as rows.
+    [[nodiscard]] View<T> at(std::size_t i, int lead) const { return view<T>(list_[i], lead); }
     /// Tensor i with another element type: labels, images.
     template <class U>
     [[nodiscard]] View<U> as(std::size_t i) const {
@@ -85,11 +87,18 @@ class Tensors {
     const l2o_tensor* const* list_;
 };
 
-/// Calls f(element...) for every coordinate of views of the same shape, row by row.
+/// Calls f(element...) for every coordinate of views of the same shape, row by row. Two views are the same or
+/// do not overlap.
 template <class F, class First, class... Rest>
 void each(F&& f, const View<First>& first, const View<Rest>&... rest) {
     for (std::int64_t r = 0; r < first.rows; ++r) {
         const auto loop = [&](First* a, Rest*... more) {
+        // Tensors of a call never overlap; checking that at run time is too much for the vectoriser.
+#if defined(__clang__)
+#pragma clang loop vectorize(assume_safety)
+#elif defined(__GNUC__)
+#pragma GCC ivdep
+#endif
             for (std::int64_t c = 0; c < first.cols; ++c) f(a[c], more[c]...);
         };
         loop(first.row(r), rest.row(r)...);
@@ -97,9 +106,9 @@ void each(F&& f, const View<First>& first, const View<Rest>&... rest) {
 }
 
 /// Copies a view of the same shape.
-template <class T>
-void copy(const View<const T>& from, const View<T>& to) {
-    each([](const T& a, T& b) { b = a; }, from, to);
+template <class From, class To>
+void copy(const View<From>& from, const View<To>& to) {
+    each([](const From& a, To& b) { b = a; }, from, to);
 }
 
 template <class T>
