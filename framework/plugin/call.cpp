@@ -1,0 +1,61 @@
+#include "framework/plugin/call.hpp"
+
+#include <cstdlib>
+#include <new>
+
+#include "framework/error.hpp"
+#include "framework/plugin/library.hpp"
+
+namespace l2o::framework {
+
+static_assert(sizeof(std::atomic<std::int32_t>) == sizeof(std::int32_t));
+
+std::atomic<std::int32_t>& CallContext::cancel_flag() {
+    static std::atomic<std::int32_t> flag{0};
+    return flag;
+}
+
+CallContext::CallContext() : error_(new char[kErrorBytes]) {
+    error_[0] = '\0';
+    call_.struct_size = sizeof call_;
+    call_.host = &host_services();
+    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&cancel_flag());
+    call_.err = error_.get();
+    call_.err_cap = kErrorBytes;
+    call_.max_threads = 1;
+}
+
+CallContext::~CallContext() { std::free(call_.scratch); }
+
+void CallContext::reserve_scratch(std::uint64_t bytes) {
+    if (bytes <= call_.scratch_bytes) return;
+    const std::uint64_t rounded = (bytes + 63) / 64 * 64;
+    void* grown = std::aligned_alloc(64, rounded);
+    if (grown == nullptr) throw std::bad_alloc();
+    std::free(call_.scratch);
+    call_.scratch = grown;
+    call_.scratch_bytes = rounded;
+}
+
+void CallContext::fail(l2o_status status, const std::string& who) {
+    const std::string text = error_[0] != '\0' ? error_.get() : "no reason given";
+    error_[0] = '\0';
+    switch (status) {
+        case L2O_NUMERICAL:
+            throw Diverged{text};
+        case L2O_INVALID:
+        case L2O_UNSUPPORTED:
+            throw Error(ExitCode::kPlugin, who + ": " + text);
+        case L2O_NOMEM:
+            throw Error(ExitCode::kIo, who + ": " + text);
+        case L2O_CANCELLED:
+            throw Error(ExitCode::kInterrupted, who + ": interrupted");
+        case L2O_IO:
+            throw Error(ExitCode::kIo, who + ": " + text);
+        default:
+            throw Error(ExitCode::kPlugin,
+                        who + ": internal error (status " + std::to_string(status) + "): " + text);
+    }
+}
+
+}  // namespace l2o::framework

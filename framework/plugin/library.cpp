@@ -1,0 +1,158 @@
+#include "framework/plugin/library.hpp"
+
+#include <xmmintrin.h>
+
+#include <algorithm>
+#include <boost/dll/shared_library.hpp>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "framework/error.hpp"
+#include "framework/plugin/call.hpp"
+
+namespace l2o::framework {
+namespace {
+
+const void* L2O_CALL no_extension(const l2o_host*, const char*) noexcept { return nullptr; }
+
+/// Copies a plugin's table into a zeroed struct of this header: a smaller one leaves zeros, a larger one is
+/// cut.
+template <class Table>
+Table normalised(const Table* table) {
+    Table copy{};
+    const std::size_t size = std::min<std::size_t>(table->struct_size, sizeof(Table));
+    std::memcpy(static_cast<void*>(&copy), table, size);
+    copy.struct_size = sizeof(Table);
+    return copy;
+}
+
+[[noreturn]] void refuse_library(const std::filesystem::path& path, const std::string& text) {
+    throw Error(ExitCode::kPlugin, "plugin '" + path.string() + "': " + text);
+}
+
+template <class... Slot>
+bool all_set(Slot... slot) {
+    return (... && (slot != nullptr));
+}
+
+void check_tables(const Component& component, Kind kind, const std::filesystem::path& path) {
+    bool complete = false;
+    switch (kind) {
+        case Kind::kOptimizer: {
+            const auto& api = component.optimizer;
+            complete = all_set(api.create,
+                               api.destroy,
+                               api.info,
+                               api.param_spec,
+                               api.state_spec,
+                               api.init_params,
+                               api.init_state,
+                               api.step,
+                               api.get_extension);
+            break;
+        }
+        case Kind::kOptimizee: {
+            const auto& api = component.optimizee;
+            complete = all_set(api.create,
+                               api.destroy,
+                               api.info,
+                               api.block_spec,
+                               api.data_spec,
+                               api.metric_spec,
+                               api.sample,
+                               api.init_point,
+                               api.eval,
+                               api.get_extension);
+            break;
+        }
+        case Kind::kLoss: {
+            const auto& api = component.loss;
+            complete = all_set(api.create, api.destroy, api.info, api.eval, api.get_extension);
+            break;
+        }
+    }
+    if (!complete) {
+        refuse_library(
+            path, std::string("component '") + component.table.id + "' leaves a mandatory function NULL");
+    }
+}
+
+Library open(const std::filesystem::path& path) {
+    namespace dll = boost::dll;
+    const unsigned int control_word = _mm_getcsr();
+    // Never closed: see Library.
+    auto* handle = new dll::shared_library;
+    boost::dll::fs::error_code code;
+    const std::string absolute = std::filesystem::absolute(path).string();
+    std::string reason;
+    try {
+        handle->load(absolute, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+    } catch (const std::exception& error) {
+        reason = error.what();
+    }
+    _mm_setcsr(control_word);
+    if (!handle->is_loaded()) refuse_library(path, "cannot be loaded: " + reason);
+    if (!handle->has(L2O_ENTRY_SYMBOL)) {
+        refuse_library(
+            path, "has no symbol '" L2O_ENTRY_SYMBOL "': not an l2o plugin, or built for another major ABI");
+    }
+    const auto entry = handle->get<const l2o_plugin*() noexcept>(L2O_ENTRY_SYMBOL);
+    const l2o_plugin* table = entry();
+    if (table == nullptr || table->magic != L2O_MAGIC) {
+        refuse_library(path, "its entry returned no l2o plugin table");
+    }
+    const l2o_plugin plugin = [&] {
+        l2o_plugin copy{};
+        std::memcpy(static_cast<void*>(&copy), table, std::min<std::size_t>(table->struct_size, sizeof copy));
+        return copy;
+    }();
+    if (plugin.built_major != L2O_ABI_MAJOR || plugin.required_minor > L2O_ABI_MINOR) {
+        refuse_library(path,
+                       "built for ABI " + std::to_string(plugin.built_major) + "." +
+                           std::to_string(plugin.built_minor) + " and requires minor " +
+                           std::to_string(plugin.required_minor) + ", this host has ABI " +
+                           std::to_string(L2O_ABI_MAJOR) + "." + std::to_string(L2O_ABI_MINOR) +
+                           "; rebuild it against this SDK, or update l2o");
+    }
+    Library library{.description = describe(plugin, path), .components = {}};
+    for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
+        Component component;
+        component.table = normalised(plugin.components[i]);
+        const Kind kind = library.description.components[i].kind;
+        if (kind == Kind::kOptimizer) {
+            component.optimizer = normalised(static_cast<const l2o_optimizer_api*>(component.table.api));
+        } else if (kind == Kind::kOptimizee) {
+            component.optimizee = normalised(static_cast<const l2o_optimizee_api*>(component.table.api));
+        } else {
+            component.loss = normalised(static_cast<const l2o_loss_api*>(component.table.api));
+        }
+        check_tables(component, kind, path);
+        library.components.push_back(component);
+    }
+    if (plugin.init != nullptr) {
+        CallContext call;
+        call.check(plugin.init(&host_services(), call.plain()), "plugin '" + library.description.id + "'");
+        _mm_setcsr(control_word);
+    }
+    return library;
+}
+
+}  // namespace
+
+const l2o_host& host_services() {
+    static const l2o_host host{
+        sizeof(l2o_host), L2O_ABI_MAJOR, L2O_ABI_MINOR, 0, "l2o", L2O_VERSION, &no_extension};
+    return host;
+}
+
+const Library& load_library(const std::filesystem::path& path) {
+    static std::mutex mutex;
+    static auto& libraries = *new std::map<std::filesystem::path, Library>;
+    const std::filesystem::path key = std::filesystem::weakly_canonical(path);
+    const std::lock_guard lock(mutex);
+    if (const auto known = libraries.find(key); known != libraries.end()) return known->second;
+    return libraries.emplace(key, open(path)).first->second;
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,24 @@
+// l2o-manifest <library.so>: writes the manifest beside a plugin library. Run by l2o_add_plugin() after
+// linking.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "framework/error.hpp"
+#include "framework/plugin/library.hpp"
+#include "framework/store/atomic_file.hpp"
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: l2o-manifest <plugin library>\n");
+        return 2;
+    }
+    try {
+        using namespace l2o::framework;
+        const Library& library = load_library(argv[1]);
+        write_file_atomically(manifest_path(argv[1]), to_json(library.description).dump(2) + "\n");
+        return 0;
+    } catch (const l2o::framework::Error& error) {
+        std::fprintf(stderr, "l2o-manifest: %s\n", error.what());
+        return static_cast<int>(error.code());
+    }
+}

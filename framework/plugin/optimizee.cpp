@@ -1,0 +1,226 @@
+#include "framework/plugin/optimizee.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "framework/config/suggest.hpp"
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+bool is_solution(const l2o_spec& spec) { return spec.role == L2O_DATA_SOLUTION; }
+bool is_by_solve(const l2o_spec& spec) { return (spec.flags & L2O_DATA_BY_SOLVE) != 0; }
+
+Tensor make(const l2o_spec& spec, std::int64_t batch) {
+    return {static_cast<Dtype>(spec.dtype), shape_of(spec, batch)};
+}
+
+std::vector<l2o_tensor*> writable(std::vector<Tensor>& tensors) {
+    std::vector<l2o_tensor*> out;
+    for (Tensor& tensor : tensors) out.push_back(tensor ? tensor.abi() : nullptr);
+    return out;
+}
+
+}  // namespace
+
+Shape shape_of(const l2o_spec& spec, std::int64_t batch) {
+    Shape shape;
+    if (spec.batched != 0) shape.push_back(batch);
+    shape.insert(shape.end(), spec.shape, spec.shape + spec.ndim);
+    return shape;
+}
+
+Optimizee::Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype dtype)
+    : entry_(entry),
+      id_(entry.component.id),
+      options_(std::move(options)),
+      dtype_(dtype),
+      api_(Catalog::load(entry).optimizee) {
+    CallContext call;
+    const l2o_optimizee_setting setting{sizeof setting, static_cast<std::int32_t>(dtype)};
+    const auto values = options_.values();
+    call.check(
+        api_.create(
+            call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance_),
+        "optimizee '" + id_ + "'");
+    const l2o_optimizee_info* info = api_.info(instance_);
+    std::memcpy(static_cast<void*>(&info_), info, std::min<std::size_t>(info->struct_size, sizeof info_));
+    for (std::uint32_t i = 0; i < info_.n_blocks; ++i) blocks_.push_back(api_.block_spec(instance_, i));
+    for (std::uint32_t i = 0; i < info_.n_data; ++i) data_.push_back(api_.data_spec(instance_, i));
+    for (std::uint32_t i = 0; i < info_.n_metrics; ++i) metrics_.push_back(api_.metric_spec(instance_, i));
+}
+
+Optimizee::~Optimizee() { api_.destroy(instance_); }
+
+std::optional<std::size_t> Optimizee::data_index(const std::string& name) const {
+    for (std::size_t i = 0; i < data_.size(); ++i) {
+        if (data_[i]->name == name) return i;
+    }
+    return std::nullopt;
+}
+
+ProblemData Optimizee::sample(
+    const Key& key, Split split, std::uint64_t first, std::int64_t count, bool with_solutions) const {
+    ProblemData data{.instances = count, .tensors = {}};
+    for (const l2o_spec* spec : data_) {
+        data.tensors.push_back(is_solution(*spec) && !with_solutions ? Tensor() : make(*spec, count));
+    }
+    CallContext call;
+    const std::string who = "optimizee '" + id_ + "'";
+    std::vector<l2o_tensor*> drawn = writable(data.tensors);
+    std::vector<l2o_tensor*> solved = drawn;
+    bool solves = false;
+    for (std::size_t i = 0; i < data_.size(); ++i) {
+        (is_by_solve(*data_[i]) ? drawn : solved)[i] = nullptr;
+        solves = solves || solved[i] != nullptr;
+    }
+    const auto lock = guard();
+    call.check(api_.sample(instance_,
+                           call.with(key),
+                           static_cast<std::int32_t>(split),
+                           first,
+                           static_cast<std::uint32_t>(count),
+                           drawn.data()),
+               who);
+    if (solves && api_.solve != nullptr) {
+        const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
+        call.check(api_.solve(instance_,
+                              call.with(key),
+                              static_cast<std::uint32_t>(count),
+                              structure.data(),
+                              solved.data()),
+                   who);
+    }
+    return data;
+}
+
+ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const std::string& where) const {
+    const auto fail = [&](const std::string& text) { throw Error(ExitCode::kUsage, where + ": " + text); };
+    ProblemData data;
+    std::vector<std::string> known;
+    for (const l2o_spec* spec : data_) known.emplace_back(spec->name);
+    for (const auto& [name, tensor] : tensors) {
+        if (!data_index(name)) {
+            fail("unknown tensor '" + name + "' for '" + id_ + "'" + did_you_mean(name, known));
+        }
+    }
+    for (const l2o_spec* spec : data_) {
+        const auto found = tensors.find(spec->name);
+        if (spec->batched != 0 && found != tensors.end() && !found->second.shape().empty()) {
+            const std::int64_t rows = found->second.shape()[0];
+            if (data.instances != 0 && data.instances != rows) {
+                fail("tensor '" + found->first + "' has " + std::to_string(rows) +
+                     " instances, others have " + std::to_string(data.instances));
+            }
+            data.instances = rows;
+        }
+    }
+    if (data.instances == 0) data.instances = 1;
+    const std::map<std::string, std::string> options = options_.canonical();
+    for (const l2o_spec* spec : data_) {
+        const auto found = tensors.find(spec->name);
+        if (found == tensors.end()) {
+            // A number that is an option may be left out of a file: lambda.
+            const auto option = options.find(spec->name);
+            if (spec->ndim == 0 && spec->batched == 0 && option != options.end()) {
+                Tensor scalar(Dtype::kF64, {});
+                scalar.values<double>()[0] = std::stod(option->second);
+                data.tensors.push_back(scalar.to(static_cast<Dtype>(spec->dtype)));
+                continue;
+            }
+            if (!is_solution(*spec)) {
+                fail("tensor '" + std::string(spec->name) + "' " +
+                     to_string(shape_of(*spec, data.instances)) + " is missing; '" + id_ +
+                     "' needs it: " + spec->doc);
+            }
+            data.tensors.emplace_back();
+            continue;
+        }
+        const Shape expected = shape_of(*spec, data.instances);
+        const Tensor& tensor = found->second;
+        if (tensor.shape() != expected) {
+            fail("tensor '" + found->first + "' has shape " + to_string(tensor.shape()) + "; expected " +
+                 to_string(expected));
+        }
+        const Dtype dtype = static_cast<Dtype>(spec->dtype);
+        const auto is_real = [](Dtype d) { return d == Dtype::kF32 || d == Dtype::kF64; };
+        if (tensor.dtype() != dtype && !(is_real(tensor.dtype()) && is_real(dtype))) {
+            fail("tensor '" + found->first + "' is " + name_of(tensor.dtype()) + "; expected " +
+                 name_of(dtype));
+        }
+        data.tensors.push_back(tensor.to(dtype));
+    }
+    return data;
+}
+
+std::vector<Tensor> Optimizee::init_point(const Key& key, std::uint64_t row0, const ProblemData& data) const {
+    std::vector<Tensor> x;
+    for (const l2o_spec* spec : blocks_) x.push_back(make(*spec, data.instances));
+    const std::vector<l2o_tensor*> out = writable(x);
+    const std::vector<const l2o_tensor*> in = abi_data(data);
+    CallContext call;
+    const auto lock = guard();
+    call.check(api_.init_point(instance_,
+                               call.with(key, row0),
+                               static_cast<std::uint32_t>(data.instances),
+                               in.data(),
+                               out.data()),
+               "optimizee '" + id_ + "'");
+    return x;
+}
+
+std::unique_lock<std::mutex> Optimizee::guard() const {
+    return (info_.flags & L2O_SERIAL) != 0 ? std::unique_lock(serial_) : std::unique_lock<std::mutex>();
+}
+
+ProblemData slice(const ProblemData& data,
+                  const Optimizee& optimizee,
+                  std::int64_t first,
+                  std::int64_t count) {
+    ProblemData part{.instances = count, .tensors = {}};
+    for (std::size_t i = 0; i < data.tensors.size(); ++i) {
+        const Tensor& tensor = data.tensors[i];
+        if (!tensor) {
+            part.tensors.emplace_back();
+        } else if (optimizee.data()[i]->batched != 0) {
+            part.tensors.push_back(tensor.rows(first, count));
+        } else {
+            part.tensors.push_back(
+                Tensor::borrow(tensor.dtype(), tensor.shape(), const_cast<void*>(tensor.data())));
+        }
+    }
+    return part;
+}
+
+ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int64_t times) {
+    ProblemData repeated = slice(data, optimizee, 0, data.instances);
+    if (times == 1) return repeated;
+    repeated.instances = data.instances * times;
+    for (std::size_t i = 0; i < data.tensors.size(); ++i) {
+        if (!data.tensors[i] || optimizee.data()[i]->batched == 0) continue;
+        const Tensor& from = data.tensors[i];
+        Shape shape = from.shape();
+        shape[0] *= times;
+        Tensor to(from.dtype(), shape);
+        const auto row_bytes =
+            static_cast<std::size_t>(from.bytes() / std::max<std::int64_t>(from.shape()[0], 1));
+        const auto* source = static_cast<const std::byte*>(from.data());
+        auto* target = static_cast<std::byte*>(to.data());
+        for (std::int64_t row = 0; row < shape[0]; ++row) {
+            std::memcpy(target + static_cast<std::size_t>(row) * row_bytes,
+                        source + static_cast<std::size_t>(row / times) * row_bytes,
+                        row_bytes);
+        }
+        repeated.tensors[i] = std::move(to);
+    }
+    return repeated;
+}
+
+std::vector<const l2o_tensor*> abi_data(const ProblemData& data) {
+    std::vector<const l2o_tensor*> out;
+    for (const Tensor& tensor : data.tensors) out.push_back(tensor ? tensor.abi() : nullptr);
+    return out;
+}
+
+}  // namespace l2o::framework

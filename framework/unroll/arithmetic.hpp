@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cassert>
+#include <cmath>
+
+#include "framework/tensor/tensor.hpp"
+
+namespace l2o::framework {
+
+/// Calls body(span of a, span of b, ...) with the element type of the first tensor, float32 or float64.
+template <class Body, class First, class... Rest>
+decltype(auto) with_values(Body&& body, First& first, Rest&... rest) {
+    if (first.dtype() == Dtype::kF32) {
+        return body(first.template values<float>(), rest.template values<float>()...);
+    }
+    return body(first.template values<double>(), rest.template values<double>()...);
+}
+
+/// a += b
+inline void add(Tensor& a, const Tensor& b) {
+    with_values(
+        [](auto to, auto from) {
+            for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+        },
+        a,
+        b);
+}
+
+/// a[r] += scale[r] * b[r] for every row of axis 0 of b (a, b: the same number of elements).
+inline void add_scaled_rows(Tensor& a, const Tensor& scale, const Tensor& b) {
+    with_values(
+        [](auto to, auto factor, auto from) {
+            const std::size_t cols = factor.empty() ? 0 : to.size() / factor.size();
+            for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor[i / cols] * from[i];
+        },
+        a,
+        scale,
+        b);
+}
+
+[[nodiscard]] inline bool all_zero(const Tensor& tensor) {
+    return with_values(
+        [](auto values) {
+            for (const auto value : values) {
+                if (value != 0) return false;
+            }
+            return true;
+        },
+        tensor);
+}
+
+[[nodiscard]] inline bool all_finite(const Tensor& tensor) {
+    return with_values(
+        [](auto values) {
+            for (const auto value : values) {
+                if (!std::isfinite(value)) return false;
+            }
+            return true;
+        },
+        tensor);
+}
+
+inline void copy_values(Tensor& to, const Tensor& from) {
+    with_values(
+        [](auto target, auto source) { std::copy(source.begin(), source.end(), target.begin()); }, to, from);
+}
+
+}  // namespace l2o::framework

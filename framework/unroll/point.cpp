@@ -1,0 +1,54 @@
+#include "framework/unroll/point.hpp"
+
+namespace l2o::framework {
+namespace {
+
+TensorSet make_set(Dtype dtype, const std::vector<Shape>& shapes) {
+    std::vector<Tensor> tensors;
+    for (const Shape& shape : shapes) tensors.emplace_back(dtype, shape);
+    return TensorSet(std::move(tensors));
+}
+
+TensorSet seen_as(TensorSet& set, const std::vector<Shape>& shapes) {
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < set.size(); ++i) {
+        tensors.push_back(Tensor::borrow(set[i].dtype(), shapes[i], set[i].data()));
+    }
+    return TensorSet(std::move(tensors));
+}
+
+}  // namespace
+
+PointLayout::PointLayout(const Optimizer& optimizer, const Optimizee& optimizee, std::int64_t batch_size)
+    : batch(batch_size),
+      particles(optimizer.info().particles),
+      rows(batch_size * std::max<std::int64_t>(particles, 1)),
+      dtype(optimizee.dtype()) {
+    for (const l2o_spec* spec : optimizee.blocks()) {
+        Shape shape = shape_of(*spec, rows);
+        blocks_as_rows.push_back(shape);
+        if (particles > 0) {
+            shape[0] = particles;
+            shape.insert(shape.begin(), batch);
+        }
+        blocks.push_back(std::move(shape));
+    }
+    for (const l2o_spec* spec : optimizer.state()) state.push_back(shape_of(*spec, batch));
+    f = particles > 0 ? Shape{batch, particles} : Shape{batch};
+}
+
+Point::Point(const PointLayout& layout, PointParts parts) {
+    x = make_set(layout.dtype, layout.blocks);
+    x_rows = seen_as(x, layout.blocks_as_rows);
+    if (parts.g) {
+        g = make_set(layout.dtype, layout.blocks);
+        g_rows = seen_as(g, layout.blocks_as_rows);
+    }
+    if (parts.f) {
+        f = Tensor(layout.dtype, layout.f);
+        f_rows = Tensor::borrow(layout.dtype, {layout.rows}, f.data());
+    }
+    if (parts.state) state = make_set(layout.dtype, layout.state);
+}
+
+}  // namespace l2o::framework

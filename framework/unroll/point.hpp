@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include "framework/plugin/optimizee.hpp"
+#include "framework/plugin/optimizer.hpp"
+
+namespace l2o::framework {
+
+/// A set of tensors with the pointer array that plugins take.
+class TensorSet {
+  public:
+    TensorSet() = default;
+    explicit TensorSet(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {
+        for (Tensor& tensor : tensors_) pointers_.push_back(tensor ? tensor.abi() : nullptr);
+    }
+
+    [[nodiscard]] bool empty() const { return tensors_.empty(); }
+    [[nodiscard]] std::size_t size() const { return tensors_.size(); }
+    Tensor& operator[](std::size_t i) { return tensors_[i]; }
+    const Tensor& operator[](std::size_t i) const { return tensors_[i]; }
+    [[nodiscard]] l2o_in in() const { return pointers_.data(); }
+    [[nodiscard]] l2o_out out() const { return pointers_.data(); }
+    [[nodiscard]] std::vector<Tensor>& tensors() { return tensors_; }
+    [[nodiscard]] const std::vector<Tensor>& tensors() const { return tensors_; }
+    [[nodiscard]] std::int64_t bytes() const {
+        std::int64_t sum = 0;
+        for (const Tensor& tensor : tensors_) sum += tensor ? tensor.bytes() : 0;
+        return sum;
+    }
+    void zero() {
+        for (Tensor& tensor : tensors_) {
+            if (tensor) tensor.zero();
+        }
+    }
+    void copy_from(const TensorSet& other) {
+        for (std::size_t i = 0; i < tensors_.size(); ++i) {
+            std::memcpy(
+                tensors_[i].data(), other.tensors_[i].data(), static_cast<std::size_t>(tensors_[i].bytes()));
+        }
+    }
+
+  private:
+    std::vector<Tensor> tensors_;
+    std::vector<l2o_tensor*> pointers_;
+};
+
+/// The shapes of everything at one point of a batch of trajectories. A population of P particles has blocks
+/// [B, P, shape]; the optimizee sees the same memory as B * P rows.
+struct PointLayout {
+    PointLayout(const Optimizer& optimizer, const Optimizee& optimizee, std::int64_t batch);
+
+    std::int64_t batch = 0, particles = 0, rows = 0;  ///< rows = B * max(P, 1)
+    Dtype dtype{};
+    std::vector<Shape> blocks, blocks_as_rows, state;
+    Shape f;
+};
+
+/// Which parts of a Point to allocate.
+struct PointParts {
+    bool g = false, f = false, state = true;
+};
+
+/// Iterate, objective, gradient and optimizer state at one t.
+class Point {
+  public:
+    Point() = default;
+    Point(const PointLayout& layout, PointParts parts);
+
+    TensorSet x, g, state;
+    Tensor f;
+    TensorSet x_rows, g_rows;  ///< the same memory, as the optimizee sees it
+    Tensor f_rows;
+    bool has_f = false, has_g = false;
+
+    [[nodiscard]] std::int64_t bytes() const {
+        return x.bytes() + g.bytes() + state.bytes() + (f ? f.bytes() : 0);
+    }
+};
+
+}  // namespace l2o::framework

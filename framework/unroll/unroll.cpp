@@ -1,0 +1,396 @@
+#include "framework/unroll/unroll.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "framework/error.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+Shape with_leading(std::int64_t n, const Shape& shape) {
+    Shape out{n};
+    out.insert(out.end(), shape.begin(), shape.end());
+    return out;
+}
+
+/// Point j of [N + 1, ...], borrowed.
+Tensor point_of(const Tensor& tensor, std::int64_t j) { return tensor.rows(j, 1); }
+
+Point point_with_x_and_state(const PointLayout& layout) {
+    return {layout, {.g = false, .f = false, .state = true}};
+}
+
+void copy_x_and_state(const Point& from, Point& to) {
+    to.x.copy_from(from.x);
+    to.state.copy_from(from.state);
+    to.has_f = to.has_g = false;
+}
+
+}  // namespace
+
+Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& options)
+    : scene_(scene), loss_(loss), options_(options), stepper_(scene) {
+    const PointLayout& layout = stepper_.layout();
+    current_ = point_with_x_and_state(layout);
+    per_row_ = Tensor(layout.dtype, {layout.batch});
+    row_cot_ = Tensor(layout.dtype, {layout.batch});
+    for (const int index : loss.needs()) {
+        const Tensor* tensor = index < 0 ? nullptr : &scene.data.tensors[static_cast<std::size_t>(index)];
+        loss_data_.push_back(tensor == nullptr || !*tensor ? nullptr : tensor->abi());
+    }
+    nothing_.assign(std::max({layout.blocks.size(),
+                              layout.state.size(),
+                              scene.optimizer.params().size(),
+                              scene.optimizer.needs().size(),
+                              std::size_t{1}}),
+                    nullptr);
+    const l2o_optimizer_info& info = scene.optimizer.info();
+    const bool reads_gradient = scene.optimizer.reads_g() || (info.question_kinds & L2O_GRADIENT) != 0;
+    if (options_.second_order == SecondOrder::kExact && reads_gradient &&
+        scene.optimizee.api().hvp == nullptr) {
+        throw Error(ExitCode::kUsage,
+                    "second_order exact needs a Hessian-vector product, which '" + scene.optimizee.id() +
+                        "' does not offer; use second_order drop");
+    }
+}
+
+void Unroll::start(const std::vector<Tensor>& x0) {
+    for (std::size_t k = 0; k < x0.size(); ++k) copy_values(current_.x[k], x0[k]);
+    t_ = 0;
+    stepper_.init_state(current_);
+}
+
+void Unroll::restore(std::int64_t t, const std::vector<const Tensor*>& carried) {
+    std::size_t i = 0;
+    for (Tensor& x : current_.x.tensors()) copy_values(x, *carried.at(i++));
+    for (Tensor& h : current_.state.tensors()) {
+        std::memcpy(h.data(), carried.at(i++)->data(), static_cast<std::size_t>(h.bytes()));
+    }
+    t_ = t;
+}
+
+std::vector<const Tensor*> Unroll::carried() const {
+    std::vector<const Tensor*> out;
+    for (const Tensor& x : current_.x.tensors()) out.push_back(&x);
+    for (const Tensor& h : current_.state.tensors()) out.push_back(&h);
+    return out;
+}
+
+// ---- memory
+// -----------------------------------------------------------------------------------------------------
+
+std::int64_t Unroll::bytes() const {
+    std::int64_t sum = loss_x_.bytes() + loss_x_cot_.bytes();
+    for (const Tensor* tensor : {&loss_f_, &loss_f_cot_, &per_row_, &row_cot_})
+        sum += *tensor ? tensor->bytes() : 0;
+    for (const Point* point : {&current_, &cot_, &before_, &scratch_}) sum += point->bytes();
+    for (const Point& point : points_) sum += point.bytes();
+    for (const Point& point : checkpoints_) sum += point.bytes();
+    return sum;
+}
+
+/// s: the whole window if it fits the budget, else the longest segment whose checkpoints fit beside it.
+std::int64_t Unroll::segment_length(std::int64_t n) const {
+    if (options_.memory_bytes == 0) return n;
+    const Point full(stepper_.layout(), stepper_.parts());
+    const std::int64_t light = full.x.bytes() + full.state.bytes();
+    const std::int64_t fixed = bytes();
+    const auto need = [&](std::int64_t s) {
+        const std::int64_t checkpoints = s == n ? 0 : (n + s - 1) / s * light;
+        return static_cast<std::uint64_t>(fixed + checkpoints + (s + 1) * full.bytes());
+    };
+    std::uint64_t least = need(n);
+    for (std::int64_t s = n; s >= 1; --s) {
+        if (need(s) <= options_.memory_bytes) return s;
+        least = std::min(least, need(s));
+    }
+    throw Error(ExitCode::kUsage,
+                "a window of " + std::to_string(n) + " steps needs at least " + std::to_string(least) +
+                    " bytes, the budget is " + std::to_string(options_.memory_bytes) +
+                    " per shard; raise train.memory, or "
+                    "shorten train.unroll");
+}
+
+void Unroll::reserve(std::int64_t n, bool record) {
+    if (n == reserved_ && record == records_) return;
+    const PointLayout& layout = stepper_.layout();
+    points_.clear();
+    checkpoints_.clear();
+    if (loss_.needs_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
+    if (loss_.needs_x()) {
+        std::vector<Tensor> x;
+        for (const Shape& shape : layout.blocks) x.emplace_back(layout.dtype, with_leading(n + 1, shape));
+        loss_x_ = TensorSet(std::move(x));
+    }
+    const PointParts parts{
+        .g = stepper_.parts().g, .f = stepper_.parts().f || loss_.needs_f(), .state = true};
+    if (record) {
+        if (loss_.needs_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
+        if (loss_.needs_x()) {
+            std::vector<Tensor> x;
+            for (const Tensor& tensor : loss_x_.tensors()) x.emplace_back(layout.dtype, tensor.shape());
+            loss_x_cot_ = TensorSet(std::move(x));
+        }
+        cot_ = Point(layout, {.g = true, .f = true, .state = true});
+        before_ = Point(layout, {.g = true, .f = true, .state = true});
+        scratch_ = Point(layout, {.g = true, .f = false, .state = true});
+    }
+    segment_ = record ? segment_length(n) : 1;
+    for (std::int64_t i = 0; i <= segment_; ++i) points_.emplace_back(layout, parts);
+    if (record && segment_ < n) {
+        for (std::int64_t i = 0; i < n; i += segment_) checkpoints_.push_back(point_with_x_and_state(layout));
+    }
+    reserved_ = n;
+    records_ = record;
+}
+
+// ---- forward
+// ----------------------------------------------------------------------------------------------------
+
+void Unroll::keep_for_loss(const Point& point, std::int64_t j) {
+    if (loss_.needs_f()) {
+        Tensor row = point_of(loss_f_, j);
+        std::memcpy(row.data(), point.f.data(), static_cast<std::size_t>(row.bytes()));
+    }
+    for (std::size_t k = 0; k < loss_x_.size(); ++k) {
+        Tensor row = point_of(loss_x_[k], j);
+        std::memcpy(row.data(), point.x[k].data(), static_cast<std::size_t>(row.bytes()));
+    }
+}
+
+l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const {
+    const PointLayout& layout = stepper_.layout();
+    l2o_trajectory out{};
+    out.struct_size = sizeof out;
+    out.batch = static_cast<std::uint32_t>(layout.batch);
+    out.t0 = t_;
+    out.len = n + 1;
+    out.horizon = options_.horizon;
+    out.particles = static_cast<std::uint32_t>(layout.particles);
+    out.n_blocks = static_cast<std::uint32_t>(layout.blocks.size());
+    out.f = f ? f.abi() : nullptr;
+    out.x = x.empty() ? nullptr : x.in();
+    out.data = loss_data_.data();
+    return out;
+}
+
+Unroll::Window Unroll::run(std::int64_t n, bool record) {
+    reserve(n, record);
+    base_ = 0;
+    copy_x_and_state(current_, points_[0]);
+    for (std::int64_t j = 0; j <= n; ++j) {
+        if (j - base_ == segment_ && j < n) {
+            copy_x_and_state(points_[static_cast<std::size_t>(segment_)], points_[0]);
+            base_ = j;
+        }
+        if (!checkpoints_.empty() && j == base_) {
+            copy_x_and_state(points_[0], checkpoints_[static_cast<std::size_t>(j / segment_)]);
+        }
+        Point& point = at(j);
+        stepper_.evaluate(point, t_ + j, loss_.needs_f(), false, false);
+        keep_for_loss(point, j);
+        if (j < n) stepper_.advance(point, at(j + 1), t_ + j);
+    }
+    copy_x_and_state(at(n), current_);
+
+    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_);
+    stepper_.call().check(
+        loss_.api().eval(loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, per_row_.abi()),
+        "loss '" + loss_.id() + "'");
+    Window window;
+    for (std::int64_t b = 0; b < per_row_.size(); ++b) window.loss += per_row_.value(b);
+    window.is_finite = std::isfinite(window.loss);
+    return window;
+}
+
+Unroll::Window Unroll::score(std::int64_t n) {
+    try {
+        const Window window = run(n, false);
+        t_ += n;
+        return window;
+    } catch (const Diverged& diverged) {
+        return {.loss = NAN, .is_finite = false, .diverged = diverged.text};
+    }
+}
+
+Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+    if (scene_.optimizer.vjp() == nullptr || loss_.api().vjp == nullptr) {
+        throw Error(ExitCode::kPlugin,
+                    (scene_.optimizer.vjp() == nullptr ? "optimizer '" + scene_.optimizer.id()
+                                                       : "loss '" + loss_.id()) +
+                        "' has no derivative; it cannot be trained by back-propagation");
+    }
+    try {
+        const Window window = run(n, true);
+        if (window.is_finite) {
+            with_values([&](auto row) { std::fill(row.begin(), row.end(), cot); }, row_cot_);
+            reverse(n, gradient, first_reverse);
+        }
+        t_ += n;
+        return window;
+    } catch (const Diverged& diverged) {
+        return {.loss = NAN, .is_finite = false, .diverged = diverged.text};
+    }
+}
+
+// ---- reverse
+// ----------------------------------------------------------------------------------------------------
+
+void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
+    if (loss_f_cot_) loss_f_cot_.zero();
+    loss_x_cot_.zero();
+    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_);
+    const l2o_trajectory cotangents = trajectory(n, loss_f_cot_, loss_x_cot_);
+    stepper_.call().check(
+        loss_.api().vjp(
+            loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, row_cot_.abi(), &cotangents),
+        "loss '" + loss_.id() + "'");
+    cot_.x.zero();
+    cot_.state.zero();
+    cot_.f.zero();
+    add_loss_cotangent(n, cot_);
+    for (std::int64_t j = n - 1; j >= stop; --j) {
+        if (j < base_) recompute_segment(j / segment_ * segment_);
+        step_back(j, cot_, before_, gradient, j == stop);
+        if (j > stop) add_loss_cotangent(j, before_);
+        std::swap(cot_, before_);
+    }
+    const l2o_optimizer_vjp* vjp = scene_.optimizer.vjp();
+    if (t_ == 0 && stop == 0 && vjp->init_state_vjp != nullptr) {
+        const l2o_step_in in = stepper_.step_in(at(0), 0, nullptr);
+        l2o_step_in acc{};
+        acc.struct_size = sizeof acc;
+        acc.batch = in.batch;
+        acc.params = gradient.in();
+        acc.state = acc.x = acc.g = acc.data = nothing_.data();
+        stepper_.call().check(vjp->init_state_vjp(scene_.optimizer.raw(),
+                                                  stepper_.call().with(scene_.key, scene_.row0),
+                                                  &in,
+                                                  cot_.state.in(),
+                                                  &acc),
+                              scene_.optimizer.id());
+    }
+}
+
+void Unroll::recompute_segment(std::int64_t first) {
+    base_ = first;
+    copy_x_and_state(checkpoints_[static_cast<std::size_t>(first / segment_)], points_[0]);
+    for (std::int64_t j = first; j < first + segment_; ++j) stepper_.advance(at(j), at(j + 1), t_ + j);
+}
+
+/// cot.x += d loss / d x_j directly, and through f_j by the gradient there (cot.f holds what the step itself
+/// adds).
+void Unroll::add_loss_cotangent(std::int64_t j, Point& cot) {
+    for (std::size_t k = 0; k < loss_x_cot_.size(); ++k) add(cot.x[k], point_of(loss_x_cot_[k], j));
+    if (loss_f_cot_) add(cot.f, point_of(loss_f_cot_, j));
+    if (all_zero(cot.f)) return;
+    Point& point = at(j);
+    const TensorSet* g = &point.g;
+    if (!point.g.empty()) {
+        stepper_.evaluate(point, t_ + j, false, true, false);
+    } else {
+        stepper_.gradient_at(point.x_rows, t_ + j, scratch_.g_rows);
+        g = &scratch_.g;
+    }
+    for (std::size_t k = 0; k < cot.x.size(); ++k) add_scaled_rows(cot.x[k], cot.f, (*g)[k]);
+}
+
+/// From the cotangents of x_{j+1}, h_{j+1} to those of x_j, h_j (and f_j, left in before.f).
+void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last) {
+    const std::int64_t t = t_ + j;
+    const bool exact = options_.second_order == SecondOrder::kExact;
+    const bool to_g = exact && scene_.optimizer.reads_g(), to_f = exact && scene_.optimizer.reads_f();
+    before.x.zero();
+    before.state.zero();
+    before.f.zero();
+    if (to_g) before.g.zero();
+    Point& point = at(j);
+    stepper_.replay(point, scratch_, t, rounds_);
+
+    std::vector<Stepper::Round> round_cot(rounds_.size());  // cotangents of what each round was given
+    for (std::size_t r = rounds_.size(); r-- > 0;) {
+        const bool is_final = r + 1 == rounds_.size();
+        l2o_step_in in = stepper_.step_in(point, t, r > 0 ? &rounds_[r] : nullptr);
+        in.round = static_cast<std::uint32_t>(r);
+        l2o_step_out out_cot{};
+        out_cot.struct_size = sizeof out_cot;
+        out_cot.batch = in.batch;
+        out_cot.n_questions = is_final ? 0 : rounds_[r + 1].n;
+        out_cot.state = const_cast<l2o_out>(is_final ? cot.state.in() : round_cot[r + 1].state.in());
+        out_cot.x = const_cast<l2o_out>(is_final ? cot.x.in() : nothing_.data());
+        out_cot.q = const_cast<l2o_out>(is_final ? nothing_.data() : round_cot[r + 1].q.in());
+
+        l2o_step_in acc{};
+        acc.struct_size = sizeof acc;
+        acc.batch = in.batch;
+        acc.t = t;
+        acc.round = in.round;
+        acc.n_answers = in.n_answers;
+        acc.params = gradient.in();
+        acc.state = before.state.in();
+        // The first step of the window passes nothing on but the state, for a learned initial state.
+        acc.x = is_last && r == 0 ? nothing_.data() : before.x.in();
+        acc.g = to_g && !is_last ? before.g.in() : nothing_.data();
+        acc.f = to_f && !is_last ? before.f.abi() : nullptr;
+        acc.data = nothing_.data();
+        acc.q = acc.qg = nothing_.data();
+        if (r > 0) {
+            Stepper::Round& given = round_cot[r];
+            const auto like = [](const TensorSet& set) {
+                std::vector<Tensor> zeros;
+                for (const Tensor& tensor : set.tensors()) zeros.emplace_back(tensor.dtype(), tensor.shape());
+                return TensorSet(std::move(zeros));
+            };
+            given.state = like(rounds_[r].state);
+            given.q = like(rounds_[r].q);
+            given.qg = like(rounds_[r].qg);
+            given.qf = Tensor(rounds_[r].qf.dtype(), rounds_[r].qf.shape());
+            acc.state = given.state.in();
+            acc.q = given.q.in();
+            if (exact && !given.qg.empty()) acc.qg = given.qg.in();
+            if (exact) acc.qf = given.qf.abi();
+        }
+        stepper_.call().check(scene_.optimizer.vjp()->step_vjp(
+                                  scene_.optimizer.raw(), stepper_.step_call(t), &in, &out_cot, &acc),
+                              scene_.optimizer.id());
+        if (r > 0 && exact) answers_back(t, rounds_[r], round_cot[r]);
+    }
+    if (to_g && !is_last) {
+        stepper_.hvp(point.x_rows, before.g_rows, t, scratch_.g_rows);
+        for (std::size_t k = 0; k < before.x.size(); ++k) add(before.x[k], scratch_.g[k]);
+    }
+}
+
+/// cot.q += cot(f(q)) g(q) + H(q) cot(g(q)) for every question of a round.
+void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot) {
+    const PointLayout& layout = stepper_.layout();
+    for (std::int64_t k = 0; k < round.n; ++k) {
+        const auto question = [&](const TensorSet& set) {
+            std::vector<Tensor> tensors;
+            for (std::size_t block = 0; block < set.size(); ++block) {
+                const Tensor row = point_of(set[block], k);
+                tensors.push_back(
+                    Tensor::borrow(row.dtype(), layout.blocks_as_rows[block], const_cast<void*>(row.data())));
+            }
+            return TensorSet(std::move(tensors));
+        };
+        const TensorSet q = question(round.q);
+        TensorSet q_cot = question(cot.q);
+        const Tensor f_cot = point_of(cot.qf, k);
+        if ((round.kinds & L2O_VALUE) != 0 && !all_zero(f_cot)) {
+            stepper_.gradient_at(q, t, scratch_.g_rows);
+            for (std::size_t block = 0; block < q.size(); ++block) {
+                add_scaled_rows(q_cot[block], f_cot, scratch_.g[block]);
+            }
+        }
+        if ((round.kinds & L2O_GRADIENT) != 0) {
+            stepper_.hvp(q, question(cot.qg), t, scratch_.g_rows);
+            for (std::size_t block = 0; block < q.size(); ++block) add(q_cot[block], scratch_.g[block]);
+        }
+    }
+}
+
+}  // namespace l2o::framework

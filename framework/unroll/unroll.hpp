@@ -1,0 +1,97 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/plugin/loss.hpp"
+#include "framework/unroll/stepper.hpp"
+
+namespace l2o::framework {
+
+/// What happens to H(x_t) . cot(g_t), the path from the step back to x_t through the gradient it was given.
+enum class SecondOrder {
+    kDrop,   ///< f and g that a step reads are constants (the usual first-order meta-gradient)
+    kExact,  ///< the optimizee's Hessian-vector product
+};
+
+struct UnrollOptions {
+    SecondOrder second_order = SecondOrder::kDrop;
+    std::int64_t horizon = 0;        ///< length of the whole trajectory, for the loss
+    std::uint64_t memory_bytes = 0;  ///< budget for recorded points; 0: unlimited
+};
+
+/// Back-propagation through time across plugins: the optimizer differentiates its own step, the loss its
+/// score of a trajectory, the optimizee gives g and H v; the loop and its reverse are here. A window of N
+/// steps starts where the last one ended (truncated BPTT); the gradient does not reach back across a window's
+/// start.
+///
+/// Memory: all points of a window are kept if they fit the budget; else every s-th point is kept and segments
+/// of s steps are run again on the way back. Both give the same bits. [one thread]
+class Unroll {
+  public:
+    Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& options);
+    Unroll(const Unroll&) = delete;
+    Unroll& operator=(const Unroll&) = delete;
+
+    /// Starts trajectories at t = 0 from x0 (for a population: [B, P, shape]).
+    void start(const std::vector<Tensor>& x0);
+    /// Goes on at t with these tensors: x, then state.
+    void restore(std::int64_t t, const std::vector<const Tensor*>& carried);
+    /// x, then state: what restore() takes.
+    [[nodiscard]] std::vector<const Tensor*> carried() const;
+    [[nodiscard]] std::int64_t t() const { return t_; }
+
+    /// Score of a window.
+    struct Window {
+        double loss = 0;         ///< sum over the rows
+        bool is_finite = true;   ///< no row diverged; if false the gradient is not computed
+        std::string diverged{};  ///< what a plugin said, if it gave up
+    };
+    /// Runs n steps, scores them, and ADDS cot * d(loss)/d(params) to `gradient` (one tensor per parameter).
+    /// Steps before `first_reverse` are not differentiated. Moves to the end of the window.
+    Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse = 0);
+    /// Runs and scores n steps without a gradient.
+    Window score(std::int64_t n);
+
+    /// Bytes of all points held now.
+    [[nodiscard]] std::int64_t bytes() const;
+
+  private:
+    void reserve(std::int64_t n, bool record);
+    [[nodiscard]] std::int64_t segment_length(std::int64_t n) const;
+    Window run(std::int64_t n, bool record);
+    void keep_for_loss(const Point& point, std::int64_t j);
+    [[nodiscard]] l2o_trajectory trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const;
+    void reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop);
+    void add_loss_cotangent(std::int64_t j, Point& cot);
+    void step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last);
+    void answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot);
+    void recompute_segment(std::int64_t first);
+    Point& at(std::int64_t j) { return points_[static_cast<std::size_t>(j - base_)]; }
+
+    const Scene& scene_;
+    const Loss& loss_;
+    UnrollOptions options_;
+    Stepper stepper_;
+    std::int64_t t_ = 0;  // of the window's start
+
+    Point current_;              // where the next window starts
+    std::vector<Point> points_;  // the segment in hand: points base_ .. base_ + s of the window
+    std::vector<Point>
+        checkpoints_;  // x and state at 0, s, 2s, ...; empty if the segment is the whole window
+    std::int64_t segment_ = 0, base_ = 0, reserved_ = 0;
+    bool records_ = false;
+
+    Tensor loss_f_, loss_f_cot_;     // [N + 1, B]
+    TensorSet loss_x_, loss_x_cot_;  // [N + 1, B, shape]
+    Tensor per_row_, row_cot_;
+    std::vector<const l2o_tensor*> loss_data_;
+
+    Point cot_, before_;  // cotangents after and before the step in hand
+    Point scratch_;       // a gradient, a product with the Hessian, the end of a repeated iteration
+    std::vector<Stepper::Round> rounds_;
+    std::vector<const l2o_tensor*> nothing_;  // an array of NULLs
+};
+
+}  // namespace l2o::framework
