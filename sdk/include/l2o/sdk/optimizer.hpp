@@ -19,13 +19,15 @@ namespace l2o {
 template <class T>
 class StepIn {
   public:
-    StepIn(const l2o_step_in* in, const l2o_call* context, int lead, std::size_t blocks)
-        : call(*context), in_(in), lead_(lead), blocks_(blocks) {}
+    StepIn(const l2o_step_in* in, const l2o_call* context, int lead, std::size_t blocks, std::size_t states)
+        : call(*context), in_(in), lead_(lead), blocks_(blocks), states_(states) {}
 
     const l2o_call& call;
 
     /// Number of variable blocks.
     [[nodiscard]] std::size_t blocks() const { return blocks_; }
+    /// Number of state tensors.
+    [[nodiscard]] std::size_t states() const { return states_; }
     [[nodiscard]] std::int64_t batch() const { return in_->batch; }
     [[nodiscard]] std::int64_t t() const { return in_->t; }
     [[nodiscard]] std::uint32_t round() const { return in_->round; }
@@ -53,7 +55,7 @@ class StepIn {
   private:
     const l2o_step_in* in_;
     int lead_;
-    std::size_t blocks_;
+    std::size_t blocks_, states_;
 };
 
 /// Outputs of a step: every view must be written in full.
@@ -267,6 +269,12 @@ class Optimizer {
         refuse(std::string(M::about.id) + " does not compute in this element type");
     }
 
+    template <class T>
+    static StepIn<T> step_in(const l2o_optimizer* o, const l2o_call* call, const l2o_step_in* in) {
+        const Instance& self = of(o);
+        return {in, call, self.lead, self.blocks, self.spec.info.n_state};
+    }
+
     static l2o_status L2O_CALL create(l2o_call* call,
                                       const l2o_value* const* options,
                                       std::uint32_t n,
@@ -318,7 +326,7 @@ class Optimizer {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasInitState) {
-                    of(o).method.init_state(StepIn<T>(in, call, of(o).lead, of(o).blocks), Tensors<T>(state));
+                    of(o).method.init_state(step_in<T>(o, call, in), Tensors<T>(state));
                 } else {
                     for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill(view<T>(state[i]), T(0));
                 }
@@ -335,7 +343,7 @@ class Optimizer {
             if (out->x_from_q != nullptr) fill(view<std::int32_t>(out->x_from_q), -1);
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
-                of(o).method.step(StepIn<T>(in, call, of(o).lead, of(o).blocks), StepOut<T>(out, of(o).lead));
+                of(o).method.step(step_in<T>(o, call, in), StepOut<T>(out, of(o).lead));
             });
         });
     }
@@ -349,9 +357,8 @@ class Optimizer {
                 using T = decltype(scalar);
                 const int lead = of(o).lead;
                 if constexpr (kHasVjp) {
-                    of(o).method.step_vjp(StepIn<T>(in, call, lead, of(o).blocks),
-                                          StepCot<T>(cot, lead),
-                                          StepAcc<T>(acc, lead));
+                    of(o).method.step_vjp(
+                        step_in<T>(o, call, in), StepCot<T>(cot, lead), StepAcc<T>(acc, lead));
                 }
             });
         });
@@ -365,9 +372,8 @@ class Optimizer {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasInitStateVjp) {
-                    of(o).method.init_state_vjp(StepIn<T>(in, call, of(o).lead, of(o).blocks),
-                                                Tensors<const T>(cot),
-                                                StepAcc<T>(acc, of(o).lead));
+                    of(o).method.init_state_vjp(
+                        step_in<T>(o, call, in), Tensors<const T>(cot), StepAcc<T>(acc, of(o).lead));
                 }
             });
         });
