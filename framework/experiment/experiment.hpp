@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/config/config.hpp"
+#include "framework/config/options.hpp"
+#include "framework/plugin/catalog.hpp"
+#include "framework/unroll/unroll.hpp"
+
+namespace l2o::framework {
+
+/// A plugin and its settings as an experiment chose them: `optimizer { use lista  layers 16 }`.
+struct PluginChoice {
+    Catalog::Entry entry;
+    std::vector<SettingText> settings;
+    OptionContext context;
+
+    [[nodiscard]] const std::string& id() const { return entry.component.id; }
+    /// Checked against the plugin's schema, defaults filled in. Options of a weight file stand between the
+    /// settings of the files and those of the command line.
+    [[nodiscard]] ResolvedOptions resolve(const std::vector<SettingText>& from_weights = {}) const;
+};
+
+/// Reads a `{ use id ... }` section. @throw Error kUsage, at the place in the file.
+[[nodiscard]] PluginChoice read_choice(const Catalog& catalog, Kind kind, const Section& section);
+
+enum class Schedule { kFlat, kLayerwise };
+
+/// `train { ... }`: how a learned optimizer is trained.
+struct TrainSettings {
+    PluginChoice optimizee, loss, meta_optimizer;
+    Schedule schedule = Schedule::kFlat;
+    std::int64_t epochs = 100;   ///< trajectories of a batch (flat schedule)
+    std::int64_t horizon = 100;  ///< steps per trajectory
+    std::int64_t unroll = 20;    ///< steps per meta-step; = horizon: full BPTT
+    std::int64_t batch = 128;    ///< instances per trajectory
+    std::int64_t instances = 0;  ///< size of a fixed training set; 0: fresh instances for every trajectory
+    bool mean = true;            ///< reduction over the batch: mean or sum
+    double clip_norm = 0;        ///< of the meta-gradient, 0: off
+    SecondOrder second_order = SecondOrder::kDrop;
+    std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together; 0: unlimited
+    std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
+    std::map<std::string, double> multipliers;  ///< learning-rate factor by parameter name
+    std::int64_t validate_every = 0;            ///< epochs (flat) or meta-steps (layerwise); 0: never
+    std::int64_t validate_instances = 128;
+    double checkpoint_every_s = 10;
+    // Layer-wise: per depth, first the new layer's parameters, then all, then all gently.
+    std::int64_t steps_new = 200, steps_all = 200, steps_fine = 0;
+    double rate_new = 1, rate_all = 0.2, rate_fine = 0.02;  ///< factors of the meta-optimizer's increment
+    double layer_decay = 0.3;                               ///< per layer of age, in stages "all" and "fine"
+};
+
+struct EvaluateSettings {
+    std::int64_t instances = 128, starts = 1, iterations = 100;
+    std::int64_t max_evaluations = 0;  ///< charged evaluations (values + gradients) per row; 0: no limit
+    std::int64_t metrics_every = 1;    ///< iterations between recorded points
+    std::string metric;  ///< the one of the result table; "" : the optimizee's first, or objective
+    std::int64_t shard_rows = 32;
+};
+
+struct Contestant {
+    std::string name;
+    PluginChoice optimizer;
+    std::optional<PluginChoice> continue_with;  ///< takes over after the last layer
+    std::optional<TrainSettings> train;         ///< exactly the learned ones that have no `weights`
+    std::filesystem::path weights;              ///< given weights; "" : trained, or none needed
+    /// Names what training depends on: equal hash, equal weights. Empty if nothing is trained.
+    std::string hash;
+
+    [[nodiscard]] bool is_learned() const { return optimizer.entry.component.has_tag("learned"); }
+};
+
+/// An experiment file, checked against the schemas of all its plugins.
+struct Experiment {
+    std::string name;
+    std::uint64_t seed = 0;
+    Dtype dtype = Dtype::kF32;
+    PluginChoice optimizee;
+    std::vector<Contestant> contestants;
+    EvaluateSettings evaluate;
+    std::string info;  ///< the resolved configuration, canonical INFO text
+    std::string hash;  ///< of `info`
+};
+
+/// @param seed  of the command line, if given: replaces the file's.
+/// @throw Error kUsage: file, key path, what was found, what was expected.
+[[nodiscard]] Experiment read_experiment(const Catalog& catalog,
+                                         const Config& config,
+                                         std::optional<std::uint64_t> seed = std::nullopt);
+
+/// Keys of the parts of an experiment, all derived from its seed.
+struct Keys {
+    Key train_data, train_start, train_steps, test_data, test_start, test_steps, init_params;
+};
+[[nodiscard]] Keys keys_of(std::uint64_t seed);
+
+}  // namespace l2o::framework

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "framework/config/options.hpp"
+#include "framework/plugin/optimizer.hpp"
+#include "framework/unroll/point.hpp"
+
+namespace l2o::framework {
+
+/// Metadata of weight files: l2o.format, l2o.optimizer, l2o.options (JSON), l2o.plugin_version, and what the
+/// caller adds. Tensor names and shapes are those of the optimizer's parameters.
+inline constexpr const char* kWeightFormat = "1";
+
+/// Writes all parameters atomically.
+void write_weights(const std::filesystem::path& path,
+                   const Optimizer& optimizer,
+                   const TensorSet& params,
+                   const std::map<std::string, std::string>& more_metadata = {});
+
+/// The options a weight file was written with, as settings between the config's and the command line's.
+/// @throw Error kIo; kUsage if the file belongs to another optimizer.
+[[nodiscard]] std::vector<SettingText> weight_options(const std::filesystem::path& path,
+                                                      const std::string& optimizer_id);
+
+/// Parameters from a file, converted to the optimizer's element type. A missing `const.*` tensor is derived
+/// from the problem's data again; any other missing, extra or misshapen tensor is an Error(kUsage) that names
+/// it.
+[[nodiscard]] TensorSet read_weights(const std::filesystem::path& path,
+                                     const Optimizer& optimizer,
+                                     const Key& key,
+                                     const ProblemData& data);
+
+}  // namespace l2o::framework

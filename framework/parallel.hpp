@@ -1,0 +1,36 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <vector>
+
+namespace l2o::framework {
+
+/// Runs body(i) for i in [0, n) on up to `threads` threads. What a body throws is thrown again, of the
+/// smallest i.
+template <class Body>
+void parallel_for(std::int64_t n, int threads, Body&& body) {
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(n));
+    std::atomic<std::int64_t> next{0};
+    const auto work = [&] {
+        for (std::int64_t i = next++; i < n; i = next++) {
+            try {
+                body(i);
+            } catch (...) {
+                failures[static_cast<std::size_t>(i)] = std::current_exception();
+            }
+        }
+    };
+    {
+        std::vector<std::jthread> helpers;
+        for (std::int64_t k = 1; k < std::min<std::int64_t>(threads, n); ++k) helpers.emplace_back(work);
+        work();
+    }
+    for (const std::exception_ptr& failure : failures) {
+        if (failure) std::rethrow_exception(failure);
+    }
+}
+
+}  // namespace l2o::framework
