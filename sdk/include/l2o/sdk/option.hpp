@@ -82,7 +82,8 @@ class Options {
                       const char* doc,
                       Range range = kAny) {
         std::string def;
-        for (const std::int64_t i : Method{}.*member) def += (def.empty() ? "" : ",") + std::to_string(i);
+        const Method initial{};
+        for (const std::int64_t i : initial.*member) def += (def.empty() ? "" : ",") + std::to_string(i);
         return add(L2O_INTS, key, doc, def, range, [member](Method& m, const l2o_value& v) {
             (m.*member).assign(v.iv, v.iv + v.count);
         });
