@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <string>
 
 #include "framework/store/environment.hpp"
@@ -25,7 +24,7 @@ TEST_CASE("environment: machine and date are those of this machine now") {
     const std::time_t now = std::time(nullptr);
     const nlohmann::json found = environment({});
     const std::string compiler = found["build"]["compiler"];
-    CHECK(std::regex_search(compiler, std::regex("^(GCC|Clang) [0-9]+\\.")));
+    CHECK((compiler.starts_with("GCC ") || compiler.starts_with("Clang ")));
     CHECK(found["cpu"]["threads"].get<int>() >= 1);
     CHECK(found["memory_bytes"].get<std::int64_t>() > 1'000'000);
     CHECK(found["kernel"].get<std::string>().starts_with("Linux "));
