@@ -1,0 +1,67 @@
+// The weight matrix of ALISTA, in closed form.
+#ifndef L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
+#define L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "l2o/numerics/view.hpp"
+
+namespace l2o::numerics {
+
+/// max over i != j of |w_i^T a_j|, the generalized mutual coherence of W and A, whose diagonal is 1.
+/// With W = A of unit columns it is the coherence of A.
+/// @param w, a  shape (m, n).
+/// Source: Liu, Chen, Wang & Yin 2019 (ALISTA).   Cost: O(m n^2) time, O(n^2) memory.
+template <class DerivedW, class DerivedA>
+double mutual_coherence(const Eigen::MatrixBase<DerivedW>& w, const Eigen::MatrixBase<DerivedA>& a) {
+    Eigen::MatrixXd cross = w.template cast<double>().transpose() * a.template cast<double>();
+    cross.diagonal().setZero();
+    return cross.size() == 0 ? 0 : cross.cwiseAbs().maxCoeff();
+}
+
+/// The W that minimises sum over i != j of (w_i^T a_j)^2 subject to w_j^T a_j = 1:
+///   G = A A^T + ridge I,   w_j = G^-1 a_j / (a_j^T G^-1 a_j),
+/// in double whatever the scalar of A. The columns of A need not have unit norm. A ridge > 0 (absolute, added
+/// to the diagonal) gives up the minimum for a solvable system; w_j^T a_j = 1 holds all the same. Allocates.
+/// @param a  shape (m, n).
+/// @return   shape (m, n), row-major.
+/// @throw std::invalid_argument if G is singular to working precision (always, without a ridge, if m > n),
+///        if a column is zero, an entry not finite or the ridge negative.
+/// Source: the Frobenius-norm problem of Liu, Chen, Wang & Yin 2019 (ALISTA), solved column by column with a
+/// Lagrange multiplier; the term i = j that G adds is constant under the constraint.
+/// Cost: O(m^2 n + m^3).
+template <class Derived>
+RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ridge = 0) {
+    if (!a.allFinite()) throw std::invalid_argument("analytic weight: A has an entry that is not finite");
+    if (!(ridge >= 0))
+        throw std::invalid_argument("analytic weight: ridge is " + std::to_string(ridge) +
+                                    "; expected a number >= 0");
+    const Eigen::MatrixXd wide = a.template cast<double>();
+    Eigen::MatrixXd gram = wide * wide.transpose();
+    gram.diagonal().array() += ridge;
+
+    const Eigen::LLT<Eigen::MatrixXd> cholesky(gram);
+    const double rcond_min = double(gram.rows()) * std::numeric_limits<double>::epsilon();
+    if (cholesky.info() != Eigen::Success || cholesky.rcond() < rcond_min)
+        throw std::invalid_argument("analytic weight: A A^T is singular to working precision (A is " +
+                                    std::to_string(a.rows()) + " x " + std::to_string(a.cols()) +
+                                    "); expected independent rows; set a ridge > 0");
+
+    RowMatrix<double> w = cholesky.solve(wide);
+    for (Eigen::Index j = 0; j < w.cols(); ++j) {
+        const double scale = wide.col(j).dot(w.col(j));
+        if (!(scale > 0))
+            throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
+        w.col(j) /= scale;
+    }
+    return w;
+}
+
+}  // namespace l2o::numerics
+
+#endif

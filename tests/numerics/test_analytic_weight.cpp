@@ -1,0 +1,87 @@
+#include <doctest/doctest.h>
+
+#include <Eigen/Eigenvalues>
+#include <cmath>
+
+#include "central_difference.hpp"
+#include "l2o/numerics/analytic_weight.hpp"
+
+using namespace l2o::numerics;
+
+namespace {
+
+Eigen::MatrixXd gaussian(Eigen::Index rows, Eigen::Index cols, std::uint64_t seed) {
+    const auto values = random_normal(std::size_t(rows * cols), seed);
+    return Eigen::Map<const Eigen::MatrixXd>(values.data(), rows, cols);
+}
+
+double worst_diagonal(const Eigen::MatrixXd& w, const Eigen::MatrixXd& a) {
+    return ((w.transpose() * a).diagonal().array() - 1).abs().maxCoeff();
+}
+
+}  // namespace
+
+TEST_CASE("analytic weight: w_j^T a_j = 1 for every j, with and without a ridge") {
+    const Eigen::MatrixXd a = gaussian(15, 40, 1);
+    CHECK(worst_diagonal(analytic_weight(a), a) < 1e-13);
+    CHECK(worst_diagonal(analytic_weight(a, 0.5), a) < 1e-13);
+}
+
+TEST_CASE("analytic weight: for orthonormal columns W = A") {
+    const Eigen::MatrixXd identity = Eigen::MatrixXd::Identity(4, 4);
+    CHECK((analytic_weight(identity) - identity).norm() < 1e-15);
+}
+
+// The solver of the ALISTA code: a gradient step on 1/2 ||W^T A - I||_F^2, then the projection on w_j^T a_j
+// = 1.
+TEST_CASE("analytic weight: the closed form is where projected gradient descent converges") {
+    const Eigen::MatrixXd a = gaussian(8, 20, 2);
+    const double step = 1 / (a * a.transpose()).operatorNorm();
+    Eigen::MatrixXd w = a * a.colwise().squaredNorm().cwiseInverse().asDiagonal();
+    for (int iteration = 0; iteration < 5000; ++iteration) {
+        const Eigen::MatrixXd residual = a.transpose() * w - Eigen::MatrixXd::Identity(20, 20);
+        w -= step * a * residual;
+        for (Eigen::Index j = 0; j < 20; ++j)
+            w.col(j) += (1 - a.col(j).dot(w.col(j))) / a.col(j).squaredNorm() * a.col(j);
+    }
+    CHECK((analytic_weight(a) - w).norm() < 1e-10 * w.norm());
+}
+
+TEST_CASE("analytic weight: its generalized coherence is below the coherence of A") {
+    Eigen::MatrixXd a = gaussian(50, 100, 3);
+    a.colwise().normalize();
+    CHECK(mutual_coherence(analytic_weight(a), a) < 0.9 * mutual_coherence(a, a));
+}
+
+TEST_CASE("analytic weight: coherence is the largest off-diagonal magnitude of W^T A") {
+    const Eigen::MatrixXd w = Eigen::Matrix2d::Identity();
+    const Eigen::MatrixXd a = (Eigen::Matrix2d() << 9, -0.5, 0.25, 9).finished();
+    CHECK(mutual_coherence(w, a) == 0.5);
+}
+
+TEST_CASE("analytic weight: a float A gives the same W as its double copy") {
+    const Eigen::MatrixXf a = gaussian(6, 9, 4).cast<float>();
+    CHECK(analytic_weight(a) == analytic_weight(a.cast<double>()));
+}
+
+TEST_CASE("analytic weight: dependent rows are refused unless there is a ridge") {
+    const Eigen::MatrixXd tall = gaussian(5, 3, 5);
+    CHECK_THROWS_WITH_AS(
+        analytic_weight(tall),
+        "analytic weight: A A^T is singular to working precision (A is 5 x 3); expected independent "
+        "rows; set a ridge > 0",
+        std::invalid_argument);
+    CHECK(worst_diagonal(analytic_weight(tall, 1e-3), tall) < 1e-10);
+}
+
+TEST_CASE("analytic weight: a zero column, a negative ridge and a NaN are refused") {
+    Eigen::MatrixXd a = gaussian(2, 4, 6);
+    CHECK_THROWS_WITH_AS(analytic_weight(a, -1),
+                         "analytic weight: ridge is -1.000000; expected a number >= 0",
+                         std::invalid_argument);
+    a.col(2).setZero();
+    CHECK_THROWS_WITH_AS(analytic_weight(a), "analytic weight: column 2 of A is zero", std::invalid_argument);
+    a(0, 0) = NAN;
+    CHECK_THROWS_WITH_AS(
+        analytic_weight(a), "analytic weight: A has an entry that is not finite", std::invalid_argument);
+}
