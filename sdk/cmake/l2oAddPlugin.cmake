@@ -4,8 +4,6 @@
 # l2o_<kind>_<name>.l2o.json beside it. Inside the l2o tree the first source must be <name>.cpp and
 # tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
 # plugins that live inside a test.
-set(L2O_PLUGIN_VERSION_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
-
 function(l2o_add_plugin kind name)
   cmake_parse_arguments(PARSE_ARGV 2 arg "TORCH;NO_TEST" "" "SOURCES;LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS)
@@ -21,6 +19,8 @@ function(l2o_add_plugin kind name)
     return()
   endif()
 
+  # Of this folder, whatever folder calls: a variable of the including one is not seen by its siblings.
+  set(version_script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
   set(target l2o_${kind}_${name})
   add_library(${target} MODULE ${arg_SOURCES})
   add_library(l2o::${kind}::${name} ALIAS ${target})
@@ -36,13 +36,13 @@ function(l2o_add_plugin kind name)
   set_target_properties(${target} PROPERTIES
     PREFIX "" SUFFIX ".so"
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-    LINK_DEPENDS ${L2O_PLUGIN_VERSION_SCRIPT})
+    LINK_DEPENDS ${version_script})
   if(NOT CMAKE_LIBRARY_OUTPUT_DIRECTORY AND NOT arg_NO_TEST)
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/l2o/plugins)
   endif()
   # nodelete: a plugin is never unmapped. -z defs breaks Clang's sanitizers, which leave symbols undefined.
   target_link_options(${target} PRIVATE
-    -Wl,-z,nodelete -Wl,--version-script=${L2O_PLUGIN_VERSION_SCRIPT})
+    -Wl,-z,nodelete -Wl,--version-script=${version_script})
   if(NOT L2O_SANITIZE)
     target_link_options(${target} PRIVATE -Wl,-z,defs)
   endif()
