@@ -209,6 +209,7 @@ class OptimizerSpec {
 ///   zeros) template <class T> void step_vjp(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&) const;
 ///   template <class T> void init_state_vjp(const StepIn<T>&, const Tensors<const T>& cot, const StepAcc<T>&)
 ///   const;
+///   static constexpr bool learned = false;          init_params only derives buffers from the problem
 template <class M>
 class Optimizer {
   public:
@@ -217,7 +218,9 @@ class Optimizer {
 
     static std::vector<const char*> tags() {
         std::vector<const char*> tags;
-        if constexpr (kHasInitParams) tags.push_back("learned");
+        bool learned = kHasInitParams;
+        if constexpr (requires { M::learned; }) learned = M::learned;
+        if (learned) tags.push_back("learned");
         if constexpr (kHasVjp) tags.push_back("differentiable");
         if constexpr (requires { M::tags; }) tags.insert(tags.end(), std::begin(M::tags), std::end(M::tags));
         tags.push_back(nullptr);
