@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <string>
+
+namespace l2o {
+
+/// Sizes of b = A x, the problem of the methods that compute their own gradient: A [m, n] shared by all
+/// instances, b [B, m], and one variable block x [B, n].
+struct LinearModel {
+    std::int64_t m = 0, n = 0;
+};
+
+namespace detail {
+
+inline std::string shape_text(const l2o_spec& spec) {
+    std::string text = spec.batched != 0 ? "[B" : "[";
+    for (std::int32_t i = 0; i < spec.ndim; ++i)
+        text += (i > 0 || spec.batched != 0 ? ", " : "") + std::to_string(spec.shape[i]);
+    return text + "]";
+}
+
+}  // namespace detail
+
+/// Reads the sizes off the specs; refuses, in one sentence, a problem of another form.
+/// @pre  About::needs starts with "A,b".
+inline LinearModel linear_model(const OptimizerSpec& spec) {
+    if (spec.blocks() != 1)
+        refuse("the problem has " + std::to_string(spec.blocks()) +
+               " variable blocks; expected one block x [B, n]");
+    const l2o_spec &a = *spec.data(0), &b = *spec.data(1), &x = spec.block(0);
+    const std::string found = detail::shape_text(a);
+    if (a.batched != 0)
+        refuse("every instance has a matrix A of its own, " + found +
+               "; expected one A [m, n] shared by all instances");
+    if (a.ndim != 2) refuse("A is " + found + "; expected a matrix [m, n]");
+    const LinearModel model{a.shape[0], a.shape[1]};
+    if (b.batched == 0 || b.ndim != 1 || b.shape[0] != model.m)
+        refuse("b is " + detail::shape_text(b) + "; expected [B, " + std::to_string(model.m) + "], as A is " +
+               found);
+    if (x.ndim != 1 || x.shape[0] != model.n)
+        refuse("the variable is " + detail::shape_text(x) + "; expected [B, " + std::to_string(model.n) +
+               "], as A is " + found);
+    return model;
+}
+
+}  // namespace l2o
