@@ -1,0 +1,74 @@
+#pragma once
+
+#include <l2o/numerics/lipschitz.hpp>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+
+namespace l2o::plugins {
+
+/// What ISTA and FISTA share: f(x) = 1/2 ||Ax - b||^2 + lambda ||x||_1, its constant L and the map
+///   T(y) = S(y - A^T (A y - b) / L, lambda / L),   S the soft threshold,
+/// for all rows of a batch at once. L is a buffer parameter: derived from A once, not in every step.
+class ProximalGradient {
+  public:
+    enum class StepSize { kSpectral, kFrobenius };
+    StepSize step_size = StepSize::kSpectral;
+
+    template <class Method>
+    static Options<Method> options() {
+        Options<Method> options;
+        options.template choice<StepSize>("step_size",
+                                          &Method::step_size,
+                                          {"spectral", "frobenius"},
+                                          "1/L with L = 1.001 ||A||_2^2 (spectral) or L = ||A||_F^2 "
+                                          "(frobenius), which is too short by up to a factor of rank(A)");
+        return options;
+    }
+
+    void bind(OptimizerSpec& spec) {
+        model_ = linear_model(spec);
+        // Products of whole batches: the order of a sum depends on the number of rows.
+        spec.drop(L2O_ROW_INVARIANT);
+        spec.info.grad_cost_per_step = 1;
+        Scratch row;
+        row.take<double>(model_.m);
+        spec.info.scratch_per_row = row.bytes();
+        spec.param({.name = "const.L",
+                    .doc = "Lipschitz constant of the gradient of 1/2 ||Ax - b||^2",
+                    .role = L2O_PARAM_BUFFER});
+    }
+
+    template <class T>
+    void init_params(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& params) const {
+        if (!params[0]) return;
+        const auto a = numerics::matrix(data[kA]);
+        params[0].scalar() = T(step_size == StepSize::kSpectral ? numerics::lipschitz_constant(a)
+                                                                : a.template cast<double>().squaredNorm());
+    }
+
+  protected:
+    template <class T>
+    void apply_map(const StepIn<T>& in, const View<const T>& y, const View<T>& out) const {
+        const T step = 1 / in.param(0).scalar();
+        const auto a = numerics::matrix(in.data(kA));
+        Eigen::Map<numerics::RowMatrix<T>> residual(
+            Scratch(in.call).take<T>(y.rows * model_.m), y.rows, model_.m);
+        auto gradient = numerics::matrix(out);
+        residual.noalias() = numerics::matrix(y) * a.transpose();
+        residual -= numerics::matrix(in.data(kB));
+        gradient.noalias() = residual * a;
+        const T threshold = step * in.data(kLambda).scalar();
+        each([=](T y_i, T& out_i) { out_i = numerics::soft_threshold(y_i - step * out_i, threshold); },
+             y,
+             out);
+    }
+
+  private:
+    enum Need { kA, kB, kLambda };
+    LinearModel model_;
+};
+
+}  // namespace l2o::plugins
