@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <l2o/sdk/optimizer.hpp>
+#include <string>
+
+namespace l2o::plugins {
+
+/// What the methods share whose step t is layer t of a network, with parameters of its own, for
+/// f = 1/2 ||Ax - b||^2 + lambda ||x||_1 from x_0 = 0: the number of layers, the names of their parameters
+/// and the start values of the thresholds.
+class Layers {
+  public:
+    std::int64_t layers = 16;
+    double theta_first = 0.6, theta_ratio = 0.7;
+    double lambda_init = 0, ridge = 0;
+
+    template <class Method>
+    static Options<Method> options() {
+        Options<Method> options;
+        options
+            .integer(
+                "layers", &Method::layers, "number of layers, which is the number of steps", between(1, 100))
+            .real("theta_first",
+                  &Method::theta_first,
+                  "start analytic: threshold of the first layer, as a share of the size of the entries of x",
+                  kNonNegative)
+            .real("theta_ratio",
+                  &Method::theta_ratio,
+                  "start analytic: each threshold is this times the one before",
+                  kNonNegative)
+            .real("ridge",
+                  &Method::ridge,
+                  "added to the diagonal of A A^T in the analytic weight; needed if A has dependent rows",
+                  kNonNegative)
+            .real("lambda_init",
+                  &Method::lambda_init,
+                  "thresholds that start at lambda / L use this lambda; 0: that of the problem",
+                  kNonNegative);
+        return options;
+    }
+
+    /// "layer.03.theta"
+    static std::string layer_name(std::int64_t k, const char* parameter) {
+        char text[64];
+        std::snprintf(text, sizeof text, "layer.%02d.%s", static_cast<int>(k), parameter);
+        return text;
+    }
+
+  protected:
+    void declare_layers(OptimizerSpec& spec) const {
+        // Products of whole batches: the order of a sum depends on the number of rows.
+        spec.drop(L2O_ROW_INVARIANT).flag(L2O_STARTS_AT_ZERO);
+        spec.info.max_steps = layers;
+        spec.info.grad_cost_per_step = 1;
+    }
+    /// @return the layer of step t, from 0.
+    [[nodiscard]] std::int64_t layer(std::int64_t t) const {
+        if (t < layers) return t;
+        refuse("step " + std::to_string(t + 1) + " was asked of a network of " + std::to_string(layers) +
+               " layers; raise 'layers' or take fewer steps");
+    }
+    /// The threshold of layer k that the analytic start sets.
+    [[nodiscard]] double analytic_theta(std::int64_t k) const {
+        return theta_first * std::pow(theta_ratio, static_cast<double>(k));
+    }
+    /// The lambda of thresholds lambda / L.
+    template <class T>
+    [[nodiscard]] double start_lambda(const View<const T>& of_problem) const {
+        return lambda_init > 0 ? lambda_init : static_cast<double>(of_problem.scalar());
+    }
+    void need_lambda(const l2o_spec* of_problem) const {
+        if (of_problem == nullptr && !(lambda_init > 0))
+            refuse("the problem has no lambda for the thresholds lambda / L to start from; set lambda_init");
+    }
+};
+
+}  // namespace l2o::plugins

@@ -1,0 +1,140 @@
+#include <l2o/numerics/analytic_weight.hpp>
+#include <l2o/numerics/lipschitz.hpp>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <vector>
+
+#include "layers.hpp"
+
+namespace {
+
+using l2o::numerics::matrix;
+using l2o::numerics::row;
+template <class T>
+using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+
+// Gregor & LeCun 2010, "Learning fast approximations of sparse coding", section 3; the untied form, with an S
+// of its own in every layer, of Chen, Liu, Wang & Yin 2018, equation 4 (arXiv:1808.10038v2). Rows are
+// instances:
+//   z_k = b B^T + x_k S_k^T,   x_{k+1} = sign(z_k) max(|z_k| - theta_k, 0).
+// x_0 = 0, so there is no S_0. A threshold is free: it may be learned to be negative.
+class Lista : public l2o::plugins::Layers {
+  public:
+    static constexpr l2o::About about{
+        .id = "lista",
+        .version = "1.0.0",
+        .title = "LISTA: learned ISTA, one matrix per layer",
+        .doc =
+            "x <- S(B b + S_k x, theta_k), S the soft threshold; learns B, S_k and theta_k. Start "
+            "'analytic': "
+            "B = W^T with the analytic weight W of ALISTA, S_k = I - B A, theta_k = theta_first "
+            "theta_ratio^k; start 'ista': B = A^T / L, theta = lambda / L, with which it is ISTA exactly. "
+            "Gregor & LeCun 2010, section 3; untied form of Chen, Liu, Wang & Yin 2018, equation 4.",
+        .needs = "A,b,lambda?"};
+
+    enum class Start { kAnalytic, kIsta };
+    Start start = Start::kAnalytic;
+
+    Lista() { theta_ratio = 0.75; }
+    static l2o::Options<Lista> options() {
+        l2o::Options<Lista> options = Layers::options<Lista>();
+        options.choice(
+            "start", &Lista::start, {"analytic", "ista"}, "what the parameters are before training");
+        return options;
+    }
+
+    void declare(l2o::OptimizerSpec& spec) {
+        model_ = l2o::linear_model(spec);
+        if (start == Start::kIsta) need_lambda(spec.data(kLambda));
+        declare_layers(spec);
+        spec.flag(L2O_PARAMS_BY_PROBLEM);
+        const auto [m, n] = model_;
+        b_ = spec.param({.name = "shared.B", .doc = "from the measurements", .axes = "n,m", .shape = {n, m}});
+        for (std::int64_t k = 0; k < layers; ++k) {
+            const auto layer = static_cast<std::int32_t>(k);
+            s_.push_back(k == 0 ? 0
+                                : spec.param({.name = layer_name(k, "S"),
+                                              .doc = "from the iterate",
+                                              .axes = "n,n",
+                                              .shape = {n, n},
+                                              .layer = layer}));
+            theta_.push_back(
+                spec.param({.name = layer_name(k, "theta"), .doc = "threshold", .layer = layer}));
+        }
+        l2o::Scratch row;
+        row.take<double>(n), row.take<double>(n);
+        spec.info.scratch_per_row = row.bytes();
+    }
+
+    template <class T>
+    void init_params(const l2o_call&,
+                     const l2o::Tensors<const T>& data,
+                     const l2o::Tensors<T>& params) const {
+        const Eigen::MatrixXd a = matrix(data[kA]).template cast<double>();
+        Eigen::MatrixXd b;
+        double theta_ista = 0;
+        if (start == Start::kIsta) {
+            const double l = l2o::numerics::lipschitz_constant(a);
+            b = a.transpose() / l;
+            theta_ista = start_lambda(data[kLambda]) / l;
+        } else {
+            b = l2o::numerics::analytic_weight(a, ridge).transpose();
+        }
+        const Eigen::MatrixXd s = Eigen::MatrixXd::Identity(model_.n, model_.n) - b * a;
+        if (params[b_]) matrix(params[b_]) = b.cast<T>();
+        for (std::int64_t k = 0; k < layers; ++k) {
+            if (k > 0 && params[s_[k]]) matrix(params[s_[k]]) = s.cast<T>();
+            if (params[theta_[k]])
+                params[theta_[k]].scalar() = T(start == Start::kIsta ? theta_ista : analytic_theta(k));
+        }
+    }
+
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        const std::int64_t k = layer(in.t());
+        const T theta = in.param(theta_[k]).scalar();
+        pre_activation(in, k, matrix(out.x(0)));
+        l2o::each([theta](T& z) { z = l2o::numerics::soft_threshold(z, theta); }, out.x(0));
+    }
+
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        const l2o::View<const T> x_next_bar = cot.x(0);
+        if (!x_next_bar) return;
+        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        l2o::Scratch scratch(in.call);
+        Rows<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
+        pre_activation(in, k, z);
+        double theta_bar = 0;
+        for (std::int64_t r = 0; r < batch; ++r)
+            theta_bar += l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
+                                                              in.param(theta_[k]).scalar(),
+                                                              row(x_next_bar, r),
+                                                              {z_bar.row(r).data(), std::size_t(n)});
+        if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
+        if (const auto to = acc.param(b_)) matrix(to).noalias() += z_bar.transpose() * matrix(in.data(kB));
+        if (k == 0) return;
+        if (const auto to = acc.param(s_[k])) matrix(to).noalias() += z_bar.transpose() * matrix(in.x(0));
+        if (const auto to = acc.x(0)) matrix(to).noalias() += z_bar * matrix(in.param(s_[k]));
+    }
+
+  private:
+    enum Need { kA, kB, kLambda };
+
+    template <class T, class Out>
+    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, Out&& z) const {
+        z.noalias() = matrix(in.data(kB)) * matrix(in.param(b_)).transpose();
+        if (k > 0) z.noalias() += matrix(in.x(0)) * matrix(in.param(s_[k])).transpose();
+    }
+
+    l2o::LinearModel model_;
+    std::size_t b_ = 0;
+    std::vector<std::size_t> s_, theta_;
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizer<Lista>)
