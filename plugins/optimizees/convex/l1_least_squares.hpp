@@ -1,0 +1,147 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <l2o/numerics/philox.hpp>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/optimizee.hpp>
+#include <l2o/sdk/scratch.hpp>
+
+namespace l2o::plugins {
+
+/// f(x) = 1/2 ||Ax - b||^2 + lambda ||x||_1 with one A [m, n] for all instances. What the problems of this
+/// form share: their objective, and instances b = A x + noise of sparse signals x,
+///   A_ij ~ N(0, 1/m), columns scaled to norm 1;   x_i ~ Bernoulli(density) N(0, 1).
+class L1LeastSquares {
+  public:
+    std::int64_t m = 0, n = 0;
+    double lambda = 0, density = 0.1, init_std = 0;
+
+    template <class Problem>
+    static Options<Problem> options() {
+        Options<Problem> options;
+        options.integer("m", &Problem::m, "number of measurements, rows of A", at_least(1))
+            .integer("n", &Problem::n, "number of unknowns, columns of A", at_least(1))
+            .real("lambda", &Problem::lambda, "weight of ||x||_1", kNonNegative)
+            .real("density",
+                  &Problem::density,
+                  "expected share of non-zero entries of the signal",
+                  between(0, 1))
+            .real("init_std",
+                  &Problem::init_std,
+                  "standard deviation of the entries of the start; 0: start at 0",
+                  kNonNegative);
+        return options;
+    }
+
+    /// The gradient of f where it has one: A^T (A x - b) + lambda sign(x), sign(0) = 0.
+    template <class T>
+    void eval(const EvalIn<T>& in, const EvalOut<T>& out) const {
+        const auto x = numerics::matrix(in.x(0));
+        const T weight = in.data(kLambda).scalar();
+        Map<T> residual(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
+        residual.noalias() = x * numerics::matrix(in.data(kA)).transpose();
+        for (std::int64_t r = 0; r < in.rows(); ++r)
+            residual.row(r) -= numerics::row_vector(in.data(kB).row(in.instance(r)), m);
+        if (const View<T> f = out.f())
+            for (std::int64_t r = 0; r < in.rows(); ++r)
+                f[r] = residual.row(r).squaredNorm() / 2 + weight * x.row(r).template lpNorm<1>();
+        if (const View<T> g = out.g(0)) {
+            numerics::matrix(g).noalias() = residual * numerics::matrix(in.data(kA));
+            each([weight](T x_i, T& g_i) { g_i += weight * T((x_i > 0) - (x_i < 0)); }, in.x(0), g);
+        }
+    }
+
+    /// A^T A v, the Hessian where there is one.
+    template <class T>
+    void hvp(const EvalIn<T>& in, const EvalOut<T>& out) const {
+        const auto a = numerics::matrix(in.data(kA));
+        Map<T> av(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
+        av.noalias() = numerics::matrix(in.v(0)) * a.transpose();
+        numerics::matrix(out.g(0)).noalias() = av * a;
+    }
+
+    /// argmin_u 1/2 ||u - x||^2 + tau lambda ||u||_1: of the non-smooth term alone.
+    template <class T>
+    void prox(const EvalIn<T>& in, const EvalOut<T>& out) const {
+        const View<const T> x = in.x(0);
+        const T weight = in.data(kLambda).scalar();
+        for (std::int64_t r = 0; r < in.rows(); ++r)
+            numerics::soft_threshold<T>(
+                numerics::row(x, r), in.tau()[r] * weight, numerics::row(out.g(0), r));
+    }
+
+    template <class T>
+    void init_point(const l2o_call& call, const Tensors<const T>&, const Tensors<T>& x) const {
+        if (init_std == 0) return fill(x[0], 0);
+        for (std::int64_t r = 0; r < x[0].rows; ++r) {
+            numerics::Stream draws(call.key, call.row0 + static_cast<std::uint64_t>(r));
+            for (std::int64_t i = 0; i < n; ++i) x[0](r, i) = T(init_std * draws.normal());
+        }
+    }
+
+  protected:
+    enum Data : std::uint32_t { kA, kB, kLambda, kXStar };
+    template <class T>
+    using Map = Eigen::Map<numerics::RowMatrix<T>>;
+
+    /// The block and the data tensors up to kLambda.
+    void declare_model(OptimizeeSpec& spec) const {
+        // Products of whole batches: the order of a sum depends on the number of rows.
+        spec.drop(L2O_ROW_INVARIANT);
+        spec.block({.name = "x", .doc = "the unknown signal", .axes = "n", .shape = {n}});
+        spec.data({.name = "A", .doc = "measurement matrix", .axes = "m,n", .shape = {m, n}});
+        spec.data({.name = "b", .doc = "measurements", .axes = "m", .shape = {m}, .batched = true});
+        spec.data({.name = "lambda", .doc = "weight of ||x||_1"});
+        Scratch row;
+        row.take<double>(m);
+        spec.info.scratch_per_row = row.bytes();
+    }
+
+    /// Draws the data tensors that are wanted. Draws are in double, so that both element types see the same
+    /// instances to rounding.
+    /// @param make_noise  called with the stream of the instance's noise and b, which it may change.
+    template <class T, class MakeNoise>
+    void sample_model(const Draw& draw,
+                      const Tensors<T>& data,
+                      const View<T>& x_star,
+                      MakeNoise&& make_noise) const {
+        if (data[kLambda]) data[kLambda].scalar() = T(lambda);
+        const View<T> b = data[kB];
+        if (!data[kA] && !b && !x_star) return;
+        const Eigen::MatrixXd a = sample_matrix(draw.call);
+        if (data[kA]) numerics::matrix(data[kA]) = a.cast<T>();
+        if (!b && !x_star) return;
+        Eigen::VectorXd measured(m);
+        for (std::int64_t r = 0; r < draw.count; ++r) {
+            const std::uint64_t instance = draw.first + static_cast<std::uint64_t>(r);
+            numerics::Stream signal(draw.call.key, instance, draw.purpose(kXStar));
+            measured.setZero();
+            for (std::int64_t i = 0; i < n; ++i) {
+                const double x = signal.uniform() < density ? signal.normal() : 0;
+                if (x != 0) measured += x * a.col(i);
+                if (x_star) x_star(r, i) = T(x);
+            }
+            if (!b) continue;
+            make_noise(numerics::Stream(draw.call.key, instance, draw.purpose(kB)), measured);
+            numerics::row_vector(b.row(r), m) = measured.transpose().cast<T>();
+        }
+    }
+
+  private:
+    /// Depends on the key alone: all splits share A. The factor 1/m of the variance goes with the scaling.
+    [[nodiscard]] Eigen::MatrixXd sample_matrix(const l2o_call& call) const {
+        constexpr std::uint32_t kPurpose = 0x8000;  // below those of Draw::purpose, above those of starts
+        Eigen::MatrixXd a(m, n);
+        for (std::int64_t i = 0; i < m; ++i) {
+            numerics::Stream draws(call.key, static_cast<std::uint64_t>(i), kPurpose);
+            for (std::int64_t j = 0; j < n; ++j) a(i, j) = draws.normal();
+        }
+        a.colwise().normalize();
+        return a;
+    }
+};
+
+}  // namespace l2o::plugins

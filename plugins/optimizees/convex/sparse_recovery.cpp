@@ -1,0 +1,77 @@
+#include <cmath>
+#include <l2o/sdk/optimizee.hpp>
+
+#include "l1_least_squares.hpp"
+
+namespace {
+
+// Chen et al. 2022, "Learning to optimize: a primer and a benchmark" (arXiv:2103.12828), section 4.1, the
+// sparse recovery test: b = A x_star + noise, and the optimizer is scored by its distance to x_star. The
+// objective is the Lasso, whose minimiser is not x_star: f and g do not leak the answer.
+class SparseRecovery : public l2o::plugins::L1LeastSquares {
+  public:
+    static constexpr l2o::About about{
+        .id = "sparse_recovery",
+        .version = "1.0.0",
+        .title = "sparse recovery from few measurements",
+        .doc =
+            "f = 1/2 ||Ax - b||^2 + lambda ||x||_1 with b = A x_star + noise, A Gaussian with columns of "
+            "norm "
+            "1, x_star sparse. The answer is x_star, not the minimiser of f: score with nmse_db and train "
+            "with a distance to x_star. Chen et al. 2022 (arXiv:2103.12828), section 4.1."};
+
+    double snr_db = 0;
+
+    SparseRecovery() { m = 256, n = 512, lambda = 0.1; }
+    static l2o::Options<SparseRecovery> options() {
+        l2o::Options<SparseRecovery> options = L1LeastSquares::options<SparseRecovery>();
+        options.real("snr_db",
+                     &SparseRecovery::snr_db,
+                     "signal-to-noise ratio of every instance in dB; 0: no noise",
+                     l2o::kNonNegative);
+        return options;
+    }
+
+    void declare(l2o::OptimizeeSpec& spec) {
+        declare_model(spec);
+        spec.solution({.name = "x_star",
+                       .doc = "the signal that was measured",
+                       .axes = "n",
+                       .shape = {n},
+                       .batched = true});
+        spec.metric("nmse_db",
+                    "10 log10 of the mean square error over the mean square of x_star, each + 1e-10",
+                    L2O_METRIC_NEEDS_SOLUTION);
+    }
+
+    template <class T>
+    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+        sample_model(draw, data, data[kXStar], [this](l2o::numerics::Stream noise, Eigen::VectorXd& b) {
+            if (snr_db == 0 || std::isinf(snr_db)) return;
+            // The signal's power is its variance over the m entries, as in the code of Liu et al. 2019
+            // (ALISTA).
+            const double power = (b.array() - b.mean()).square().mean();
+            const double deviation = std::sqrt(power) * std::pow(10, -snr_db / 20);
+            for (double& b_i : b) b_i += deviation * noise.normal();
+        });
+    }
+
+    /// The 1e-10 of the Open-L2O code keeps signals that are 0 finite, and the floor at about -90 dB.
+    template <class T>
+    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {
+        if (!out[0]) return;
+        const l2o::View<const T> x = in.x(0), x_star = in.data(kXStar);
+        for (std::int64_t r = 0; r < in.rows(); ++r) {
+            const auto want =
+                l2o::numerics::row_vector(x_star.row(in.instance(r)), n).template cast<double>();
+            const auto got = l2o::numerics::row_vector(x.row(r), n).template cast<double>();
+            const double error = (got - want).squaredNorm() / double(n),
+                         power = want.squaredNorm() / double(n);
+            out[0][r] = T(10 * std::log10((error + 1e-10) / (power + 1e-10)));
+        }
+    }
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizee<SparseRecovery>)
