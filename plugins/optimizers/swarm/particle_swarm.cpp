@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <cstdint>
+#include <l2o/numerics/philox.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <limits>
+
+namespace {
+
+// Clerc & Kennedy 2002, "The particle swarm - explosion, stability, and convergence in a multidimensional
+// complex space": the constriction form with phi1 = phi2 = 2.05, written with w = chi, c1 = c2 = 2.05 chi.
+struct ParticleSwarm {
+    static constexpr l2o::About about{.id = "particle_swarm",
+                                      .version = "1.0.0",
+                                      .title = "Particle swarm with constriction",
+                                      .doc =
+                                          "v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v; p is the "
+                                          "best point of the particle, g the best "
+                                          "of its swarm, r1 and r2 are uniform on [0, 1) per coordinate. "
+                                          "Reads values only. Clerc & Kennedy "
+                                          "2002; w = 0.7298, c1 = c2 = 1.49618 are its chi and 2.05 chi."};
+
+    std::int64_t particles = 4;
+    double w = 0.7298, c1 = 1.49618, c2 = 1.49618;
+
+    static l2o::Options<ParticleSwarm> options() {
+        l2o::Options<ParticleSwarm> options;
+        options.integer("particles", &ParticleSwarm::particles, "points per swarm", l2o::between(1, 65536))
+            .real("w", &ParticleSwarm::w, "share of the velocity that is kept", l2o::kNonNegative)
+            .real("c1", &ParticleSwarm::c1, "pull of the particle's own best point", l2o::kNonNegative)
+            .real("c2", &ParticleSwarm::c2, "pull of the swarm's best point", l2o::kNonNegative);
+        return options;
+    }
+
+    void declare(l2o::OptimizerSpec& spec) {
+        spec.minimises().reads_f().flag(L2O_STOCHASTIC);
+        spec.info.particles = static_cast<std::uint32_t>(particles);
+        v_ = spec.state_like_x("v", "velocity");
+        best_ = spec.state_like_x("best", "best point of the particle");
+        best_f_ =
+            spec.state({.name = "best_f", .doc = "value at best", .shape = {particles}, .batched = true});
+    }
+
+    template <class T>
+    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
+        for (std::size_t k = 0; k < in.blocks(); ++k) {
+            l2o::fill(state[v_ + k], 0);
+            l2o::copy(in.x(k), state.at(best_ + k, 2));
+        }
+        l2o::fill(state[best_f_], std::numeric_limits<T>::infinity());
+    }
+
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        for (std::int64_t b = 0; b < in.batch(); ++b) {
+            // Rows of x, v and best that belong to this swarm: first + p.
+            const std::int64_t first = b * particles;
+            const auto best_f = out.state(best_f_);
+            std::int64_t leader = 0;
+            for (std::int64_t p = 0; p < particles; ++p) {
+                const bool better = in.f()(b, p) < in.state(best_f_)(b, p);
+                best_f(b, p) = better ? in.f()(b, p) : in.state(best_f_)(b, p);
+                for (std::size_t k = 0; k < in.blocks(); ++k) {
+                    const auto from = better ? in.x(k) : in.state(best_ + k, 2);
+                    std::copy_n(from.row(first + p), from.cols, out.state(best_ + k, 2).row(first + p));
+                }
+                if (best_f(b, p) < best_f(b, leader)) leader = p;
+            }
+            l2o::numerics::Stream random(in.call.key,
+                                         in.call.row0 + static_cast<std::uint64_t>(b),
+                                         static_cast<std::uint32_t>(in.t()));
+            for (std::size_t k = 0; k < in.blocks(); ++k) {
+                for (std::int64_t p = 0; p < particles; ++p)
+                    fly(in, out, k, first + p, first + leader, random);
+            }
+        }
+    }
+
+  private:
+    /// Moves block k of the particle in row `row`; `leader` is the row of the swarm's best point.
+    template <class T>
+    void fly(const l2o::StepIn<T>& in,
+             const l2o::StepOut<T>& out,
+             std::size_t k,
+             std::int64_t row,
+             std::int64_t leader,
+             l2o::numerics::Stream& random) const {
+        const auto x = in.x(k), v = in.state(v_ + k, 2);
+        const auto best = out.state(best_ + k, 2), x_next = out.x(k), v_next = out.state(v_ + k, 2);
+        for (std::int64_t i = 0; i < x.cols; ++i) {
+            const T r1 = random.uniform<T>(), r2 = random.uniform<T>();
+            v_next(row, i) = T(w) * v(row, i) + T(c1) * r1 * (best(row, i) - x(row, i)) +
+                             T(c2) * r2 * (best(leader, i) - x(row, i));
+            x_next(row, i) = x(row, i) + v_next(row, i);
+        }
+    }
+
+    std::size_t v_ = 0, best_ = 0, best_f_ = 0;
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizer<ParticleSwarm>)
