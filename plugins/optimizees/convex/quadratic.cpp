@@ -1,0 +1,112 @@
+#include <Eigen/QR>
+#include <cstdint>
+#include <l2o/numerics/random_rows.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/optimizee.hpp>
+
+namespace {
+
+using l2o::numerics::fill_rows, l2o::numerics::row_vector, l2o::numerics::RowMatrix, l2o::numerics::Stream;
+
+// Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", section 3.1, with
+// the distributions of Chen et al. 2021, section 4 (arXiv:2103.12828): W, y ~ U[0, 1) and x_0 ~ N(0, 0.01^2).
+struct Quadratic {
+    static constexpr l2o::About about{
+        .id = "quadratic",
+        .version = "1.0.0",
+        .title = "Random least squares, an own square matrix per instance",
+        .doc =
+            "f(x) = ||W x - y||^2 (no factor 1/2), entries of W [n, n] and y [n] uniform on [0, 1), "
+            "x_0 ~ N(0, init_std^2). The optimum is 0 almost surely, W is badly conditioned. Andrychowicz et "
+            "al. "
+            "2016, section 3.1."};
+
+    std::int64_t n = 10;
+    double init_std = 0.01;
+
+    static l2o::Options<Quadratic> options() {
+        l2o::Options<Quadratic> options;
+        options.integer("n", &Quadratic::n, "number of variables", l2o::at_least(1))
+            .real("init_std", &Quadratic::init_std, "standard deviation of the start", l2o::kNonNegative);
+        return options;
+    }
+
+    void declare(l2o::OptimizeeSpec& spec) {
+        spec.block({.name = "x", .axes = "n", .shape = {n}});
+        spec.data({.name = "W", .axes = "n,n", .shape = {n, n}, .batched = true});
+        spec.data({.name = "y", .axes = "n", .shape = {n}, .batched = true});
+        spec.solution({.name = "x_star",
+                       .doc = "least squares solution of smallest norm",
+                       .axes = "n",
+                       .shape = {n},
+                       .batched = true,
+                       .flags = L2O_DATA_BY_SOLVE});
+        spec.solution({.name = "f_star", .doc = "f(x_star)", .batched = true, .flags = L2O_DATA_BY_SOLVE});
+    }
+
+    template <class T>
+    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+        for (const auto tensor : {kW, kY}) {
+            fill_rows(data[tensor], draw.call.key, draw.first, draw.purpose(tensor), [](Stream& random) {
+                return random.uniform();
+            });
+        }
+    }
+
+    template <class T>
+    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+        fill_rows(
+            x[0], call.key, call.row0, 0, [this](Stream& random) { return init_std * random.normal(); });
+    }
+
+    // Row by row of W, so that one pass over it gives both f = sum_j r_j^2 and g = 2 sum_j r_j W_j.
+    template <class T>
+    void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            const T *w = in.data(kW).row(in.instance(row)), *y = in.data(kY).row(in.instance(row));
+            const auto x = row_vector(in.x(0).row(row), n);
+            T f = 0;
+            if (out.g(0)) row_vector(out.g(0).row(row), n).setZero();
+            for (std::int64_t j = 0; j < n; ++j) {
+                const auto w_j = row_vector(w + j * n, n);
+                const T r = w_j.dot(x) - y[j];
+                f += r * r;
+                if (out.g(0)) row_vector(out.g(0).row(row), n) += 2 * r * w_j;
+            }
+            if (out.f()) out.f()[row] = f;
+        }
+    }
+
+    template <class T>
+    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            const T* w = in.data(kW).row(in.instance(row));
+            const auto v = row_vector(in.v(0).row(row), n);
+            auto product = row_vector(out.g(0).row(row), n);
+            product.setZero();
+            for (std::int64_t j = 0; j < n; ++j) {
+                const auto w_j = row_vector(w + j * n, n);
+                product += 2 * w_j.dot(v) * w_j;
+            }
+        }
+    }
+
+    template <class T>
+    void solve(const l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& solution) const {
+        for (std::int64_t i = 0; i < data[kW].rows; ++i) {
+            const Eigen::MatrixXd w =
+                Eigen::Map<const RowMatrix<T>>(data[kW].row(i), n, n).template cast<double>();
+            const Eigen::VectorXd y = row_vector(data[kY].row(i), n).transpose().template cast<double>();
+            const Eigen::VectorXd x = w.completeOrthogonalDecomposition().solve(y);
+            if (solution[kXStar]) row_vector(solution[kXStar].row(i), n) = x.transpose().template cast<T>();
+            if (solution[kFStar]) solution[kFStar][i] = T((w * x - y).squaredNorm());
+        }
+    }
+
+  private:
+    enum Data { kW, kY, kXStar, kFStar };
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizee<Quadratic>)

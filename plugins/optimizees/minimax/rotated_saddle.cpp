@@ -1,0 +1,80 @@
+#include <cmath>
+#include <cstdint>
+#include <l2o/numerics/random_rows.hpp>
+#include <l2o/sdk/optimizee.hpp>
+
+namespace {
+
+using l2o::numerics::fill_rows, l2o::numerics::Stream;
+
+// Shen et al. 2021, "Learning a minimax optimizer: a pilot study" (Twin-L2O), section 4.1.
+struct RotatedSaddle {
+    static constexpr l2o::About about{
+        .id = "rotated_saddle",
+        .version = "1.0.0",
+        .title = "Rotated saddle: strongly convex in u, strongly concave in v",
+        .doc =
+            "min over u, max over v of f(u, v) = a u^2 - b v^2 + 2 u v with numbers u, v; a, b uniform on "
+            "[0.9, 1], u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021, section "
+            "4.1."};
+
+    void declare(l2o::OptimizeeSpec& spec) {
+        spec.block({.name = "u", .role = L2O_MIN});
+        spec.block({.name = "v", .role = L2O_MAX});
+        spec.data({.name = "a", .batched = true});
+        spec.data({.name = "b", .batched = true});
+        spec.metric("distance", "Euclidean distance of (u, v) to the solution (0, 0)");
+    }
+
+    template <class T>
+    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+        for (const auto tensor : {kA, kB}) {
+            fill_rows(data[tensor], draw.call.key, draw.first, draw.purpose(tensor), [](Stream& random) {
+                return 0.9 + 0.1 * random.uniform();
+            });
+        }
+    }
+
+    template <class T>
+    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+        for (const auto block : {kU, kV}) {
+            fill_rows(
+                x[block], call.key, call.row0, block, [](Stream& random) { return random.uniform() - 0.5; });
+        }
+    }
+
+    template <class T>
+    void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            const T a = in.data(kA)[in.instance(row)], b = in.data(kB)[in.instance(row)];
+            const T u = in.x(kU)[row], v = in.x(kV)[row];
+            if (out.f()) out.f()[row] = a * u * u - b * v * v + 2 * u * v;
+            if (out.g(kU)) out.g(kU)[row] = 2 * a * u + 2 * v;
+            if (out.g(kV)) out.g(kV)[row] = -2 * b * v + 2 * u;
+        }
+    }
+
+    template <class T>
+    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            const T a = in.data(kA)[in.instance(row)], b = in.data(kB)[in.instance(row)];
+            const T du = in.v(kU)[row], dv = in.v(kV)[row];
+            if (out.g(kU)) out.g(kU)[row] = 2 * a * du + 2 * dv;
+            if (out.g(kV)) out.g(kV)[row] = 2 * du - 2 * b * dv;
+        }
+    }
+
+    template <class T>
+    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& metric) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row)
+            metric[0][row] = std::hypot(in.x(kU)[row], in.x(kV)[row]);
+    }
+
+  private:
+    enum Block { kU, kV };
+    enum Data { kA, kB };
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizee<RotatedSaddle>)
