@@ -60,20 +60,33 @@ std::optional<std::size_t> Optimizee::data_index(const std::string& name) const 
     return std::nullopt;
 }
 
-ProblemData Optimizee::sample(
-    const Key& key, Split split, std::uint64_t first, std::int64_t count, bool with_solutions) const {
+ProblemData Optimizee::sample(const Key& key,
+                              Split split,
+                              std::uint64_t first,
+                              std::int64_t count,
+                              bool with_solutions,
+                              const ProblemData* shared) const {
     ProblemData data{.instances = count, .tensors = {}};
-    for (const l2o_spec* spec : data_) {
-        data.tensors.push_back(is_solution(*spec) && !with_solutions ? Tensor() : make(*spec, count));
+    for (std::size_t i = 0; i < data_.size(); ++i) {
+        const l2o_spec& spec = *data_[i];
+        if (shared != nullptr && spec.batched == 0 && shared->tensors[i]) {
+            const Tensor& tensor = shared->tensors[i];
+            data.tensors.push_back(
+                Tensor::borrow(tensor.dtype(), tensor.shape(), const_cast<void*>(tensor.data())));
+        } else {
+            data.tensors.push_back(is_solution(spec) && !with_solutions ? Tensor() : make(spec, count));
+        }
     }
     CallContext call;
     const std::string who = "optimizee '" + id_ + "'";
     std::vector<l2o_tensor*> drawn = writable(data.tensors);
+    const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
     std::vector<l2o_tensor*> solved = drawn;
     bool solves = false;
     for (std::size_t i = 0; i < data_.size(); ++i) {
         (is_by_solve(*data_[i]) ? drawn : solved)[i] = nullptr;
         solves = solves || solved[i] != nullptr;
+        if (shared != nullptr && data_[i]->batched == 0) drawn[i] = nullptr;
     }
     const auto lock = guard();
     call.check(api_.sample(instance_,
@@ -84,7 +97,6 @@ ProblemData Optimizee::sample(
                            drawn.data()),
                who);
     if (solves && api_.solve != nullptr) {
-        const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
         call.check(api_.solve(instance_,
                               call.with(key),
                               static_cast<std::uint32_t>(count),

@@ -46,10 +46,16 @@ class Optimizee {
     /// Index of a data tensor by name.
     [[nodiscard]] std::optional<std::size_t> data_index(const std::string& name) const;
 
-    /// Draws instances first .. first + count - 1 of a split. Solutions are included only if asked for: those
-    /// that sample() knows, and those that solve() computes.
-    [[nodiscard]] ProblemData sample(
-        const Key& key, Split split, std::uint64_t first, std::int64_t count, bool with_solutions) const;
+    /// Draws instances first .. first + count - 1 of a split. Solutions are included only if asked for: those that
+    /// sample() knows, and those that solve() computes.
+    /// @param shared  earlier data drawn with the same key, which outlives the result: its shared tensors are
+    ///                borrowed instead of drawn again.
+    [[nodiscard]] ProblemData sample(const Key& key,
+                                     Split split,
+                                     std::uint64_t first,
+                                     std::int64_t count,
+                                     bool with_solutions,
+                                     const ProblemData* shared = nullptr) const;
     /// Data from a user's tensors by name, checked against the specs and converted to the dtype; solutions
     /// that the file lacks stay absent. Throws Error(kUsage) naming `where` and the tensor.
     [[nodiscard]] ProblemData bind(const std::map<std::string, Tensor>& tensors,

@@ -1,0 +1,130 @@
+#include "framework/train/checkpoint.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+void take(const TensorFile& file, const std::string& name, Tensor& to) {
+    const Tensor& from = file.at(name);
+    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
+        throw Error(ExitCode::kIo,
+                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
+                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
+                        to_string(to.shape()));
+    }
+    std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
+}
+
+std::string carried_name(std::size_t shard, std::size_t i) {
+    return "carried/" + std::to_string(shard) + "/" + std::to_string(i);
+}
+
+}  // namespace
+
+void write_checkpoint(const std::filesystem::path& path,
+                      const std::string& hash,
+                      const Cursor& cursor,
+                      const Optimizer& optimizer,
+                      const TensorSet& phi,
+                      const TensorSet& best,
+                      MetaOptimizer& meta,
+                      const Shards& shards) {
+    TensorRefs tensors;
+    for (std::size_t i = 0; i < phi.size(); ++i) {
+        tensors["phi/" + std::string(optimizer.params()[i]->name)] = &phi[i];
+        tensors["best/" + std::string(optimizer.params()[i]->name)] = &best[i];
+    }
+    for (std::size_t i = 0; i < meta.state().size(); ++i)
+        tensors["meta/" + std::to_string(i)] = &meta.state()[i];
+    const auto carried = shards.carried();
+    for (std::size_t shard = 0; shard < carried.size(); ++shard) {
+        for (std::size_t i = 0; i < carried[shard].size(); ++i) {
+            tensors[carried_name(shard, i)] = carried[shard][i];
+        }
+    }
+    const nlohmann::json json{{"hash", hash},
+                              {"stage", cursor.stage},
+                              {"epoch", cursor.epoch},
+                              {"trajectory", cursor.trajectory},
+                              {"t", cursor.t},
+                              {"meta_t", meta.t()},
+                              {"meta_steps", cursor.meta_steps},
+                              {"skipped", cursor.skipped},
+                              {"loss", cursor.loss},
+                              {"gradient_norm", cursor.gradient_norm},
+                              {"best_validation", cursor.best_validation},
+                              {"seconds", cursor.seconds},
+                              {"metrics_offset", cursor.metrics_offset}};
+    write_safetensors(path, tensors, {{"l2o.checkpoint", json.dump()}});
+}
+
+Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string& hash) {
+    Checkpoint checkpoint;
+    checkpoint.file = read_safetensors(path);
+    const auto found = checkpoint.file.metadata.find("l2o.checkpoint");
+    if (found == checkpoint.file.metadata.end()) {
+        throw Error(ExitCode::kIo, path.string() + ": not a checkpoint (no metadata 'l2o.checkpoint')");
+    }
+    try {
+        const nlohmann::json json = nlohmann::json::parse(found->second);
+        if (json.at("hash") != hash) {
+            throw Error(ExitCode::kUsage,
+                        path.string() +
+                            ": belongs to another training (its configuration, plugin version or seed "
+                            "differs); start a new run, or restore the configuration");
+        }
+        const auto real = [&](const char* key) {
+            return json.at(key).is_null() ? NAN : json.at(key).get<double>();
+        };
+        checkpoint.meta_t = json.at("meta_t");
+        checkpoint.cursor = {.stage = json.at("stage"),
+                             .epoch = json.at("epoch"),
+                             .trajectory = json.at("trajectory"),
+                             .t = json.at("t"),
+                             .meta_steps = json.at("meta_steps"),
+                             .skipped = json.at("skipped"),
+                             .loss = real("loss"),
+                             .gradient_norm = real("gradient_norm"),
+                             .best_validation = real("best_validation"),
+                             .seconds = real("seconds"),
+                             .metrics_offset = json.at("metrics_offset")};
+    } catch (const nlohmann::json::exception& error) {
+        throw Error(ExitCode::kIo, path.string() + ": malformed checkpoint: " + error.what());
+    }
+    return checkpoint;
+}
+
+void Checkpoint::restore_parameters(const Optimizer& optimizer, TensorSet& phi, TensorSet& best) const {
+    for (std::size_t i = 0; i < phi.size(); ++i) {
+        take(file, "phi/" + std::string(optimizer.params()[i]->name), phi[i]);
+        take(file, "best/" + std::string(optimizer.params()[i]->name), best[i]);
+    }
+}
+
+void Checkpoint::restore_trajectory(MetaOptimizer& meta, Shards& shards) const {
+    for (std::size_t i = 0; i < meta.state().size(); ++i)
+        take(file, "meta/" + std::to_string(i), meta.state()[i]);
+    meta.restore(meta_t);
+    std::vector<std::vector<const Tensor*>> carried;
+    for (const auto& tensors : shards.carried()) {
+        const std::size_t shard = carried.size();
+        carried.emplace_back();
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            const Tensor& tensor = file.at(carried_name(shard, i));
+            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
+                throw Error(ExitCode::kIo,
+                            file.path + ": tensor '" + carried_name(shard, i) + "' has shape " +
+                                to_string(tensor.shape()) + "; expected " + to_string(tensors[i]->shape()));
+            }
+            carried.back().push_back(&tensor);
+        }
+    }
+    shards.restore(cursor.t, carried);
+}
+
+}  // namespace l2o::framework

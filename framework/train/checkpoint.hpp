@@ -1,0 +1,49 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "framework/store/safetensors.hpp"
+#include "framework/train/meta_optimizer.hpp"
+#include "framework/train/shards.hpp"
+
+namespace l2o::framework {
+
+/// Where a training is: everything that is not a tensor.
+struct Cursor {
+    std::int64_t stage = 0, epoch = 0;  ///< epoch within the stage
+    std::int64_t trajectory = 0;        ///< over all stages: names instances and starts
+    std::int64_t t = 0;                 ///< within the trajectory
+    std::int64_t meta_steps = 0, skipped = 0;
+    double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
+    double best_validation = 0;          ///< of the stage; NAN: none yet
+    double seconds = 0;                  ///< of earlier sessions and this one
+    std::int64_t metrics_offset = 0;
+};
+
+/// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, best/<name>,
+/// meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata.
+void write_checkpoint(const std::filesystem::path& path,
+                      const std::string& hash,
+                      const Cursor& cursor,
+                      const Optimizer& optimizer,
+                      const TensorSet& phi,
+                      const TensorSet& best,
+                      MetaOptimizer& meta,
+                      const Shards& shards);
+
+/// A checkpoint that was read; tensors are taken over once the stage it was in is set up again.
+struct Checkpoint {
+    Cursor cursor;
+    std::int64_t meta_t = 0;
+    TensorFile file;
+
+    /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
+    static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
+    void restore_parameters(const Optimizer& optimizer, TensorSet& phi, TensorSet& best) const;
+    void restore_trajectory(MetaOptimizer& meta, Shards& shards) const;
+};
+
+}  // namespace l2o::framework

@@ -1,0 +1,111 @@
+#include "framework/train/meta_optimizer.hpp"
+
+#include "framework/error.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+Shape with_one(const Shape& shape) {
+    Shape out{1};
+    out.insert(out.end(), shape.begin(), shape.end());
+    return out;
+}
+
+}  // namespace
+
+MetaOptimizer::MetaOptimizer(const PluginChoice& choice, const Optimizer& learned, TensorSet& phi)
+    : phi_(phi) {
+    std::vector<Tensor> x, moved;
+    for (std::size_t i = 0; i < phi.size(); ++i) {
+        const l2o_spec& spec = *learned.params()[i];
+        if (spec.role != L2O_PARAM_LEARNED) continue;
+        trainable_.push_back(i);
+        blocks_.push_back(spec);
+        blocks_.back().role = L2O_MIN;
+        blocks_.back().batched = 1;
+        x.push_back(Tensor::borrow(phi[i].dtype(), with_one(phi[i].shape()), phi[i].data()));
+        moved.emplace_back(phi[i].dtype(), with_one(phi[i].shape()));
+    }
+    if (trainable_.empty()) {
+        throw Error(ExitCode::kUsage, "optimizer '" + learned.id() + "' has no parameters to train");
+    }
+    Task task;
+    for (const l2o_spec& spec : blocks_) task.blocks.push_back(&spec);
+    task.name = "the parameters of " + learned.id();
+    task.dtype = x.front().dtype();
+    optimizer_ = std::make_unique<Optimizer>(choice.entry, choice.resolve(), task);
+    if (optimizer_->reads_f() || optimizer_->info().max_questions > 0 || optimizer_->info().particles > 0 ||
+        !optimizer_->params().empty()) {
+        throw Error(ExitCode::kUsage,
+                    choice.context.origin + ": " + choice.context.path + ": optimizer '" + choice.id() +
+                        "' cannot be a meta-optimizer: it needs objective values, or has parameters of its "
+                        "own; use a "
+                        "gradient method such as adam, rmsprop or momentum");
+    }
+    x_ = TensorSet(std::move(x));
+    moved_ = TensorSet(std::move(moved));
+    std::vector<Tensor> now, next;
+    for (const l2o_spec* spec : optimizer_->state()) {
+        now.emplace_back(static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
+        next.emplace_back(static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
+    }
+    now_ = TensorSet(std::move(now));
+    next_ = TensorSet(std::move(next));
+    call_.reserve_scratch(optimizer_->info().scratch_fixed + optimizer_->info().scratch_per_row);
+    reset();
+}
+
+void MetaOptimizer::reset() {
+    t_ = 0;
+    if (now_.empty()) return;
+    l2o_step_in in{};
+    in.struct_size = sizeof in;
+    in.batch = 1;
+    in.x = x_.in();
+    call_.check(optimizer_->api().init_state(optimizer_->raw(), call_.plain(), &in, now_.out()),
+                optimizer_->id());
+}
+
+void MetaOptimizer::step(const TensorSet& gradient, std::span<const double> rates) {
+    std::vector<const l2o_tensor*> g;
+    std::vector<Tensor> views;
+    views.reserve(trainable_.size());
+    for (const std::size_t i : trainable_) {
+        const Tensor& tensor = gradient[i];
+        views.push_back(
+            Tensor::borrow(tensor.dtype(), with_one(tensor.shape()), const_cast<void*>(tensor.data())));
+        g.push_back(views.back().abi());
+    }
+    l2o_step_in in{};
+    in.struct_size = sizeof in;
+    in.batch = 1;
+    in.t = t_;
+    in.params = params_.in();
+    in.state = now_.in();
+    in.x = x_.in();
+    in.g = g.data();
+    l2o_step_out out{};
+    out.struct_size = sizeof out;
+    out.batch = 1;
+    out.state = next_.out();
+    out.x = moved_.out();
+    call_.check(optimizer_->api().step(optimizer_->raw(), call_.plain(), &in, &out), optimizer_->id());
+    std::swap(now_, next_);
+    ++t_;
+    for (std::size_t k = 0; k < trainable_.size(); ++k) {
+        const double rate = rates[trainable_[k]];
+        with_values(
+            [rate](auto phi, auto moved) {
+                using T = typename decltype(phi)::value_type;
+                // Rate 1 takes the plugin's own value, to the bit.
+                for (std::size_t i = 0; i < phi.size(); ++i) {
+                    phi[i] = rate == 1 ? moved[i] : phi[i] + static_cast<T>(rate) * (moved[i] - phi[i]);
+                }
+            },
+            x_[k],
+            moved_[k]);
+    }
+}
+
+}  // namespace l2o::framework

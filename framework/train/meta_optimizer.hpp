@@ -1,0 +1,40 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "framework/experiment/experiment.hpp"
+#include "framework/unroll/point.hpp"
+
+namespace l2o::framework {
+
+/// An optimizer plugin that moves the trainable parameters of another one: they are its blocks, B = 1.
+class MetaOptimizer {
+  public:
+    /// @param phi  the parameters of `learned`; outlives this.
+    /// @throw Error kUsage if the plugin needs objective values, asks questions or needs problem data.
+    MetaOptimizer(const PluginChoice& choice, const Optimizer& learned, TensorSet& phi);
+    MetaOptimizer(const MetaOptimizer&) = delete;
+    MetaOptimizer& operator=(const MetaOptimizer&) = delete;
+
+    /// phi_i += rate_i (phi'_i - phi_i) for every trainable parameter with a rate other than 0.
+    /// @param gradient, rates  one entry per parameter of the learned optimizer.
+    void step(const TensorSet& gradient, std::span<const double> rates);
+    /// Forgets the state: as before the first step.
+    void reset();
+
+    [[nodiscard]] std::int64_t t() const { return t_; }
+    [[nodiscard]] std::vector<Tensor>& state() { return now_.tensors(); }
+    void restore(std::int64_t t) { t_ = t; }
+
+  private:
+    TensorSet& phi_;
+    std::vector<std::size_t> trainable_;  // indices into phi
+    std::vector<l2o_spec> blocks_;
+    std::unique_ptr<Optimizer> optimizer_;
+    TensorSet x_, moved_, params_, now_, next_;
+    std::int64_t t_ = 0;
+    CallContext call_;
+};
+
+}  // namespace l2o::framework

@@ -1,0 +1,153 @@
+#include "framework/train/shards.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <l2o/numerics/philox.hpp>
+
+#include "framework/error.hpp"
+#include "framework/parallel.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr std::uint64_t kTrajectoryTag = 0x747261;
+
+}  // namespace
+
+TensorSet gradient_like(const Optimizer& optimizer, const TensorSet& params) {
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        const bool is_learned = optimizer.params()[i]->role == L2O_PARAM_LEARNED;
+        tensors.push_back(is_learned ? Tensor(params[i].dtype(), params[i].shape()) : Tensor());
+    }
+    return TensorSet(std::move(tensors));
+}
+
+Shards::Shard::Shard(const Optimizer& optimizer,
+                     const Optimizee& optimizee,
+                     const Loss& loss,
+                     const TensorSet& params,
+                     ProblemData rows,
+                     std::uint64_t row0,
+                     const UnrollOptions& options)
+    : data(std::move(rows)),
+      scene{optimizer, optimizee, data, params, {}, row0},
+      unroll(scene, loss, options),
+      gradient(gradient_like(optimizer, params)) {}
+
+Shards::Shards(const Optimizer& optimizer,
+               const Optimizee& optimizee,
+               const Loss& loss,
+               const TensorSet& params,
+               const Keys& keys,
+               const Options& options,
+               int threads)
+    : optimizer_(optimizer),
+      optimizee_(optimizee),
+      keys_(keys),
+      options_(options),
+      threads_(threads),
+      with_solutions_(loss.needs_solution()) {
+    if (optimizer.info().particles > 0) {
+        throw Error(ExitCode::kUsage,
+                    "optimizer '" + optimizer.id() + "' is a population; training one is not offered yet");
+    }
+    data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
+    const std::int64_t count = (options.batch + options.shard_rows - 1) / options.shard_rows;
+    UnrollOptions unroll = options.unroll;
+    unroll.memory_bytes /= static_cast<std::uint64_t>(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t first = i * options.shard_rows;
+        const std::int64_t rows = std::min(options.shard_rows, options.batch - first);
+        shards_.push_back(std::make_unique<Shard>(optimizer,
+                                                  optimizee,
+                                                  loss,
+                                                  params,
+                                                  slice(data_, optimizee, first, rows),
+                                                  static_cast<std::uint64_t>(first),
+                                                  unroll));
+    }
+}
+
+void Shards::start(std::uint64_t index, std::uint64_t first) {
+    const ProblemData drawn =
+        optimizee_.sample(keys_.train_data, options_.split, first, options_.batch, with_solutions_, &data_);
+    for (std::size_t i = 0; i < data_.tensors.size(); ++i) {
+        if (!drawn.tensors[i] || optimizee_.data()[i]->batched == 0) continue;
+        std::memcpy(data_.tensors[i].data(),
+                    drawn.tensors[i].data(),
+                    static_cast<std::size_t>(drawn.tensors[i].bytes()));
+    }
+    const auto split = static_cast<std::uint64_t>(options_.split);
+    const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
+    const std::vector<Tensor> x0 = optimizee_.init_point(start, 0, data_);
+    for (const auto& shard : shards_) {
+        shard->scene.key = numerics::derive_key(keys_.train_steps, kTrajectoryTag + split, index);
+        std::vector<Tensor> rows;
+        for (const Tensor& x : x0) {
+            rows.push_back(x.rows(static_cast<std::int64_t>(shard->scene.row0), shard->data.instances));
+        }
+        if ((optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0) {
+            for (const Tensor& x : rows) {
+                if (!all_zero(x)) {
+                    throw Error(ExitCode::kUsage,
+                                "optimizer '" + optimizer_.id() + "' is defined from x = 0 only; '" +
+                                    optimizee_.id() + "' starts elsewhere, set its init_std to 0");
+                }
+            }
+        }
+        shard->unroll.start(rows);
+    }
+}
+
+void Shards::restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried) {
+    for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->unroll.restore(t, carried.at(i));
+}
+
+std::vector<std::vector<const Tensor*>> Shards::carried() const {
+    std::vector<std::vector<const Tensor*>> out;
+    for (const auto& shard : shards_) out.push_back(shard->unroll.carried());
+    return out;
+}
+
+template <class Body>
+Unroll::Window Shards::all(Body&& body) {
+    std::vector<Unroll::Window> windows(shards_.size());
+    parallel_for(static_cast<std::int64_t>(shards_.size()), threads_, [&](std::int64_t i) {
+        windows[static_cast<std::size_t>(i)] = body(*shards_[static_cast<std::size_t>(i)]);
+    });
+    Unroll::Window sum;
+    for (const Unroll::Window& window : windows) {
+        sum.loss += window.loss;
+        sum.is_finite = sum.is_finite && window.is_finite;
+        if (sum.diverged.empty()) sum.diverged = window.diverged;
+    }
+    return sum;
+}
+
+Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+    const Unroll::Window sum = all([&](Shard& shard) {
+        shard.gradient.zero();
+        return shard.unroll.window(n, cot, shard.gradient, first_reverse);
+    });
+    gradient.zero();
+    for (const auto& shard : shards_) {
+        for (std::size_t i = 0; i < gradient.size(); ++i) {
+            if (gradient[i]) add(gradient[i], shard->gradient[i]);
+        }
+    }
+    return sum;
+}
+
+Unroll::Window Shards::score(std::int64_t n) {
+    return all([n](Shard& shard) { return shard.unroll.score(n); });
+}
+
+std::int64_t Shards::bytes() const {
+    std::int64_t sum = 0;
+    for (const auto& shard : shards_) sum += shard->unroll.bytes();
+    return sum;
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "framework/experiment/experiment.hpp"
+#include "framework/unroll/unroll.hpp"
+
+namespace l2o::framework {
+
+/// A batch of trajectories cut into shards of a fixed number of rows. Every shard has its own engine and
+/// gradient; they are added up in order, so that nothing depends on the number of threads.
+class Shards {
+  public:
+    struct Options {
+        Split split = Split::kTrain;
+        std::int64_t batch = 0, shard_rows = 0;
+        UnrollOptions unroll;  ///< memory_bytes: of all shards together
+    };
+    Shards(const Optimizer& optimizer,
+           const Optimizee& optimizee,
+           const Loss& loss,
+           const TensorSet& params,
+           const Keys& keys,
+           const Options& options,
+           int threads);
+    Shards(const Shards&) = delete;
+    Shards& operator=(const Shards&) = delete;
+
+    /// Starts trajectory number `index` on the instances first .. first + batch - 1.
+    void start(std::uint64_t index, std::uint64_t first);
+    /// Goes on in the middle of it: t, and what carried() gave.
+    void restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried);
+    [[nodiscard]] std::vector<std::vector<const Tensor*>> carried() const;
+    [[nodiscard]] std::int64_t t() const { return shards_.front()->unroll.t(); }
+
+    /// Runs n steps of all shards; `gradient` is overwritten with the sum of cot * d(loss of a
+    /// row)/d(params).
+    Unroll::Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse);
+    Unroll::Window score(std::int64_t n);
+
+    [[nodiscard]] std::int64_t bytes() const;
+
+  private:
+    struct Shard {
+        Shard(const Optimizer& optimizer,
+              const Optimizee& optimizee,
+              const Loss& loss,
+              const TensorSet& params,
+              ProblemData rows,
+              std::uint64_t row0,
+              const UnrollOptions& options);
+        ProblemData data;
+        Scene scene;
+        Unroll unroll;
+        TensorSet gradient;
+    };
+    template <class Body>
+    Unroll::Window all(Body&& body);
+
+    const Optimizer& optimizer_;
+    const Optimizee& optimizee_;
+    const Keys& keys_;
+    Options options_;
+    int threads_;
+    bool with_solutions_;
+    ProblemData data_;  // of the whole batch; shards borrow its rows, its shared tensors are drawn once
+    std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+/// Zeroed accumulators for the learned parameters; buffers get none.
+[[nodiscard]] TensorSet gradient_like(const Optimizer& optimizer, const TensorSet& params);
+
+}  // namespace l2o::framework

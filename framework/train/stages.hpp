@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "framework/experiment/experiment.hpp"
+
+namespace l2o::framework {
+
+/// A part of a training with one trajectory length and one set of rates. The meta-optimizer starts afresh in
+/// each.
+struct Stage {
+    std::string name;         ///< "flat", "layer 3: new"
+    std::int64_t epochs = 0;  ///< trajectories
+    std::int64_t horizon = 0, unroll = 0;
+    std::int64_t first_reverse = 0;  ///< the first step that anything trained appears in
+    std::vector<double> rates;       ///< factor of the increment, per parameter; 0: frozen
+};
+
+/// The stages of a schedule.
+/// Layer-wise (Liu, Chen, Wang & Yin 2019, the training of section 4): for every depth the parameters that
+/// first appear in its last layer, then all of them, damped by layer_decay per layer of age.
+/// @throw Error kUsage if the optimizer has no layers, or a multiplier names no parameter.
+[[nodiscard]] std::vector<Stage> stages_of(const TrainSettings& settings, const Optimizer& optimizer);
+
+}  // namespace l2o::framework

@@ -1,0 +1,317 @@
+#include "framework/train/train.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "framework/error.hpp"
+#include "framework/store/metrics_log.hpp"
+#include "framework/train/checkpoint.hpp"
+#include "framework/train/meta_optimizer.hpp"
+#include "framework/train/shards.hpp"
+#include "framework/train/stages.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Euclidean norm over all tensors.
+double norm_of(const TensorSet& gradient) {
+    double sum = 0;
+    for (const Tensor& tensor : gradient.tensors()) {
+        if (!tensor) continue;
+        with_values(
+            [&](auto values) {
+                for (const auto value : values)
+                    sum += static_cast<double>(value) * static_cast<double>(value);
+            },
+            tensor);
+    }
+    return std::sqrt(sum);
+}
+
+void scale(TensorSet& gradient, double factor) {
+    for (Tensor& tensor : gradient.tensors()) {
+        if (!tensor) continue;
+        with_values(
+            [factor](auto values) {
+                using T = typename decltype(values)::value_type;
+                for (auto& value : values) value *= static_cast<T>(factor);
+            },
+            tensor);
+    }
+}
+
+TensorSet clone(const TensorSet& set) {
+    std::vector<Tensor> tensors;
+    for (const Tensor& tensor : set.tensors()) tensors.push_back(tensor.clone());
+    return TensorSet(std::move(tensors));
+}
+
+/// One training, from its first trajectory or from a checkpoint to its last.
+class Trainer {
+  public:
+    Trainer(const Experiment& experiment,
+            const Contestant& contestant,
+            const Optimizer& optimizer,
+            const Optimizee& optimizee,
+            const TrainFiles& files,
+            int threads,
+            const ProgressSink& progress)
+        : contestant_(contestant),
+          settings_(*contestant.train),
+          optimizer_(optimizer),
+          optimizee_(optimizee),
+          files_(files),
+          threads_(threads),
+          progress_(progress),
+          keys_(keys_of(experiment.seed)),
+          loss_(settings_.loss.entry, settings_.loss.resolve(), optimizee),
+          stages_(stages_of(settings_, optimizer)) {
+        for (const Stage& stage : stages_) {
+            total_ += stage.epochs * ((stage.horizon + stage.unroll - 1) / stage.unroll);
+            if (stage.unroll < stage.horizon && !loss_.additive()) {
+                throw Error(ExitCode::kUsage,
+                            "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
+                                std::to_string(stage.horizon) + ": loss '" + loss_.id() +
+                                "' is not a sum over time, so windows cannot be scored; set unroll to the "
+                                "horizon, or "
+                                "use trajectory_sum");
+            }
+        }
+        if (optimizer.vjp() == nullptr) {
+            throw Error(ExitCode::kPlugin,
+                        "optimizer '" + optimizer.id() +
+                            "' has no derivative (step_vjp); it cannot be trained by bptt");
+        }
+        // Starting values may be derived from the data (the Lipschitz constant of A): from the first
+        // instances.
+        const ProblemData data = optimizee.sample(keys_.train_data, Split::kTrain, 0, 1, false);
+        phi_ = TensorSet(optimizer.init_params(keys_.init_params, data));
+        best_ = clone(phi_);
+        gradient_ = gradient_like(optimizer, phi_);
+        cursor_.best_validation = NAN;
+        if (files.resume && std::filesystem::exists(files.checkpoint)) {
+            resumed_ = Checkpoint::read(files.checkpoint, contestant.hash);
+            cursor_ = resumed_->cursor;
+            resumed_->restore_parameters(optimizer, phi_, best_);
+        }
+        if (!files.metrics.empty()) {
+            log_.emplace(files.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
+        }
+        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer, phi_);
+    }
+
+    TrainResult run() {
+        started_ = last_checkpoint_ = Clock::now();
+        seconds_before_ = cursor_.seconds;
+        for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
+            run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
+        }
+        if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
+            throw Error(
+                ExitCode::kNumerical,
+                "training of '" + contestant_.name + "': all " + std::to_string(cursor_.skipped) +
+                    " windows diverged" + (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
+                    "; start with smaller steps (output_scale, learning_rate) or set train.clip_norm");
+        }
+        return {.params = std::move(phi_),
+                .meta_steps = cursor_.meta_steps,
+                .skipped = cursor_.skipped,
+                .seconds = seconds_before_ + seconds_since(started_),
+                .best_validation = cursor_.best_validation,
+                .engine_bytes = engine_bytes_};
+    }
+
+  private:
+    void run_stage(const Stage& stage) {
+        Shards shards(optimizer_,
+                      optimizee_,
+                      loss_,
+                      phi_,
+                      keys_,
+                      {.split = Split::kTrain,
+                       .batch = settings_.batch,
+                       .shard_rows = settings_.shard_rows,
+                       .unroll = {.second_order = settings_.second_order,
+                                  .horizon = stage.horizon,
+                                  .memory_bytes = settings_.memory_bytes}},
+                      threads_);
+        std::optional<Shards> validation;
+        if (settings_.validate_every > 0) {
+            validation.emplace(optimizer_,
+                               optimizee_,
+                               loss_,
+                               phi_,
+                               keys_,
+                               Shards::Options{.split = Split::kValidation,
+                                               .batch = settings_.validate_instances,
+                                               .shard_rows = settings_.shard_rows,
+                                               .unroll = {.horizon = stage.horizon}},
+                               threads_);
+        }
+        if (resumed_) {
+            if (cursor_.epoch < stage.epochs) start(shards);
+            resumed_->restore_trajectory(*meta_, shards);
+            resumed_.reset();
+        } else {
+            meta_->reset();
+            cursor_.epoch = cursor_.t = 0;
+            cursor_.best_validation = NAN;
+            if (validation) validate(stage, *validation);
+            if (cursor_.epoch < stage.epochs) start(shards);
+        }
+        while (cursor_.epoch < stage.epochs) {
+            const bool goes_on = run_window(stage, shards);
+            engine_bytes_ = std::max(engine_bytes_, shards.bytes());
+            if (!goes_on || cursor_.t >= stage.horizon) {
+                end_trajectory(stage, validation ? &*validation : nullptr);
+                if (cursor_.epoch < stage.epochs) start(shards);
+            }
+            save_if_due(shards);
+        }
+        if (validation) phi_.copy_from(best_);
+    }
+
+    void start(Shards& shards) {
+        const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
+        std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
+        if (settings_.instances > 0) {
+            const std::int64_t batches = std::max<std::int64_t>(settings_.instances / settings_.batch, 1);
+            first = index % static_cast<std::uint64_t>(batches) * static_cast<std::uint64_t>(settings_.batch);
+        }
+        shards.start(index, first);
+    }
+
+    /// @return false if the trajectory diverged and is abandoned.
+    bool run_window(const Stage& stage, Shards& shards) {
+        const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
+        const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
+        const Unroll::Window window = shards.window(n, cot, gradient_, stage.first_reverse);
+        const double norm = window.is_finite ? norm_of(gradient_) : NAN;
+        if (!std::isfinite(norm)) {
+            ++cursor_.skipped;
+            last_divergence_ = window.diverged;
+            report(NAN);
+            return false;
+        }
+        if (settings_.clip_norm > 0 && norm > settings_.clip_norm)
+            scale(gradient_, settings_.clip_norm / norm);
+        meta_->step(gradient_, stage.rates);
+        ++cursor_.meta_steps;
+        cursor_.t += n;
+        cursor_.loss += window.loss / static_cast<double>(settings_.batch);
+        cursor_.gradient_norm = std::max(cursor_.gradient_norm, norm);
+        report(window.loss / static_cast<double>(settings_.batch));
+        return true;
+    }
+
+    void end_trajectory(const Stage& stage, Shards* validation) {
+        nlohmann::json record{{"contestant", contestant_.name},
+                              {"stage", stage.name},
+                              {"epoch", cursor_.epoch},
+                              {"steps", cursor_.t},
+                              {"loss", cursor_.loss},
+                              {"gradient_norm", cursor_.gradient_norm},
+                              {"skipped", cursor_.skipped},
+                              {"engine_bytes", engine_bytes_},
+                              {"seconds", seconds_before_ + seconds_since(started_)}};
+        ++cursor_.epoch;
+        ++cursor_.trajectory;
+        cursor_.t = 0;
+        cursor_.loss = cursor_.gradient_norm = 0;
+        if (validation != nullptr &&
+            (cursor_.epoch % settings_.validate_every == 0 || cursor_.epoch == stage.epochs)) {
+            record["validation"] = validate(stage, *validation);
+        }
+        if (log_) log_->append(record);
+    }
+
+    double validate(const Stage& stage, Shards& validation) {
+        validation.start(0, 0);
+        const Unroll::Window window = validation.score(stage.horizon);
+        const double value = window.loss / static_cast<double>(settings_.validate_instances);
+        if (window.is_finite && !(value >= cursor_.best_validation)) {
+            cursor_.best_validation = value;
+            best_.copy_from(phi_);
+        }
+        return value;
+    }
+
+    void save(const Shards& shards) {
+        if (files_.checkpoint.empty()) return;
+        if (log_) {
+            log_->sync();
+            cursor_.metrics_offset = log_->offset();
+        }
+        cursor_.seconds = seconds_before_ + seconds_since(started_);
+        write_checkpoint(
+            files_.checkpoint, contestant_.hash, cursor_, optimizer_, phi_, best_, *meta_, shards);
+        last_checkpoint_ = Clock::now();
+    }
+
+    void save_if_due(const Shards& shards) {
+        const bool interrupted = CallContext::cancel_flag() != 0;
+        if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save(shards);
+        if (interrupted) {
+            const Stage& stage = stages_[static_cast<std::size_t>(cursor_.stage)];
+            throw Error(
+                ExitCode::kInterrupted,
+                "training of '" + contestant_.name + "' interrupted at epoch " +
+                    std::to_string(cursor_.epoch) + " of " + std::to_string(stage.epochs) +
+                    (stages_.size() > 1 ? " (" + stage.name + ")" : "") +
+                    (files_.checkpoint.empty() ? "" : "; its state is in " + files_.checkpoint.string()));
+        }
+    }
+
+    void report(double loss) const {
+        if (!progress_) return;
+        progress_({.what = "training " + contestant_.name,
+                   .done = cursor_.meta_steps + cursor_.skipped,
+                   .total = total_,
+                   .loss = loss});
+    }
+
+    const Contestant& contestant_;
+    const TrainSettings& settings_;
+    const Optimizer& optimizer_;
+    const Optimizee& optimizee_;
+    const TrainFiles& files_;
+    int threads_;
+    const ProgressSink& progress_;
+    Keys keys_;
+    Loss loss_;
+    std::vector<Stage> stages_;
+    std::int64_t total_ = 0;
+
+    TensorSet phi_, best_, gradient_;
+    std::unique_ptr<MetaOptimizer> meta_;
+    std::optional<MetricsLog> log_;
+    Cursor cursor_;
+    std::optional<Checkpoint> resumed_;
+    std::string last_divergence_;
+    Clock::time_point started_, last_checkpoint_;
+    double seconds_before_ = 0;
+    std::int64_t engine_bytes_ = 0;
+};
+
+}  // namespace
+
+TrainResult train(const Experiment& experiment,
+                  const Contestant& contestant,
+                  const Optimizer& optimizer,
+                  const Optimizee& optimizee,
+                  const TrainFiles& files,
+                  int threads,
+                  const ProgressSink& progress) {
+    return Trainer(experiment, contestant, optimizer, optimizee, files, threads, progress).run();
+}
+
+}  // namespace l2o::framework
