@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what building and running l2o needs on Debian 12, as root; packages that are there are not touched.
+# With an argument: further packages.
+set -euo pipefail
+
+packages=(
+    g++ cmake ninja-build ccache
+    libboost-dev libboost-filesystem-dev libboost-iostreams-dev libboost-program-options-dev
+    libeigen3-dev libfmt-dev nlohmann-json3-dev
+    libtorch-dev libopenblas0-pthread # without OpenBLAS, LibTorch multiplies 60 times slower
+    dataset-fashion-mnist
+    "$@"
+)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+        missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing packages: ${missing[*]}" >&2
+    echo "install them, or run this as root" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null

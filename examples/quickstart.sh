@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# From a fresh Debian 12 to trained optimizers: installs the packages, builds, and runs two experiments on real
+# input. Run it again at any time: what is there is kept, trained weights are found again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+echo "== packages"
+bash examples/install_debian_packages.sh
+echo "== build"
+cmake --preset release >/dev/null
+cmake --build --preset release
+l2o=build/release/bin/l2o
+echo "== Fashion-MNIST: L2O-DM against Adam, RMSProp and SGD"
+"$l2o" run examples/experiments/fashion_mlp.info
+echo "== sparse recovery: LISTA and ALISTA against ISTA and FISTA"
+"$l2o" run examples/experiments/sparse_recovery.info

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what the tests need (Debian 12, as root), builds and runs them. Arguments: presets, default dev.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev
+for preset in "${@:-dev}"; do
+    cmake --preset "$preset" >/dev/null
+    cmake --build --preset "$preset"
+    ctest --preset "$preset"
+done
