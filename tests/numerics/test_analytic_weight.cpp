@@ -74,6 +74,12 @@ TEST_CASE("analytic weight: dependent rows are refused unless there is a ridge")
     CHECK(worst_diagonal(analytic_weight(tall, 1e-3), tall) < 1e-10);
 }
 
+TEST_CASE("analytic weight: rows that are dependent only to working precision are refused as well") {
+    Eigen::MatrixXd a = Eigen::MatrixXd::Ones(2, 3);
+    a.col(1) << 0, 0x1p-25;  // A A^T = [2 2; 2 2 + 2^-50], which Cholesky factorises
+    CHECK_THROWS_AS(analytic_weight(a), std::invalid_argument);
+}
+
 TEST_CASE("analytic weight: a zero column, a negative ridge and a NaN are refused") {
     Eigen::MatrixXd a = gaussian(2, 4, 6);
     CHECK_THROWS_WITH_AS(analytic_weight(a, -1),

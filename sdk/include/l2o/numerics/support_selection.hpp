@@ -45,8 +45,8 @@ Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
     const auto magnitudes = workspace.first(z.size());
     std::ranges::transform(z, magnitudes.begin(), [](Scalar v) {
         const Scalar magnitude = std::abs(v);
-        return magnitude >= 0 ? magnitude
-                              : Scalar(0);  // a NaN would break the order that nth_element relies on
+        // A NaN would break the order that nth_element relies on.
+        return magnitude >= 0 ? magnitude : Scalar(0);
     });
     const auto nth = magnitudes.begin() + std::ptrdiff_t(support_index(z.size(), percent));
     std::nth_element(magnitudes.begin(), nth, magnitudes.end(), std::greater<>{});
