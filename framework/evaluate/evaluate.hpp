@@ -18,13 +18,15 @@ struct Distribution {
 
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
-    std::string contestant;
-    std::vector<std::int64_t> iteration;
-    std::vector<double> values, gradients;  ///< charged evaluations per row up to here
-    std::vector<double> seconds;            ///< of the optimizer and its evaluations, without recording
-    std::vector<std::string> metrics;       ///< "objective", then the optimizee's
-    std::vector<std::vector<Distribution>> distributions;  ///< [metric][point]
-    std::vector<std::vector<double>> final_rows;           ///< [metric][row]: values at the last point
+    std::string contestant{};
+    std::vector<std::int64_t> iteration{};
+    std::vector<double> values{},
+        gradients{};                ///< charged evaluations per row up to here: mean over the rows
+    std::vector<double> seconds{};  ///< of the steps and their evaluations, without recording; the sum over
+                                    ///< all rows, whatever the number of threads
+    std::vector<std::string> metrics{};                      ///< "objective", then the optimizee's
+    std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
+    std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
     double training_seconds = 0;
 };
 
@@ -38,8 +40,27 @@ struct Ready {
     double training_seconds = 0;
 };
 
+/// Names of what can be shown of an optimizee: "objective", then its metrics.
+[[nodiscard]] std::vector<std::string> metric_names(const Optimizee& optimizee);
+
+/// Refuses what cannot be evaluated: more iterations than layers without continue_with, a start other than 0
+/// for an optimizer that is defined from 0, a metric that the optimizee does not have. Worth asking before
+/// anything is trained; ready.params may still be NULL.
+/// @throw Error kUsage
+void check_evaluation(const EvaluateSettings& settings,
+                      const Optimizee& optimizee,
+                      const std::vector<Tensor>& x0,
+                      const Ready& ready);
+
 /// Runs one contestant on the experiment's test instances: the same instances, starting points and budget for
-/// everybody. `data` holds instances x starts rows (see repeat()), with solutions.
+/// everybody. `data` holds instances x starts rows (see repeat()), with solutions or without; metrics that
+/// need missing solutions are left out. Shards are fixed: the values do not depend on `threads`.
+///
+/// Particle 0 of a population starts where everybody starts, the others at points of their own, and what
+/// counts is its best particle at the time. A step that would exceed the budget of evaluations is not taken.
+/// A row that is not finite stays in the count of rows; where a plugin gives up (L2O_NUMERICAL), the rest of
+/// its shard is NAN.
+/// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] Curve evaluate(const Experiment& experiment,
                              const Optimizee& optimizee,
                              const ProblemData& data,

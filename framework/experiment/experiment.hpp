@@ -26,12 +26,21 @@ struct PluginChoice {
     [[nodiscard]] ResolvedOptions resolve(const std::vector<SettingText>& from_weights = {}) const;
 };
 
-/// Reads a `{ use id ... }` section. @throw Error kUsage, at the place in the file.
+/// Reads a `{ use id ... }` section and checks its options. @throw Error kUsage, at the place in the file.
 [[nodiscard]] PluginChoice read_choice(const Catalog& catalog, Kind kind, const Section& section);
+/// The same without the options: those of a weight file may be missing yet.
+[[nodiscard]] PluginChoice read_unchecked_choice(const Catalog& catalog, Kind kind, const Section& section);
+/// The plugin that a setting names. @throw Error kUsage that opens with `where`.
+[[nodiscard]] const Catalog::Entry& find_at(const Catalog& catalog,
+                                            Kind kind,
+                                            const std::string& id,
+                                            const std::string& where);
 
 enum class Schedule { kFlat, kLayerwise };
 
-/// `train { ... }`: how a learned optimizer is trained.
+/// `train { ... }`: how a learned optimizer is trained. A contestant's section is merged over that of the top
+/// level, whose `optimizee` is merged over the experiment's; the defaults of `loss` and `meta_optimizer` are
+/// trajectory_sum and adam.
 struct TrainSettings {
     PluginChoice optimizee, loss, meta_optimizer;
     Schedule schedule = Schedule::kFlat;
@@ -45,8 +54,9 @@ struct TrainSettings {
     SecondOrder second_order = SecondOrder::kDrop;
     std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together; 0: unlimited
     std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
-    std::map<std::string, double> multipliers;  ///< learning-rate factor by parameter name
-    std::int64_t validate_every = 0;            ///< epochs (flat) or meta-steps (layerwise); 0: never
+    std::map<std::string, double> multipliers{};  ///< learning-rate factor by parameter name:
+                                                  ///< 'layer.03.theta' is written layer { 03 { theta 0.1 } }
+    std::int64_t validate_every = 0;  ///< epochs (flat) or meta-steps (layerwise); 0: never
     std::int64_t validate_instances = 128;
     double checkpoint_every_s = 10;
     // Layer-wise: per depth, first the new layer's parameters, then all, then all gently.
@@ -59,18 +69,18 @@ struct EvaluateSettings {
     std::int64_t instances = 128, starts = 1, iterations = 100;
     std::int64_t max_evaluations = 0;  ///< charged evaluations (values + gradients) per row; 0: no limit
     std::int64_t metrics_every = 1;    ///< iterations between recorded points
-    std::string metric;  ///< the one of the result table; "" : the optimizee's first, or objective
+    std::string metric{};  ///< the one of the result table; "" : the optimizee's first, or objective
     std::int64_t shard_rows = 32;
 };
 
 struct Contestant {
-    std::string name;
-    PluginChoice optimizer;
-    std::optional<PluginChoice> continue_with;  ///< takes over after the last layer
-    std::optional<TrainSettings> train;         ///< exactly the learned ones that have no `weights`
-    std::filesystem::path weights;              ///< given weights; "" : trained, or none needed
+    std::string name{};
+    PluginChoice optimizer{};
+    std::optional<PluginChoice> continue_with{};  ///< takes over after the last layer
+    std::optional<TrainSettings> train{};         ///< exactly the learned ones that have no `weights`
+    std::filesystem::path weights{};              ///< given weights; "" : trained, or none needed
     /// Names what training depends on: equal hash, equal weights. Empty if nothing is trained.
-    std::string hash;
+    std::string hash{};
 
     [[nodiscard]] bool is_learned() const { return optimizer.entry.component.has_tag("learned"); }
 };
@@ -81,10 +91,10 @@ struct Experiment {
     std::uint64_t seed = 0;
     Dtype dtype = Dtype::kF32;
     PluginChoice optimizee;
-    std::vector<Contestant> contestants;
-    EvaluateSettings evaluate;
-    std::string info;  ///< the resolved configuration, canonical INFO text
-    std::string hash;  ///< of `info`
+    std::vector<Contestant> contestants{};
+    EvaluateSettings evaluate{};
+    std::string info{};  ///< the configuration with name, seed, dtype and absolute paths: reads back as this
+    std::string hash{};  ///< of `info`
 };
 
 /// @param seed  of the command line, if given: replaces the file's.
@@ -93,7 +103,8 @@ struct Experiment {
                                          const Config& config,
                                          std::optional<std::uint64_t> seed = std::nullopt);
 
-/// Keys of the parts of an experiment, all derived from its seed.
+/// Keys of the parts of an experiment, all derived from its seed. train_data and test_data are the same: the
+/// split tells the instances apart, and what all instances share (a matrix A) is that of the training.
 struct Keys {
     Key train_data, train_start, train_steps, test_data, test_start, test_steps, init_params;
 };

@@ -26,12 +26,19 @@ void write_weights(const std::filesystem::path& path,
 [[nodiscard]] std::vector<SettingText> weight_options(const std::filesystem::path& path,
                                                       const std::string& optimizer_id);
 
-/// Parameters from a file, converted to the optimizer's element type. A missing `const.*` tensor is derived
-/// from the problem's data again; any other missing, extra or misshapen tensor is an Error(kUsage) that names
-/// it.
+/// Metadata that names the data that parameters `const.*` were derived from: pass it to write_weights.
+[[nodiscard]] std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
+                                                                  const Optimizee& optimizee,
+                                                                  const ProblemData& data);
+
+/// Parameters from a file, converted to the optimizer's element type. A `const.*` tensor that is missing, or
+/// was derived from other data than these (see problem_metadata), is derived again; any other missing, extra
+/// or misshapen tensor is an Error(kUsage) that names it.
+/// @param optimizee  the data's; NULL: `const.*` of the file are taken as they are.
 [[nodiscard]] TensorSet read_weights(const std::filesystem::path& path,
                                      const Optimizer& optimizer,
                                      const Key& key,
-                                     const ProblemData& data);
+                                     const ProblemData& data,
+                                     const Optimizee* optimizee = nullptr);
 
 }  // namespace l2o::framework

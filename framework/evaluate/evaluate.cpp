@@ -1,0 +1,177 @@
+#include "framework/evaluate/evaluate.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+
+#include "framework/config/suggest.hpp"
+#include "framework/error.hpp"
+#include "framework/evaluate/shard_run.hpp"
+#include "framework/parallel.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+[[noreturn]] void refuse(const Contestant& contestant, const std::string& text) {
+    throw Error(ExitCode::kUsage, "contestants." + contestant.name + ": " + text);
+}
+
+bool is_zero(const std::vector<Tensor>& x) { return std::all_of(x.begin(), x.end(), all_zero); }
+
+/// Tells how far all shards are together, at most ten times a second.
+class Reporter {
+  public:
+    Reporter(const ProgressSink& sink, std::string what, std::int64_t total)
+        : sink_(sink), progress_{.what = std::move(what), .total = total, .loss = NAN} {}
+
+    void iteration_done() {
+        const std::int64_t done = ++done_;
+        if (!sink_) return;
+        const auto now = std::chrono::steady_clock::now().time_since_epoch();
+        const std::int64_t tick = now / std::chrono::milliseconds(100);
+        if (last_tick_.exchange(tick) == tick) return;
+        report(done);
+    }
+    void finish() {
+        if (sink_) report(progress_.total);
+    }
+
+  private:
+    void report(std::int64_t done) {
+        const std::lock_guard lock(mutex_);
+        progress_.done = std::max(progress_.done, done);
+        sink_(progress_);
+    }
+
+    const ProgressSink& sink_;
+    std::mutex mutex_;
+    Progress progress_;
+    std::atomic<std::int64_t> done_{0}, last_tick_{0};
+};
+
+/// The iterations that the curve shows: every metrics_every-th, and the last that any shard reached.
+std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shards,
+                                              const EvaluateSettings& settings) {
+    std::int64_t last = 0;
+    for (const ShardRun& shard : shards)
+        last = std::max(last, shard.is_diverged ? settings.iterations : shard.records.rbegin()->first);
+    std::vector<std::int64_t> iterations;
+    for (std::int64_t t = 0; t < last; t += settings.metrics_every) iterations.push_back(t);
+    iterations.push_back(last);
+    return iterations;
+}
+
+}  // namespace
+
+void check_evaluation(const EvaluateSettings& settings,
+                      const Optimizee& optimizee,
+                      const std::vector<Tensor>& x0,
+                      const Ready& ready) {
+    const Optimizer& optimizer = *ready.optimizer;
+    const std::int64_t layers = optimizer.info().max_steps;
+    const bool goes_on = layers > 0 && settings.iterations > layers;
+    if (goes_on && ready.continue_with == nullptr) {
+        refuse(*ready.contestant,
+               "'" + optimizer.id() + "' has " + std::to_string(layers) +
+                   " layers, one per step, and evaluate.iterations is " +
+                   std::to_string(settings.iterations) + "; set it to at most " + std::to_string(layers) +
+                   ", or add 'continue_with { use ID }'");
+    }
+    const auto needs_zero = [&](const Optimizer& starter) {
+        return (starter.info().flags & L2O_STARTS_AT_ZERO) != 0;
+    };
+    if (goes_on && needs_zero(*ready.continue_with)) {
+        refuse(*ready.contestant,
+               "continue_with: '" + ready.continue_with->id() +
+                   "' is defined from x = 0 only; expected one that goes on from any point");
+    }
+    if (goes_on && (optimizer.info().particles > 0 || ready.continue_with->info().particles > 0)) {
+        refuse(*ready.contestant, "continue_with: a population cannot take over, nor be taken over");
+    }
+    if (needs_zero(optimizer) && !is_zero(x0)) {
+        const auto& options = optimizee.entry().component.options;
+        const bool has_option = std::any_of(
+            options.begin(), options.end(), [](const OptionSchema& o) { return o.key == "init_std"; });
+        refuse(*ready.contestant,
+               "'" + optimizer.id() + "' is defined from x = 0 only, and '" + optimizee.id() +
+                   "' starts elsewhere; " +
+                   (has_option ? "set optimizee.init_std to 0" : "choose a problem that starts at 0"));
+    }
+    const std::vector<std::string> names = metric_names(optimizee);
+    if (!settings.metric.empty() && std::find(names.begin(), names.end(), settings.metric) == names.end()) {
+        throw Error(ExitCode::kUsage,
+                    "evaluate.metric: '" + optimizee.id() + "' has no metric '" + settings.metric + "'" +
+                        did_you_mean(settings.metric, names));
+    }
+}
+
+std::vector<std::string> metric_names(const Optimizee& optimizee) {
+    std::vector<std::string> names{"objective"};
+    for (const l2o_spec* spec : optimizee.metrics()) names.emplace_back(spec->name);
+    return names;
+}
+
+Curve evaluate(const Experiment& experiment,
+               const Optimizee& optimizee,
+               const ProblemData& data,
+               const std::vector<Tensor>& x0,
+               const Ready& ready,
+               int threads,
+               const ProgressSink& progress) {
+    const EvaluateSettings& settings = experiment.evaluate;
+    check_evaluation(settings, optimizee, x0, ready);
+    const std::int64_t rows = data.instances;
+    const std::int64_t n_shards = (rows + settings.shard_rows - 1) / settings.shard_rows;
+    const std::vector<std::size_t> metrics = computable_metrics(optimizee, data);
+    const Keys keys = keys_of(experiment.seed);
+
+    Reporter reporter(progress, "evaluating " + ready.contestant->name, n_shards * settings.iterations);
+    const std::function<void()> iteration_done = [&] { reporter.iteration_done(); };
+    std::vector<ShardRun> shards(static_cast<std::size_t>(n_shards));
+    parallel_for(n_shards, threads, [&](std::int64_t i) {
+        const std::int64_t first = i * settings.shard_rows;
+        shards[static_cast<std::size_t>(i)] = run_shard({.settings = settings,
+                                                         .keys = keys,
+                                                         .optimizee = optimizee,
+                                                         .data = data,
+                                                         .x0 = x0,
+                                                         .ready = ready,
+                                                         .first = first,
+                                                         .count = std::min(settings.shard_rows, rows - first),
+                                                         .metrics = metrics,
+                                                         .iteration_done = iteration_done});
+    });
+    reporter.finish();
+
+    Curve curve{.contestant = ready.contestant->name, .training_seconds = ready.training_seconds};
+    curve.metrics.emplace_back("objective");
+    for (const std::size_t metric : metrics) curve.metrics.emplace_back(optimizee.metrics()[metric]->name);
+    curve.distributions.resize(curve.metrics.size());
+    curve.iteration = recorded_iterations(shards, settings);
+    for (const std::int64_t iteration : curve.iteration) {
+        Evaluations sum;
+        double seconds = 0;
+        std::vector<std::vector<double>> all(curve.metrics.size());
+        for (const ShardRun& shard : shards) {
+            const ShardRecord record = shard.at(iteration);
+            const auto count = static_cast<double>(record.rows[0].size());
+            sum.values += count * record.evaluations.values;
+            sum.gradients += count * record.evaluations.gradients;
+            seconds += record.seconds;
+            for (std::size_t i = 0; i < all.size(); ++i)
+                all[i].insert(all[i].end(), record.rows[i].begin(), record.rows[i].end());
+        }
+        curve.values.push_back(sum.values / static_cast<double>(rows));
+        curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
+        curve.seconds.push_back(seconds);
+        for (std::size_t i = 0; i < all.size(); ++i)
+            curve.distributions[i].push_back(distribution_of(all[i]));
+        if (iteration == curve.iteration.back()) curve.final_rows = std::move(all);
+    }
+    return curve;
+}
+
+}  // namespace l2o::framework

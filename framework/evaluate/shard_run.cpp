@@ -1,0 +1,226 @@
+#include "framework/evaluate/shard_run.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <l2o/numerics/philox.hpp>
+#include <optional>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+// Tag of derived keys: start points of the particles after the first.
+constexpr std::uint64_t kParticleTag = 0x70617274;
+
+/// Copies row `row` of `from` over row `to_row` of `to`.
+void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row) {
+    const std::int64_t bytes = from.bytes() / from.shape()[0];
+    std::memcpy(static_cast<std::byte*>(to.data()) + to_row * bytes,
+                static_cast<const std::byte*>(from.data()) + row * bytes,
+                static_cast<std::size_t>(bytes));
+}
+
+/// Looks at points without charging the optimizer for it.
+class Recorder {
+  public:
+    Recorder(const ShardTask& task, const ProblemData& data, Stepper& stepper)
+        : task_(task),
+          stepper_(stepper),
+          seen_(stepper.layout(), {.f = true, .state = false}),
+          data_(abi_data(data)),
+          outputs_(task.optimizee.metrics().size(), nullptr) {
+        for (const std::size_t metric : task.metrics) {
+            values_.emplace_back(static_cast<Dtype>(task.optimizee.metrics()[metric]->dtype),
+                                 Shape{stepper.layout().rows});
+            outputs_[metric] = values_.back().abi();
+        }
+    }
+
+    /// The objective, then the metrics; of a population those of its best particle.
+    std::vector<std::vector<double>> look(const Point& point, std::int64_t t) {
+        seen_.x.copy_from(point.x);
+        seen_.has_f = false;
+        stepper_.evaluate(seen_, t, true, false, false);
+        if (!values_.empty()) measure();
+        const std::int64_t particles = std::max<std::int64_t>(stepper_.layout().particles, 1);
+        std::vector<std::vector<double>> rows(1 + values_.size());
+        for (std::int64_t row = 0; row < task_.count; ++row) {
+            std::int64_t best = row * particles;
+            for (std::int64_t r = best + 1; r < (row + 1) * particles; ++r) {
+                const double f = seen_.f.value(r), f_best = seen_.f.value(best);
+                if (f < f_best || (std::isnan(f_best) && !std::isnan(f))) best = r;
+            }
+            rows[0].push_back(seen_.f.value(best));
+            for (std::size_t i = 0; i < values_.size(); ++i) rows[i + 1].push_back(values_[i].value(best));
+        }
+        return rows;
+    }
+
+  private:
+    void measure() {
+        const PointLayout& layout = stepper_.layout();
+        l2o_eval_io io{};
+        io.struct_size = sizeof io;
+        io.batch = static_cast<std::uint32_t>(layout.rows);
+        io.rows_per_instance = static_cast<std::uint32_t>(std::max<std::int64_t>(layout.particles, 1));
+        io.data = data_.data();
+        io.x = seen_.x_rows.in();
+        io.batch_key[0] = task_.keys.test_steps[0];
+        io.batch_key[1] = task_.keys.test_steps[1];
+        CallContext& call = stepper_.call();
+        const auto lock = task_.optimizee.guard();
+        call.check(task_.optimizee.api().metrics(
+                       task_.optimizee.raw(),
+                       call.with(task_.keys.test_steps, static_cast<std::uint64_t>(task_.first)),
+                       &io,
+                       outputs_.data()),
+                   task_.optimizee.id());
+    }
+
+    const ShardTask& task_;
+    Stepper& stepper_;
+    Point seen_;
+    std::vector<const l2o_tensor*> data_;
+    std::vector<Tensor> values_;
+    std::vector<l2o_tensor*> outputs_;
+};
+
+/// Puts the shard's rows of x0 into a point; every further particle of a row has a start of its own.
+void set_start(const ShardTask& task, const ProblemData& data, const PointLayout& layout, Point& point) {
+    const std::int64_t particles = std::max<std::int64_t>(layout.particles, 1);
+    for (std::size_t block = 0; block < task.x0.size(); ++block) {
+        for (std::int64_t row = 0; row < task.count; ++row)
+            copy_row(task.x0[block], task.first + row, point.x_rows[block], row * particles);
+    }
+    for (std::int64_t p = 1; p < particles; ++p) {
+        const Key key =
+            numerics::derive_key(task.keys.test_start, kParticleTag, static_cast<std::uint64_t>(p));
+        const std::vector<Tensor> x =
+            task.optimizee.init_point(key, static_cast<std::uint64_t>(task.first), data);
+        for (std::size_t block = 0; block < x.size(); ++block) {
+            for (std::int64_t row = 0; row < task.count; ++row)
+                copy_row(x[block], row, point.x_rows[block], row * particles + p);
+        }
+    }
+}
+
+/// The trajectories of a shard, under one optimizer after the other.
+class Shard {
+  public:
+    explicit Shard(const ShardTask& task)
+        : task_(task), data_(slice(task.data, task.optimizee, task.first, task.count)) {}
+
+    ShardRun run() {
+        const std::int64_t iterations = task_.settings.iterations;
+        const std::int64_t layers = task_.ready.optimizer->info().max_steps;
+        const std::int64_t first_leg = layers > 0 ? std::min(iterations, layers) : iterations;
+        const std::vector<double> nothing(static_cast<std::size_t>(task_.count), NAN);
+        run_.records[0].rows.assign(1 + task_.metrics.size(), nothing);
+        try {
+            std::vector<Tensor> x = leg(*task_.ready.optimizer, *task_.ready.params, 0, first_leg, nullptr);
+            if (first_leg < iterations && !is_over_)
+                leg(*task_.ready.continue_with, *task_.ready.continue_params, first_leg, iterations, &x);
+        } catch (const Diverged&) {
+            run_.is_diverged = true;
+        }
+        return std::move(run_);
+    }
+
+  private:
+    /// Iterations `begin` to `end` under one optimizer, with a fresh state and its own t from 0.
+    /// @param x  where the last leg ended; NULL: the start.
+    std::vector<Tensor> leg(const Optimizer& optimizer,
+                            const TensorSet& params,
+                            std::int64_t begin,
+                            std::int64_t end,
+                            const std::vector<Tensor>* x) {
+        const Scene scene{optimizer,
+                          task_.optimizee,
+                          data_,
+                          params,
+                          task_.keys.test_steps,
+                          static_cast<std::uint64_t>(task_.first)};
+        Stepper stepper(scene);
+        Recorder recorder(task_, data_, stepper);
+        Point from(stepper.layout(), stepper.parts()), to(stepper.layout(), stepper.parts());
+        if (x == nullptr) {
+            set_start(task_, data_, stepper.layout(), from);
+            record(0, recorder, from, 0);
+        } else {
+            for (std::size_t block = 0; block < x->size(); ++block) {
+                std::memcpy(
+                    from.x[block].data(), (*x)[block].data(), static_cast<std::size_t>((*x)[block].bytes()));
+            }
+        }
+        const Evaluations before = evaluations_;
+        stepper.init_state(from);
+        for (std::int64_t t = begin; t < end; ++t) {
+            if (CallContext::cancel_flag().load() != 0) {
+                throw Error(ExitCode::kInterrupted,
+                            "the evaluation of '" + task_.ready.contestant->name +
+                                "' was interrupted; run it again, trained weights are kept");
+            }
+            const auto start = std::chrono::steady_clock::now();
+            stepper.advance(from, to, t - begin);
+            const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+            const Evaluations after{before.values + stepper.evaluations().values,
+                                    before.gradients + stepper.evaluations().gradients};
+            const auto budget = static_cast<double>(task_.settings.max_evaluations);
+            if (budget > 0 && after.values + after.gradients > budget) {
+                is_over_ = true;
+                record(t, recorder, from, t - begin);
+                break;
+            }
+            evaluations_ = after;
+            seconds_ += elapsed.count();
+            std::swap(from, to);
+            const std::int64_t done = t + 1;
+            if (done % task_.settings.metrics_every == 0 || done == task_.settings.iterations)
+                record(done, recorder, from, done - begin);
+            task_.iteration_done();
+        }
+        return std::move(from.x.tensors());
+    }
+
+    /// @param t  of the leg: it names the minibatch.
+    void record(std::int64_t iteration, Recorder& recorder, const Point& point, std::int64_t t) {
+        run_.records.insert_or_assign(iteration,
+                                      ShardRecord{evaluations_, seconds_, recorder.look(point, t)});
+    }
+
+    const ShardTask& task_;
+    ProblemData data_;
+    ShardRun run_;
+    Evaluations evaluations_;
+    double seconds_ = 0;
+    bool is_over_ = false;
+};
+
+}  // namespace
+
+ShardRecord ShardRun::at(std::int64_t iteration) const {
+    const auto after = records.upper_bound(iteration);
+    ShardRecord record = std::prev(after)->second;
+    if (is_diverged && after == records.end() && std::prev(after)->first < iteration) {
+        for (std::vector<double>& rows : record.rows) rows.assign(rows.size(), NAN);
+    }
+    return record;
+}
+
+std::vector<std::size_t> computable_metrics(const Optimizee& optimizee, const ProblemData& data) {
+    bool has_solutions = true;
+    for (std::size_t i = 0; i < data.tensors.size(); ++i)
+        has_solutions = has_solutions && (data.tensors[i] || optimizee.data()[i]->role != L2O_DATA_SOLUTION);
+    std::vector<std::size_t> metrics;
+    for (std::size_t i = 0; i < optimizee.metrics().size(); ++i) {
+        if (has_solutions || (optimizee.metrics()[i]->flags & L2O_METRIC_NEEDS_SOLUTION) == 0)
+            metrics.push_back(i);
+    }
+    return metrics;
+}
+
+ShardRun run_shard(const ShardTask& task) { return Shard(task).run(); }
+
+}  // namespace l2o::framework

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "framework/evaluate/evaluate.hpp"
+#include "framework/unroll/stepper.hpp"
+
+namespace l2o::framework {
+
+/// What one shard looked like at one recorded iteration.
+struct ShardRecord {
+    Evaluations evaluations;
+    double seconds = 0;
+    std::vector<std::vector<double>> rows;  ///< [metric][row of the shard]
+};
+
+/// All that one shard did.
+struct ShardRun {
+    std::map<std::int64_t, ShardRecord> records;  ///< by iteration; always 0 and the last one
+    bool is_diverged = false;                     ///< a plugin gave up after the last record
+
+    /// The state at an iteration: after a shard has stopped, that at its end; after it diverged, NAN.
+    [[nodiscard]] ShardRecord at(std::int64_t iteration) const;
+};
+
+/// Index of an optimizee's metric among Optimizee::metrics(), for those that can be computed from some data.
+[[nodiscard]] std::vector<std::size_t> computable_metrics(const Optimizee& optimizee,
+                                                          const ProblemData& data);
+
+/// The rows [first, first + count) of an evaluation, run by one thread.
+struct ShardTask {
+    const EvaluateSettings& settings;
+    const Keys& keys;
+    const Optimizee& optimizee;
+    const ProblemData& data;        ///< of all rows
+    const std::vector<Tensor>& x0;  ///< of all rows
+    const Ready& ready;
+    std::int64_t first, count;
+    const std::vector<std::size_t>& metrics;
+    const std::function<void()>& iteration_done;  ///< called from the shard's thread
+};
+[[nodiscard]] ShardRun run_shard(const ShardTask& task);
+
+}  // namespace l2o::framework

@@ -1,0 +1,173 @@
+#include "framework/experiment/experiment.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <l2o/numerics/philox.hpp>
+#include <limits>
+#include <utility>
+
+#include "framework/config/info_file.hpp"
+#include "framework/error.hpp"
+#include "framework/experiment/contestants.hpp"
+#include "framework/experiment/train_section.hpp"
+#include "framework/experiment/training_hash.hpp"
+#include "framework/store/hash.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr Range kAtLeastZero{.min = 0}, kAtLeastOne{.min = 1};
+
+EvaluateSettings read_evaluate(const Section& section) {
+    EvaluateSettings evaluate;
+    evaluate.instances = section.get_int("instances", evaluate.instances, kAtLeastOne);
+    evaluate.starts = section.get_int("starts", evaluate.starts, kAtLeastOne);
+    evaluate.iterations = section.get_int("iterations", evaluate.iterations, kAtLeastOne);
+    evaluate.max_evaluations = section.get_int("max_evaluations", evaluate.max_evaluations, kAtLeastZero);
+    evaluate.metrics_every = section.get_int("metrics_every", evaluate.metrics_every, kAtLeastOne);
+    evaluate.metric = section.get_string("metric", evaluate.metric);
+    evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kAtLeastOne);
+    return evaluate;
+}
+
+std::string read_name(const Section& root) {
+    const std::string stem = std::filesystem::path(root.origin().file).stem().string();
+    const std::string name = root.get_string("name", stem);
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) {
+        throw Error(ExitCode::kUsage,
+                    root.where("name") + " is '" + name +
+                        "', and a folder is named after it; expected letters, digits, '_' and '-'");
+    }
+    return name;
+}
+
+std::uint64_t checked_seed(std::uint64_t seed) {
+    if (seed > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+        throw Error(ExitCode::kUsage,
+                    "the seed is " + std::to_string(seed) + "; expected a whole number below 2^63");
+    }
+    return seed;
+}
+
+void make_explicit(ConfigNode& root, const std::string& key, const std::string& value) {
+    for (ConfigNode& child : root.children) {
+        if (child.key == key) return static_cast<void>(child.value = value);
+    }
+    root.children.insert(root.children.begin(), {.key = key, .value = value, .origin = root.origin});
+}
+
+std::string absolute_path(const ConfigNode& setting) {
+    if (setting.value.empty()) return setting.value;
+    return std::filesystem::absolute(setting.origin.folder / setting.value).lexically_normal().string();
+}
+
+std::optional<Kind> kind_of_section(const std::string& key) {
+    if (key == "optimizer" || key == "meta_optimizer" || key == "continue_with") return Kind::kOptimizer;
+    if (key == "optimizee") return Kind::kOptimizee;
+    if (key == "loss") return Kind::kLoss;
+    return std::nullopt;
+}
+
+/// Options that are paths, in every `{ use ... }` section below a node: what they refer to must not change
+/// with the folder of the file.
+void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
+    for (ConfigNode& child : node.children) {
+        make_option_paths_absolute(catalog, child);
+        const ConfigNode* use = child.find("use");
+        const std::optional<Kind> kind = kind_of_section(child.key);
+        if (use == nullptr || !kind) continue;
+        for (const OptionSchema& option : catalog.find(*kind, use->value).component.options) {
+            if (option.type != L2O_PATH) continue;
+            for (ConfigNode& setting : child.children) {
+                if (setting.key == option.key) setting.value = absolute_path(setting);
+            }
+        }
+    }
+}
+
+std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experiment& experiment) {
+    make_explicit(root, "dtype", name_of(experiment.dtype));
+    make_explicit(root, "seed", std::to_string(experiment.seed));
+    make_explicit(root, "name", experiment.name);
+    make_option_paths_absolute(catalog, root);
+    for (ConfigNode& section : root.children) {
+        if (section.key != "contestants") continue;
+        for (ConfigNode& contestant : section.children) {
+            for (ConfigNode& setting : contestant.children) {
+                if (setting.key == "weights") setting.value = absolute_path(setting);
+            }
+        }
+    }
+    return to_info(root);
+}
+
+}  // namespace
+
+Experiment read_experiment(const Catalog& catalog, const Config& config, std::optional<std::uint64_t> seed) {
+    ConfigNode tree = config.tree();
+    refuse_other_keys(tree, "", {"name", "seed", "dtype", "optimizee", "train", "contestants", "evaluate"});
+
+    // The shared `train` moves to those who are trained; what is left is read from start to end.
+    std::optional<ConfigNode> train;
+    if (const ConfigNode* shared = tree.find("train")) train = *shared;
+    std::erase_if(tree.children, [](const ConfigNode& child) { return child.key == "train"; });
+    const ConfigNode root = tree;
+    for (ConfigNode& section : tree.children) {
+        if (section.key != "contestants") continue;
+        for (ConfigNode& contestant : section.children)
+            complete_contestant(catalog, contestant, root, train ? &*train : nullptr);
+    }
+
+    const Section section(tree);
+    Experiment experiment{
+        .name = read_name(section),
+        .seed = static_cast<std::uint64_t>(section.get_int("seed", 0, kAtLeastZero)),
+        .dtype = dtype_from_name(section.get_choice("dtype", "float32", {"float32", "float64"})),
+        .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
+        .evaluate = read_evaluate(section.child("evaluate"))};
+    if (seed) experiment.seed = checked_seed(*seed);
+    const Section contestants = section.child("contestants");
+    const ConfigNode* written = tree.find("contestants");
+    if (written == nullptr || written->children.empty()) {
+        throw Error(ExitCode::kUsage,
+                    section.where("contestants") +
+                        ": there is no contestant; expected 'contestants { NAME { optimizer { use ID } } }'");
+    }
+    for (const ConfigNode& node : written->children)
+        experiment.contestants.push_back(read_contestant(catalog, node, contestants.child(node.key)));
+    section.refuse_unknown();
+
+    // A shared `train` that nobody uses is checked all the same.
+    const auto is_trained = [](const Contestant& contestant) { return contestant.train.has_value(); };
+    if (train && std::none_of(experiment.contestants.begin(), experiment.contestants.end(), is_trained)) {
+        ConfigNode merged = train_defaults(root), only;
+        lay_train_over(merged, *train, "train");
+        only.children.push_back(merged);
+        const Section unused(only);
+        static_cast<void>(read_train(catalog, merged, unused.child("train")));
+        unused.refuse_unknown();
+    }
+
+    for (Contestant& contestant : experiment.contestants) {
+        if (contestant.train) contestant.hash = training_hash(experiment, contestant);
+    }
+    experiment.info = resolved_info(catalog, config.tree(), experiment);
+    experiment.hash = sha1_hex(experiment.info);
+    return experiment;
+}
+
+Keys keys_of(std::uint64_t seed) {
+    const Key root{seed, 0x6c326f};
+    const auto key = [&](std::uint64_t tag) { return numerics::derive_key(root, tag); };
+    // One key for all data: the splits differ in their instances, but share what all instances share, as the
+    // matrix A that a LISTA is trained for.
+    return {.train_data = key(1),
+            .train_start = key(2),
+            .train_steps = key(3),
+            .test_data = key(1),
+            .test_start = key(5),
+            .test_steps = key(6),
+            .init_params = key(7)};
+}
+
+}  // namespace l2o::framework

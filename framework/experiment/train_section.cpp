@@ -1,0 +1,103 @@
+#include "framework/experiment/train_section.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "framework/config/compose.hpp"
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+Range at_least(double min) { return {.min = min}; }
+Range above(double min) { return {.min = min, .open_min = true}; }
+
+ConfigNode setting(std::string key, std::string value, const Origin& origin) {
+    return {.key = std::move(key), .value = std::move(value), .origin = origin};
+}
+
+// A parameter's name may have dots, a key may not: `layer.03.theta` is layer { 03 { theta 0.1 } }.
+void read_multipliers(const ConfigNode& node,
+                      const Section& section,
+                      const std::string& prefix,
+                      std::map<std::string, double>& multipliers) {
+    for (const ConfigNode& child : node.children) {
+        const std::string name = prefix + child.key;
+        if (child.children.empty()) {
+            multipliers[name] = section.get_real(child.key, 1, at_least(0));
+        } else {
+            read_multipliers(child, section.child(child.key), name + ".", multipliers);
+        }
+    }
+}
+
+}  // namespace
+
+ConfigNode train_defaults(const ConfigNode& root) {
+    const Origin& origin = root.origin;
+    ConfigNode loss{.key = "loss", .origin = origin};
+    loss.children = {setting("use", "trajectory_sum", origin)};
+    ConfigNode meta{.key = "meta_optimizer", .origin = origin};
+    meta.children = {setting("use", "adam", origin), setting("learning_rate", "1e-3", origin)};
+    ConfigNode train{.key = "train", .origin = origin};
+    if (const ConfigNode* optimizee = root.find("optimizee")) train.children.push_back(*optimizee);
+    train.children.push_back(std::move(loss));
+    train.children.push_back(std::move(meta));
+    return train;
+}
+
+void lay_train_over(ConfigNode& base, const ConfigNode& overlay, const std::string& path) {
+    if (!overlay.value.empty()) {
+        throw Error(ExitCode::kUsage,
+                    overlay.origin.text() + ": " + path + " is '" + overlay.value +
+                        "'; expected a section 'train { ... }'");
+    }
+    merge_section(base, overlay);
+    base.origin = overlay.origin;
+}
+
+TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const Section& section) {
+    TrainSettings train{
+        .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
+        .loss = read_choice(catalog, Kind::kLoss, section.child("loss")),
+        .meta_optimizer = read_choice(catalog, Kind::kOptimizer, section.child("meta_optimizer"))};
+    if (section.get_choice("schedule", "flat", {"flat", "layerwise"}) == "layerwise")
+        train.schedule = Schedule::kLayerwise;
+    train.epochs = section.get_int("epochs", train.epochs, at_least(1));
+    train.horizon = section.get_int("horizon", train.horizon, at_least(1));
+    train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon), at_least(1));
+    if (train.unroll > train.horizon) {
+        throw Error(ExitCode::kUsage,
+                    section.where("unroll") + " is '" + std::to_string(train.unroll) +
+                        "'; expected at most the horizon, " + std::to_string(train.horizon));
+    }
+    train.batch = section.get_int("batch", train.batch, at_least(1));
+    train.instances = section.get_int("instances", train.instances, at_least(0));
+    train.mean = section.get_choice("reduction", "mean", {"mean", "sum"}) == "mean";
+    train.clip_norm = section.get_real("clip_norm", train.clip_norm, at_least(0));
+    if (section.get_choice("second_order", "drop", {"drop", "exact"}) == "exact")
+        train.second_order = SecondOrder::kExact;
+    train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
+    train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
+    train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
+
+    const Section validate = section.child("validate");
+    train.validate_every = validate.get_int("every", train.validate_every, at_least(0));
+    train.validate_instances = validate.get_int("instances", train.validate_instances, at_least(1));
+
+    const Section layerwise = section.child("layerwise");
+    train.steps_new = layerwise.get_int("steps_new", train.steps_new, at_least(0));
+    train.steps_all = layerwise.get_int("steps_all", train.steps_all, at_least(0));
+    train.steps_fine = layerwise.get_int("steps_fine", train.steps_fine, at_least(0));
+    train.rate_new = layerwise.get_real("rate_new", train.rate_new, above(0));
+    train.rate_all = layerwise.get_real("rate_all", train.rate_all, above(0));
+    train.rate_fine = layerwise.get_real("rate_fine", train.rate_fine, above(0));
+    train.layer_decay = layerwise.get_real("layer_decay", train.layer_decay, at_least(0));
+
+    const Section multipliers = section.child("multipliers");
+    if (const ConfigNode* written = node.find("multipliers"))
+        read_multipliers(*written, multipliers, "", train.multipliers);
+    return train;
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,46 @@
+#include "framework/experiment/training_hash.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "framework/experiment/weights.hpp"
+#include "framework/store/hash.hpp"
+
+namespace l2o::framework {
+namespace {
+
+nlohmann::json to_json(const PluginChoice& choice) {
+    return {{"id", choice.id()},
+            {"version", choice.entry.plugin->version},
+            {"options", choice.resolve().canonical()}};
+}
+
+}  // namespace
+
+std::string training_hash(const Experiment& experiment, const Contestant& contestant) {
+    const TrainSettings& train = contestant.train.value();
+    const nlohmann::json text = {{"format", kWeightFormat},
+                                 {"seed", experiment.seed},
+                                 {"dtype", name_of(experiment.dtype)},
+                                 {"optimizer", to_json(contestant.optimizer)},
+                                 {"optimizee", to_json(train.optimizee)},
+                                 {"loss", to_json(train.loss)},
+                                 {"meta_optimizer", to_json(train.meta_optimizer)},
+                                 {"schedule", static_cast<int>(train.schedule)},
+                                 {"epochs", train.epochs},
+                                 {"horizon", train.horizon},
+                                 {"unroll", train.unroll},
+                                 {"batch", train.batch},
+                                 {"instances", train.instances},
+                                 {"mean", train.mean},
+                                 {"clip_norm", train.clip_norm},
+                                 {"second_order", static_cast<int>(train.second_order)},
+                                 {"shard_rows", train.shard_rows},
+                                 {"multipliers", train.multipliers},
+                                 {"validate", {train.validate_every, train.validate_instances}},
+                                 {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
+                                 {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
+                                 {"layer_decay", train.layer_decay}};
+    return sha1_hex(text.dump());
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,144 @@
+#include "framework/experiment/weights.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "framework/config/suggest.hpp"
+#include "framework/error.hpp"
+#include "framework/store/hash.hpp"
+#include "framework/store/safetensors.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr const char* kFormatKey = "l2o.format";
+constexpr const char* kOptimizerKey = "l2o.optimizer";
+constexpr const char* kOptionsKey = "l2o.options";
+constexpr const char* kVersionKey = "l2o.plugin_version";
+constexpr const char* kProblemKey = "l2o.problem";
+
+[[noreturn]] void refuse(const TensorFile& file, const std::string& text) {
+    throw Error(ExitCode::kUsage, file.path + ": " + text);
+}
+
+const std::string* metadata(const TensorFile& file, const std::string& key) {
+    const auto found = file.metadata.find(key);
+    return found == file.metadata.end() ? nullptr : &found->second;
+}
+
+void check_owner(const TensorFile& file, const std::string& optimizer_id) {
+    const std::string* format = metadata(file, kFormatKey);
+    if (format == nullptr || *format != kWeightFormat) {
+        refuse(file,
+               std::string("metadata ") + kFormatKey + " is " +
+                   (format == nullptr ? "missing" : "'" + *format + "'") + "; expected '" + kWeightFormat +
+                   "', a weight file");
+    }
+    const std::string* owner = metadata(file, kOptimizerKey);
+    if (owner == nullptr || *owner != optimizer_id) {
+        refuse(file,
+               std::string("metadata ") + kOptimizerKey + " is " +
+                   (owner == nullptr ? "missing" : "'" + *owner + "'") + "; expected weights of '" +
+                   optimizer_id + "'");
+    }
+}
+
+bool is_derived(const l2o_spec& spec) {
+    return spec.role == L2O_PARAM_BUFFER || std::string(spec.name).starts_with("const.");
+}
+
+bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
+
+/// A tensor of the file as a parameter; nullopt if it is to be derived.
+std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec, bool is_same_problem) {
+    const auto found = file.tensors.find(spec.name);
+    if (is_derived(spec) && (found == file.tensors.end() || !is_same_problem)) return std::nullopt;
+    const Shape expected = shape_of(spec, 1);
+    const std::string name = std::string("tensor '") + spec.name + "'";
+    if (found == file.tensors.end()) {
+        std::vector<std::string> known;
+        for (const auto& [other, tensor] : file.tensors) known.push_back(other);
+        refuse(file, name + " " + to_string(expected) + " is missing" + did_you_mean(spec.name, known));
+    }
+    const Tensor& tensor = found->second;
+    if (tensor.shape() != expected) {
+        refuse(file, name + " has shape " + to_string(tensor.shape()) + "; expected " + to_string(expected));
+    }
+    if (!is_real(tensor.dtype())) {
+        refuse(file, name + " is " + name_of(tensor.dtype()) + "; expected float32 or float64");
+    }
+    return tensor.to(static_cast<Dtype>(spec.dtype));
+}
+
+}  // namespace
+
+void write_weights(const std::filesystem::path& path,
+                   const Optimizer& optimizer,
+                   const TensorSet& params,
+                   const std::map<std::string, std::string>& more_metadata) {
+    std::map<std::string, std::string> metadata = more_metadata;
+    metadata[kFormatKey] = kWeightFormat;
+    metadata[kOptimizerKey] = optimizer.id();
+    metadata[kOptionsKey] = optimizer.options().to_json().dump();
+    metadata[kVersionKey] = optimizer.entry().plugin->version;
+    TensorRefs tensors;
+    for (std::size_t i = 0; i < params.size(); ++i) tensors[optimizer.params()[i]->name] = &params[i];
+    write_safetensors(path, tensors, metadata);
+}
+
+std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
+                                                    const Optimizee& optimizee,
+                                                    const ProblemData& data) {
+    std::string hashes;
+    for (const int index : optimizer.needs()) {
+        if (index < 0 || optimizee.data()[static_cast<std::size_t>(index)]->batched != 0) continue;
+        const Tensor& tensor = data.tensors[static_cast<std::size_t>(index)];
+        hashes +=
+            std::string(name_of(tensor.dtype())) + to_string(tensor.shape()) +
+            sha1_hex({static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
+    }
+    return {{kProblemKey, sha1_hex(hashes)}};
+}
+
+std::vector<SettingText> weight_options(const std::filesystem::path& path, const std::string& optimizer_id) {
+    const TensorFile file = read_safetensors(path);
+    check_owner(file, optimizer_id);
+    const std::string* text = metadata(file, kOptionsKey);
+    if (text == nullptr) return {};
+    const nlohmann::json options = nlohmann::json::parse(*text, nullptr, false);
+    if (options.is_discarded())
+        refuse(file, std::string("metadata ") + kOptionsKey + " is '" + *text + "'; expected a JSON object");
+    return settings_from(options_from_json(options, file.path + ": " + kOptionsKey),
+                         {.file = file.path, .folder = std::filesystem::absolute(path).parent_path()});
+}
+
+TensorSet read_weights(const std::filesystem::path& path,
+                       const Optimizer& optimizer,
+                       const Key& key,
+                       const ProblemData& data,
+                       const Optimizee* optimizee) {
+    const TensorFile file = read_safetensors(path);
+    check_owner(file, optimizer.id());
+    std::vector<std::string> known;
+    for (const l2o_spec* spec : optimizer.params()) known.emplace_back(spec->name);
+    for (const auto& [name, tensor] : file.tensors) {
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            refuse(file,
+                   "unknown tensor '" + name + "'; '" + optimizer.id() +
+                       "' with these options has no such parameter" + did_you_mean(name, known));
+        }
+    }
+    const std::string* problem = metadata(file, kProblemKey);
+    const bool is_same_problem = problem == nullptr || optimizee == nullptr ||
+                                 *problem == problem_metadata(optimizer, *optimizee, data).at(kProblemKey);
+    std::vector<Tensor> params, derived;
+    for (std::size_t i = 0; i < known.size(); ++i) {
+        std::optional<Tensor> tensor = stored(file, *optimizer.params()[i], is_same_problem);
+        if (!tensor && derived.empty()) derived = optimizer.init_params(key, data);
+        params.push_back(tensor ? std::move(*tensor) : std::move(derived[i]));
+    }
+    return TensorSet(std::move(params));
+}
+
+}  // namespace l2o::framework
