@@ -1,0 +1,7 @@
+/* Everything that a plugin in C or C++ can include; compiled by itself in every supported standard. */
+#include <l2o/abi/loss.h>
+#include <l2o/abi/optimizee.h>
+#include <l2o/abi/optimizer.h>
+#include <l2o/abi/plugin.h>
+
+int l2o_abi_all(const l2o_call* call) { return L2O_HAS(call, l2o_call, max_threads) ? 1 : 0; }
