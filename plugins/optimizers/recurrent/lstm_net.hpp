@@ -1,0 +1,354 @@
+// The network of L2O-DM and its descendants: two LSTM layers and a linear read-out, shared by all
+// coordinates.
+//
+// The state of a coordinate, 4 * hidden numbers, lies together in the host's tensors (a slice of coordinates
+// is a range of memory); the kernels want coordinates side by side. So coordinates are worked on in tiles:
+// gathered and transposed, kept in cache for all that happens to them, scattered again.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <l2o/numerics/lstm.hpp>
+#include <l2o/numerics/philox.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <string>
+
+namespace l2o::recurrent {
+
+using numerics::Index;
+
+/// Coordinates per tile. Chosen: the reverse of one tile (30 hidden-sized arrays) stays in the L2 cache, and
+/// the matrix products of its weights are long enough; 32 and 128 were slower.
+inline constexpr Index kTile = 64;
+
+/// Coordinates first .. first + count - 1 of a block whose rows follow one another.
+struct Tile {
+    Index first, count;
+
+    /// Calls f(row, col, count, at): the tile's elements from `at` on are `count` coordinates of a row.
+    template <class F>
+    void pieces(Index cols, F&& f) const {
+        for (Index at = 0; at < count;) {
+            const Index row = (first + at) / cols;
+            const Index col = (first + at) % cols;
+            const Index length = std::min(cols - col, count - at);
+            f(row, col, length, at);
+            at += length;
+        }
+    }
+};
+
+template <class F>
+void for_each_tile(Index coordinates, F&& f) {
+    for (Index first = 0; first < coordinates; first += kTile)
+        f(Tile{first, std::min(kTile, coordinates - first)});
+}
+
+/// One number per coordinate, from and to a block [B, n].
+template <class T>
+void gather(const View<const T>& block, const Tile& tile, T* to) {
+    tile.pieces(block.cols, [&](Index row, Index col, Index count, Index at) {
+        std::copy_n(block.row(row) + col, count, to + at);
+    });
+}
+template <class T>
+void scatter_add(const T* from, const Tile& tile, const View<T>& block) {
+    tile.pieces(block.cols, [&](Index row, Index col, Index count, Index at) {
+        for (Index i = 0; i < count; ++i) block(row, col + i) += from[at + i];
+    });
+}
+
+/// to (+)= transpose of from [rows, cols]. Blocks of 4 x 4 stay in registers: twice as fast as the plain
+/// loop.
+template <bool kAdd, class T>
+void transpose(const T* from, Index rows, Index cols, Index from_stride, T* to, Index to_stride) {
+    constexpr Index kSide = 4;
+    using Stride = Eigen::OuterStride<>;
+    using Square = Eigen::Matrix<T, kSide, kSide, Eigen::RowMajor>;
+    const auto set = [](T& element, T value) { element = kAdd ? element + value : value; };
+    const Index whole_rows = rows / kSide * kSide, whole_cols = cols / kSide * kSide;
+    for (Index r = 0; r < whole_rows; r += kSide)
+        for (Index c = 0; c < whole_cols; c += kSide) {
+            const Square square =
+                Eigen::Map<const Square, 0, Stride>(from + r * from_stride + c, Stride(from_stride));
+            Eigen::Map<Square, 0, Stride> target(to + c * to_stride + r, Stride(to_stride));
+            if constexpr (kAdd)
+                target += square.transpose();
+            else
+                target = square.transpose();
+        }
+    for (Index r = 0; r < rows; ++r)
+        for (Index c = r < whole_rows ? whole_cols : 0; c < cols; ++c)
+            set(to[c * to_stride + r], from[r * from_stride + c]);
+}
+
+/// From a tensor [B, n, hidden] to a block [hidden, tile], and back.
+template <class T>
+void load(const View<const T>& tensor, Index hidden, const Tile& tile, const numerics::Block<T>& to) {
+    tile.pieces(tensor.cols / hidden, [&](Index row, Index col, Index count, Index at) {
+        transpose<false>(tensor.row(row) + col * hidden, count, hidden, hidden, to.at(0, at), to.stride);
+    });
+}
+template <bool kAdd, class T>
+void store(const numerics::Block<T>& from, Index hidden, const Tile& tile, const View<T>& tensor) {
+    tile.pieces(tensor.cols / hidden, [&](Index row, Index col, Index count, Index at) {
+        transpose<kAdd>(from.at(0, at), hidden, count, from.stride, tensor.row(row) + col * hidden, hidden);
+    });
+}
+
+/// State of the two layers for a tile, or cotangents of it: four blocks [hidden, tile].
+template <class T>
+struct LayerStates {
+    numerics::Block<T> h1, c1, h2, c2;
+
+    LayerStates(Scratch& scratch, Index hidden)
+        : h1{take(scratch, hidden)},
+          c1{take(scratch, hidden)},
+          h2{take(scratch, hidden)},
+          c2{take(scratch, hidden)} {}
+
+    [[nodiscard]] const numerics::Block<T>& operator[](std::size_t i) const {
+        return i == 0 ? h1 : i == 1 ? c1 : i == 2 ? h2 : c2;
+    }
+
+  private:
+    static numerics::Block<T> take(Scratch& scratch, Index hidden) {
+        return {scratch.take<T>(hidden * kTile), kTile};
+    }
+};
+inline constexpr std::size_t kStates = 4;
+
+/// Parameters and state tensors of the network within an optimizer.
+class LstmNet {
+  public:
+    static constexpr std::size_t kParams = 6;
+
+    /// Adds the parameters "lstm_1/w_gates" ... "linear/b" and, for every block, the state "h1" ... "c2".
+    void declare(OptimizerSpec& spec, Index inputs, Index hidden) {
+        inputs_ = inputs;
+        hidden_ = hidden;
+        first_param_ = spec.params.size();
+        first_state_ = spec.states.size();
+        const Index gates = 4 * hidden;
+        const char* order = "gates in the order i, j, f, o; the forget bias 1 is not stored";
+        spec.param({.name = "lstm_1/w_gates", .doc = order, .shape = {inputs + hidden, gates}});
+        spec.param({.name = "lstm_1/b_gates", .doc = order, .shape = {gates}});
+        spec.param({.name = "lstm_2/w_gates", .doc = order, .shape = {2 * hidden, gates}});
+        spec.param({.name = "lstm_2/b_gates", .doc = order, .shape = {gates}});
+        spec.param({.name = "linear/w", .doc = "read-out", .axes = "hidden,out", .shape = {hidden, 1}});
+        spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
+        for (std::size_t k = 0; k < spec.blocks(); ++k) {
+            const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
+            for (const char* name : {"h1", "c1", "h2", "c2"})
+                spec.state({.name = name + suffix,
+                            .doc = "output h and cell c of layer 1, 2",
+                            .axes = "coordinate,hidden",
+                            .shape = {element_count(spec.block(k)), hidden},
+                            .batched = true});
+        }
+    }
+
+    /// Weights *and gate biases* from a normal truncated at two standard deviations 1 / sqrt(fan-in); the
+    /// bias of the read-out is 0.   Source: the default initialisers of Sonnet v1.
+    template <class T>
+    void init_params(const l2o_call& call, const Tensors<T>& params) const {
+        const Index fan_in[kParams] = {
+            inputs_ + hidden_, inputs_ + hidden_, 2 * hidden_, 2 * hidden_, hidden_, 0};
+        for (std::size_t i = 0; i < kParams; ++i) {
+            const View<T> param = params[first_param_ + i];
+            if (!param) continue;
+            if (fan_in[i] == 0) {
+                fill(param, T(0));
+                continue;
+            }
+            numerics::Stream random(call.key, first_param_ + i);
+            const double sigma = 1 / std::sqrt(double(fan_in[i]));
+            each([&](T& weight) { weight = static_cast<T>(sigma * truncated_normal(random)); }, param);
+        }
+    }
+
+    template <class T>
+    void load_state(const StepIn<T>& in,
+                    std::size_t block,
+                    const Tile& tile,
+                    const LayerStates<T>& to) const {
+        for (std::size_t i = 0; i < kStates; ++i)
+            load(in.state(state_index(block) + i), hidden_, tile, to[i]);
+    }
+    template <class T>
+    void store_state(const LayerStates<T>& from,
+                     const StepOut<T>& out,
+                     std::size_t block,
+                     const Tile& tile) const {
+        for (std::size_t i = 0; i < kStates; ++i)
+            store<false>(from[i], hidden_, tile, out.state(state_index(block) + i));
+    }
+    /// Cotangents of the new state; zero where the host has none.
+    template <class T>
+    void load_cotangent(const StepCot<T>& cot,
+                        std::size_t block,
+                        const Tile& tile,
+                        const LayerStates<T>& to) const {
+        for (std::size_t i = 0; i < kStates; ++i) {
+            if (const View<const T> from = cot.state(state_index(block) + i))
+                load(from, hidden_, tile, to[i]);
+            else
+                std::fill_n(to[i].data, hidden_ * kTile, T(0));
+        }
+    }
+    template <class T>
+    void add_cotangent(const LayerStates<T>& from,
+                       const StepAcc<T>& acc,
+                       std::size_t block,
+                       const Tile& tile) const {
+        for (std::size_t i = 0; i < kStates; ++i)
+            if (const View<T> to = acc.state(state_index(block) + i)) store<true>(from[i], hidden_, tile, to);
+    }
+
+    /// What the reverse keeps of the forward pass of a tile, and its workspace.
+    template <class T>
+    struct Tape {
+        numerics::Block<T> layer1, layer2;
+        T* workspace;
+
+        Tape(Scratch& scratch, const LstmNet& net)
+            : layer1{scratch.take<T>(numerics::kLstmTapeRows * net.hidden_ * kTile), kTile},
+              layer2{scratch.take<T>(numerics::kLstmTapeRows * net.hidden_ * kTile), kTile},
+              workspace(scratch.take<T>(
+                  numerics::lstm_vjp_workspace<T>(std::max(net.inputs_, net.hidden_), net.hidden_, kTile))) {}
+    };
+
+    /// Sums of parameter cotangents over tiles, in double: over 1e6 coordinates a float sum loses 1e-5.
+    class Gradient {
+      public:
+        Gradient(Scratch& scratch, const LstmNet& net) {
+            const Index gates = 4 * net.hidden_;
+            const Index sizes[kParams] = {
+                (net.inputs_ + net.hidden_) * gates, gates, 2 * net.hidden_ * gates, gates, net.hidden_, 1};
+            std::copy_n(sizes, kParams, sizes_);
+            for (std::size_t i = 0; i < kParams; ++i) {
+                sums_[i] = scratch.take<double>(sizes[i]);
+                if (sums_[i] != nullptr) std::fill_n(sums_[i], sizes[i], 0.0);
+            }
+        }
+        [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
+        [[nodiscard]] Index size(std::size_t i) const { return sizes_[i]; }
+
+      private:
+        double* sums_[kParams];
+        Index sizes_[kParams];
+    };
+    template <class T>
+    void add_gradient(const Gradient& gradient, const StepAcc<T>& acc) const {
+        for (std::size_t i = 0; i < kParams; ++i) {
+            const View<T> param = acc.param(first_param_ + i);
+            const double* sum = gradient[i];
+            if (param) each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
+        }
+    }
+
+    /// The network for one step, bound to the parameters of a call.
+    template <class T>
+    class Bound {
+      public:
+        Bound(const LstmNet& net, const StepIn<T>& in)
+            : layer1_{net.inputs_,
+                      net.hidden_,
+                      in.param(net.first_param_).data,
+                      in.param(net.first_param_ + 1).data},
+              layer2_{net.hidden_,
+                      net.hidden_,
+                      in.param(net.first_param_ + 2).data,
+                      in.param(net.first_param_ + 3).data},
+              w_(in.param(net.first_param_ + 4).data),
+              b_(in.param(net.first_param_ + 5).data) {}
+
+        /// read_out [n] = h2' w + b.
+        /// @param tape  NULL: no reverse will follow.
+        /// The bits of a coordinate depend neither on n nor on its position.
+        void forward(Index n,
+                     const numerics::Block<T>& features,
+                     const LayerStates<T>& from,
+                     const LayerStates<T>& to,
+                     T* read_out,
+                     const Tape<T>* tape = nullptr) const {
+            using Lanes = numerics::Lanes<T>;
+            numerics::lstm_forward(layer1_,
+                                   n,
+                                   {features, from.h1, from.c1},
+                                   {to.h1, to.c1},
+                                   tape == nullptr ? numerics::Block<T>{} : tape->layer1);
+            numerics::lstm_forward(layer2_,
+                                   n,
+                                   {to.h1, from.h2, from.c2},
+                                   {to.h2, to.c2},
+                                   tape == nullptr ? numerics::Block<T>{} : tape->layer2);
+            for (Index at = 0; at < n; at += numerics::kLanes<T>) {
+                Lanes sum = Lanes::Constant(*b_);
+                for (Index unit = 0; unit < layer2_.hidden; ++unit)
+                    sum += w_[unit] * Eigen::Map<const Lanes>(to.h2.at(unit, at));
+                Eigen::Map<Lanes>(read_out + at) = sum;
+            }
+        }
+
+        /// Reverse of forward().
+        /// @param cot           of the new state on entry, of the old one on return.
+        /// @param features_bar  [inputs, n], added to; data NULL: not wanted.
+        void reverse(Index n,
+                     const numerics::Block<T>& features,
+                     const LayerStates<T>& from,
+                     const LayerStates<T>& to,
+                     const T* read_out_bar,
+                     const Tape<T>& tape,
+                     const LayerStates<T>& cot,
+                     const Gradient& gradient,
+                     const numerics::Block<T>& features_bar) const {
+            using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+            using ConstRow = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
+            const ConstRow bar(read_out_bar, n);
+            for (Index unit = 0; unit < layer2_.hidden; ++unit) {
+                gradient[4][unit] += double((ConstRow(to.h2.at(unit, 0), n) * bar).sum());
+                Row(cot.h2.at(unit, 0), n) += w_[unit] * bar;
+            }
+            gradient[5][0] += double(bar.sum());
+            numerics::lstm_vjp(
+                layer2_,
+                n,
+                {to.h1, from.h2, from.c2},
+                tape.layer2,
+                {cot.h2, cot.c2},
+                numerics::LstmGradient<T, double>{gradient[2], gradient[3], cot.h1, cot.h2, cot.c2},
+                tape.workspace);
+            numerics::lstm_vjp(
+                layer1_,
+                n,
+                {features, from.h1, from.c1},
+                tape.layer1,
+                {cot.h1, cot.c1},
+                numerics::LstmGradient<T, double>{gradient[0], gradient[1], features_bar, cot.h1, cot.c1},
+                tape.workspace);
+        }
+
+      private:
+        numerics::LstmCell<T> layer1_, layer2_;
+        const T *w_, *b_;
+    };
+
+    [[nodiscard]] Index hidden() const { return hidden_; }
+    [[nodiscard]] Index inputs() const { return inputs_; }
+
+  private:
+    static double truncated_normal(numerics::Stream& random) {
+        double draw = random.normal();
+        while (std::abs(draw) > 2) draw = random.normal();
+        return draw;
+    }
+    [[nodiscard]] std::size_t state_index(std::size_t block) const { return first_state_ + kStates * block; }
+
+    Index inputs_ = 0, hidden_ = 0;
+    std::size_t first_param_ = 0, first_state_ = 0;
+};
+
+}  // namespace l2o::recurrent
