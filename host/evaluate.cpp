@@ -1,0 +1,87 @@
+#include <filesystem>
+
+#include "framework/config/info_file.hpp"
+#include "host/experiment_line.hpp"
+
+namespace l2o::host {
+namespace {
+
+namespace po = boost::program_options;
+using namespace l2o::framework;
+
+using NamedFiles = std::vector<std::pair<std::string, std::string>>;
+
+Usage usage() {
+    Usage usage{
+        .verb = "evaluate",
+        .synopsis = "EXPERIMENT.info [KEY.PATH=VALUE ...]",
+        .text =
+            "Compares the contestants of an experiment and trains nothing: learned ones use the weights\n"
+            "that are given here, or those that an earlier 'l2o train' or 'l2o run' has left.\n",
+        .examples =
+            "  l2o evaluate examples/experiments/sparse_recovery.info evaluate.instances=4096\n"
+            "  l2o evaluate sparse.info --weights lista=lista.safetensors\n",
+        .max_arguments = 1000};
+    add_experiment_options(usage);
+    usage.options.add_options()(
+        "weights",
+        po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),
+        "weights of a contestant, in place of its training; may be given again");
+    return usage;
+}
+
+ConfigNode* find(ConfigNode& node, const std::string& key) {
+    for (ConfigNode& child : node.children) {
+        if (child.key == key) return &child;
+    }
+    return nullptr;
+}
+
+/// The experiment with weights in the place of trainings.
+Experiment with_weights(const CommandLine& line,
+                        const Catalog& catalog,
+                        ExperimentLine words,
+                        const NamedFiles& weights) {
+    if (words.file.empty()) return load_experiment(line, catalog, words);
+    const Config config = Config::load(words.file, words.settings);
+    std::vector<std::string> known;
+    const ConfigNode* contestants = config.tree().find("contestants");
+    if (contestants != nullptr) {
+        for (const ConfigNode& contestant : contestants->children) known.push_back(contestant.key);
+    }
+    NamedFiles instead_of_training;
+    for (const auto& [name, file] : weights) {
+        check_contestant(line, known, name);
+        if (contestants->find(name)->find("train") != nullptr) {
+            instead_of_training.emplace_back(name, std::filesystem::absolute(file).string());
+        } else {
+            words.settings.push_back("contestants." + name + ".weights=" + file);
+        }
+    }
+    Experiment experiment = load_experiment(line, catalog, words);
+    if (instead_of_training.empty()) return experiment;
+    // The resolved configuration depends on no other file and names absolute paths: it can be edited.
+    ConfigNode tree = parse_info(experiment.info, words.file);
+    for (const auto& [name, file] : instead_of_training) {
+        ConfigNode& contestant = *find(*find(tree, "contestants"), name);
+        std::erase_if(contestant.children, [](const ConfigNode& child) { return child.key == "train"; });
+        contestant.children.push_back({.key = "weights", .value = file});
+    }
+    return read_experiment(catalog, Config::parse(to_info(tree), words.file), line.common().seed);
+}
+
+}  // namespace
+
+ExitCode evaluate(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return ExitCode::kOk;
+    const ExperimentLine words = sort_words(*line);
+    if (!words.names.empty()) {
+        throw line->refusal("'" + words.names[0] + "' is one word too many; expected key.path=value");
+    }
+    const Catalog catalog = line->common().catalog();
+    const Experiment experiment = with_weights(*line, catalog, words, key_values(*line, "weights"));
+    return report(*line, experiment, run_part(*line, experiment, RunPart::kEvaluate));
+}
+
+}  // namespace l2o::host

@@ -1,0 +1,158 @@
+#include "host/experiment_line.hpp"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "framework/config/suggest.hpp"
+#include "framework/evaluate/results.hpp"
+#include "host/progress.hpp"
+
+namespace l2o::host {
+namespace {
+
+using namespace l2o::framework;
+namespace po = boost::program_options;
+using nlohmann::json;
+
+const char* text_of(WeightsReport::Source source) {
+    switch (source) {
+        case WeightsReport::Source::kTrained:
+            return "trained";
+        case WeightsReport::Source::kFound:
+            return "found again";
+        case WeightsReport::Source::kGiven:
+            return "given";
+    }
+    return "";
+}
+
+json json_of(const Distribution& d) {
+    return {{"mean", d.mean},
+            {"median", d.median},
+            {"q10", d.q10},
+            {"q25", d.q25},
+            {"q75", d.q75},
+            {"q90", d.q90},
+            {"finite", d.finite}};
+}
+
+json json_of(const Experiment& experiment, const RunResult& result) {
+    json contestants = json::array(), weights = json::array();
+    for (const Curve& curve : result.curves) {
+        json metrics = json::object();
+        for (std::size_t i = 0; i < curve.metrics.size(); ++i)
+            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back());
+        contestants.push_back({{"name", curve.contestant},
+                               {"iterations", curve.iteration.back()},
+                               {"values", curve.values.back()},
+                               {"gradients", curve.gradients.back()},
+                               {"seconds", curve.seconds.back()},
+                               {"training_seconds", curve.training_seconds},
+                               {"metrics", metrics}});
+    }
+    for (const WeightsReport& report : result.weights) {
+        weights.push_back({{"contestant", report.contestant},
+                           {"file", report.file.string()},
+                           {"source", text_of(report.source)},
+                           {"seconds", report.seconds},
+                           {"meta_steps", report.meta_steps ? json(*report.meta_steps) : json()},
+                           {"skipped", report.skipped ? json(*report.skipped) : json()}});
+    }
+    return {{"experiment", experiment.name},
+            {"seed", experiment.seed},
+            {"folder", result.folder.string()},
+            {"contestants", contestants},
+            {"weights", weights}};
+}
+
+void print(const Experiment& experiment, const RunResult& result) {
+    if (!result.curves.empty()) std::cout << result_table(result.curves, experiment.evaluate.metric);
+    for (const WeightsReport& report : result.weights) {
+        std::cout << fmt::format(
+            "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
+        if (report.meta_steps)
+            std::cout << fmt::format(", {} meta-steps in {:.3g} s", *report.meta_steps, report.seconds);
+        if (report.skipped.value_or(0) > 0)
+            std::cout << fmt::format(", {} skipped (not finite)", *report.skipped);
+        std::cout << "\n";
+    }
+    std::cout << "run folder: " << result.folder.string() << "\n";
+}
+
+}  // namespace
+
+void add_experiment_options(Usage& usage) {
+    usage.options.add_options()  //
+        ("set",
+         po::value<std::vector<std::string>>()->composing()->value_name("KEY.PATH=VALUE"),  //
+         "a setting over those of the file, like a word of this form")                      //
+        ("out",
+         po::value<std::string>()->value_name("FOLDER"),  //
+         "where run folders and trained weights go, default: runs");
+}
+
+ExperimentLine sort_words(const CommandLine& line) {
+    ExperimentLine words;
+    for (const std::string& word : line.arguments()) {
+        if (word.find('=') != std::string::npos) {
+            words.settings.push_back(word);
+        } else if (words.file.empty()) {
+            words.file = word;
+        } else {
+            words.names.push_back(word);
+        }
+    }
+    for (const std::string& text : line.texts("set")) words.settings.push_back(text);
+    return words;
+}
+
+Experiment load_experiment(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {
+    if (words.file.empty()) throw line.refusal("an experiment file is missing");
+    return read_experiment(catalog, Config::load(words.file, words.settings), line.common().seed);
+}
+
+void check_contestant(const CommandLine& line,
+                      const std::vector<std::string>& known,
+                      const std::string& name) {
+    for (const std::string& contestant : known) {
+        if (contestant == name) return;
+    }
+    throw line.refusal("unknown contestant '" + name + "'" + did_you_mean(name, known));
+}
+
+RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPart part) {
+    const Common& common = line.common();
+    std::vector<Catalog::Entry> plugins{experiment.optimizee.entry};
+    for (const Contestant& contestant : experiment.contestants) {
+        plugins.push_back(contestant.optimizer.entry);
+        if (contestant.train) plugins.push_back(contestant.train->optimizee.entry);
+    }
+    warn_without_blas(common, plugins);
+
+    ProgressLine progress(common.is_quiet);
+    RunOptions options{.part = part,
+                       .retrain = line.has("retrain"),
+                       .threads = common.threads,
+                       .build = {.version = L2O_VERSION, .type = L2O_BUILD_TYPE, .flags = L2O_BUILD_FLAGS},
+                       .progress = progress.sink()};
+    if (line.has("out")) options.root = line.text("out");
+    if (line.has("resume")) options.resume = line.text("resume");
+    return run_experiment(experiment, options);
+}
+
+ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
+    if (line.common().wants_json) {
+        std::cout << json_of(experiment, result).dump(2) << "\n";
+    } else {
+        print(experiment, result);
+    }
+    if (result.curves.empty() || !all_diverged(result.curves)) return ExitCode::kOk;
+    throw Error(ExitCode::kNumerical,
+                "every trajectory of every contestant diverged; " + result.folder.string() +
+                    " was written all the same");
+}
+
+}  // namespace l2o::host

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "framework/experiment/run.hpp"
+#include "host/command.hpp"
+
+namespace l2o::host {
+
+/// Options of the verbs that take an experiment file.
+void add_experiment_options(Usage& usage);
+
+/// The words of such a command line, sorted: "file [names ...] [key.path=value ...]".
+struct ExperimentLine {
+    std::string file;                   ///< "" if there is none
+    std::vector<std::string> names;     ///< words after it that set nothing
+    std::vector<std::string> settings;  ///< of the words, then of --set
+};
+ExperimentLine sort_words(const CommandLine& line);
+
+/// Reads the experiment. @throw Error kUsage if no file was given.
+framework::Experiment load_experiment(const CommandLine& line,
+                                      const framework::Catalog& catalog,
+                                      const ExperimentLine& words);
+
+/// Fails with did-you-mean if there is no such contestant.
+void check_contestant(const CommandLine& line,
+                      const std::vector<std::string>& known,
+                      const std::string& name);
+
+/// Runs a part of it with progress on stderr.
+framework::RunResult run_part(const CommandLine& line,
+                              const framework::Experiment& experiment,
+                              framework::RunPart part);
+
+/// The table or JSON document at the end of a run.
+/// @return kNumerical if nothing was evaluated to a finite value.
+framework::ExitCode report(const CommandLine& line,
+                           const framework::Experiment& experiment,
+                           const framework::RunResult& result);
+
+}  // namespace l2o::host

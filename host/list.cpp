@@ -1,0 +1,105 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "framework/config/suggest.hpp"
+#include "host/command.hpp"
+
+namespace l2o::host {
+namespace {
+
+using framework::Catalog, framework::Kind;
+
+Usage usage() {
+    return {.verb = "list",
+            .synopsis = "[optimizers|optimizees|losses]",
+            .text = "Lists the plugins that are installed. Reads manifests only: no plugin code runs.\n",
+            .examples =
+                "  l2o list\n"
+                "  l2o list optimizers --json\n"
+                "  l2o list --plugin-path ~/my-plugins\n",
+            .max_arguments = 1};
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+    return text;
+}
+
+/// The kind that a word names, in the plural or the singular; nullopt: all kinds.
+std::optional<Kind> wanted_kind(const CommandLine& line) {
+    if (line.arguments().empty()) return std::nullopt;
+    const std::string& word = line.arguments()[0];
+    if (word == "optimizers" || word == "optimizer") return Kind::kOptimizer;
+    if (word == "optimizees" || word == "optimizee") return Kind::kOptimizee;
+    if (word == "losses" || word == "loss") return Kind::kLoss;
+    const std::vector<std::string> known{"optimizers", "optimizees", "losses"};
+    throw line.refusal("unknown kind '" + word + "'" + framework::did_you_mean(word, known));
+}
+
+void print_table(const std::vector<Catalog::Entry>& entries) {
+    std::size_t id = 2, version = 7, title = 5;
+    for (const Catalog::Entry& entry : entries) {
+        id = std::max(id, entry.component.id.size());
+        version = std::max(version, entry.plugin->version.size());
+        title = std::max(title, entry.component.title.size());
+    }
+    const auto row = [&](std::string_view kind,
+                         std::string_view a,
+                         std::string_view b,
+                         std::string_view c,
+                         std::string_view d) {
+        std::string text =
+            fmt::format("{:<9}  {:<{}}  {:<{}}  {:<{}}  {}", kind, a, id, b, version, c, title, d);
+        text.erase(text.find_last_not_of(' ') + 1);
+        std::cout << text << "\n";
+    };
+    row("kind", "id", "version", "title", "tags");
+    for (const Catalog::Entry& entry : entries) {
+        const framework::ComponentDescription& component = entry.component;
+        row(name_of(component.kind),
+            component.id,
+            entry.plugin->version,
+            component.title,
+            joined(component.tags));
+    }
+}
+
+void print_json(const std::vector<Catalog::Entry>& entries) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const Catalog::Entry& entry : entries) {
+        out.push_back({{"kind", name_of(entry.component.kind)},
+                       {"id", entry.component.id},
+                       {"version", entry.plugin->version},
+                       {"title", entry.component.title},
+                       {"tags", entry.component.tags},
+                       {"library", entry.plugin->library.string()}});
+    }
+    std::cout << out.dump(2) << "\n";
+}
+
+}  // namespace
+
+framework::ExitCode list(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return framework::ExitCode::kOk;
+    const std::optional<Kind> kind = wanted_kind(*line);
+    const Catalog catalog = line->common().catalog();
+    std::vector<Catalog::Entry> entries;
+    for (const Catalog::Entry& entry : catalog.entries()) {
+        if (!kind || entry.component.kind == *kind) entries.push_back(entry);
+    }
+    if (line->common().wants_json) {
+        print_json(entries);
+    } else if (entries.empty()) {
+        note(line->common(), "no plugins found; set --plugin-path or L2O_PLUGIN_PATH");
+    } else {
+        print_table(entries);
+    }
+    return framework::ExitCode::kOk;
+}
+
+}  // namespace l2o::host

@@ -1,0 +1,113 @@
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "framework/config/suggest.hpp"
+#include "framework/plugin/call.hpp"
+#include "host/command.hpp"
+#include "host/signals.hpp"
+
+namespace {
+
+using l2o::framework::Error, l2o::framework::ExitCode;
+using l2o::host::Arguments;
+
+struct Verb {
+    const char* name;
+    const char* summary;
+    ExitCode (*call)(const Arguments&);
+};
+constexpr Verb kVerbs[] = {
+    {"run", "train and compare the contestants of an experiment file", &l2o::host::run},
+    {"train", "train one contestant of an experiment file and keep its weights", &l2o::host::train},
+    {"evaluate", "compare the contestants of an experiment file with given weights", &l2o::host::evaluate},
+    {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
+    {"list", "list the plugins that are installed", &l2o::host::list},
+    {"describe", "show what a plugin does and the options it takes", &l2o::host::describe},
+};
+
+void print_help() {
+    std::cout
+        << "l2o " L2O_VERSION
+           " - learning to optimize: train optimizers, compare them fairly, solve with them\n\n"
+           "Optimizers, problems (\"optimizees\") and meta-losses are plugins. An experiment file names\n"
+           "some of each; l2o trains the learned optimizers and compares all on the same instances,\n"
+           "starting points and budgets.\n\n"
+           "Usage: l2o <verb> [arguments] [options]\n\nVerbs:\n";
+    for (const Verb& verb : kVerbs) {
+        std::cout << "  " << verb.name << std::string(10 - std::string(verb.name).size(), ' ') << verb.summary
+                  << "\n";
+    }
+    std::cout
+        << "  l2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
+           "\nExamples:\n"
+           "  l2o list optimizers                                  what there is\n"
+           "  l2o run examples/experiments/sparse_recovery.info    train LISTA, compare it with FISTA\n"
+           "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
+           "      --output x.safetensors --iterations 200          solve your own problems\n"
+           "\nOptions of every verb:\n"
+           "  --plugin-path FOLDER  --threads N  --seed N  --json  --quiet  --help\n"
+           "\nExit codes:\n"
+           "  0    ok\n"
+           "  1    internal error: please report it\n"
+           "  2    the command line, an experiment file or a problem file is wrong\n"
+           "  3    a plugin cannot be loaded, or refuses the combination\n"
+           "  4    numerical failure: every trajectory diverged, or training cannot go on\n"
+           "  5    a file cannot be read or written\n"
+           "  130  interrupted; a training has written a checkpoint and says how to resume\n"
+           "\nEnvironment:\n"
+           "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
+           "                   before ../lib/l2o/plugins beside the program\n";
+}
+
+ExitCode dispatch(const Arguments& given) {
+    if (given.empty() || given[0] == "--help" || given[0] == "-h" || given[0] == "help") {
+        print_help();
+        return given.empty() ? ExitCode::kUsage : ExitCode::kOk;
+    }
+    if (given[0] == "--version") {
+        std::cout << "l2o " L2O_VERSION "\n";
+        return ExitCode::kOk;
+    }
+    const Arguments words = l2o::host::verb_first(given);
+    std::vector<std::string> known;
+    for (const Verb& verb : kVerbs) {
+        if (words[0] == verb.name) return verb.call({words.begin() + 1, words.end()});
+        known.emplace_back(verb.name);
+    }
+    throw Error(ExitCode::kUsage,
+                "unknown verb '" + words[0] + "'" + l2o::framework::did_you_mean(words[0], known) +
+                    "; see 'l2o --help'");
+}
+
+int failed(const std::string& text, ExitCode code) {
+    std::cout.flush();
+    std::cerr << "l2o: error: " << text << "\n";
+    return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Before any plugin is loaded. Shards run in parallel, BLAS inside them does not; and spinning OpenMP
+    // threads would take the cores from both.
+    ::setenv("OPENBLAS_NUM_THREADS", "1", 0);
+    ::setenv("OMP_WAIT_POLICY", "passive", 0);
+    l2o::host::stop_on_signals();
+    constexpr int kInternalError = 1;
+    try {
+        const ExitCode code = dispatch({argv + 1, argv + argc});
+        std::cout.flush();
+        if (!std::cout) return failed("stdout cannot be written", ExitCode::kIo);
+        return static_cast<int>(code);
+    } catch (const Error& error) {
+        return failed(error.what(), error.code());
+    } catch (const l2o::framework::Diverged& diverged) {
+        return failed("a plugin gave up: " + diverged.text, ExitCode::kNumerical);
+    } catch (const std::exception& error) {
+        failed(std::string("internal error: ") + error.what(), ExitCode::kOk);
+        return kInternalError;
+    }
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "framework/train/train.hpp"
+
+namespace l2o::host {
+
+/// How far the work is, on stderr: on a terminal one line that is rewritten, with the time still to go; else
+/// one line per piece of work. Nothing with --quiet. Clears its line when it goes.
+class ProgressLine {
+  public:
+    explicit ProgressLine(bool is_quiet);
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+    ~ProgressLine() { clear(); }
+
+    /// What the framework reports to; *this must outlive it.  [any thread]
+    [[nodiscard]] framework::ProgressSink sink();
+    /// Before something else is printed.
+    void clear();
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    void show(const framework::Progress& progress);
+
+    bool is_quiet_, is_terminal_, is_shown_ = false;
+    std::mutex mutex_;
+    std::string what_;
+    std::int64_t first_done_ = 0;  // of this session: a resumed training does not start at 0
+    Clock::time_point begin_, last_;
+};
+
+/// "2:05", "1:02:05".
+std::string clock_text(double seconds);
+
+}  // namespace l2o::host

@@ -1,0 +1,68 @@
+#include <iostream>
+
+#include "host/experiment_line.hpp"
+
+namespace l2o::host {
+namespace {
+
+namespace po = boost::program_options;
+using namespace l2o::framework;
+
+Usage usage() {
+    Usage usage{
+        .verb = "run",
+        .synopsis = "EXPERIMENT.info [KEY.PATH=VALUE ...]",
+        .text =
+            "Runs an experiment: trains the contestants that are learned and have no weights yet, compares\n"
+            "all of them on the same instances, starting points and budgets, and writes a run folder\n"
+            "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  metrics.jsonl  curves.csv\n"
+            "                                    summary.csv  checkpoints/*.safetensors\n"
+            "A contestant is trained once: its weights are found again as long as nothing that its\n"
+            "training depends on changes. The table shows the final metric (median, 10-90 %), charged\n"
+            "evaluations per row, time and training time.\n",
+        .examples =
+            "  l2o run examples/experiments/sparse_recovery.info\n"
+            "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"
+            "  l2o run sparse.info --print-config\n"
+            "  l2o run --resume runs/sparse_recovery/20240131-120000-1a2b3c4d\n",
+        .max_arguments = 1000};
+    add_experiment_options(usage);
+    usage.options.add_options()  //
+        ("resume",
+         po::value<std::string>()->value_name("FOLDER"),                                       //
+         "go on with an interrupted run, from its last checkpoint; takes no experiment file")  //
+        ("retrain", "train again, even where weights can be found")                            //
+        ("print-config",
+         "show the experiment as it would run, with everything included and set; run nothing");
+    return usage;
+}
+
+Experiment experiment_of(const CommandLine& line, const Catalog& catalog) {
+    const ExperimentLine words = sort_words(line);
+    if (!words.names.empty()) {
+        throw line.refusal("'" + words.names[0] + "' is one word too many; expected key.path=value");
+    }
+    if (!line.has("resume")) return load_experiment(line, catalog, words);
+    if (!words.file.empty() || !words.settings.empty() || line.common().seed || line.has("out")) {
+        throw line.refusal(
+            "--resume goes on with the experiment of its run folder; leave out file, settings, "
+            "--seed and --out");
+    }
+    return resumed_experiment(catalog, line.require("resume"));
+}
+
+}  // namespace
+
+ExitCode run(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return ExitCode::kOk;
+    const Catalog catalog = line->common().catalog();
+    const Experiment experiment = experiment_of(*line, catalog);
+    if (line->has("print-config")) {
+        std::cout << experiment.info;
+        return ExitCode::kOk;
+    }
+    return report(*line, experiment, run_part(*line, experiment, RunPart::kAll));
+}
+
+}  // namespace l2o::host

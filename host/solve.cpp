@@ -1,0 +1,285 @@
+#include <fmt/core.h>
+
+#include <cstring>
+#include <iostream>
+#include <l2o/numerics/philox.hpp>
+#include <nlohmann/json.hpp>
+
+#include "framework/evaluate/evaluate.hpp"
+#include "framework/experiment/experiment.hpp"
+#include "framework/experiment/weights.hpp"
+#include "framework/store/safetensors.hpp"
+#include "framework/unroll/arithmetic.hpp"
+#include "host/command.hpp"
+#include "host/problem_file.hpp"
+#include "host/solution.hpp"
+
+namespace l2o::host {
+namespace {
+
+using namespace l2o::framework;
+namespace po = boost::program_options;
+
+constexpr std::int64_t kDefaultIterations = 100;
+// Tag of derived keys: start points of the particles after the first, as in an evaluation.
+constexpr std::uint64_t kParticleTag = 0x70617274;
+
+Usage usage() {
+    Usage usage{
+        .verb = "solve",
+        .synopsis = "--optimizer ID --problem FILE --output FILE",
+        .text =
+            "Solves the problems of a .safetensors file with one optimizer.\n\n"
+            "The problem file holds the optimizee's data tensors by name, for B instances:\n"
+            "  lasso, sparse_recovery   A [m,n], b [B,m]\n"
+            "  quadratic                W [B,n,n], y [B,n]\n"
+            "  rastrigin                A [B,n,n], b [B,n], c [B,n]\n"
+            "  rotated_saddle           a [B], b [B]\n"
+            "and, if wanted, x0 [B,n]: starts, all blocks one after the other (else the optimizee's own "
+            "start\n"
+            "by --seed). Metadata l2o.optimizee names the optimizee, l2o.options has its options as JSON;\n"
+            "sizes follow from the shapes. float32 and float64 files are computed in their own precision.\n\n"
+            "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. Of a\n"
+            "population every point is its best particle. f is recorded at every point without being\n"
+            "charged. If no row ends with a finite f, the file is written and the exit code is 4.\n",
+        .examples =
+            "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
+            "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
+            "      --output x.safetensors --iterations 1000 --trajectory\n"
+            "  l2o solve --optimizer lista --weights w.safetensors --problem p.safetensors \\\n"
+            "      --output x.safetensors\n"};
+    usage.options.add_options()                                                                 //
+        ("optimizer", po::value<std::string>()->value_name("ID"), "see 'l2o list optimizers'")  //
+        ("set",
+         po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
+         "an option of the optimizer, see 'l2o describe ID'; may be given again")      //
+        ("weights",
+         po::value<std::string>()->value_name("FILE"),                                                    //
+         "parameters of a learned optimizer; their options stand between the defaults and --set")         //
+        ("problem", po::value<std::string>()->value_name("FILE"), "the problems, .safetensors")           //
+        ("output", po::value<std::string>()->value_name("FILE"), "where the solutions go, .safetensors")  //
+        ("iterations",
+         po::value<std::string>()->value_name("T"),                         //
+         "default: the number of layers of a layered optimizer, else 100")  //
+        ("trajectory", "keep x at every iteration, too");
+    return usage;
+}
+
+std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
+                                                  const Catalog& catalog,
+                                                  const Optimizee& optimizee,
+                                                  std::int64_t horizon) {
+    const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
+    std::vector<SettingText> settings;
+    if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
+    const Origin command_line{
+        .file = "--set", .folder = std::filesystem::current_path(), .is_override = true};
+    for (auto& [key, text] : key_values(line, "set"))
+        settings.push_back({.key = key, .text = text, .origin = command_line});
+    const OptionContext context{.origin = "l2o solve",
+                                .path = "optimizer",
+                                .kind = name_of(Kind::kOptimizer),
+                                .id = entry.component.id};
+    return std::make_unique<const Optimizer>(
+        entry, resolve_options(entry.component.options, settings, context), task_of(optimizee, horizon));
+}
+
+std::int64_t iterations_of(const CommandLine& line, const Optimizer& optimizer) {
+    const std::int64_t layers = optimizer.info().max_steps;
+    const std::int64_t absent = layers > 0 ? layers : kDefaultIterations;
+    const std::int64_t iterations = line.integer("iterations", 0).value_or(absent);
+    if (layers > 0 && iterations > layers) {
+        throw line.refusal(
+            fmt::format("--iterations is {}, but '{}' has {} layers and stops after them; "
+                        "expected at most {}",
+                        iterations,
+                        optimizer.id(),
+                        layers,
+                        layers));
+    }
+    return iterations;
+}
+
+TensorSet parameters_of(const CommandLine& line,
+                        const Optimizer& optimizer,
+                        const Key& key,
+                        const ProblemFile& problem) {
+    if (line.has("weights")) {
+        return read_weights(line.text("weights"), optimizer, key, problem.data, problem.optimizee.get());
+    }
+    if (optimizer.entry().component.has_tag("learned")) {
+        note(line.common(),
+             "'" + optimizer.id() + "' is not trained: it runs from its initial parameters; give --weights");
+    }
+    return TensorSet(optimizer.init_params(key, problem.data));
+}
+
+/// x0 [B, n] taken apart into blocks.
+std::vector<Tensor> split_blocks(const Tensor& x0, const Optimizee& optimizee) {
+    std::vector<Tensor> blocks;
+    const std::int64_t batch = x0.shape()[0], n = x0.shape()[1], bytes = bytes_of(x0.dtype());
+    std::int64_t offset = 0;
+    for (const l2o_spec* spec : optimizee.blocks()) {
+        blocks.emplace_back(x0.dtype(), shape_of(*spec, batch));
+        const std::int64_t size = batch == 0 ? 0 : blocks.back().size() / batch;
+        for (std::int64_t row = 0; row < batch; ++row) {
+            std::memcpy(static_cast<std::byte*>(blocks.back().data()) + row * size * bytes,
+                        static_cast<const std::byte*>(x0.data()) + (row * n + offset) * bytes,
+                        static_cast<std::size_t>(size * bytes));
+        }
+        offset += size;
+    }
+    return blocks;
+}
+
+/// Starts of a population: particle 0 is the start itself, the others are drawn as the optimizee draws
+/// starts.
+std::vector<Tensor> spread(const std::vector<Tensor>& first,
+                           const Optimizer& optimizer,
+                           const ProblemFile& problem,
+                           const Key& key) {
+    const std::int64_t particles = optimizer.info().particles, batch = problem.data.instances;
+    std::vector<std::vector<Tensor>> starts;
+    for (std::int64_t p = 1; p < particles; ++p) {
+        const Key own = numerics::derive_key(key, kParticleTag, static_cast<std::uint64_t>(p));
+        starts.push_back(problem.optimizee->init_point(own, 0, problem.data));
+    }
+    std::vector<Tensor> all;
+    for (std::size_t k = 0; k < first.size(); ++k) {
+        Shape shape = first[k].shape();
+        shape.insert(shape.begin() + 1, particles);
+        all.emplace_back(first[k].dtype(), shape);
+        const auto bytes = static_cast<std::size_t>(first[k].bytes() / std::max<std::int64_t>(batch, 1));
+        for (std::int64_t row = 0; row < batch * particles; ++row) {
+            const std::int64_t p = row % particles;
+            const Tensor& from = p == 0 ? first[k] : starts[static_cast<std::size_t>(p - 1)][k];
+            std::memcpy(static_cast<std::byte*>(all.back().data()) + static_cast<std::size_t>(row) * bytes,
+                        static_cast<const std::byte*>(from.data()) +
+                            static_cast<std::size_t>(row / particles) * bytes,
+                        bytes);
+        }
+    }
+    return all;
+}
+
+std::vector<Tensor> starts_of(const Optimizer& optimizer,
+                              const ProblemFile& problem,
+                              const Key& key,
+                              const std::string& file) {
+    std::vector<Tensor> start = problem.x0 ? split_blocks(problem.x0, *problem.optimizee)
+                                           : problem.optimizee->init_point(key, 0, problem.data);
+    if ((optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0) {
+        for (const Tensor& block : start) {
+            if (all_zero(block)) continue;
+            throw Error(
+                ExitCode::kUsage,
+                file + ": '" + optimizer.id() + "' is only defined from x = 0, but " +
+                    (problem.x0 ? "tensor 'x0' is another start; leave it out"
+                                : "'" + problem.optimizee->id() + "' starts elsewhere; add 'x0' of zeros"));
+        }
+    }
+    return optimizer.info().particles > 0 ? spread(start, optimizer, problem, key) : std::move(start);
+}
+
+void write(const Solution& solution, const Job& job, std::uint64_t seed, const std::filesystem::path& file) {
+    TensorRefs tensors{{"x", &solution.x}, {"f", &solution.f}};
+    if (solution.trajectory) tensors["x_trajectory"] = &solution.trajectory;
+    write_safetensors(file,
+                      tensors,
+                      {{"l2o.format", "1"},
+                       {"l2o.version", L2O_VERSION},
+                       {"l2o.optimizer", job.optimizer.id()},
+                       {"l2o.options", job.optimizer.options().to_json().dump()},
+                       {"l2o.optimizee", job.optimizee.id()},
+                       {"l2o.optimizee_options", job.optimizee.options().to_json().dump()},
+                       {"l2o.iterations", std::to_string(job.iterations)},
+                       {"l2o.seed", std::to_string(seed)}});
+}
+
+std::vector<double> final_values(const Solution& solution) {
+    const std::int64_t batch = solution.f.shape()[1], points = solution.f.shape()[0];
+    std::vector<double> values;
+    for (std::int64_t row = 0; row < batch; ++row)
+        values.push_back(solution.f.value((points - 1) * batch + row));
+    return values;
+}
+
+void print(const Solution& solution,
+           const Job& job,
+           const std::string& output,
+           const Distribution& f,
+           bool as_json) {
+    const std::int64_t batch = job.data.instances;
+    if (as_json) {
+        const nlohmann::json json{
+            {"optimizer", job.optimizer.id()},
+            {"optimizee", job.optimizee.id()},
+            {"dtype", name_of(job.optimizee.dtype())},
+            {"instances", batch},
+            {"iterations", job.iterations},
+            {"final_f",
+             {{"mean", f.mean}, {"median", f.median}, {"q10", f.q10}, {"q90", f.q90}, {"finite", f.finite}}},
+            {"evaluations",
+             {{"values", solution.evaluations.values}, {"gradients", solution.evaluations.gradients}}},
+            {"seconds", solution.seconds},
+            {"output", output}};
+        std::cout << json.dump(2) << "\n";
+        return;
+    }
+    std::cout << fmt::format("{} on {}: {} instance{}, {} iterations, {}\n",
+                             job.optimizer.id(),
+                             job.optimizee.id(),
+                             batch,
+                             batch == 1 ? "" : "s",
+                             job.iterations,
+                             name_of(job.optimizee.dtype()));
+    if (f.finite > 0)
+        std::cout << fmt::format(
+            "  final f      median {:.6g}, 10-90 % {:.6g} .. {:.6g}\n", f.median, f.q10, f.q90);
+    if (f.finite < batch)
+        std::cout << fmt::format("  diverged     {} of {} instances\n", batch - f.finite, batch);
+    std::cout << fmt::format("  evaluations  {:.6g} values, {:.6g} gradients per instance\n",
+                             solution.evaluations.values,
+                             solution.evaluations.gradients)
+              << fmt::format("  time         {:.3g} s\n", solution.seconds) << "  written      " << output
+              << "\n";
+}
+
+}  // namespace
+
+ExitCode solve(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return ExitCode::kOk;
+    for (const char* option : {"optimizer", "problem", "output"}) (void)line->require(option);
+    const Catalog catalog = line->common().catalog();
+    (void)catalog.find(Kind::kOptimizer, line->text("optimizer"));
+    const ProblemFile problem = read_problem(catalog, line->text("problem"));
+    const std::int64_t horizon = line->integer("iterations", 0).value_or(0);
+    const auto optimizer = create_optimizer(*line, catalog, *problem.optimizee, horizon);
+    warn_without_blas(line->common(), {optimizer->entry(), problem.optimizee->entry()});
+
+    const std::uint64_t seed = line->common().seed.value_or(0);
+    const Keys keys = keys_of(seed);
+    const TensorSet params = parameters_of(*line, *optimizer, keys.init_params, problem);
+    const std::vector<Tensor> start = starts_of(*optimizer, problem, keys.test_start, line->text("problem"));
+    const Job job{.optimizer = *optimizer,
+                  .optimizee = *problem.optimizee,
+                  .data = problem.data,
+                  .params = params,
+                  .start = start,
+                  .key = keys.test_steps,
+                  .iterations = iterations_of(*line, *optimizer),
+                  .keeps_trajectory = line->has("trajectory")};
+    const Solution solution = solve(job, line->common().threads);
+    write(solution, job, seed, line->text("output"));
+
+    const Distribution f = distribution_of(final_values(solution));
+    print(solution, job, line->text("output"), f, line->common().wants_json);
+    if (!solution.gave_up.empty()) note(line->common(), "gave up: " + solution.gave_up);
+    if (f.finite > 0) return ExitCode::kOk;
+    throw Error(ExitCode::kNumerical,
+                "'" + optimizer->id() + "' diverged: no instance ends with a finite f; " +
+                    line->text("output") + " was written all the same; try a smaller step");
+}
+
+}  // namespace l2o::host

@@ -1,0 +1,61 @@
+#include <algorithm>
+
+#include "framework/store/atomic_file.hpp"
+#include "host/experiment_line.hpp"
+
+namespace l2o::host {
+namespace {
+
+namespace po = boost::program_options;
+using namespace l2o::framework;
+
+Usage usage() {
+    Usage usage{.verb = "train",
+                .synopsis = "EXPERIMENT.info [CONTESTANT] [KEY.PATH=VALUE ...]",
+                .text =
+                    "Trains one learned contestant of an experiment, or all of them, and keeps the weights\n"
+                    "where 'l2o run' and 'l2o evaluate' find them again. Ctrl-C writes a checkpoint.\n",
+                .examples =
+                    "  l2o train examples/experiments/sparse_recovery.info lista --output lista.safetensors\n"
+                    "  l2o train sparse.info train.epochs=500 --out /data/runs\n",
+                .max_arguments = 1000};
+    add_experiment_options(usage);
+    usage.options.add_options()  //
+        ("output",
+         po::value<std::string>()->value_name("FILE"),       //
+         "write the weights here, too; needs a CONTESTANT")  //
+        ("retrain", "train again, even where weights can be found");
+    return usage;
+}
+
+}  // namespace
+
+ExitCode train(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return ExitCode::kOk;
+    const ExperimentLine words = sort_words(*line);
+    if (words.names.size() > 1) throw line->refusal("'" + words.names[1] + "' is one word too many");
+    const Catalog catalog = line->common().catalog();
+    Experiment experiment = load_experiment(*line, catalog, words);
+    std::vector<std::string> learned;
+    for (const Contestant& contestant : experiment.contestants) {
+        if (contestant.train) learned.push_back(contestant.name);
+    }
+    if (learned.empty()) throw line->refusal(words.file + ": no contestant is to be trained");
+    if (!words.names.empty()) {
+        check_contestant(*line, learned, words.names[0]);
+        learned = words.names;
+    }
+    if (line->has("output") && learned.size() != 1) {
+        throw line->refusal("--output takes the weights of one contestant; name one of them");
+    }
+    std::erase_if(experiment.contestants, [&](const Contestant& contestant) {
+        return std::find(learned.begin(), learned.end(), contestant.name) == learned.end();
+    });
+    const RunResult result = run_part(*line, experiment, RunPart::kTrain);
+    if (line->has("output"))
+        write_file_atomically(line->text("output"), read_file(result.weights.front().file));
+    return report(*line, experiment, result);
+}
+
+}  // namespace l2o::host
