@@ -1,0 +1,145 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <l2o/numerics/philox.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/plugin/loss.hpp"
+#include "tests/support/lab.hpp"
+
+namespace l2o::test {
+
+/// A loss on a trajectory of random numbers: points t0 .. t0 + len - 1 of a batch, float64.
+class LossLab {
+  public:
+    struct Setup {
+        std::string loss;
+        OptionText options{};
+        std::int64_t batch = 3, len = 5, t0 = 0, horizon = 4, particles = 0;
+        std::vector<framework::Shape> blocks{{2}};
+    };
+    explicit LossLab(const Setup& setup, const std::string& optimizee = "quadratic")
+        : setup_(setup),
+          problem_({.optimizee = optimizee}),
+          loss_(entry(setup), resolve(setup), problem_.optimizee()) {
+        framework::Shape rows{setup.len, setup.batch};
+        if (setup.particles > 0) rows.push_back(setup.particles);
+        f_ = random(rows);
+        std::int64_t n = 0;
+        for (const framework::Shape& block : setup.blocks) {
+            framework::Shape shape = rows;
+            shape.insert(shape.end(), block.begin(), block.end());
+            x_.push_back(random(shape));
+            n += framework::element_count(block);
+        }
+        x_star_ = random({setup.batch, n});
+    }
+
+    const framework::Loss& loss() const { return loss_; }
+    Tensor& f() { return f_; }
+    Tensor& x(std::size_t block) { return x_[block]; }
+    Tensor& x_star() { return x_star_; }
+
+    /// Score per row of the points first .. first + len - 1 of this lab's window.
+    std::vector<double> eval(std::int64_t first, std::int64_t len) {
+        Tensor f = f_.rows(first, len);
+        std::vector<Tensor> x;
+        for (Tensor& block : x_) x.push_back(block.rows(first, len));
+        Tensor per_row(Dtype::kF64, {setup_.batch});
+        const Arguments arguments(*this, f, x, first, len);
+        check(loss_.api().eval(loss_.raw(), call_.plain(), &arguments.trajectory, per_row.abi()));
+        return values(per_row);
+    }
+    std::vector<double> eval() { return eval(0, setup_.len); }
+
+    /// Worst norm-wise relative difference of vjp to central differences, with respect to f and all of x.
+    double vjp_error() {
+        const std::vector<double> cot_values = values(random({setup_.batch}));
+        Tensor cot(Dtype::kF64, {setup_.batch});
+        set_values(cot, cot_values);
+        Tensor acc_f(Dtype::kF64, f_.shape());
+        std::vector<Tensor> acc_x;
+        for (Tensor& block : x_) acc_x.emplace_back(Dtype::kF64, block.shape());
+        const Arguments arguments(*this, f_, x_, 0, setup_.len), acc(*this, acc_f, acc_x, 0, setup_.len);
+        // Twice: a vjp adds.
+        for (int i = 0; i < 2; ++i)
+            check(loss_.api().vjp(
+                loss_.raw(), call_.plain(), &arguments.trajectory, cot.abi(), &acc.trajectory));
+        double worst = difference_error(f_, acc_f, cot_values);
+        for (std::size_t k = 0; k < x_.size(); ++k)
+            worst = std::max(worst, difference_error(x_[k], acc_x[k], cot_values));
+        return worst;
+    }
+
+  private:
+    struct Arguments {
+        Arguments(LossLab& lab, Tensor& f, std::vector<Tensor>& x, std::int64_t first, std::int64_t len) {
+            for (Tensor& block : x) blocks.push_back(block.abi());
+            data.push_back(lab.x_star_.abi());
+            trajectory.struct_size = sizeof trajectory;
+            trajectory.batch = static_cast<std::uint32_t>(lab.setup_.batch);
+            trajectory.t0 = lab.setup_.t0 + first;
+            trajectory.len = len;
+            trajectory.horizon = lab.setup_.horizon;
+            trajectory.particles = static_cast<std::uint32_t>(lab.setup_.particles);
+            trajectory.n_blocks = static_cast<std::uint32_t>(x.size());
+            trajectory.f = f.abi();
+            trajectory.x = blocks.data();
+            trajectory.data = data.data();
+        }
+        std::vector<const l2o_tensor*> blocks, data;
+        l2o_trajectory trajectory{};
+    };
+
+    static const framework::Catalog::Entry& entry(const Setup& setup) {
+        return catalog().find(framework::Kind::kLoss, setup.loss);
+    }
+    static framework::ResolvedOptions resolve(const Setup& setup) {
+        return framework::resolve_options(
+            entry(setup).component.options,
+            framework::settings_from(setup.options, {.file = "test"}),
+            {.origin = "test", .path = "loss", .kind = "loss", .id = setup.loss});
+    }
+    void check(l2o_status status) { call_.check(status, "loss '" + setup_.loss + "'"); }
+
+    Tensor random(const framework::Shape& shape) {
+        Tensor tensor(Dtype::kF64, shape);
+        numerics::Stream stream(numerics::Key{31, 41}, draws_++);
+        for (double& value : tensor.values<double>()) value = stream.normal();
+        return tensor;
+    }
+
+    double difference_error(Tensor& input, const Tensor& acc, const std::vector<double>& cot) {
+        const auto score = [&] {
+            double sum = 0;
+            const std::vector<double> per_row = eval();
+            for (std::size_t row = 0; row < cot.size(); ++row) sum += cot[row] * per_row[row];
+            return sum;
+        };
+        std::vector<double> got = values(acc), want(got.size());
+        for (std::size_t i = 0; i < got.size(); ++i) {
+            double& element = input.values<double>()[i];
+            const double kept = element;
+            element = kept + 1e-6;
+            const double above = score();
+            element = kept - 1e-6;
+            want[i] = (above - score()) / 2e-6;
+            element = kept;
+            got[i] /= 2;
+        }
+        return relative_error(got, want);
+    }
+
+    Setup setup_;
+    ProblemLab problem_;
+    framework::Loss loss_;
+    framework::CallContext call_;
+    std::uint64_t draws_ = 0;
+    Tensor f_, x_star_;
+    std::vector<Tensor> x_;
+};
+
+}  // namespace l2o::test
