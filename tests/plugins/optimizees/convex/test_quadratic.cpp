@@ -1,0 +1,102 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/error.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::test;
+using namespace l2o::framework;
+
+TEST_CASE("quadratic: with W = I and y = 1, f(0) is n and the gradient there is -2: no factor 1/2") {
+    ProblemLab lab({.optimizee = "quadratic", .options = {{"n", "3"}}, .instances = 1});
+    set_values(lab.data("W"), {1, 0, 0, 0, 1, 0, 0, 0, 1});
+    set_values(lab.data("y"), {1, 1, 1});
+    set_values(lab.x()[0], {0, 0, 0});
+    CHECK(lab.objective() == std::vector<double>{3});
+    CHECK(lab.gradient()[0] == std::vector<double>{-2, -2, -2});
+}
+
+TEST_CASE("quadratic: gradient and Hessian-vector product agree with central differences to 1e-8") {
+    CHECK(ProblemLab({.optimizee = "quadratic"}).gradient_error() <= 1e-8);
+    CHECK(ProblemLab({.optimizee = "quadratic"}).hvp_error() <= 1e-8);
+}
+
+TEST_CASE("quadratic: at x_star the gradient vanishes, and f is f_star and 0 to rounding") {
+    ProblemLab lab({.optimizee = "quadratic", .instances = 16});
+    set_values(lab.x()[0], values(lab.data("x_star")));
+    const std::vector<double> f = lab.objective(), f_star = values(lab.data("f_star"));
+    for (std::size_t i = 0; i < f.size(); ++i) {
+        CHECK(f[i] <= 1e-20);
+        CHECK(f_star[i] <= 1e-20);
+    }
+    CHECK(relative_error(lab.gradient()[0], std::vector<double>(160)) <= 1e-9);
+}
+
+TEST_CASE("quadratic: instances [0, 8) and [8, 16) are instances [0, 16), and splits and keys differ") {
+    const ProblemLab lab({.optimizee = "quadratic"});
+    const auto draw = [&](std::uint64_t first, std::int64_t count, Split split, std::uint64_t key) {
+        const ProblemData data = lab.optimizee().sample({key, 0}, split, first, count, false);
+        std::vector<std::vector<double>> tensors{values(data.tensors[0]), values(data.tensors[1])};
+        return tensors;
+    };
+    const auto all = draw(0, 16, Split::kTrain, 5), low = draw(0, 8, Split::kTrain, 5),
+               high = draw(8, 8, Split::kTrain, 5);
+    for (std::size_t i = 0; i < 2; ++i) {
+        std::vector<double> joined = low[i];
+        joined.insert(joined.end(), high[i].begin(), high[i].end());
+        CHECK(joined == all[i]);
+        CHECK(low[i] != high[i]);
+        CHECK(draw(0, 16, Split::kTest, 5)[i] != all[i]);
+        CHECK(draw(0, 16, Split::kTrain, 6)[i] != all[i]);
+    }
+}
+
+TEST_CASE("quadratic: entries of W and y are uniform on [0, 1), starts have the standard deviation 0.01") {
+    ProblemLab lab({.optimizee = "quadratic", .instances = 1000});
+    const auto moments = [](const std::vector<double>& draws) {
+        double mean = 0, square = 0;
+        for (const double d : draws) mean += d / double(draws.size());
+        for (const double d : draws) square += (d - mean) * (d - mean) / double(draws.size());
+        return std::pair(mean, std::sqrt(square));
+    };
+    for (const char* name : {"W", "y"}) {
+        const std::vector<double> draws = values(lab.data(name));
+        const auto [mean, deviation] = moments(draws);
+        // 10,000 draws or more: 4 standard errors are 0.012 and 0.007.
+        CHECK(std::abs(mean - 0.5) < 0.012);
+        CHECK(std::abs(deviation - std::sqrt(1.0 / 12)) < 0.007);
+        CHECK(std::ranges::all_of(draws, [](double d) { return d >= 0 && d < 1; }));
+    }
+    const auto [mean, deviation] = moments(values(lab.x()[0]));
+    CHECK(std::abs(mean) < 0.0004);
+    CHECK(std::abs(deviation - 0.01) < 0.0003);
+}
+
+// 7 variables: rows begin at different alignments, vector loops have a tail.
+TEST_CASE("quadratic: a row has the same f and g alone and in a batch, bit for bit") {
+    const ProblemLab::Setup setup{.optimizee = "quadratic", .options = {{"n", "7"}}, .instances = 5};
+    ProblemLab batch(setup);
+    const std::vector<double> f = batch.objective(), g = batch.gradient()[0];
+    ProblemLab::Setup single = setup;
+    single.instances = 1;
+    for (std::size_t row = 0; row < 5; ++row) {
+        ProblemLab alone(single);
+        const auto part = [row](const std::vector<double>& all, std::size_t cols) {
+            return std::vector<double>(all.begin() + static_cast<std::ptrdiff_t>(row * cols),
+                                       all.begin() + static_cast<std::ptrdiff_t>((row + 1) * cols));
+        };
+        set_values(alone.data("W"), part(values(batch.data("W")), 49));
+        set_values(alone.data("y"), part(values(batch.data("y")), 7));
+        set_values(alone.x()[0], part(values(batch.x()[0]), 7));
+        CHECK(alone.objective()[0] == f[row]);
+        CHECK(alone.gradient()[0] == part(g, 7));
+    }
+}
+
+TEST_CASE("quadratic: n = 0 is refused") {
+    CHECK_THROWS_WITH_AS(ProblemLab({.optimizee = "quadratic", .options = {{"n", "0"}}}),
+                         doctest::Contains("expected a whole number >= 1"),
+                         Error);
+}
