@@ -159,8 +159,7 @@ class Shard {
         for (std::int64_t t = begin; t < end; ++t) {
             if (CallContext::cancel_flag().load() != 0) {
                 throw Error(ExitCode::kInterrupted,
-                            "the evaluation of '" + task_.ready.contestant->name +
-                                "' was interrupted; run it again, trained weights are kept");
+                            "the evaluation of '" + task_.ready.contestant->name + "' was interrupted");
             }
             const auto start = std::chrono::steady_clock::now();
             stepper.advance(from, to, t - begin);

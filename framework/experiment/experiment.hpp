@@ -56,7 +56,7 @@ struct TrainSettings {
     std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
     std::map<std::string, double> multipliers{};  ///< learning-rate factor by parameter name:
                                                   ///< 'layer.03.theta' is written layer { 03 { theta 0.1 } }
-    std::int64_t validate_every = 0;  ///< epochs (flat) or meta-steps (layerwise); 0: never
+    std::int64_t validate_every = 0;              ///< epochs (flat) or meta-steps (layerwise); 0: never
     std::int64_t validate_instances = 128;
     double checkpoint_every_s = 10;
     // Layer-wise: per depth, first the new layer's parameters, then all, then all gently.

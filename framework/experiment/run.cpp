@@ -1,0 +1,252 @@
+#include "framework/experiment/run.hpp"
+
+#include <cmath>
+#include <memory>
+
+#include "framework/config/value_text.hpp"
+#include "framework/error.hpp"
+#include "framework/evaluate/results.hpp"
+#include "framework/experiment/run_folder.hpp"
+#include "framework/experiment/weights.hpp"
+#include "framework/store/safetensors.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr const char* kSecondsKey = "l2o.training_seconds";
+constexpr const char* kHashKey = "l2o.training_hash";
+
+/// The instances and starts that everybody is evaluated on.
+struct TestSet {
+    ProblemData instances, rows;  ///< rows: every instance once per start
+    std::vector<Tensor> x0;
+};
+
+TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee) {
+    const Keys keys = keys_of(experiment.seed);
+    TestSet test;
+    test.instances = optimizee.sample(keys.test_data, Split::kTest, 0, experiment.evaluate.instances, true);
+    test.rows = repeat(test.instances, optimizee, experiment.evaluate.starts);
+    test.x0 = optimizee.init_point(keys.test_start, 0, test.rows);
+    return test;
+}
+
+/// A contestant with its plugins.
+struct Entrant {
+    const Contestant* contestant;
+    std::unique_ptr<const Optimizer> optimizer, continue_with;  // on the test problem
+    TensorSet params, continue_params;
+    // What its training needs; null if it is not trained.
+    std::unique_ptr<const Optimizee> train_optimizee{};
+    std::unique_ptr<const Optimizer> train_optimizer{};
+    std::filesystem::path weights{};  // "" : not there yet, or none needed
+    std::optional<WeightsReport> report{};
+};
+
+class Run {
+  public:
+    Run(const Experiment& experiment, const RunOptions& options)
+        : experiment_(experiment),
+          options_(options),
+          keys_(keys_of(experiment.seed)),
+          optimizee_(experiment.optimizee.entry, experiment.optimizee.resolve(), experiment.dtype) {
+        for (const Contestant& contestant : experiment.contestants) bind(contestant);
+        if (options.part == RunPart::kTrain) return;
+        test_ = make_test_set(experiment, optimizee_);
+        for (const Entrant& entrant : entrants_)
+            check_evaluation(experiment.evaluate, optimizee_, test_.x0, ready(entrant));
+    }
+
+    RunResult run() {
+        for (Entrant& entrant : entrants_) {
+            const Contestant& contestant = *entrant.contestant;
+            if (!contestant.weights.empty()) {
+                use(entrant, contestant.weights, WeightsReport::Source::kGiven);
+            } else if (!contestant.hash.empty() && !options_.retrain && !is_unfinished(contestant)) {
+                if (std::filesystem::exists(stored_weights(contestant)))
+                    use(entrant, stored_weights(contestant), WeightsReport::Source::kFound);
+            }
+            if (options_.part == RunPart::kEvaluate && needs_training(entrant)) {
+                throw Error(ExitCode::kUsage,
+                            "contestants." + contestant.name + ": '" + contestant.optimizer.id() +
+                                "' has not been trained with these settings: there is no " +
+                                stored_weights(contestant).string() +
+                                "; train it first ('l2o train'), or name its weights ('weights FILE')");
+            }
+        }
+        if (options_.part != RunPart::kTrain) load_parameters();
+        folder_ = options_.resume.empty() ? RunFolder::create(options_.root, experiment_, options_.build)
+                                          : RunFolder::open(options_.resume);
+        RunResult result{.folder = folder_->path};
+        try {
+            for (Entrant& entrant : entrants_) {
+                if (needs_training(entrant)) train_one(entrant);
+            }
+            if (options_.part != RunPart::kTrain) {
+                load_parameters();
+                evaluate_all(result);
+            }
+        } catch (const Error& error) {
+            if (error.code() != ExitCode::kInterrupted) throw;
+            throw Error(error.code(),
+                        std::string(error.what()) + "; go on with '--resume " + folder_->path.string() + "'");
+        }
+        for (const Entrant& entrant : entrants_) {
+            if (entrant.report) result.weights.push_back(*entrant.report);
+        }
+        return result;
+    }
+
+  private:
+    void bind(const Contestant& contestant) {
+        const Task task = task_of(optimizee_, experiment_.evaluate.iterations);
+        const std::vector<SettingText> from_weights =
+            contestant.weights.empty() ? std::vector<SettingText>{}
+                                       : weight_options(contestant.weights, contestant.optimizer.id());
+        Entrant entrant{.contestant = &contestant,
+                        .optimizer = std::make_unique<Optimizer>(
+                            contestant.optimizer.entry, contestant.optimizer.resolve(from_weights), task),
+                        .continue_with = nullptr,
+                        .params = {},
+                        .continue_params = {}};
+        if (contestant.continue_with) {
+            entrant.continue_with = std::make_unique<Optimizer>(
+                contestant.continue_with->entry, contestant.continue_with->resolve(), task);
+        }
+        if (contestant.train && options_.part != RunPart::kEvaluate) {
+            const TrainSettings& train = *contestant.train;
+            entrant.train_optimizee = std::make_unique<Optimizee>(
+                train.optimizee.entry, train.optimizee.resolve(), experiment_.dtype);
+            entrant.train_optimizer =
+                std::make_unique<Optimizer>(contestant.optimizer.entry,
+                                            contestant.optimizer.resolve(),
+                                            task_of(*entrant.train_optimizee, train.horizon));
+            const Loss suits(train.loss.entry, train.loss.resolve(), *entrant.train_optimizee);
+        }
+        entrants_.push_back(std::move(entrant));
+    }
+
+    static bool needs_training(const Entrant& entrant) {
+        return !entrant.contestant->hash.empty() && entrant.weights.empty();
+    }
+
+    [[nodiscard]] std::filesystem::path root() const {
+        return options_.resume.empty() ? std::filesystem::absolute(options_.root).lexically_normal()
+                                       : RunFolder::open(options_.resume).root();
+    }
+
+    /// Where the weights of a training are found again.
+    [[nodiscard]] std::filesystem::path stored_weights(const Contestant& contestant) const {
+        return root() / "weights" / (contestant.optimizer.id() + "-" + contestant.hash + ".safetensors");
+    }
+
+    [[nodiscard]] bool is_unfinished(const Contestant& contestant) const {
+        return !options_.resume.empty() &&
+               std::filesystem::exists(RunFolder::open(options_.resume).training(contestant.name));
+    }
+
+    void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
+        entrant.weights = file;
+        entrant.report = {.contestant = entrant.contestant->name, .file = file, .source = source};
+        const TensorFile header = read_safetensors(file);
+        if (const auto seconds = header.metadata.find(kSecondsKey); seconds != header.metadata.end())
+            entrant.report->seconds = parse_real(seconds->second).value_or(0);
+    }
+
+    void train_one(Entrant& entrant) {
+        const Contestant& contestant = *entrant.contestant;
+        const TrainFiles files{.checkpoint = folder_->training(contestant.name),
+                               .metrics = folder_->metrics(),
+                               .resume = !options_.resume.empty()};
+        const TrainResult trained = train(experiment_,
+                                          contestant,
+                                          *entrant.train_optimizer,
+                                          *entrant.train_optimizee,
+                                          files,
+                                          options_.threads,
+                                          options_.progress);
+        const ProblemData data =
+            entrant.train_optimizee->sample(keys_.train_data, Split::kTrain, 0, 1, false);
+        std::map<std::string, std::string> metadata =
+            problem_metadata(*entrant.train_optimizer, *entrant.train_optimizee, data);
+        metadata[kSecondsKey] = format_real(trained.seconds);
+        metadata[kHashKey] = contestant.hash;
+        const std::filesystem::path stored = stored_weights(contestant);
+        make_folders(stored.parent_path());
+        write_weights(folder_->weights(contestant.name), *entrant.train_optimizer, trained.params, metadata);
+        write_weights(stored, *entrant.train_optimizer, trained.params, metadata);
+        std::error_code ignored;
+        std::filesystem::remove(files.checkpoint, ignored);
+        entrant.weights = stored;
+        entrant.report = {.contestant = contestant.name,
+                          .file = stored,
+                          .source = WeightsReport::Source::kTrained,
+                          .seconds = trained.seconds,
+                          .meta_steps = trained.meta_steps,
+                          .skipped = trained.skipped};
+    }
+
+    /// Parameters of all that can have them: from files, also right after a training, so that a run that
+    /// finds weights again gives the same bits.
+    void load_parameters() {
+        for (Entrant& entrant : entrants_) {
+            if (entrant.params.empty() && !needs_training(entrant)) {
+                entrant.params =
+                    entrant.weights.empty()
+                        ? TensorSet(entrant.optimizer->init_params(keys_.init_params, test_.instances))
+                        : read_weights(entrant.weights,
+                                       *entrant.optimizer,
+                                       keys_.init_params,
+                                       test_.instances,
+                                       &optimizee_);
+            }
+            if (entrant.continue_with && entrant.continue_params.empty()) {
+                entrant.continue_params =
+                    TensorSet(entrant.continue_with->init_params(keys_.init_params, test_.instances));
+            }
+        }
+    }
+
+    static Ready ready(const Entrant& entrant) {
+        return {.contestant = entrant.contestant,
+                .optimizer = entrant.optimizer.get(),
+                .params = &entrant.params,
+                .continue_with = entrant.continue_with.get(),
+                .continue_params = &entrant.continue_params,
+                .training_seconds = entrant.report ? entrant.report->seconds : 0};
+    }
+
+    void evaluate_all(RunResult& result) const {
+        for (const Entrant& entrant : entrants_) {
+            result.curves.push_back(evaluate(experiment_,
+                                             optimizee_,
+                                             test_.rows,
+                                             test_.x0,
+                                             ready(entrant),
+                                             options_.threads,
+                                             options_.progress));
+        }
+        write_curves(folder_->curves(), result.curves);
+        write_summary(folder_->summary(), result.curves);
+    }
+
+    const Experiment& experiment_;
+    const RunOptions& options_;
+    const Keys keys_;
+    const Optimizee optimizee_;
+    TestSet test_;
+    std::vector<Entrant> entrants_;
+    std::optional<RunFolder> folder_;
+};
+
+}  // namespace
+
+Experiment resumed_experiment(const Catalog& catalog, const std::filesystem::path& folder) {
+    return read_experiment(catalog, Config::load(RunFolder::open(folder).config()));
+}
+
+RunResult run_experiment(const Experiment& experiment, const RunOptions& options) {
+    return Run(experiment, options).run();
+}
+
+}  // namespace l2o::framework

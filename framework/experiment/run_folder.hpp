@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "framework/experiment/experiment.hpp"
+#include "framework/store/environment.hpp"
+
+namespace l2o::framework {
+
+/// Makes a folder and those above it, as far as they are missing. @throw Error kIo
+void make_folders(const std::filesystem::path& path);
+
+/// Names of the files of one run: <root>/<experiment>/<time>-<hash>/...
+struct RunFolder {
+    std::filesystem::path path;
+
+    /// Makes a folder that nobody has, with config.info and environment.json in it.
+    /// @throw Error kIo
+    static RunFolder create(const std::filesystem::path& root,
+                            const Experiment& experiment,
+                            const BuildInfo& build);
+    /// One that an earlier run made. @throw Error kIo if it has no config.info.
+    static RunFolder open(const std::filesystem::path& path);
+
+    [[nodiscard]] std::filesystem::path config() const { return path / "config.info"; }
+    [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
+    [[nodiscard]] std::filesystem::path curves() const { return path / "curves.csv"; }
+    [[nodiscard]] std::filesystem::path summary() const { return path / "summary.csv"; }
+    /// State of an unfinished training, and its weights once it is finished.
+    [[nodiscard]] std::filesystem::path training(const std::string& contestant) const {
+        return path / "checkpoints" / (contestant + ".train.safetensors");
+    }
+    [[nodiscard]] std::filesystem::path weights(const std::string& contestant) const {
+        return path / "checkpoints" / (contestant + ".safetensors");
+    }
+    /// The folder that holds the runs of all experiments, and the weights of all.
+    [[nodiscard]] std::filesystem::path root() const { return path.parent_path().parent_path(); }
+};
+
+}  // namespace l2o::framework

@@ -1,0 +1,347 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "framework/experiment/experiment.hpp"
+#include "framework/experiment/weights.hpp"
+#include "framework/store/hash.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::framework;
+using l2o::test::catalog;
+using l2o::test::refusal;
+
+namespace {
+
+Experiment read(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    return read_experiment(catalog(), Config::parse(text, "dir/run.info", overrides));
+}
+
+std::string refused(const std::string& text) {
+    return refusal([&] { (void)read(text); });
+}
+
+const std::string kProblem = "optimizee { use sparse_recovery\n m 8\n n 16 }\n";
+
+/// One learned contestant with this shared `train`, and this of its own.
+std::string lista(const std::string& shared, const std::string& own = "") {
+    return kProblem + (shared.empty() ? "" : "train { " + shared + " }\n") +
+           "contestants { lista { optimizer { use lista\n layers 4 }\n" +
+           (own.empty() ? "" : "train { " + own + " }\n") + "} }\n";
+}
+
+const TrainSettings& train_of(const Experiment& experiment) {
+    return experiment.contestants.at(0).train.value();
+}
+
+std::string hash_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    return read(text, overrides).contestants.at(0).hash;
+}
+
+}  // namespace
+
+TEST_CASE("experiment: every setting of a full file arrives where it belongs") {
+    const Experiment experiment = read(R"(
+name full
+seed 42
+dtype float64
+optimizee { use sparse_recovery
+            m 8
+            n 16 }
+train { epochs 7
+        horizon 4
+        unroll 2
+        batch 3
+        instances 9
+        reduction sum
+        clip_norm 0.5
+        second_order exact
+        memory 4GiB
+        shard_rows 5
+        schedule layerwise
+        checkpoint_every_s 1.5
+        loss { use mse_to_solution }
+        meta_optimizer { use adam
+                         learning_rate 2e-3 }
+        optimizee { m 9 }
+        validate { every 10
+                   instances 11 }
+        layerwise { steps_new 1
+                    steps_all 2
+                    steps_fine 3
+                    rate_new 0.9
+                    rate_all 0.8
+                    rate_fine 0.7
+                    layer_decay 0.6 }
+        multipliers { linear/w 0.1
+                      layer { 03 { theta 0.2 } } } }
+contestants {
+    ista { optimizer { use ista } }
+    lista { optimizer { use lista
+                        layers 4 }
+            train { epochs 500 }
+            continue_with { use fista } }
+}
+evaluate { instances 6
+           starts 2
+           iterations 12
+           metrics_every 3
+           metric nmse_db
+           max_evaluations 50
+           shard_rows 4 }
+)");
+    CHECK(experiment.name == "full");
+    CHECK(experiment.seed == 42);
+    CHECK(experiment.dtype == Dtype::kF64);
+    CHECK(experiment.optimizee.resolve().canonical().at("m") == "8");
+
+    REQUIRE(experiment.contestants.size() == 2);
+    CHECK(experiment.contestants[0].name == "ista");
+    CHECK_FALSE(experiment.contestants[0].is_learned());
+    CHECK_FALSE(experiment.contestants[0].train.has_value());
+    CHECK(experiment.contestants[0].hash.empty());
+
+    const Contestant& contestant = experiment.contestants[1];
+    CHECK(contestant.name == "lista");
+    CHECK(contestant.is_learned());
+    CHECK(contestant.hash.size() == 40);
+    CHECK(contestant.continue_with.value().id() == "fista");
+    const TrainSettings& train = contestant.train.value();
+    CHECK(train.epochs == 500);
+    CHECK(train.horizon == 4);
+    CHECK(train.unroll == 2);
+    CHECK(train.batch == 3);
+    CHECK(train.instances == 9);
+    CHECK_FALSE(train.mean);
+    CHECK(train.clip_norm == 0.5);
+    CHECK(train.second_order == SecondOrder::kExact);
+    CHECK(train.memory_bytes == std::uint64_t{4} << 30);
+    CHECK(train.shard_rows == 5);
+    CHECK(train.schedule == Schedule::kLayerwise);
+    CHECK(train.checkpoint_every_s == 1.5);
+    CHECK(train.loss.id() == "mse_to_solution");
+    CHECK(train.meta_optimizer.resolve().canonical().at("learning_rate") == "0.002");
+    CHECK(train.optimizee.resolve().canonical().at("m") == "9");
+    CHECK(train.optimizee.resolve().canonical().at("n") == "16");
+    CHECK(train.validate_every == 10);
+    CHECK(train.validate_instances == 11);
+    CHECK(train.steps_new == 1);
+    CHECK(train.steps_all == 2);
+    CHECK(train.steps_fine == 3);
+    CHECK(train.rate_new == 0.9);
+    CHECK(train.rate_all == 0.8);
+    CHECK(train.rate_fine == 0.7);
+    CHECK(train.layer_decay == 0.6);
+    CHECK(train.multipliers == std::map<std::string, double>{{"linear/w", 0.1}, {"layer.03.theta", 0.2}});
+
+    CHECK(experiment.evaluate.instances == 6);
+    CHECK(experiment.evaluate.starts == 2);
+    CHECK(experiment.evaluate.iterations == 12);
+    CHECK(experiment.evaluate.metrics_every == 3);
+    CHECK(experiment.evaluate.metric == "nmse_db");
+    CHECK(experiment.evaluate.max_evaluations == 50);
+    CHECK(experiment.evaluate.shard_rows == 4);
+}
+
+TEST_CASE("experiment: what is not written has its default") {
+    const Experiment experiment = read(lista("horizon 4"));
+    CHECK(experiment.name == "run");
+    CHECK(experiment.seed == 0);
+    CHECK(experiment.dtype == Dtype::kF32);
+    CHECK(experiment.evaluate.iterations == 100);
+    const TrainSettings& train = train_of(experiment);
+    CHECK(train.unroll == 4);
+    CHECK(train_of(read(lista("horizon 30"))).unroll == 20);
+    CHECK(train.loss.id() == "trajectory_sum");
+    CHECK(train.meta_optimizer.id() == "adam");
+    CHECK(train.meta_optimizer.resolve().canonical().at("learning_rate") == "0.001");
+    CHECK(train.optimizee.resolve().canonical() == experiment.optimizee.resolve().canonical());
+}
+
+TEST_CASE(
+    "experiment: a contestant's train is laid over the shared one, and another plugin drops its settings") {
+    const TrainSettings train =
+        train_of(read(lista("horizon 4 epochs 5 meta_optimizer { beta1 0.5 } loss { use mse_to_solution }",
+                            "epochs 6 loss { use trajectory_sum } meta_optimizer { learning_rate 1e-2 }")));
+    CHECK(train.epochs == 6);
+    CHECK(train.horizon == 4);
+    CHECK(train.loss.id() == "trajectory_sum");
+    CHECK(train.meta_optimizer.resolve().canonical().at("beta1") == "0.5");
+    CHECK(train.meta_optimizer.resolve().canonical().at("learning_rate") == "0.01");
+    const TrainSettings other =
+        train_of(read(lista("meta_optimizer { beta1 0.5 }", "meta_optimizer { use gradient_descent }")));
+    CHECK(other.meta_optimizer.resolve().canonical().at("learning_rate") == "0.01");
+}
+
+TEST_CASE("experiment: the hash changes with what training depends on, and with nothing else") {
+    const std::string text = lista("horizon 4 epochs 5");
+    const std::string hash = hash_of(text);
+    CHECK(hash == hash_of(lista("epochs 5", "horizon 4")));
+    CHECK(hash == hash_of(text + "; a comment\nname other evaluate { iterations 3 }\n"));
+    CHECK(hash == hash_of(text, {"train.memory=1MiB", "train.checkpoint_every_s=1"}));
+    CHECK(hash == hash_of(text, {"train.meta_optimizer.learning_rate=0.001", "train.unroll=4"}));
+    for (const char* change : {"seed=1",
+                               "dtype=float64",
+                               "optimizee.m=9",
+                               "contestants.lista.optimizer.layers=3",
+                               "train.epochs=6",
+                               "train.loss.use=mse_to_solution",
+                               "train.meta_optimizer.beta1=0.8",
+                               "train.shard_rows=16",
+                               "train.multipliers.shared.B=0.5"}) {
+        CAPTURE(change);
+        CHECK(hash != hash_of(text, {change}));
+    }
+}
+
+TEST_CASE("experiment: the seed of the command line replaces that of the file") {
+    const Config config = Config::parse("seed 3\n" + lista("horizon 4"), "run.info");
+    const Experiment experiment = read_experiment(catalog(), config, 8);
+    CHECK(experiment.seed == 8);
+    CHECK(experiment.info.find("seed 8\n") != std::string::npos);
+    CHECK(refusal([&] { (void)read_experiment(catalog(), config, std::uint64_t{1} << 63); }) ==
+          "2 the seed is 9223372036854775808; expected a whole number below 2^63");
+}
+
+TEST_CASE("experiment: the written configuration reads back as the same experiment") {
+    const Experiment first = read(lista("horizon 4 epochs 5"), {"train.epochs=9", "seed=5"});
+    CHECK(first.hash == sha1_hex(first.info));
+    const Experiment again = read_experiment(catalog(), Config::parse(first.info, "elsewhere/config.info"));
+    CHECK(again.info == first.info);
+    CHECK(again.hash == first.hash);
+    CHECK(again.name == "run");
+    CHECK(again.seed == 5);
+    CHECK(train_of(again).epochs == 9);
+    CHECK(again.contestants[0].hash == first.contestants[0].hash);
+}
+
+TEST_CASE(
+    "experiment: options of a weight file count more than the file's and less than the command line's") {
+    const ScratchFolder folder;
+    const std::filesystem::path file = folder / "w.safetensors";
+    write_safetensors(
+        file,
+        {},
+        {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}, {"l2o.options", R"({"layers": 5, "ridge": 0.5})"}});
+    const std::string text = kProblem + "contestants { a { optimizer { use lista\n layers 4 }\n weights " +
+                             file.string() + " } }\n";
+    const auto options = [&](const std::vector<std::string>& overrides) {
+        const Contestant contestant = read(text, overrides).contestants[0];
+        CHECK(contestant.weights == file);
+        return contestant.optimizer.resolve(weight_options(contestant.weights, "lista")).canonical();
+    };
+    CHECK(options({}).at("layers") == "5");
+    CHECK(options({"contestants.a.optimizer.layers=6"}).at("layers") == "6");
+    CHECK(options({"contestants.a.optimizer.layers=6"}).at("ridge") == "0.5");
+}
+
+TEST_CASE("experiment: weights are relative to the file that names them, and absolute in the written one") {
+    const ScratchFolder folder;
+    const std::string name = (folder / "w.safetensors").string();
+    write_safetensors(name, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}});
+    const Config config =
+        Config::parse(kProblem + "contestants { a { optimizer { use lista }\n weights w.safetensors } }\n",
+                      folder / "run.info");
+    const Experiment experiment = read_experiment(catalog(), config);
+    CHECK(experiment.contestants[0].weights == name);
+    CHECK(experiment.info.find("weights " + name + "\n") != std::string::npos);
+}
+
+TEST_CASE("experiment: a mistyped key is reported as such, at every level") {
+    CHECK(refused("optimisee { use lasso }\n") ==
+          "2 dir/run.info:1: unknown key 'optimisee'; did you mean 'optimizee'? known: contestants, dtype, "
+          "evaluate, name, optimizee, seed, train");
+    CHECK(refused(kProblem + "contestants { a { optimiser { use ista } } }\n") ==
+          "2 dir/run.info:4: unknown key 'contestants.a.optimiser'; did you mean 'optimizer'? known: "
+          "continue_with, optimizer, train, weights");
+    CHECK(refused(lista("epohcs 3"))
+              .find("run.info:4: unknown key 'contestants.lista.train.epohcs'; did you "
+                    "mean 'epochs'?") != std::string::npos);
+    CHECK(refused(kProblem + "contestants { a { optimizer { use ista } } }\nevaluate { iteration 3 }\n")
+              .find("unknown key 'evaluate.iteration'; did you mean 'iterations'?") != std::string::npos);
+    CHECK(refused(kProblem + "train { epohcs 3 }\ncontestants { a { optimizer { use ista } } }\n")
+              .find("run.info:4: unknown key 'train.epohcs'") != std::string::npos);
+}
+
+TEST_CASE("experiment: an unknown plugin or option is reported at its place") {
+    CHECK(refused(kProblem + "contestants { a { optimizer { use itsa } } }\n")
+              .starts_with("2 dir/run.info:4: contestants.a.optimizer.use: unknown optimizer 'itsa'; did you "
+                           "mean 'ista'?"));
+    CHECK(
+        refused(kProblem + "contestants { a { optimizer { use ista\n step 3 } } }\n")
+            .starts_with("2 dir/run.info:5: contestants.a.optimizer: optimizer 'ista' has no option 'step'"));
+    CHECK(refused(lista("loss { use mse }"))
+              .starts_with("2 dir/run.info:4: contestants.lista.train.loss.use: "
+                           "unknown loss 'mse'"));
+    CHECK(refused("optimizee { m 3 }\ncontestants { a { optimizer { use ista } } }\n") ==
+          "2 dir/run.info:1: optimizee.use is missing; expected a text that is not empty");
+    CHECK(refused(kProblem + "contestants { a { optimizer { step 3 } } }\n") ==
+          "2 dir/run.info:4: contestants.a.optimizer.use is missing; expected 'optimizer { use ID }'");
+    CHECK(refused(kProblem + "contestants { a { continue_with { use ista } } }\n") ==
+          "2 dir/run.info:4: contestants.a.optimizer is missing; expected 'optimizer { use ID }'");
+}
+
+TEST_CASE("experiment: an experiment without a contestant is refused") {
+    const std::string expected =
+        "there is no contestant; expected 'contestants { NAME { optimizer { use ID } } }'";
+    CHECK(refused(kProblem) == "2 dir/run.info: contestants: " + expected);
+}
+
+TEST_CASE("experiment: training and weights are refused where they make no sense") {
+    CHECK(refused(kProblem + "contestants { a { optimizer { use ista }\n train { epochs 3 } } }\n") ==
+          "2 dir/run.info:5: contestants.a.train: 'ista' has nothing to learn; remove 'train'");
+    CHECK(refused(kProblem + "contestants { a { optimizer { use ista }\n weights w } }\n") ==
+          "2 dir/run.info:5: contestants.a.weights: 'ista' has nothing to learn; remove 'weights'");
+    CHECK(refused(kProblem +
+                  "contestants { a { optimizer { use lista }\n weights w\n train { epochs 3 } } }\n") ==
+          "2 dir/run.info:6: contestants.a.train: with 'weights' nothing is trained; remove one of the two");
+    CHECK(refused(lista("")) ==
+          "2 dir/run.info:4: contestants.lista: 'lista' is learned and has no weights; expected 'train { ... "
+          "}' here or at the top level, or 'weights FILE'");
+    CHECK(refused(lista("horizon 4") + "contestants { lista { continue_with { use lista } } }\n")
+              .ends_with(
+                  "contestants.lista.continue_with: 'lista' is learned; expected an optimizer that needs "
+                  "no training, as 'fista'"));
+}
+
+TEST_CASE("experiment: missing weights are reported before anything else happens") {
+    CHECK(refused(kProblem + "contestants { a { optimizer { use lista }\n weights none.safetensors } }\n")
+              .find("dir/none.safetensors") != std::string::npos);
+}
+
+TEST_CASE("experiment: an unroll longer than the horizon is refused") {
+    CHECK(refused(lista("horizon 4 unroll 5")) ==
+          "2 dir/run.info:4: contestants.lista.train.unroll is '5'; expected at most the horizon, 4");
+}
+
+TEST_CASE("experiment: names that cannot be names of files are refused") {
+    CHECK(
+        refused("name a/b\n" + kProblem + "contestants { a { optimizer { use ista } } }\n") ==
+        "2 dir/run.info:1: name is 'a/b', and a folder is named after it; expected letters, digits, '_' and "
+        "'-'");
+    CHECK(refused(kProblem + "contestants { a/b { optimizer { use ista } } }\n") ==
+          "2 dir/run.info:4: the contestant 'a/b' has a '/' in its name, and files are named after it; "
+          "expected "
+          "letters, digits, '_' and '-'");
+}
+
+TEST_CASE("experiment: training and test data share one key, all other keys differ") {
+    const Keys keys = keys_of(7);
+    CHECK(keys.train_data == keys.test_data);
+    const std::vector<Key> different{keys.train_data,
+                                     keys.train_start,
+                                     keys.train_steps,
+                                     keys.test_start,
+                                     keys.test_steps,
+                                     keys.init_params,
+                                     keys_of(8).train_data};
+    for (std::size_t i = 0; i < different.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) CHECK(different[i] != different[j]);
+    }
+}

@@ -1,0 +1,186 @@
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "framework/experiment/weights.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::framework;
+using l2o::test::catalog;
+using l2o::test::refusal;
+using l2o::test::values;
+
+namespace {
+
+const Key kInit{1, 2};
+
+/// An optimizer on a small sparse recovery problem.
+struct Bench {
+    explicit Bench(const std::string& id,
+                   const std::vector<SettingText>& options = {},
+                   Dtype dtype = Dtype::kF64,
+                   std::uint64_t seed = 3)
+        : optimizee(catalog().find(Kind::kOptimizee, "sparse_recovery"),
+                    resolved(Kind::kOptimizee, "sparse_recovery", {text("m", "4"), text("n", "6")}),
+                    dtype),
+          data(optimizee.sample({seed, 0}, Split::kTrain, 0, 2, false)),
+          optimizer(catalog().find(Kind::kOptimizer, id),
+                    resolved(Kind::kOptimizer, id, options),
+                    task_of(optimizee, 3)) {}
+
+    static SettingText text(const std::string& key, const std::string& value) {
+        return {.key = key, .text = value, .origin = {.file = "test"}};
+    }
+    static ResolvedOptions resolved(Kind kind,
+                                    const std::string& id,
+                                    const std::vector<SettingText>& options) {
+        return resolve_options(catalog().find(kind, id).component.options, options, {});
+    }
+
+    TensorSet start() const { return TensorSet(optimizer.init_params(kInit, data)); }
+    TensorSet read(const std::filesystem::path& path) const {
+        return read_weights(path, optimizer, kInit, data, &optimizee);
+    }
+
+    Optimizee optimizee;
+    ProblemData data;
+    Optimizer optimizer;
+};
+
+const std::vector<SettingText> kTwoLayers{Bench::text("layers", "2")};
+
+/// The file of a LISTA of two layers, with changes.
+template <class Change>
+std::filesystem::path changed_file(const ScratchFolder& folder, Change change) {
+    const Bench bench("lista", kTwoLayers);
+    write_weights(folder / "whole.safetensors", bench.optimizer, bench.start());
+    TensorFile file = read_safetensors(folder / "whole.safetensors");
+    change(file);
+    TensorRefs refs;
+    for (const auto& [name, tensor] : file.tensors) refs[name] = &tensor;
+    write_safetensors(folder / "changed.safetensors", refs, file.metadata);
+    return folder / "changed.safetensors";
+}
+
+std::string refusal_of(const ScratchFolder& folder, const std::filesystem::path& path) {
+    static_cast<void>(folder);
+    return refusal([&] { (void)Bench("lista", kTwoLayers).read(path); });
+}
+
+}  // namespace
+
+TEST_CASE("weights: what is written is read back, with the options") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const TensorSet params = bench.start();
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_weights(path, bench.optimizer, params, {{"note", "mine"}});
+
+    const TensorSet again = bench.read(path);
+    REQUIRE(again.size() == params.size());
+    for (std::size_t i = 0; i < params.size(); ++i) CHECK(values(again[i]) == values(params[i]));
+    const TensorFile file = read_safetensors(path);
+    CHECK(file.metadata.at("l2o.format") == "1");
+    CHECK(file.metadata.at("l2o.optimizer") == "lista");
+    CHECK(file.metadata.at("l2o.plugin_version") == "1.0.0");
+    CHECK(file.metadata.at("note") == "mine");
+
+    std::map<std::string, std::string> options;
+    for (const SettingText& setting : weight_options(path, "lista")) options[setting.key] = setting.text;
+    CHECK(options == bench.optimizer.options().canonical());
+}
+
+TEST_CASE("weights: float32 weights serve a float64 optimizer, and the other way round") {
+    const ScratchFolder folder;
+    const Bench narrow("lista", kTwoLayers, Dtype::kF32), wide("lista", kTwoLayers, Dtype::kF64);
+    write_weights(folder / "w32.safetensors", narrow.optimizer, narrow.start());
+    const TensorSet widened = wide.read(folder / "w32.safetensors");
+    const TensorSet start = narrow.start();
+    for (std::size_t i = 0; i < start.size(); ++i) {
+        CHECK(widened[i].dtype() == Dtype::kF64);
+        CHECK(values(widened[i]) == values(start[i]));
+    }
+    write_weights(folder / "w64.safetensors", wide.optimizer, widened);
+    const TensorSet narrowed = narrow.read(folder / "w64.safetensors");
+    for (std::size_t i = 0; i < start.size(); ++i) CHECK(values(narrowed[i]) == values(start[i]));
+}
+
+TEST_CASE("weights: a constant that the file lacks is derived again") {
+    const ScratchFolder folder;
+    const Bench bench("ista");
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_safetensors(path, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "ista"}});
+    REQUIRE(std::string(bench.optimizer.params().at(0)->name) == "const.L");
+    CHECK(values(bench.read(path)[0]) == values(bench.start()[0]));
+}
+
+TEST_CASE("weights: a constant is taken from the file for the same problem, derived again for another one") {
+    const ScratchFolder folder;
+    const Bench bench("ista"), other("ista", {}, Dtype::kF64, 4);
+    TensorSet params = bench.start();
+    params[0].values<double>()[0] *= 2;  // tells a constant that was read from one that was derived
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_weights(
+        path, bench.optimizer, params, problem_metadata(bench.optimizer, bench.optimizee, bench.data));
+    CHECK(values(bench.read(path)[0]) == values(params[0]));
+    CHECK(values(other.read(path)[0]) == values(other.start()[0]));
+    CHECK(values(other.start()[0]) != values(bench.start()[0]));
+
+    write_weights(path, bench.optimizer, params);  // nothing is known of the problem
+    CHECK(values(other.read(path)[0]) == values(params[0]));
+}
+
+TEST_CASE("weights: a missing tensor is named, with one that may be meant") {
+    const ScratchFolder folder;
+    const auto path = changed_file(folder, [](TensorFile& file) { file.tensors.erase("layer.01.theta"); });
+    const std::string text = refusal_of(folder, path);
+    CHECK(text.starts_with("2 " + path.string() +
+                           ": tensor 'layer.01.theta' [] is missing; did you mean "
+                           "'layer.00.theta'?"));
+}
+
+TEST_CASE("weights: a tensor too many is named, with one that may be meant") {
+    const ScratchFolder folder;
+    const auto path = changed_file(
+        folder, [](TensorFile& file) { file.tensors.emplace("layer.2.theta", Tensor(Dtype::kF64, {})); });
+    const std::string text = refusal_of(folder, path);
+    CHECK(text.starts_with("2 " + path.string() +
+                           ": unknown tensor 'layer.2.theta'; 'lista' with these options "
+                           "has no such parameter; did you mean 'layer.00.theta'?"));
+}
+
+TEST_CASE("weights: a tensor of another shape or type is named") {
+    const ScratchFolder folder;
+    const auto misshapen = changed_file(folder, [](TensorFile& file) {
+        file.tensors.insert_or_assign("shared.B", Tensor(Dtype::kF64, {4, 6}));
+    });
+    CHECK(refusal_of(folder, misshapen) ==
+          "2 " + misshapen.string() + ": tensor 'shared.B' has shape [4, 6]; expected [6, 4]");
+    const auto whole_numbers = changed_file(folder, [](TensorFile& file) {
+        file.tensors.insert_or_assign("shared.B", Tensor(Dtype::kI32, {6, 4}));
+    });
+    CHECK(refusal_of(folder, whole_numbers) ==
+          "2 " + whole_numbers.string() + ": tensor 'shared.B' is int32; expected float32 or float64");
+}
+
+TEST_CASE("weights: a file of another optimizer, or of none, is refused") {
+    const ScratchFolder folder;
+    const auto other =
+        changed_file(folder, [](TensorFile& file) { file.metadata["l2o.optimizer"] = "alista"; });
+    CHECK(refusal_of(folder, other) ==
+          "2 " + other.string() + ": metadata l2o.optimizer is 'alista'; expected weights of 'lista'");
+    const auto future = changed_file(folder, [](TensorFile& file) { file.metadata["l2o.format"] = "2"; });
+    CHECK(refusal([&] { (void)weight_options(future, "lista"); }) ==
+          "2 " + future.string() + ": metadata l2o.format is '2'; expected '1', a weight file");
+    const auto none = changed_file(folder, [](TensorFile& file) { file.metadata.clear(); });
+    CHECK(refusal([&] { (void)weight_options(none, "lista"); }) ==
+          "2 " + none.string() + ": metadata l2o.format is missing; expected '1', a weight file");
+    const auto broken = changed_file(folder, [](TensorFile& file) { file.metadata["l2o.options"] = "{"; });
+    CHECK(refusal([&] { (void)weight_options(broken, "lista"); }) ==
+          "2 " + broken.string() + ": metadata l2o.options is '{'; expected a JSON object");
+}
