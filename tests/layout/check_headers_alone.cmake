@@ -1,0 +1,23 @@
+# cmake -DROOT=<source tree> -DCOMPILER=<c++> -DFLAGS="-I...;..." -DTORCH=0|1 -P check_headers_alone.cmake
+# Compiles every public header, and every header of the framework, as a file of its own. Syntax only: templates
+# are parsed, nothing is generated.
+cmake_minimum_required(VERSION 3.25)
+file(GLOB_RECURSE headers
+  ${ROOT}/sdk/include/l2o/*.h ${ROOT}/sdk/include/l2o/*.hpp ${ROOT}/framework/*.hpp ${ROOT}/host/*.hpp)
+list(LENGTH headers count)
+if(count LESS 30)
+  message(SEND_ERROR "saw ${count} headers under ${ROOT}; expected the whole tree")
+endif()
+foreach(header IN LISTS headers)
+  if(header MATCHES "/l2o/torch/" AND NOT TORCH)
+    continue()
+  endif()
+  # Through a file of its own: a header given to the compiler directly warns about '#pragma once'.
+  execute_process(COMMAND ${COMPILER} -std=c++20 -fsyntax-only -Wall -Wextra -Werror -Wno-uninitialized
+      -Wno-maybe-uninitialized ${FLAGS} -include ${header} -x c++ /dev/null
+    RESULT_VARIABLE status ERROR_VARIABLE text OUTPUT_QUIET)
+  if(NOT status EQUAL 0)
+    message(SEND_ERROR "${header} does not compile alone:\n${text}")
+  endif()
+endforeach()
+message(STATUS "${count} headers compile alone")
