@@ -5,9 +5,12 @@
 #include <l2o/abi/optimizer.h>
 #include <l2o/abi/plugin.h>
 
-#define STRUCT(type) {"struct", "", #type, 0, sizeof(type)}
-#define FIELD(type, field) {"field", #type, #field, offsetof(type, field), sizeof(((const type*)0)->field)}
-#define CONSTANT(name) {"constant", "", #name, (unsigned long)(name), 0}
+#define STRUCT(type) \
+    { "struct", "", #type, 0, sizeof(type) }
+#define FIELD(type, field) \
+    { "field", #type, #field, offsetof(type, field), sizeof(((const type*)0)->field) }
+#define CONSTANT(name) \
+    { "constant", "", #name, (unsigned long)(name), 0 }
 
 /* A field that is missing here leaves a gap, which the test of the table sees. */
 static const l2o_layout_line kLines[] = {

@@ -1,0 +1,22 @@
+# cmake -DNM=nm -DFOLDERS="a;b" -P check_one_symbol.cmake
+# Every plugin library exports its entry and nothing else.
+set(libraries "")
+foreach(folder IN LISTS FOLDERS)
+  file(GLOB found ${folder}/*.so)
+  list(APPEND libraries ${found})
+endforeach()
+if(NOT libraries)
+  message(FATAL_ERROR "no plugin library in ${FOLDERS}; build the plugins first")
+endif()
+set(failed FALSE)
+foreach(library IN LISTS libraries)
+  execute_process(COMMAND ${NM} -D --defined-only --format=posix ${library}
+    OUTPUT_VARIABLE symbols RESULT_VARIABLE status OUTPUT_STRIP_TRAILING_WHITESPACE)
+  string(REGEX REPLACE " [^\n]*" "" names "${symbols}")
+  string(REPLACE "\n" " " names "${names}")
+  if(NOT status EQUAL 0 OR NOT names STREQUAL "l2o_plugin_entry_v1")
+    message(SEND_ERROR "${library} exports '${names}'; expected l2o_plugin_entry_v1 alone")
+  endif()
+endforeach()
+list(LENGTH libraries count)
+message(STATUS "${count} plugin libraries export one symbol each")
