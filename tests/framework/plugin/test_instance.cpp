@@ -1,0 +1,126 @@
+// Instances of plugins and the tasks they are bound to.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "framework/error.hpp"
+#include "framework/plugin/loss.hpp"
+#include "tests/support/lab.hpp"
+
+namespace {
+
+using namespace l2o::framework;
+using namespace l2o::test;
+
+template <class Action>
+std::string refusal(Action&& action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        CHECK(error.code() == ExitCode::kPlugin);
+        return error.what();
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("an optimizer that needs data which the problem lacks is refused in one sentence") {
+    CHECK(
+        refusal([] { const Lab lab({.optimizer = "lista", .problem = {.optimizee = "rotated_saddle"}}); }) ==
+        "optimizer 'lista' needs the problem data 'A', which 'rotated_saddle' does not offer (it offers a, "
+        "b)");
+}
+
+TEST_CASE("an optimizer is never offered a solution, a loss is") {
+    const ProblemLab problem({.optimizee = "sparse_recovery", .options = {{"m", "4"}, {"n", "6"}}});
+    const ComponentDescription optimizer{.kind = Kind::kOptimizer,
+                                         .id = "cheat",
+                                         .title = "",
+                                         .doc = "",
+                                         .tags = {},
+                                         .needs = {{"x_star"}},
+                                         .options = {}};
+    Catalog::Entry entry = catalog().find(Kind::kOptimizer, "gradient_descent");
+    entry.component.needs = optimizer.needs;
+    CHECK(refusal([&] {
+              const Optimizer cheat(
+                  entry, resolve_options(entry.component.options, {}, {}), task_of(problem.optimizee(), 0));
+          }) ==
+          "optimizer 'gradient_descent' needs the problem data 'x_star', which 'sparse_recovery' does not "
+          "offer "
+          "(it offers A, b, lambda)");
+    const Catalog::Entry& loss = catalog().find(Kind::kLoss, "mse_to_solution");
+    const Loss mse(loss, resolve_options(loss.component.options, {}, {}), problem.optimizee());
+    CHECK(mse.needs_solution());
+    CHECK(mse.needs_x());
+    CHECK_FALSE(mse.needs_f());
+}
+
+TEST_CASE("a loss that needs data which the problem lacks is refused in one sentence") {
+    const ProblemLab problem({.optimizee = "rotated_saddle"});
+    const Catalog::Entry& entry = catalog().find(Kind::kLoss, "mse_to_solution");
+    CHECK(refusal([&] {
+              const Loss loss(entry, resolve_options(entry.component.options, {}, {}), problem.optimizee());
+          }) ==
+          "loss 'mse_to_solution' needs the problem data 'x_star', which 'rotated_saddle' does not offer (it "
+          "offers a, b)");
+}
+
+TEST_CASE("a method's own refusal reaches the user with both names") {
+    const std::string text = refusal(
+        [] { const Lab lab({.optimizer = "gradient_descent", .problem = {.optimizee = "rotated_saddle"}}); });
+    CHECK(text.starts_with("optimizer 'gradient_descent' on 'rotated_saddle': block 'v' is to be maximised"));
+}
+
+TEST_CASE("start values of parameters repeat for a key and differ between keys") {
+    Lab lab({.optimizer = "l2o_dm", .problem = {.optimizee = "quadratic"}});
+    const auto init = [&](const Key& key) {
+        std::vector<double> all;
+        for (const Tensor& tensor : lab.optimizer().init_params(key, lab.problem().data())) {
+            const auto part = values(tensor);
+            all.insert(all.end(), part.begin(), part.end());
+        }
+        return all;
+    };
+    CHECK(init({1, 2}) == init({1, 2}));
+    CHECK(init({1, 2}) != init({1, 3}));
+    CHECK(init({1, 2}).size() == 5141);
+}
+
+TEST_CASE("start values that come from the data see the data") {
+    Lab lab({.optimizer = "lista",
+             .options = {{"start", "ista"}, {"layers", "3"}},
+             .problem = {.optimizee = "sparse_recovery", .options = {{"m", "4"}, {"n", "6"}}}});
+    const auto before = values(lab.param("shared.B"));
+    Tensor& a = lab.problem().data("A");
+    auto twice = values(a);
+    for (double& value : twice) value *= 2;
+    set_values(a, twice);
+    // B = A^T / L, and L is quadratic in A.
+    const auto params = lab.optimizer().init_params({1, 3}, lab.problem().data());
+    auto half = before;
+    for (double& value : half) value /= 2;
+    CHECK(relative_error(values(params[0]), half) <= 1e-12);
+}
+
+TEST_CASE("instances [0, 8) and then [8, 16) of a split are [0, 16), and splits differ") {
+    const ProblemLab problem({.optimizee = "quadratic", .options = {{"n", "3"}}});
+    const Optimizee& quadratic = problem.optimizee();
+    const auto draw = [&](Split split, std::uint64_t first, std::int64_t count) {
+        return values(quadratic.sample({5, 6}, split, first, count, false).tensors.at(0));
+    };
+    auto parts = draw(Split::kTrain, 0, 8);
+    const auto second = draw(Split::kTrain, 8, 8);
+    parts.insert(parts.end(), second.begin(), second.end());
+    CHECK(parts == draw(Split::kTrain, 0, 16));
+    CHECK(draw(Split::kTest, 0, 8) != draw(Split::kTrain, 0, 8));
+}
+
+TEST_CASE("solutions are computed only when they are asked for") {
+    const ProblemLab problem({.optimizee = "quadratic"});
+    const Optimizee& quadratic = problem.optimizee();
+    const std::size_t x_star = quadratic.data_index("x_star").value();
+    CHECK_FALSE(quadratic.sample({5, 6}, Split::kTrain, 0, 2, false).tensors[x_star]);
+    CHECK(quadratic.sample({5, 6}, Split::kTrain, 0, 2, true).tensors[x_star]);
+}
