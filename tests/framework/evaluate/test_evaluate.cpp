@@ -1,0 +1,244 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "framework/evaluate/evaluate.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::framework;
+using l2o::test::catalog;
+using l2o::test::Lab;
+using l2o::test::ProblemLab;
+using l2o::test::refusal;
+using l2o::test::relative_error;
+
+namespace {
+
+const std::string kQuadratic = "optimizee { use quadratic\n n 4 }\n";
+const std::string kSparse = "optimizee { use sparse_recovery\n m 4\n n 6 }\n";
+
+/// The first contestant of an experiment, on the instances of a ProblemLab.
+class Arena {
+  public:
+    struct Setup {
+        std::string problem, contestant, evaluate;
+        std::int64_t instances = 5;
+        bool with_solutions = true;
+    };
+    explicit Arena(const Setup& setup)
+        : experiment_(
+              read_experiment(catalog(),
+                              Config::parse("dtype float64\n" + setup.problem + "train { horizon 3 }\n" +
+                                                "contestants { it { " + setup.contestant +
+                                                " } }\nevaluate { " + setup.evaluate + " }\n",
+                                            "run.info"))),
+          contestant_(experiment_.contestants[0]),
+          lab_({.optimizee = experiment_.optimizee.id(),
+                .options = experiment_.optimizee.resolve().canonical(),
+                .instances = setup.instances}),
+          optimizer_(contestant_.optimizer.entry, contestant_.optimizer.resolve(), task()),
+          params_(optimizer_.init_params({1, 2}, lab_.data())) {
+        if (contestant_.continue_with) {
+            continue_with_.emplace(
+                contestant_.continue_with->entry, contestant_.continue_with->resolve(), task());
+            continue_params_ = TensorSet(continue_with_->init_params({1, 2}, lab_.data()));
+        }
+        if (!setup.with_solutions) {
+            for (std::size_t i = 0; i < lab_.optimizee().data().size(); ++i) {
+                if (lab_.optimizee().data()[i]->role == L2O_DATA_SOLUTION) lab_.data().tensors[i] = Tensor();
+            }
+        }
+    }
+
+    ProblemLab& lab() { return lab_; }
+    Experiment& experiment() { return experiment_; }
+    Curve run(int threads = 1, const ProgressSink& progress = nullptr) {
+        const Ready ready{.contestant = &contestant_,
+                          .optimizer = &optimizer_,
+                          .params = &params_,
+                          .continue_with = continue_with_ ? &*continue_with_ : nullptr,
+                          .continue_params = &continue_params_,
+                          .training_seconds = 7};
+        return evaluate(experiment_, lab_.optimizee(), lab_.data(), lab_.x(), ready, threads, progress);
+    }
+    std::string refused() {
+        return refusal([&] { (void)run(); });
+    }
+
+  private:
+    Task task() { return task_of(lab_.optimizee(), experiment_.evaluate.iterations); }
+
+    Experiment experiment_;
+    const Contestant& contestant_;
+    ProblemLab lab_;
+    Optimizer optimizer_;
+    std::optional<Optimizer> continue_with_;
+    TensorSet params_, continue_params_;
+};
+
+std::vector<double> medians(const Curve& curve, std::size_t metric) {
+    std::vector<double> out;
+    for (const Distribution& d : curve.distributions[metric]) out.push_back(d.median);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("evaluate: the objective of every row is that of the plain loop") {
+    Arena arena({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.05 }", "iterations 6"});
+    Lab lab({.optimizer = "gradient_descent",
+             .options = {{"learning_rate", "0.05"}},
+             .problem = {.optimizee = "quadratic", .options = {{"n", "4"}}, .instances = 5}});
+    const Lab::Run want = lab.run(6);
+    const Curve curve = arena.run();
+    CHECK(curve.contestant == "it");
+    CHECK(curve.training_seconds == 7);
+    CHECK(curve.metrics == std::vector<std::string>{"objective"});
+    CHECK(curve.iteration == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6});
+    for (std::size_t t = 0; t <= 6; ++t)
+        CHECK(curve.distributions[0][t].median == distribution_of(want.f[t]).median);
+    CHECK(curve.final_rows[0] == want.f[6]);
+    CHECK(curve.gradients.back() == 6);
+    CHECK(curve.values.back() == 0);
+    CHECK(curve.seconds[0] == 0);
+    CHECK(curve.seconds[6] > 0);
+}
+
+TEST_CASE("evaluate: neither threads nor the size of shards change a row that is independent of the others") {
+    const auto rows = [](const std::string& more, int threads) {
+        Arena arena({.problem = kQuadratic,
+                     .contestant = "optimizer { use particle_swarm }",
+                     .evaluate = "iterations 5 " + more,
+                     .instances = 7});
+        return arena.run(threads).final_rows[0];
+    };
+    const std::vector<double> want = rows("shard_rows 3", 1);
+    CHECK(want.size() == 7);
+    CHECK(rows("shard_rows 3", 2) == want);
+    CHECK(rows("shard_rows 32", 1) == want);
+}
+
+TEST_CASE(
+    "evaluate: a population starts where everybody starts, is scored by its best particle and pays for all") {
+    Arena arena({kQuadratic, "optimizer { use particle_swarm\n particles 3 }", "iterations 4"});
+    const std::vector<double> at_start = arena.lab().objective();
+    arena.experiment().evaluate.iterations = 1;
+    const Curve curve = arena.run();
+    CHECK(curve.values == std::vector<double>{0, 3});
+    CHECK(curve.gradients == std::vector<double>{0, 0});
+    const Distribution start = distribution_of(at_start);
+    CHECK(curve.distributions[0][0].mean < start.mean);
+    CHECK(curve.distributions[0][0].finite == 5);
+
+    Arena alone({kQuadratic, "optimizer { use particle_swarm\n particles 1 }", "iterations 1"});
+    CHECK(alone.run().distributions[0][0].mean == start.mean);
+}
+
+TEST_CASE("evaluate: points are recorded at the start, every so often, and at the end") {
+    Arena arena({kQuadratic, "optimizer { use gradient_descent }", "iterations 10 metrics_every 4"});
+    CHECK(arena.run().iteration == std::vector<std::int64_t>{0, 4, 8, 10});
+}
+
+TEST_CASE("evaluate: a budget ends the run before the step that would exceed it") {
+    Arena fixed({kQuadratic,
+                 "optimizer { use gradient_descent }",
+                 "iterations 20 max_evaluations 7 metrics_every 5"});
+    const Curve curve = fixed.run();
+    CHECK(curve.iteration == std::vector<std::int64_t>{0, 5, 7});
+    CHECK(curve.gradients == std::vector<double>{0, 5, 7});
+
+    // A line search of several trials: the number of a step is not known beforehand.
+    Arena search({kQuadratic,
+                  "optimizer { use gradient_descent\n step_rule armijo\n initial_step 10 }",
+                  "iterations 20 max_evaluations 30 shard_rows 2"});
+    const Curve spent = search.run();
+    CHECK(spent.iteration.back() < 20);
+    CHECK(spent.iteration.back() > 1);
+    CHECK(spent.values.back() > spent.gradients.back());
+    CHECK(spent.values.back() + spent.gradients.back() <= 30);
+    CHECK(spent.distributions[0].back().median < spent.distributions[0].front().median);
+
+    Arena whole({kQuadratic, "optimizer { use gradient_descent }", "iterations 7"});
+    CHECK(curve.final_rows[0] == whole.run().final_rows[0]);
+}
+
+TEST_CASE("evaluate: a metric that needs the solution is there exactly where the solution is") {
+    const Arena::Setup setup{kSparse, "optimizer { use ista }", "iterations 3"};
+    Arena with(setup);
+    const Curve curve = with.run();
+    CHECK(curve.metrics == std::vector<std::string>{"objective", "nmse_db"});
+    CHECK(medians(curve, 1)[0] == doctest::Approx(0).epsilon(1e-12));  // x = 0 is as far away as x* is long
+    CHECK(curve.final_rows[1].size() == 5);
+    Arena::Setup without = setup;
+    without.with_solutions = false;
+    CHECK(Arena(without).run().metrics == std::vector<std::string>{"objective"});
+}
+
+TEST_CASE("evaluate: after the last layer another optimizer goes on from there") {
+    // With its start 'ista' LISTA is ISTA, so together they are ISTA throughout.
+    const std::string lista = "optimizer { use lista\n layers 4\n start ista }\n";
+    Arena both({kSparse, lista + "continue_with { use ista }", "iterations 7"});
+    Arena ista({kSparse, "optimizer { use ista }", "iterations 7"});
+    const Curve got = both.run(), want = ista.run();
+    CHECK(got.iteration == want.iteration);
+    for (std::size_t metric = 0; metric < 2; ++metric)
+        CHECK(relative_error(medians(got, metric), medians(want, metric)) < 1e-12);
+    CHECK(got.gradients == want.gradients);
+
+    Arena within({kSparse, lista, "iterations 3"});
+    CHECK(within.run().iteration.back() == 3);
+}
+
+TEST_CASE("evaluate: more iterations than layers are refused, unless somebody goes on") {
+    Arena arena({kSparse, "optimizer { use lista\n layers 4 }", "iterations 5"});
+    CHECK(arena.refused() ==
+          "2 contestants.it: 'lista' has 4 layers, one per step, and evaluate.iterations is 5; set it to at "
+          "most 4, or add 'continue_with { use ID }'");
+    Arena swarm({kSparse,
+                 "optimizer { use lista\n layers 4 }\n continue_with { use particle_swarm }",
+                 "iterations 5"});
+    CHECK(swarm.refused() ==
+          "2 contestants.it: continue_with: a population cannot take over, nor be taken over");
+}
+
+TEST_CASE("evaluate: an optimizer that is defined from 0 refuses another start, and names the option") {
+    Arena arena({"optimizee { use sparse_recovery\n m 4\n n 6\n init_std 1 }\n",
+                 "optimizer { use lista\n layers 4 }",
+                 "iterations 4"});
+    CHECK(arena.refused() ==
+          "2 contestants.it: 'lista' is defined from x = 0 only, and 'sparse_recovery' starts elsewhere; set "
+          "optimizee.init_std to 0");
+}
+
+TEST_CASE("evaluate: an unknown metric is refused") {
+    Arena arena({kSparse, "optimizer { use ista }", "iterations 4 metric nmse"});
+    CHECK(arena.refused() ==
+          "2 evaluate.metric: 'sparse_recovery' has no metric 'nmse'; known: nmse_db, objective");
+}
+
+TEST_CASE("evaluate: rows that diverge are counted, not dropped") {
+    Arena arena({kQuadratic, "optimizer { use gradient_descent\n learning_rate 1e100 }", "iterations 8"});
+    const Curve curve = arena.run();
+    CHECK(curve.iteration.back() == 8);
+    CHECK(curve.distributions[0].back().finite == 0);
+    CHECK(std::isnan(curve.distributions[0].back().median));
+    CHECK(curve.final_rows[0].size() == 5);
+    CHECK(curve.distributions[0].front().finite == 5);
+}
+
+TEST_CASE("evaluate: progress reaches its total, and an interruption ends the run") {
+    Arena arena({kQuadratic, "optimizer { use gradient_descent }", "iterations 6 shard_rows 2"});
+    Progress last;
+    (void)arena.run(2, [&](const Progress& progress) { last = progress; });
+    CHECK(last.what == "evaluating it");
+    CHECK(last.total == 18);
+    CHECK(last.done == 18);
+
+    CallContext::cancel_flag() = 1;
+    const std::string text = arena.refused();
+    CallContext::cancel_flag() = 0;
+    CHECK(text == "130 the evaluation of 'it' was interrupted");
+}

@@ -1,0 +1,90 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+
+#include "framework/evaluate/results.hpp"
+#include "framework/store/atomic_file.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+
+using namespace l2o::framework;
+
+namespace {
+
+Distribution around(double median, std::int64_t finite) {
+    return {.mean = median + 0.25,
+            .median = median,
+            .q10 = median - 1,
+            .q25 = median - 0.5,
+            .q75 = median + 0.5,
+            .q90 = median + 1,
+            .finite = finite};
+}
+
+/// Two points of four rows: objective and nmse_db.
+Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
+    return {.contestant = name,
+            .iteration = {0, 16},
+            .values = {0, 0},
+            .gradients = {0, 16},
+            .seconds = {0, 0.0123},
+            .metrics = {"objective", "nmse_db"},
+            .distributions = {{around(8, 4), around(2, finite)}, {around(0, 4), around(median, finite)}},
+            .final_rows = {{1, 2, 3, 4}, {1, 2, 3, 4}}};
+}
+
+}  // namespace
+
+TEST_CASE("results: the table shows the optimizee's first metric, aligned, in the order of the file") {
+    Curve armijo = curve("descent", -3.14159);
+    armijo.values = {0, 40.25};
+    armijo.seconds = {0, 1.5};
+    Curve lista = curve("lista", -41.5);
+    lista.training_seconds = 754.4;
+    CHECK(result_table({armijo, lista}, "") ==
+          "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
+          "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
+          "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n");
+}
+
+TEST_CASE(
+    "results: the table shows the metric that is asked for, and the objective where there is no other") {
+    CHECK(result_table({curve("a", 1)}, "objective").starts_with("contestant  objective (median)"));
+    Curve bare = curve("a", 1);
+    bare.metrics = {"objective"};
+    CHECK(result_table({bare}, "").starts_with("contestant  objective (median)"));
+}
+
+TEST_CASE("results: rows that diverged have a line below the table") {
+    const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, "");
+    CHECK(table.find("\na: ") == std::string::npos);
+    CHECK(
+        table.ends_with("b: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
+                        "c: 4 of 4 rows are not finite at the end\n"));
+}
+
+TEST_CASE("results: everything diverged only if every contestant did") {
+    CHECK(all_diverged({curve("a", 1, 0), curve("b", 1, 0)}));
+    CHECK_FALSE(all_diverged({curve("a", 1, 0), curve("b", 1, 1)}));
+}
+
+TEST_CASE("results: curves.csv has a line per contestant, point and metric") {
+    const ScratchFolder folder;
+    write_curves(folder / "curves.csv", {curve("a", 1)});
+    CHECK(read_file(folder / "curves.csv") ==
+          "contestant,iteration,values,gradients,seconds,metric,mean,median,q10,q25,q75,q90,finite\n"
+          "a,0,0,0,0,objective,8.25,8,7,7.5,8.5,9,4\n"
+          "a,0,0,0,0,nmse_db,0.25,0,-1,-0.5,0.5,1,4\n"
+          "a,16,0,16,0.0123,objective,2.25,2,1,1.5,2.5,3,4\n"
+          "a,16,0,16,0.0123,nmse_db,1.25,1,0,0.5,1.5,2,4\n");
+}
+
+TEST_CASE("results: summary.csv has a line per contestant and metric") {
+    const ScratchFolder folder;
+    write_summary(folder / "summary.csv", {curve("a", 1, 3)});
+    CHECK(read_file(folder / "summary.csv") ==
+          "contestant,metric,median,q10,q90,mean,value_evaluations,gradient_evaluations,seconds,training_"
+          "seconds,finite,rows\n"
+          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4\n"
+          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4\n");
+}
