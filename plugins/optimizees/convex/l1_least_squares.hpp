@@ -1,9 +1,8 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <l2o/numerics/philox.hpp>
+#include <l2o/numerics/random_rows.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizee.hpp>
@@ -24,7 +23,7 @@ class L1LeastSquares {
         Options<Problem> options;
         options.integer("m", &Problem::m, "number of measurements, rows of A", at_least(1))
             .integer("n", &Problem::n, "number of unknowns, columns of A", at_least(1))
-            .real("lambda", &Problem::lambda, "weight of ||x||_1", kNonNegative)
+            .real("lambda", &Problem::lambda, "weight of ||x||_1", kPositive)
             .real("density",
                   &Problem::density,
                   "expected share of non-zero entries of the signal",
@@ -76,10 +75,8 @@ class L1LeastSquares {
     template <class T>
     void init_point(const l2o_call& call, const Tensors<const T>&, const Tensors<T>& x) const {
         if (init_std == 0) return fill(x[0], 0);
-        for (std::int64_t r = 0; r < x[0].rows; ++r) {
-            numerics::Stream draws(call.key, call.row0 + static_cast<std::uint64_t>(r));
-            for (std::int64_t i = 0; i < n; ++i) x[0](r, i) = T(init_std * draws.normal());
-        }
+        numerics::fill_rows(
+            x[0], call.key, call.row0, 0, [this](auto& draws) { return init_std * draws.normal(); });
     }
 
   protected:
@@ -134,11 +131,11 @@ class L1LeastSquares {
     /// Depends on the key alone: all splits share A. The factor 1/m of the variance goes with the scaling.
     [[nodiscard]] Eigen::MatrixXd sample_matrix(const l2o_call& call) const {
         constexpr std::uint32_t kPurpose = 0x8000;  // below those of Draw::purpose, above those of starts
-        Eigen::MatrixXd a(m, n);
-        for (std::int64_t i = 0; i < m; ++i) {
-            numerics::Stream draws(call.key, static_cast<std::uint64_t>(i), kPurpose);
-            for (std::int64_t j = 0; j < n; ++j) a(i, j) = draws.normal();
-        }
+        numerics::RowMatrix<double> rows(m, n);
+        numerics::fill_rows(View<double>{rows.data(), m, n, n}, call.key, 0, kPurpose, [](auto& draws) {
+            return draws.normal();
+        });
+        Eigen::MatrixXd a = rows;
         a.colwise().normalize();
         return a;
     }

@@ -8,7 +8,7 @@
 
 namespace {
 
-// Tibshirani 1996. Instances as in Chen et al. 2022 (arXiv:2103.12828), section 4.1, the Lasso test.
+// Tibshirani 1996. Instances as in Chen et al. 2021 (arXiv:2103.12828), section 4.1, the Lasso test.
 class Lasso : public l2o::plugins::L1LeastSquares {
   public:
     static constexpr l2o::About about{
@@ -16,13 +16,12 @@ class Lasso : public l2o::plugins::L1LeastSquares {
         .version = "1.0.0",
         .title = "Lasso",
         .doc =
-            "f = 1/2 ||Ax - b||^2 + lambda ||x||_1, b = A x of a sparse x, A Gaussian with columns of norm "
-            "1. "
-            "The solutions x_star and f_star are the minimiser and its value, certified by the duality gap. "
-            "relative_suboptimality is (f - f_star) / f_star; an instance with f_star = 0 (b = 0) counts "
-            "with "
-            "f. The ratio of means that the survey plots is the mean of suboptimality over the mean of "
-            "f_star. Tibshirani 1996; Chen et al. 2022 (arXiv:2103.12828), section 4.1 and equation 19."};
+            "f = 1/2 ||Ax - b||^2 + lambda ||x||_1, b = A x of a sparse x, A Gaussian with columns of "
+            "norm 1. The solutions x_star and f_star are the minimiser and its value, certified by the "
+            "duality gap. relative_suboptimality is (f - f_star) / f_star; an instance with f_star = 0 "
+            "(b = 0) counts with f. The ratio of means that the survey plots is the mean of "
+            "suboptimality over the mean of f_star. Tibshirani 1996; Chen et al. 2021 "
+            "(arXiv:2103.12828), section 4.1 and equation 19."};
 
     Lasso() { m = 25, n = 50, lambda = 0.005; }
     static l2o::Options<Lasso> options() { return L1LeastSquares::options<Lasso>(); }

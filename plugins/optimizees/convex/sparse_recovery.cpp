@@ -5,7 +5,7 @@
 
 namespace {
 
-// Chen et al. 2022, "Learning to optimize: a primer and a benchmark" (arXiv:2103.12828), section 4.1, the
+// Chen et al. 2021, "Learning to optimize: a primer and a benchmark" (arXiv:2103.12828), section 4.1, the
 // sparse recovery test: b = A x_star + noise, and the optimizer is scored by its distance to x_star. The
 // objective is the Lasso, whose minimiser is not x_star: f and g do not leak the answer.
 class SparseRecovery : public l2o::plugins::L1LeastSquares {
@@ -15,13 +15,15 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
         .version = "1.0.0",
         .title = "sparse recovery from few measurements",
         .doc =
-            "f = 1/2 ||Ax - b||^2 + lambda ||x||_1 with b = A x_star + noise, A Gaussian with columns of "
-            "norm "
-            "1, x_star sparse. The answer is x_star, not the minimiser of f: score with nmse_db and train "
-            "with a distance to x_star. Chen et al. 2022 (arXiv:2103.12828), section 4.1."};
+            "f = 1/2 ||Ax - b||^2 + lambda ||x||_1 with b = A x_star + noise, A Gaussian with columns "
+            "of norm 1, x_star sparse. The answer is x_star, not the minimiser of f: score with "
+            "nmse_db and train with a distance to x_star. Chen et al. 2021 (arXiv:2103.12828), section "
+            "4.1."};
 
     double snr_db = 0;
 
+    // lambda chosen on 128 instances: FISTA is at -7.5, -10.6, -11.2, -7.6 dB after 16 steps with lambda
+    // 0.05, 0.1, 0.2, 0.4, and at -22.6, -17.1, -12.0, -7.4 dB in the limit.
     SparseRecovery() { m = 256, n = 512, lambda = 0.1; }
     static l2o::Options<SparseRecovery> options() {
         l2o::Options<SparseRecovery> options = L1LeastSquares::options<SparseRecovery>();

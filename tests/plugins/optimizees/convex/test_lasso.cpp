@@ -1,0 +1,122 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "framework/error.hpp"
+#include "tests/plugins/matrix.hpp"
+#include "tests/support/lab.hpp"
+
+namespace {
+
+using namespace l2o::test;
+using l2o::framework::Split;
+
+double mean(const std::vector<double>& v) {
+    return std::accumulate(v.begin(), v.end(), 0.0) / double(v.size());
+}
+
+const OptionText kTiny{{"m", "5"}, {"n", "10"}};
+
+}  // namespace
+
+TEST_CASE("lasso: x_star satisfies the optimality conditions, and f there is f_star") {
+    for (const OptionText& options : {kTiny, OptionText{}}) {
+        ProblemLab lab({.optimizee = "lasso", .options = options, .instances = 32});
+        const double lambda = lab.data("lambda").value(0);
+        CHECK(lambda == 0.005);
+        const Eigen::MatrixXd x = matrix(lab.data("x_star"));
+        const Eigen::MatrixXd correlation =
+            (matrix(lab.data("b")) - x * matrix(lab.data("A")).transpose()) * matrix(lab.data("A"));
+        for (Eigen::Index r = 0; r < x.rows(); ++r)
+            for (Eigen::Index i = 0; i < x.cols(); ++i) {
+                CHECK(std::abs(correlation(r, i)) <= lambda * (1 + 1e-6));
+                if (std::abs(x(r, i)) > 1e-6)
+                    CHECK(correlation(r, i) == doctest::Approx(std::copysign(lambda, x(r, i))).epsilon(1e-6));
+            }
+        set_values(lab.x()[0], values(lab.data("x_star")));
+        CHECK(relative_error(lab.objective(), values(lab.data("f_star"))) < 1e-12);
+    }
+}
+
+TEST_CASE("lasso: the duality gap bounds the suboptimality everywhere and certifies x_star") {
+    for (const char* init_std : {"0", "0.01", "1"}) {
+        ProblemLab lab({.optimizee = "lasso", .options = {{"init_std", init_std}}, .instances = 32});
+        const auto gap = lab.metric("duality_gap"), suboptimality = lab.metric("suboptimality");
+        const auto f_star = values(lab.data("f_star"));
+        for (std::size_t r = 0; r < gap.size(); ++r) {
+            CHECK(suboptimality[r] >= -1e-10 * f_star[r]);
+            CHECK(gap[r] >= suboptimality[r]);
+        }
+        set_values(lab.x()[0], values(lab.data("x_star")));
+        const auto certified = lab.metric("duality_gap");
+        for (std::size_t r = 0; r < gap.size(); ++r) {
+            CHECK(certified[r] <= 1e-10 * f_star[r]);
+            CHECK(certified[r] >= -1e-12 * f_star[r]);
+        }
+    }
+}
+
+TEST_CASE("lasso: suboptimality is f - f_star, and relative_suboptimality its share of f_star") {
+    ProblemLab lab({.optimizee = "lasso", .options = {{"init_std", "0.1"}}});
+    const auto f = lab.objective(), f_star = values(lab.data("f_star"));
+    const auto absolute = lab.metric("suboptimality"), relative = lab.metric("relative_suboptimality");
+    for (std::size_t r = 0; r < f.size(); ++r) {
+        CHECK(absolute[r] == doctest::Approx(f[r] - f_star[r]).epsilon(1e-12));
+        CHECK(relative[r] == doctest::Approx((f[r] - f_star[r]) / f_star[r]).epsilon(1e-12));
+    }
+}
+
+TEST_CASE("lasso: at 0 the ratio of means that the survey plots starts between 110 and 150") {
+    // Figure 6 starts near 130 (5, 10) and 126 (25, 50); 1/2 E||b||^2 / E f_star, almost free of the sizes.
+    for (const OptionText& options : {kTiny, OptionText{}}) {
+        ProblemLab lab({.optimizee = "lasso", .options = options, .instances = 512});
+        const double ratio = mean(lab.metric("suboptimality")) / mean(values(lab.data("f_star")));
+        CHECK(ratio > 110);
+        CHECK(ratio < 150);
+    }
+}
+
+TEST_CASE("lasso: an instance without a signal has x_star = 0 and f_star = 0, and finite metrics") {
+    ProblemLab lab({.optimizee = "lasso", .options = kTiny, .instances = 12});
+    const Eigen::MatrixXd b = matrix(lab.data("b"));
+    const auto relative = lab.metric("relative_suboptimality");
+    int without_signal = 0;
+    for (Eigen::Index r = 0; r < 12; ++r) {
+        CHECK(std::isfinite(relative[std::size_t(r)]));
+        if (!b.row(r).isZero(0)) continue;
+        ++without_signal;
+        CHECK(lab.data("f_star").value(r) == 0);
+        CHECK(matrix(lab.data("x_star")).row(r).isZero(0));
+        CHECK(relative[std::size_t(r)] == 0);
+    }
+    CHECK(without_signal > 0);
+}
+
+TEST_CASE("lasso: the solution of an instance does not depend on the instances solved with it") {
+    const ProblemLab lab({.optimizee = "lasso", .instances = 1});
+    const auto all = lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true);
+    const auto last = lab.optimizee().sample({3, 4}, Split::kTest, 5, 3, true);
+    for (std::size_t i : {3, 4}) CHECK(values(all.tensors[i].rows(5, 3)) == values(last.tensors[i]));
+}
+
+TEST_CASE("lasso: in float32 f_star is the float64 minimum to float32 accuracy") {
+    ProblemLab wide({.optimizee = "lasso", .instances = 16});
+    ProblemLab narrow({.optimizee = "lasso", .instances = 16, .dtype = Dtype::kF32});
+    CHECK(relative_error(values(narrow.data("f_star")), values(wide.data("f_star"))) < 1e-6);
+}
+
+TEST_CASE("lasso: gradient and Hessian product equal central differences where f is smooth") {
+    ProblemLab lab({.optimizee = "lasso", .options = {{"lambda", "0.3"}, {"init_std", "1"}}});
+    CHECK(lab.gradient_error() < 1e-6);
+    CHECK(lab.hvp_error() < 1e-6);
+}
+
+TEST_CASE("lasso: solving stops when the run is cancelled") {
+    const ProblemLab lab({.optimizee = "lasso", .instances = 1});
+    auto& cancel = l2o::framework::CallContext::cancel_flag();
+    cancel = 1;
+    CHECK_THROWS_AS(lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true), l2o::framework::Error);
+    cancel = 0;
+    CHECK_NOTHROW(lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true));
+}
