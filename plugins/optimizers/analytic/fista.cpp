@@ -16,9 +16,9 @@ class Fista : public l2o::plugins::ProximalGradient {
         .title = "FISTA: accelerated proximal gradient with step 1/L",
         .doc =
             "x_k = S(y_k - A^T (A y_k - b) / L, lambda / L), t_{k+1} = (1 + sqrt(1 + 4 t_k^2)) / 2, "
-            "y_{k+1} = x_k + (t_k - 1) / t_{k+1} (x_k - x_{k-1}) for f = 1/2 ||Ax - b||^2 + lambda ||x||_1. "
-            "f(x_k) - f* <= 2 L ||x_0 - x*||^2 / (k + 1)^2, but f may rise on the way. Beck & Teboulle 2009, "
-            "section 4.",
+            "y_{k+1} = x_k + (t_k - 1) / t_{k+1} (x_k - x_{k-1}) for f = 1/2 ||Ax - b||^2 + lambda "
+            "||x||_1. f(x_k) - f* <= 2 L ||x_0 - x*||^2 / (k + 1)^2, but f may rise on the way. Beck & "
+            "Teboulle 2009, section 4.",
         .needs = "A,b,lambda"};
     static constexpr bool learned = false;
 

@@ -12,8 +12,8 @@ class Ista : public l2o::plugins::ProximalGradient {
         .title = "ISTA: proximal gradient with step 1/L",
         .doc =
             "x <- S(x - A^T (A x - b) / L, lambda / L) for f = 1/2 ||Ax - b||^2 + lambda ||x||_1. The "
-            "objective never rises. Daubechies, Defrise & De Mol 2004, equation 1.11; Beck & Teboulle 2009, "
-            "section 1.",
+            "objective never rises. Daubechies, Defrise & De Mol 2004, equation 1.11; Beck & Teboulle "
+            "2009, section 1.",
         .needs = "A,b,lambda"};
     static constexpr bool learned = false;
 
