@@ -27,11 +27,11 @@ class Alista : public l2o::plugins::Layers {
         .version = "1.0.0",
         .title = "ALISTA: two learned numbers per layer, analytic weight",
         .doc =
-            "x <- SS(x + gamma_k W^T (b - A x), theta_k); SS is the soft threshold that leaves the largest "
-            "q_k percent of the entries alone, q_k = min((k + 1) support_per_layer, support_max). W is "
-            "computed from A, only gamma_k and theta_k are learned. Start 'analytic': gamma = 1, theta_k = "
-            "theta_first theta_ratio^k, which needs hardly any training; start 'reference': gamma = 1, "
-            "theta = lambda / L. Liu, Chen, Wang & Yin 2019.",
+            "x <- SS(x + gamma_k W^T (b - A x), theta_k); SS is the soft threshold that leaves the "
+            "largest q_k percent of the entries alone, q_k = min((k + 1) support_per_layer, "
+            "support_max). W is computed from A, only gamma_k and theta_k are learned. Start "
+            "'analytic': gamma = 1, theta_k = theta_first theta_ratio^k, which needs hardly any "
+            "training; start 'reference': gamma = 1, theta = lambda / L. Liu, Chen, Wang & Yin 2019.",
         .needs = "A,b,lambda?"};
 
     enum class Start { kAnalytic, kReference };
