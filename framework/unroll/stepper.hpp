@@ -58,7 +58,7 @@ class Stepper {
     [[nodiscard]] l2o_call* step_call(std::int64_t t);
     [[nodiscard]] CallContext& call() { return call_; }
 
-    /// out += H(x) v, and the gradient at any rows: for the reverse pass.
+    /// out = H(x) v, and the gradient at any rows: for the reverse pass.
     void hvp(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t, const TensorSet& out_rows);
     void gradient_at(const TensorSet& x_rows, std::int64_t t, const TensorSet& g_rows);
 

@@ -80,7 +80,6 @@ std::vector<const Tensor*> Unroll::carried() const {
 }
 
 // ---- memory
-// -----------------------------------------------------------------------------------------------------
 
 std::int64_t Unroll::bytes() const {
     std::int64_t sum = loss_x_.bytes() + loss_x_cot_.bytes();
@@ -92,10 +91,14 @@ std::int64_t Unroll::bytes() const {
     return sum;
 }
 
+PointParts Unroll::recorded_parts() const {
+    return {.g = stepper_.parts().g, .f = stepper_.parts().f || loss_.needs_f(), .state = true};
+}
+
 /// s: the whole window if it fits the budget, else the longest segment whose checkpoints fit beside it.
 std::int64_t Unroll::segment_length(std::int64_t n) const {
     if (options_.memory_bytes == 0) return n;
-    const Point full(stepper_.layout(), stepper_.parts());
+    const Point full(stepper_.layout(), recorded_parts());
     const std::int64_t light = full.x.bytes() + full.state.bytes();
     const std::int64_t fixed = bytes();
     const auto need = [&](std::int64_t s) {
@@ -117,6 +120,7 @@ std::int64_t Unroll::segment_length(std::int64_t n) const {
 void Unroll::reserve(std::int64_t n, bool record) {
     if (n == reserved_ && record == records_) return;
     const PointLayout& layout = stepper_.layout();
+    reserved_ = -1;  // until everything is there: segment_length may refuse
     points_.clear();
     checkpoints_.clear();
     if (loss_.needs_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
@@ -125,8 +129,6 @@ void Unroll::reserve(std::int64_t n, bool record) {
         for (const Shape& shape : layout.blocks) x.emplace_back(layout.dtype, with_leading(n + 1, shape));
         loss_x_ = TensorSet(std::move(x));
     }
-    const PointParts parts{
-        .g = stepper_.parts().g, .f = stepper_.parts().f || loss_.needs_f(), .state = true};
     if (record) {
         if (loss_.needs_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
         if (loss_.needs_x()) {
@@ -139,7 +141,7 @@ void Unroll::reserve(std::int64_t n, bool record) {
         scratch_ = Point(layout, {.g = true, .f = false, .state = true});
     }
     segment_ = record ? segment_length(n) : 1;
-    for (std::int64_t i = 0; i <= segment_; ++i) points_.emplace_back(layout, parts);
+    for (std::int64_t i = 0; i <= segment_; ++i) points_.emplace_back(layout, recorded_parts());
     if (record && segment_ < n) {
         for (std::int64_t i = 0; i < n; i += segment_) checkpoints_.push_back(point_with_x_and_state(layout));
     }
@@ -148,7 +150,6 @@ void Unroll::reserve(std::int64_t n, bool record) {
 }
 
 // ---- forward
-// ----------------------------------------------------------------------------------------------------
 
 void Unroll::keep_for_loss(const Point& point, std::int64_t j) {
     if (loss_.needs_f()) {
@@ -177,6 +178,13 @@ l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorS
     return out;
 }
 
+/// What the loss reads together with what the step reads: f and g share most of their work. Done again in the
+/// same way when a segment is run again, so that the bits are the same.
+void Unroll::evaluate_for(Point& point, std::int64_t t, bool steps) {
+    const PointParts read = steps ? stepper_.parts() : PointParts{};
+    stepper_.evaluate(point, t, read.f || loss_.needs_f(), read.g, false);
+}
+
 Unroll::Window Unroll::run(std::int64_t n, bool record) {
     reserve(n, record);
     base_ = 0;
@@ -190,7 +198,7 @@ Unroll::Window Unroll::run(std::int64_t n, bool record) {
             copy_x_and_state(points_[0], checkpoints_[static_cast<std::size_t>(j / segment_)]);
         }
         Point& point = at(j);
-        stepper_.evaluate(point, t_ + j, loss_.needs_f(), false, false);
+        evaluate_for(point, t_ + j, j < n);
         keep_for_loss(point, j);
         if (j < n) stepper_.advance(point, at(j + 1), t_ + j);
     }
@@ -237,7 +245,6 @@ Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, s
 }
 
 // ---- reverse
-// ----------------------------------------------------------------------------------------------------
 
 void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
     if (loss_f_cot_) loss_f_cot_.zero();
@@ -266,6 +273,7 @@ void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
         acc.batch = in.batch;
         acc.params = gradient.in();
         acc.state = acc.x = acc.g = acc.data = nothing_.data();
+        const auto lock = scene_.optimizer.guard();
         stepper_.call().check(vjp->init_state_vjp(scene_.optimizer.raw(),
                                                   stepper_.call().with(scene_.key, scene_.row0),
                                                   &in,
@@ -278,7 +286,10 @@ void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
 void Unroll::recompute_segment(std::int64_t first) {
     base_ = first;
     copy_x_and_state(checkpoints_[static_cast<std::size_t>(first / segment_)], points_[0]);
-    for (std::int64_t j = first; j < first + segment_; ++j) stepper_.advance(at(j), at(j + 1), t_ + j);
+    for (std::int64_t j = first; j < first + segment_; ++j) {
+        evaluate_for(at(j), t_ + j, true);
+        stepper_.advance(at(j), at(j + 1), t_ + j);
+    }
 }
 
 /// cot.x += d loss / d x_j directly, and through f_j by the gradient there (cot.f holds what the step itself
@@ -353,9 +364,12 @@ void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gra
             if (exact && !given.qg.empty()) acc.qg = given.qg.in();
             if (exact) acc.qf = given.qf.abi();
         }
-        stepper_.call().check(scene_.optimizer.vjp()->step_vjp(
-                                  scene_.optimizer.raw(), stepper_.step_call(t), &in, &out_cot, &acc),
-                              scene_.optimizer.id());
+        {
+            const auto lock = scene_.optimizer.guard();
+            stepper_.call().check(scene_.optimizer.vjp()->step_vjp(
+                                      scene_.optimizer.raw(), stepper_.step_call(t), &in, &out_cot, &acc),
+                                  scene_.optimizer.id());
+        }
         if (r > 0 && exact) answers_back(t, rounds_[r], round_cot[r]);
     }
     if (to_g && !is_last) {

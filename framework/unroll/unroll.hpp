@@ -44,8 +44,9 @@ class Unroll {
 
     /// Score of a window.
     struct Window {
-        double loss = 0;         ///< sum over the rows
-        bool is_finite = true;   ///< no row diverged; if false the gradient is not computed
+        double loss = 0;        ///< sum over the rows
+        bool is_finite = true;  ///< no row diverged; if false nothing was added to the gradient, except where
+                                ///< a derivative gave up half-way: discard it
         std::string diverged{};  ///< what a plugin said, if it gave up
     };
     /// Runs n steps, scores them, and ADDS cot * d(loss)/d(params) to `gradient` (one tensor per parameter).
@@ -59,8 +60,10 @@ class Unroll {
 
   private:
     void reserve(std::int64_t n, bool record);
+    [[nodiscard]] PointParts recorded_parts() const;
     [[nodiscard]] std::int64_t segment_length(std::int64_t n) const;
     Window run(std::int64_t n, bool record);
+    void evaluate_for(Point& point, std::int64_t t, bool steps);
     void keep_for_loss(const Point& point, std::int64_t j);
     [[nodiscard]] l2o_trajectory trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const;
     void reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop);
