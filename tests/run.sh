@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# A compiler cache that finds its entries again from another clone.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+
 bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev
 for preset in "${@:-dev}"; do
     cmake --preset "$preset" >/dev/null
