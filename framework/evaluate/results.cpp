@@ -11,11 +11,16 @@
 namespace l2o::framework {
 namespace {
 
-/// "850 us", "12.3 ms", "4.56 s", "2 min 03 s", "1 h 05 min": three digits, as many as anybody compares.
+/// Three digits of a number from 1 to 999.
+std::string three_digits(double value) {
+    return fmt::format("{:.{}f}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
+}
+
+/// "850 us", "12.3 ms", "4.56 s", "2 min 03 s", "1 h 05 min".
 std::string duration_text(double seconds) {
-    if (seconds < 0.9995e-3) return fmt::format("{:.0f} us", seconds * 1e6);
-    if (seconds < 0.9995) return fmt::format("{:#.3g} ms", seconds * 1e3);
-    if (seconds < 59.95) return fmt::format("{:#.3g} s", seconds);
+    if (seconds < 0.9995e-3) return three_digits(seconds * 1e6) + " us";
+    if (seconds < 0.9995) return three_digits(seconds * 1e3) + " ms";
+    if (seconds < 59.95) return three_digits(seconds) + " s";
     const auto whole = static_cast<std::int64_t>(std::lround(seconds));
     if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
     return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);

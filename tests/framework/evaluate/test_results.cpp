@@ -55,6 +55,23 @@ TEST_CASE(
     CHECK(result_table({bare}, "").starts_with("contestant  objective (median)"));
 }
 
+TEST_CASE("results: durations have three digits and the unit that suits them") {
+    const std::vector<std::pair<double, std::string>> expected{{4.2e-6, "4.20 us"},
+                                                               {999.4e-6, "999 us"},
+                                                               {999.6e-6, "1.00 ms"},
+                                                               {0.0123, "12.3 ms"},
+                                                               {0.256, "256 ms"},
+                                                               {9.996, "10.0 s"},
+                                                               {59.96, "1 min 00 s"},
+                                                               {3900, "1 h 05 min"}};
+    for (const auto& [seconds, text] : expected) {
+        CAPTURE(seconds);
+        Curve timed = curve("a", 1);
+        timed.seconds = {0, seconds};
+        CHECK(result_table({timed}, "").find("  " + text + "  ") != std::string::npos);
+    }
+}
+
 TEST_CASE("results: rows that diverged have a line below the table") {
     const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, "");
     CHECK(table.find("\na: ") == std::string::npos);
