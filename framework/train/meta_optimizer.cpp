@@ -95,6 +95,7 @@ void MetaOptimizer::step(const TensorSet& gradient, std::span<const double> rate
     ++t_;
     for (std::size_t k = 0; k < trainable_.size(); ++k) {
         const double rate = rates[trainable_[k]];
+        if (rate == 0) continue;
         with_values(
             [rate](auto phi, auto moved) {
                 using T = typename decltype(phi)::value_type;
