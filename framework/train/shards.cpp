@@ -56,7 +56,10 @@ Shards::Shards(const Optimizer& optimizer,
     data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
     const std::int64_t count = (options.batch + options.shard_rows - 1) / options.shard_rows;
     UnrollOptions unroll = options.unroll;
-    unroll.memory_bytes /= static_cast<std::uint64_t>(count);
+    // 0 would mean no limit.
+    if (unroll.memory_bytes > 0)
+        unroll.memory_bytes =
+            std::max<std::uint64_t>(unroll.memory_bytes / static_cast<std::uint64_t>(count), 1);
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t first = i * options.shard_rows;
         const std::int64_t rows = std::min(options.shard_rows, options.batch - first);
