@@ -42,7 +42,7 @@ void write_checkpoint(const std::filesystem::path& path,
     for (std::size_t i = 0; i < meta.state().size(); ++i)
         tensors["meta/" + std::to_string(i)] = &meta.state()[i];
     const auto carried = shards.carried();
-    for (std::size_t shard = 0; shard < carried.size(); ++shard) {
+    for (std::size_t shard = 0; shard < carried.size() && cursor.t > 0; ++shard) {
         for (std::size_t i = 0; i < carried[shard].size(); ++i) {
             tensors[carried_name(shard, i)] = carried[shard][i];
         }
@@ -59,7 +59,8 @@ void write_checkpoint(const std::filesystem::path& path,
                               {"gradient_norm", cursor.gradient_norm},
                               {"best_validation", cursor.best_validation},
                               {"seconds", cursor.seconds},
-                              {"metrics_offset", cursor.metrics_offset}};
+                              {"metrics_offset", cursor.metrics_offset},
+                              {"engine_bytes", cursor.engine_bytes}};
     write_safetensors(path, tensors, {{"l2o.checkpoint", json.dump()}});
 }
 
@@ -92,7 +93,8 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                              .gradient_norm = real("gradient_norm"),
                              .best_validation = real("best_validation"),
                              .seconds = real("seconds"),
-                             .metrics_offset = json.at("metrics_offset")};
+                             .metrics_offset = json.at("metrics_offset"),
+                             .engine_bytes = json.at("engine_bytes")};
     } catch (const nlohmann::json::exception& error) {
         throw Error(ExitCode::kIo, path.string() + ": malformed checkpoint: " + error.what());
     }
@@ -110,6 +112,7 @@ void Checkpoint::restore_trajectory(MetaOptimizer& meta, Shards& shards) const {
     for (std::size_t i = 0; i < meta.state().size(); ++i)
         take(file, "meta/" + std::to_string(i), meta.state()[i]);
     meta.restore(meta_t);
+    if (cursor.t == 0) return;
     std::vector<std::vector<const Tensor*>> carried;
     for (const auto& tensors : shards.carried()) {
         const std::size_t shard = carried.size();

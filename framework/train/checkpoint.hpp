@@ -21,10 +21,12 @@ struct Cursor {
     double best_validation = 0;          ///< of the stage; NAN: none yet
     double seconds = 0;                  ///< of earlier sessions and this one
     std::int64_t metrics_offset = 0;
+    std::int64_t engine_bytes = 0;  ///< most so far
 };
 
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, best/<name>,
-/// meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata.
+/// meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata. At t = 0 nothing is carried: the
+/// trajectory is started again.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,

@@ -91,26 +91,11 @@ class Trainer {
                         "optimizer '" + optimizer.id() +
                             "' has no derivative (step_vjp); it cannot be trained by bptt");
         }
-        // Starting values may be derived from the data (the Lipschitz constant of A): from the first
-        // instances.
-        const ProblemData data = optimizee.sample(keys_.train_data, Split::kTrain, 0, 1, false);
-        phi_ = TensorSet(optimizer.init_params(keys_.init_params, data));
-        best_ = clone(phi_);
-        gradient_ = gradient_like(optimizer, phi_);
-        cursor_.best_validation = NAN;
-        if (files.resume && std::filesystem::exists(files.checkpoint)) {
-            resumed_ = Checkpoint::read(files.checkpoint, contestant.hash);
-            cursor_ = resumed_->cursor;
-            resumed_->restore_parameters(optimizer, phi_, best_);
-        }
-        if (!files.metrics.empty()) {
-            log_.emplace(files.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
-        }
-        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer, phi_);
     }
 
-    TrainResult run() {
+    TrainResult run() try {
         started_ = last_checkpoint_ = Clock::now();
+        prepare();
         seconds_before_ = cursor_.seconds;
         for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
             run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
@@ -127,10 +112,35 @@ class Trainer {
                 .skipped = cursor_.skipped,
                 .seconds = seconds_before_ + seconds_since(started_),
                 .best_validation = cursor_.best_validation,
-                .engine_bytes = engine_bytes_};
+                .engine_bytes = cursor_.engine_bytes};
+    } catch (const Error& error) {
+        if (error.code() != ExitCode::kInterrupted) throw;
+        throw Error(ExitCode::kInterrupted,
+                    "training of '" + contestant_.name + "' interrupted, " + error.what() +
+                        (has_checkpoint_ ? "; its state is in " + files_.checkpoint.string() : ""));
     }
 
   private:
+    void prepare() {
+        // Starting values may be derived from the data (the Lipschitz constant of A): from the first
+        // instances.
+        const ProblemData data = optimizee_.sample(keys_.train_data, Split::kTrain, 0, 1, false);
+        phi_ = TensorSet(optimizer_.init_params(keys_.init_params, data));
+        best_ = clone(phi_);
+        gradient_ = gradient_like(optimizer_, phi_);
+        cursor_.best_validation = NAN;
+        if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
+            resumed_ = Checkpoint::read(files_.checkpoint, contestant_.hash);
+            has_checkpoint_ = true;
+            cursor_ = resumed_->cursor;
+            resumed_->restore_parameters(optimizer_, phi_, best_);
+        }
+        if (!files_.metrics.empty()) {
+            log_.emplace(files_.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
+        }
+        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, phi_);
+    }
+
     void run_stage(const Stage& stage) {
         Shards shards(optimizer_,
                       optimizee_,
@@ -158,7 +168,7 @@ class Trainer {
                                threads_);
         }
         if (resumed_) {
-            if (cursor_.epoch < stage.epochs) start(shards);
+            if (cursor_.t > 0) start(shards);
             resumed_->restore_trajectory(*meta_, shards);
             resumed_.reset();
         } else {
@@ -166,21 +176,22 @@ class Trainer {
             cursor_.epoch = cursor_.t = 0;
             cursor_.best_validation = NAN;
             if (validation) validate(stage, *validation);
-            if (cursor_.epoch < stage.epochs) start(shards);
+            // A first checkpoint before the first record: it knows where the records of this training begin.
+            if (cursor_.stage == 0) save(shards);
         }
         while (cursor_.epoch < stage.epochs) {
+            if (cursor_.t == 0) start(shards);
             const bool goes_on = run_window(stage, shards);
-            engine_bytes_ = std::max(engine_bytes_, shards.bytes());
+            cursor_.engine_bytes = std::max(cursor_.engine_bytes, shards.bytes());
             if (!goes_on || cursor_.t >= stage.horizon) {
                 end_trajectory(stage, validation ? &*validation : nullptr);
-                if (cursor_.epoch < stage.epochs) start(shards);
             }
-            save_if_due(shards);
+            save_if_due(stage, shards);
         }
         if (validation) phi_.copy_from(best_);
     }
 
-    void start(Shards& shards) {
+    void start(Shards& shards) try {
         const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
         std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
         if (settings_.instances > 0) {
@@ -188,6 +199,10 @@ class Trainer {
             first = index % static_cast<std::uint64_t>(batches) * static_cast<std::uint64_t>(settings_.batch);
         }
         shards.start(index, first);
+    } catch (const Error& error) {
+        // A long solve saw the interruption. Between two trajectories nothing is lost.
+        if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save(shards);
+        throw;
     }
 
     /// @return false if the trajectory diverged and is abandoned.
@@ -195,6 +210,10 @@ class Trainer {
         const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
         const Unroll::Window window = shards.window(n, cot, gradient_, stage.first_reverse);
+        // What is frozen counts neither for clipping nor for the meta-optimizer.
+        for (std::size_t i = 0; i < gradient_.size(); ++i) {
+            if (gradient_[i] && stage.rates[i] == 0) gradient_[i].zero();
+        }
         const double norm = window.is_finite ? norm_of(gradient_) : NAN;
         if (!std::isfinite(norm)) {
             ++cursor_.skipped;
@@ -221,7 +240,7 @@ class Trainer {
                               {"loss", cursor_.loss},
                               {"gradient_norm", cursor_.gradient_norm},
                               {"skipped", cursor_.skipped},
-                              {"engine_bytes", engine_bytes_},
+                              {"engine_bytes", cursor_.engine_bytes},
                               {"seconds", seconds_before_ + seconds_since(started_)}};
         ++cursor_.epoch;
         ++cursor_.trajectory;
@@ -255,19 +274,16 @@ class Trainer {
         write_checkpoint(
             files_.checkpoint, contestant_.hash, cursor_, optimizer_, phi_, best_, *meta_, shards);
         last_checkpoint_ = Clock::now();
+        has_checkpoint_ = true;
     }
 
-    void save_if_due(const Shards& shards) {
+    void save_if_due(const Stage& stage, const Shards& shards) {
         const bool interrupted = CallContext::cancel_flag() != 0;
         if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save(shards);
         if (interrupted) {
-            const Stage& stage = stages_[static_cast<std::size_t>(cursor_.stage)];
-            throw Error(
-                ExitCode::kInterrupted,
-                "training of '" + contestant_.name + "' interrupted at epoch " +
-                    std::to_string(cursor_.epoch) + " of " + std::to_string(stage.epochs) +
-                    (stages_.size() > 1 ? " (" + stage.name + ")" : "") +
-                    (files_.checkpoint.empty() ? "" : "; its state is in " + files_.checkpoint.string()));
+            throw Error(ExitCode::kInterrupted,
+                        "at epoch " + std::to_string(cursor_.epoch) + " of " + std::to_string(stage.epochs) +
+                            (stages_.size() > 1 ? " (" + stage.name + ")" : ""));
         }
     }
 
@@ -296,10 +312,10 @@ class Trainer {
     std::optional<MetricsLog> log_;
     Cursor cursor_;
     std::optional<Checkpoint> resumed_;
+    bool has_checkpoint_ = false;
     std::string last_divergence_;
     Clock::time_point started_, last_checkpoint_;
     double seconds_before_ = 0;
-    std::int64_t engine_bytes_ = 0;
 };
 
 }  // namespace
@@ -311,7 +327,12 @@ TrainResult train(const Experiment& experiment,
                   const TrainFiles& files,
                   int threads,
                   const ProgressSink& progress) {
-    return Trainer(experiment, contestant, optimizer, optimizee, files, threads, progress).run();
+    try {
+        return Trainer(experiment, contestant, optimizer, optimizee, files, threads, progress).run();
+    } catch (const Diverged& diverged) {
+        // Not in a window: drawing the problems, starting, or the meta-optimizer.
+        throw Error(ExitCode::kNumerical, "training of '" + contestant.name + "': " + diverged.text);
+    }
 }
 
 }  // namespace l2o::framework

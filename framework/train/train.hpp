@@ -19,8 +19,8 @@ using ProgressSink = std::function<void(const Progress&)>;
 
 /// Where a training keeps its files and how it talks.
 struct TrainFiles {
-    std::filesystem::path checkpoint;  ///< state of an unfinished training; read if it exists and `resume`
-    std::filesystem::path metrics;     ///< metrics.jsonl, one record per epoch; "" : none
+    std::filesystem::path checkpoint{};  ///< state of an unfinished training; read if it exists and `resume`
+    std::filesystem::path metrics{};     ///< metrics.jsonl, one record per epoch; "" : none
     bool resume = false;
 };
 
