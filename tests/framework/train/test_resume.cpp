@@ -1,0 +1,241 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <stdexcept>
+
+#include "framework/error.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+#include "tests/framework/train/trainee.hpp"
+
+namespace {
+
+using namespace l2o::framework;
+using namespace l2o::test;
+
+/// Windows of 10, 10 and 5 steps, 5 instances in shards of 2, 2 and 1: 9 windows.
+Trainee flat() {
+    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}});
+    TrainSettings& settings = trainee.settings();
+    settings.epochs = 3;
+    settings.horizon = 25;
+    settings.unroll = 10;
+    settings.batch = 5;
+    settings.shard_rows = 2;
+    settings.validate_every = 2;
+    settings.validate_instances = 3;
+    return trainee;
+}
+/// 15 windows in 9 stages.
+Trainee layerwise() {
+    Trainee trainee({.optimizer = "lista",
+                     .options = {{"layers", "3"}},
+                     .optimizee = "sparse_recovery",
+                     .problem = {{"m", "6"}, {"n", "10"}},
+                     .loss = "mse_to_solution"});
+    TrainSettings& settings = trainee.settings();
+    settings.schedule = Schedule::kLayerwise;
+    settings.steps_new = 2;
+    settings.steps_all = 2;
+    settings.steps_fine = 1;
+    settings.batch = 5;
+    settings.shard_rows = 2;
+    settings.validate_every = 2;
+    settings.validate_instances = 3;
+    return trainee;
+}
+/// 8 windows, every second one diverges.
+Trainee diverging() {
+    Trainee trainee({.options = {{"gives_up_at", "7"}}});
+    TrainSettings& settings = trainee.settings();
+    settings.epochs = 4;
+    settings.horizon = 20;
+    settings.unroll = 5;
+    settings.batch = 3;
+    settings.shard_rows = 2;
+    settings.validate_every = 1;
+    return trainee;
+}
+
+/// What an uninterrupted training gives.
+struct Reference {
+    explicit Reference(Trainee& trainee) {
+        const ScratchFolder folder;
+        const TrainResult result = trainee.train(
+            {.checkpoint = folder / "state", .metrics = folder / "metrics"}, 1, [this](const Progress& p) {
+                windows = p.done;
+            });
+        params = bytes(result.params);
+        best_validation = bytes_of_real(result.best_validation);
+        meta_steps = result.meta_steps, skipped = result.skipped, engine_bytes = result.engine_bytes;
+        lines = records(folder / "metrics");
+    }
+    void check(const TrainResult& result, const std::filesystem::path& metrics) const {
+        CHECK(bytes(result.params) == params);
+        CHECK(bytes_of_real(result.best_validation) == best_validation);
+        CHECK(result.meta_steps == meta_steps);
+        CHECK(result.skipped == skipped);
+        CHECK(result.engine_bytes == engine_bytes);
+        CHECK(records(metrics) == lines);
+    }
+    static std::string bytes_of_real(double value) {
+        return {reinterpret_cast<const char*>(&value), sizeof value};
+    }
+
+    std::int64_t windows = 0, meta_steps = 0, skipped = 0, engine_bytes = 0;
+    std::string params, best_validation;
+    std::vector<nlohmann::json> lines;
+};
+
+struct Crash : std::runtime_error {
+    Crash() : std::runtime_error("crash") {}
+};
+ProgressSink crash_after(std::int64_t window) {
+    return [window](const Progress& progress) {
+        if (progress.done == window) throw Crash();
+    };
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
+    for (Trainee (*make)() : {flat, layerwise, diverging}) {
+        Trainee trainee = make();
+        const Reference reference(trainee);
+        CAPTURE(trainee.optimizer().id());
+        REQUIRE(reference.windows >= 8);
+        for (std::int64_t window = 1; window <= reference.windows; ++window) {
+            CAPTURE(window);
+            const ScratchFolder folder;
+            TrainFiles files{.checkpoint = folder / "state", .metrics = folder / "metrics"};
+            CHECK_THROWS_AS(trainee.train(files, 1, interrupt_after(window)), Error);
+            files.resume = true;
+            const TrainResult result = trainee.train(files, 2);
+            reference.check(result, files.metrics);
+        }
+    }
+}
+
+TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
+    for (Trainee (*make)() : {flat, layerwise, diverging}) {
+        Trainee trainee = make();
+        const Reference reference(trainee);
+        const ScratchFolder folder;
+        const TrainFiles files{.checkpoint = folder / "state", .metrics = folder / "metrics", .resume = true};
+        for (std::int64_t window = 1; window <= reference.windows; ++window)
+            CHECK_THROWS_AS(trainee.train(files, 1, interrupt_after(window)), Error);
+        reference.check(trainee.train(files), files.metrics);
+    }
+}
+
+TEST_CASE(
+    "a training that dies without a word goes on from its last checkpoint, and no record is there twice") {
+    for (const double every_s : {0.0, 1e6}) {
+        for (Trainee (*make)() : {flat, layerwise, diverging}) {
+            Trainee trainee = make();
+            trainee.settings().checkpoint_every_s = every_s;
+            const Reference reference(trainee);
+            for (std::int64_t window = 1; window <= reference.windows; window += 3) {
+                const ScratchFolder folder;
+                std::ofstream(folder / "metrics") << "{\"contestant\":\"another\"}\n";
+                const TrainFiles files{
+                    .checkpoint = folder / "state", .metrics = folder / "metrics", .resume = true};
+                CHECK_THROWS_AS(trainee.train(files, 1, crash_after(window)), Crash);
+                const TrainResult result = trainee.train(files);
+                CHECK(bytes(result.params) == reference.params);
+                std::vector<nlohmann::json> want = reference.lines;
+                want.insert(want.begin(), nlohmann::json::object({{"contestant", "another"}}));
+                CHECK(records(files.metrics) == want);
+            }
+        }
+    }
+}
+
+TEST_CASE("a checkpoint due after every window changes nothing") {
+    Trainee trainee = flat();
+    const Reference reference(trainee);
+    trainee.settings().checkpoint_every_s = 0;
+    const ScratchFolder folder;
+    const TrainFiles files{.checkpoint = folder / "state", .metrics = folder / "metrics"};
+    reference.check(trainee.train(files), files.metrics);
+    CHECK(std::filesystem::exists(files.checkpoint));
+}
+
+TEST_CASE("an interruption says where the training stands and where its state is") {
+    const ScratchFolder folder;
+    const TrainFiles files{.checkpoint = folder / "state"};
+    Trainee one_stage = flat(), stages = layerwise();
+    CHECK(refusal([&] { one_stage.train(files, 1, interrupt_after(4)); }) ==
+          "130 training of 'trainee' interrupted, at epoch 1 of 3; its state is in " +
+              files.checkpoint.string());
+    CHECK(refusal([&] { one_stage.train({}, 1, interrupt_after(4)); }) ==
+          "130 training of 'trainee' interrupted, at epoch 1 of 3");
+    CHECK(refusal([&] { stages.train(files, 1, interrupt_after(6)); }) ==
+          "130 training of 'trainee' interrupted, at epoch 1 of 2 (layer 2: new); its state is in " +
+              files.checkpoint.string());
+}
+
+TEST_CASE("an interruption that a plugin sees while instances are drawn leaves a checkpoint too") {
+    const auto trainee = [](const char* stops_at) {
+        Trainee made({.optimizee = "stopping", .problem = {{"stops_at", stops_at}, {"reason", "cancelled"}}});
+        made.settings().epochs = 4;
+        made.settings().horizon = 10;
+        made.settings().unroll = 5;
+        made.settings().batch = 3;
+        return made;
+    };
+    Trainee whole = trainee("-1"), stopped = trainee("6");
+    const Reference reference(whole);
+    const ScratchFolder folder;
+    TrainFiles files{.checkpoint = folder / "state", .metrics = folder / "metrics"};
+    CHECK(refusal([&] { stopped.train(files); }) ==
+          "130 training of 'trainee' interrupted, optimizee 'stopping': interrupted; its state is in " +
+              files.checkpoint.string());
+    // Nothing is trained twice.
+    files.resume = true;
+    std::int64_t first = 0;
+    const TrainResult result =
+        whole.train(files, 1, [&](const Progress& p) { first = first == 0 ? p.done : first; });
+    CHECK(first == 5);
+    reference.check(result, files.metrics);
+
+    Trainee never_started = trainee("0");
+    const ScratchFolder empty;
+    CHECK(refusal([&] { never_started.train({.checkpoint = empty / "state"}); }) ==
+          "130 training of 'trainee' interrupted, optimizee 'stopping': interrupted");
+}
+
+TEST_CASE("a checkpoint of another training is refused, and one that is no checkpoint") {
+    Trainee trainee = flat();
+    const ScratchFolder folder;
+    TrainFiles files{.checkpoint = folder / "state"};
+    CHECK_THROWS_AS(trainee.train(files, 1, interrupt_after(4)), Error);
+    files.resume = true;
+    trainee.contestant().hash = "4567";
+    CHECK(
+        refusal([&] { trainee.train(files); }) ==
+        "2 " + files.checkpoint.string() +
+            ": belongs to another training (its configuration, plugin version or seed differs); start a new "
+            "run, or restore the configuration");
+
+    Tensor tensor(Dtype::kF64, {1});
+    write_safetensors(files.checkpoint, {{"x", &tensor}}, {});
+    CHECK(refusal([&] { trainee.train(files); }) ==
+          "5 " + files.checkpoint.string() + ": not a checkpoint (no metadata 'l2o.checkpoint')");
+    write_safetensors(files.checkpoint, {{"x", &tensor}}, {{"l2o.checkpoint", R"({"hash":"4567"})"}});
+    const std::string malformed = refusal([&] { trainee.train(files); });
+    CHECK(malformed.find("5 " + files.checkpoint.string() + ": malformed checkpoint: ") == 0);
+    std::ofstream(files.checkpoint) << "nonsense";
+    CHECK(refusal([&] { trainee.train(files); }).find("5 " + files.checkpoint.string()) == 0);
+}
+
+TEST_CASE("without resume a checkpoint that lies there is ignored and replaced") {
+    Trainee trainee = flat();
+    const Reference reference(trainee);
+    const ScratchFolder folder;
+    const TrainFiles files{.checkpoint = folder / "state"};
+    CHECK_THROWS_AS(trainee.train(files, 1, interrupt_after(4)), Error);
+    CHECK(bytes(trainee.train(files).params) == reference.params);
+}

@@ -1,0 +1,233 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/train/meta_optimizer.hpp"
+#include "framework/train/shards.hpp"
+#include "framework/unroll/arithmetic.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+#include "tests/framework/train/trainee.hpp"
+
+namespace {
+
+using namespace l2o::framework;
+using namespace l2o::test;
+
+/// 5 instances in shards of 2, 2 and 1; windows of 10, 10 and 5 steps.
+Trainee uneven(Trainee::Setup setup = {}) {
+    Trainee trainee(setup);
+    trainee.settings().epochs = 4;
+    trainee.settings().horizon = 25;
+    trainee.settings().unroll = 10;
+    trainee.settings().batch = 5;
+    trainee.settings().shard_rows = 2;
+    trainee.settings().validate_every = 2;
+    trainee.settings().validate_instances = 3;
+    return trainee;
+}
+
+}  // namespace
+
+TEST_CASE("l2o_dm trained for 40 trajectories more than halves its validation loss") {
+    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "8"}}, .problem = {{"n", "5"}}});
+    trainee.settings().epochs = 40;
+    trainee.settings().horizon = 20;
+    trainee.settings().unroll = 10;
+    trainee.settings().batch = 32;
+    trainee.settings().validate_every = 5;
+    trainee.settings().validate_instances = 32;
+    const double before = trainee.validation_loss(trainee.initial_params());
+    const TrainResult result = trainee.train();
+    MESSAGE("validation loss " << before << " -> " << result.best_validation);
+    CHECK(result.meta_steps == 80);
+    CHECK(result.skipped == 0);
+    CHECK(result.best_validation < before / 2);
+}
+
+TEST_CASE("lista trained end to end more than halves the distance to the solution of its start") {
+    Trainee trainee({.optimizer = "lista",
+                     .options = {{"layers", "5"}},
+                     .optimizee = "sparse_recovery",
+                     .problem = {{"m", "10"}, {"n", "20"}},
+                     .loss = "mse_to_solution"});
+    trainee.settings().epochs = 150;
+    trainee.settings().horizon = trainee.settings().unroll = 5;
+    trainee.settings().batch = 64;
+    trainee.settings().validate_every = 10;
+    const double before = trainee.validation_loss(trainee.initial_params());
+    const TrainResult result = trainee.train();
+    MESSAGE("validation loss " << before << " -> " << result.best_validation);
+    CHECK(result.best_validation < before / 2);
+}
+
+TEST_CASE("the parameters returned are those with the smallest validation loss, not the last") {
+    // Steps of this size throw the parameters about.
+    Trainee trainee = uneven({.meta_options = {{"learning_rate", "0.1"}}});
+    trainee.settings().epochs = 12;
+    trainee.settings().validate_every = 1;
+    const ScratchFolder folder;
+    const TrainResult result = trainee.train({.checkpoint = {}, .metrics = folder / "metrics.jsonl"});
+    std::vector<double> losses{trainee.validation_loss(trainee.initial_params())};
+    for (const auto& record : records(folder / "metrics.jsonl")) losses.push_back(record.at("validation"));
+    REQUIRE(losses.size() == 13);
+    const double least = *std::min_element(losses.begin(), losses.end());
+    REQUIRE(losses.back() > least);
+    CHECK(result.best_validation == least);
+    CHECK(trainee.validation_loss(result.params) == least);
+}
+
+TEST_CASE("parameters that no training improves are returned as they were") {
+    Trainee trainee = uneven({.meta_options = {{"learning_rate", "3"}}});
+    trainee.settings().validate_every = 1;
+    const TrainResult result = trainee.train();
+    CHECK(result.meta_steps + result.skipped > 0);
+    CHECK(bytes(result.params) == bytes(trainee.initial_params()));
+}
+
+TEST_CASE("without validation the last parameters are returned") {
+    Trainee trainee = uneven();
+    trainee.settings().validate_every = 0;
+    const TrainResult result = trainee.train();
+    CHECK(std::isnan(result.best_validation));
+    CHECK(bytes(result.params) != bytes(trainee.initial_params()));
+}
+
+TEST_CASE("1, 2 and 5 threads give the same bits, for shards of unequal size") {
+    for (const Trainee::Setup& setup :
+         {Trainee::Setup{}, Trainee::Setup{.optimizer = "l2o_dm", .options = {{"hidden", "4"}}}}) {
+        Trainee trainee = uneven(setup);
+        const TrainResult one = trainee.train({}, 1), two = trainee.train({}, 2), five = trainee.train({}, 5);
+        CHECK(one.meta_steps == 12);
+        CHECK(bytes(two.params) == bytes(one.params));
+        CHECK(bytes(five.params) == bytes(one.params));
+        CHECK(two.best_validation == one.best_validation);
+    }
+}
+
+TEST_CASE("shards of another size give the same result to rounding") {
+    Trainee trainee = uneven();
+    const TrainResult small = trainee.train();
+    trainee.settings().shard_rows = 32;
+    const TrainResult whole = trainee.train();
+    for (std::size_t i = 0; i < small.params.size(); ++i)
+        CHECK(relative_error(values(small.params[i]), values(whole.params[i])) < 1e-9);
+}
+
+TEST_CASE("every window is one step along its own gradient, from the state that the last one left") {
+    Trainee trainee = uneven({.meta = "gradient_descent", .meta_options = {{"learning_rate", "1e-4"}}});
+    TrainSettings& settings = trainee.settings();
+    settings.validate_every = 0;
+    double clip_norm = 0;
+    bool mean = true;
+    SUBCASE("mean over the batch") {}
+    SUBCASE("sum over the batch") { mean = false; }
+    SUBCASE("clipped") { clip_norm = 1; }
+    settings.mean = mean;
+    settings.clip_norm = clip_norm;
+    const TrainResult result = trainee.train();
+
+    TensorSet phi = trainee.initial_params(), gradient = gradient_like(trainee.optimizer(), phi);
+    const Keys keys = trainee.keys();
+    Shards shards(trainee.optimizer(),
+                  trainee.optimizee(),
+                  trainee.loss(),
+                  phi,
+                  keys,
+                  {.batch = 5, .shard_rows = 2, .unroll = {.horizon = 25}},
+                  1);
+    int clipped = 0;
+    for (std::uint64_t trajectory = 0; trajectory < 4; ++trajectory) {
+        shards.start(trajectory, 5 * trajectory);
+        for (const std::int64_t steps : {10, 10, 5}) {
+            shards.window(steps, mean ? 0.2 : 1.0, gradient, 0);
+            double squares = 0;
+            for (const Tensor& tensor : gradient.tensors()) squares += tensor.value(0) * tensor.value(0);
+            const double norm = std::sqrt(squares);
+            const bool clips = clip_norm > 0 && norm > clip_norm;
+            clipped += clips ? 1 : 0;
+            for (std::size_t i = 0; i < phi.size(); ++i) {
+                double g = gradient[i].value(0);
+                if (clips) g *= clip_norm / norm;
+                phi[i].values<double>()[0] -= 1e-4 * g;
+            }
+        }
+    }
+    CHECK((clipped > 0) == (clip_norm > 0));
+    CHECK(clipped < 12);
+    CHECK(result.meta_steps == 12);
+    for (std::size_t i = 0; i < phi.size(); ++i)
+        CHECK(result.params[i].value(0) == doctest::Approx(phi[i].value(0)).epsilon(1e-14));
+}
+
+TEST_CASE("a fixed training set is gone through batch by batch, again and again") {
+    Trainee trainee = uneven({.optimizee = "stopping", .problem = {{"stops_at", "10"}}});
+    trainee.settings().instances = 10;
+    CHECK(trainee.train().meta_steps == 12);
+    trainee.settings().instances = 0;
+    CHECK(refusal([&] { trainee.train(); }) == "4 training of 'trainee': the well is dry");
+}
+
+TEST_CASE("a memory budget that holds only some of the points does not change a bit") {
+    Trainee trainee = uneven({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}});
+    trainee.settings().horizon = 70;
+    trainee.settings().unroll = 50;
+    const TrainResult free = trainee.train();
+    trainee.settings().memory_bytes = static_cast<std::uint64_t>(free.engine_bytes) / 2;
+    const TrainResult tight = trainee.train();
+    MESSAGE("engine bytes " << free.engine_bytes << " -> " << tight.engine_bytes);
+    CHECK(tight.engine_bytes <= static_cast<std::int64_t>(trainee.settings().memory_bytes));
+    CHECK(bytes(tight.params) == bytes(free.params));
+}
+
+TEST_CASE("a memory budget too small for any window is refused, even one of fewer bytes than shards") {
+    Trainee trainee = uneven();
+    trainee.settings().memory_bytes = 2;
+    const std::string text = refusal([&] { trainee.train(); });
+    CHECK(text.find("2 a window of 10 steps needs at least") == 0);
+    CHECK(text.find("raise train.memory") != std::string::npos);
+}
+
+TEST_CASE("a loss that is no sum over time is refused for windows shorter than the horizon") {
+    Trainee trainee = uneven({.loss = "final_objective"});
+    CHECK(refusal([&] { trainee.train(); }) ==
+          "2 train.unroll is 10 and train.horizon 25: loss 'final_objective' is not a sum over time, so "
+          "windows cannot be scored; set unroll to the horizon, or use trajectory_sum");
+    trainee.settings().unroll = 25;
+    CHECK_NOTHROW(trainee.train());
+}
+
+TEST_CASE("an optimizer without a derivative, or without parameters, is refused by message") {
+    Trainee analytic = uneven({.optimizer = "gradient_descent"});
+    CHECK(refusal([&] { analytic.train(); }) ==
+          "3 optimizer 'gradient_descent' has no derivative (step_vjp); it cannot be trained by bptt");
+    Trainee swarm = uneven({.options = {{"particles", "3"}}});
+    CHECK(refusal([&] { swarm.train(); }) ==
+          "2 optimizer 'learned_momentum' is a population; training one is not offered yet");
+}
+
+TEST_CASE("an optimizer that is defined from 0 only refuses a problem that starts elsewhere") {
+    Trainee trainee({.optimizer = "lista",
+                     .options = {{"layers", "3"}},
+                     .optimizee = "sparse_recovery",
+                     .problem = {{"m", "4"}, {"n", "8"}, {"init_std", "0.1"}}});
+    trainee.settings().horizon = trainee.settings().unroll = 3;
+    CHECK(refusal([&] { trainee.train(); }) ==
+          "2 optimizer 'lista' is defined from x = 0 only; 'sparse_recovery' starts elsewhere, set its "
+          "init_std to 0");
+    trainee.settings().horizon = 4;
+    CHECK(refusal([&] { trainee.train(); }) == "2 train.horizon is 4; 'lista' has 3 layers");
+}
+
+TEST_CASE("progress counts windows up to the total, and tells the loss") {
+    Trainee trainee = uneven();
+    std::vector<std::int64_t> done;
+    trainee.train({}, 1, [&](const Progress& progress) {
+        CHECK(progress.what == "training trainee");
+        CHECK(progress.total == 12);
+        CHECK(std::isfinite(progress.loss));
+        done.push_back(progress.done);
+    });
+    CHECK(done == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+}

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/train/train.hpp"
+#include "tests/support/lab.hpp"
+
+namespace l2o::test {
+
+framework::PluginChoice choice(framework::Kind kind, const std::string& id, const OptionText& options = {});
+
+/// A learned optimizer, its problem and its training.
+class Trainee {
+  public:
+    struct Setup {
+        std::string optimizer = "learned_momentum";
+        OptionText options{};
+        std::string optimizee = "quadratic";
+        OptionText problem{{"n", "3"}};
+        std::string loss = "trajectory_sum";
+        OptionText loss_options{};
+        std::string meta = "adam";
+        OptionText meta_options{{"learning_rate", "0.01"}};
+        std::uint64_t seed = 1;
+    };
+    explicit Trainee(const Setup& setup);
+
+    /// To be changed before train().
+    framework::TrainSettings& settings() { return *contestant_.train; }
+    framework::Contestant& contestant() { return contestant_; }
+    const framework::Optimizer& optimizer() const { return *optimizer_; }
+    const framework::Optimizee& optimizee() const { return *optimizee_; }
+    const framework::Loss& loss() const { return *loss_; }
+    framework::Keys keys() const { return framework::keys_of(experiment_.seed); }
+
+    framework::TrainResult train(const framework::TrainFiles& files = {},
+                                 int threads = 1,
+                                 const framework::ProgressSink& progress = {});
+    /// The parameters before training.
+    framework::TensorSet initial_params() const;
+    /// Mean loss of these parameters on the validation instances.
+    double validation_loss(const framework::TensorSet& params) const;
+
+  private:
+    framework::Experiment experiment_;
+    framework::Contestant contestant_;
+    std::unique_ptr<framework::Optimizee> optimizee_;
+    std::unique_ptr<framework::Optimizer> optimizer_;
+    std::unique_ptr<framework::Loss> loss_;
+};
+
+/// The bits of all tensors.
+std::string bytes(const framework::TensorSet& set);
+std::string bytes(const Tensor& tensor);
+
+/// A parameter by name.
+const Tensor& param(const Trainee& trainee, const framework::TensorSet& params, const std::string& name);
+
+/// The records of a metrics file, without what the clock says.
+std::vector<nlohmann::json> records(const std::filesystem::path& path);
+
+/// Interrupts a training after its window number `window`, counted from 1 over all sessions.
+framework::ProgressSink interrupt_after(std::int64_t window);
+
+}  // namespace l2o::test
