@@ -100,7 +100,7 @@ TEST_CASE("lstm: the step and the vjp of a slice of coordinates have the bits of
     const Index n = step.n, hidden = step.hidden;
     const auto h_bar = random_normal<float>(step.h.size(), 6), c_bar = random_normal<float>(step.h.size(), 7);
     std::vector<float> w_bar(step.w.size()), b_bar(step.b.size());
-    std::vector<float> workspace(std::size_t(lstm_vjp_workspace<float>(2, hidden, n)));
+    std::vector<float> workspace(std::size_t(lstm_vjp_workspace<float>(hidden, n)));
     std::vector<float> x_prev(step.x.size()), h_prev(step.h.size()), c_prev(step.h.size());
     lstm_vjp(step.cell(),
              n,
@@ -157,7 +157,7 @@ TEST_CASE("lstm: the vjp is the central difference for w, b, x, h and c, and add
         f();
         std::vector<double> w(step.w.size(), 1), b(step.b.size(), 2), x(step.x.size(), 3);
         std::vector<double> h = h_bar, c = c_bar;  // in place
-        std::vector<double> workspace(std::size_t(lstm_vjp_workspace<double>(inputs, 5, n)));
+        std::vector<double> workspace(std::size_t(lstm_vjp_workspace<double>(5, n)));
         lstm_vjp(
             step.cell(),
             n,
@@ -184,7 +184,7 @@ TEST_CASE("lstm: double accumulators collect what float ones do, x may be unwant
     const auto h_bar = random_normal<float>(step.h.size(), 6), c_bar = random_normal<float>(step.h.size(), 7);
     std::vector<float> w(step.w.size()), b(step.b.size()), h(step.h.size()), c(step.h.size());
     std::vector<double> w_wide(step.w.size()), b_wide(step.b.size());
-    std::vector<float> workspace(std::size_t(lstm_vjp_workspace<float>(2, 20, n)));
+    std::vector<float> workspace(std::size_t(lstm_vjp_workspace<float>(20, n)));
     const auto vjp = [&](auto* w_sum, auto* b_sum) {
         using Accumulator = std::remove_pointer_t<decltype(w_sum)>;
         lstm_vjp(step.cell(),
