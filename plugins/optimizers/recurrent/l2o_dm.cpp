@@ -180,9 +180,10 @@ class L2oDm {
         using Lanes = l2o::numerics::Lanes<T>;
         for (Index at = 0; at < tile.count; at += l2o::numerics::kLanes<T>)
             Eigen::Map<Lanes>(read_out + at) *= T(output_scale_);
-        tile.pieces(x.cols, [&](Index row, Index col, Index count, Index at) {
-            for (Index i = 0; i < count; ++i) x_next(row, col + i) = x(row, col + i) + read_out[at + i];
+        tile.pieces(x, 1, [&](const T* from, Index count, Index at) {
+            for (Index i = 0; i < count; ++i) read_out[at + i] += from[i];
         });
+        tile.pieces(x_next, 1, [&](T* to, Index count, Index at) { std::copy_n(read_out + at, count, to); });
     }
 
     Preprocess preprocess_ = Preprocess::kLogSign;
