@@ -3,7 +3,8 @@
 namespace l2o::host {
 
 /// From now on SIGINT and SIGTERM ask running work to stop: CallContext::cancel_flag() is set, work in hand
-/// is saved, Error(kInterrupted) follows. A second signal of the same kind has its default effect.
+/// is saved, Error(kInterrupted) follows. A further signal, half a second later or more, ends the program at
+/// once.
 void stop_on_signals();
 
 }  // namespace l2o::host
