@@ -1,0 +1,144 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/host/command.hpp"
+
+using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
+using nlohmann::json;
+
+namespace {
+
+/// A manifest of an optimizer beside a library that is none.
+void write_garbage(const ScratchFolder& folder, const std::string& name, const std::string& id) {
+    std::ofstream(folder / (name + ".so").c_str()) << "this is no library";
+    const json component{
+        {"kind", "optimizer"},
+        {"id", id},
+        {"title", "Nothing at all"},
+        {"doc", "It cannot be loaded."},
+        {"tags", {"learned"}},
+        {"needs", {"A", "b?"}},
+        {"options",
+         json::array({{{"key", "depth"}, {"type", 2}, {"doc", "how deep"}, {"default", "7"}, {"min", 1}}})}};
+    const json manifest{{"manifest", 1},
+                        {"library", name + ".so"},
+                        {"id", "org.example." + name},
+                        {"version", "9.8.7"},
+                        {"license", "MIT"},
+                        {"vendor", "Example"},
+                        {"runtime", "c++"},
+                        {"abi", {{"major", 1}, {"minor", 0}, {"required_minor", 0}}},
+                        {"components", json::array({component})}};
+    std::ofstream(folder / (name + ".l2o.json").c_str()) << manifest;
+}
+
+}  // namespace
+
+TEST_CASE("l2o list shows kind, id, version, title and tags of every plugin") {
+    const Outcome all = run_l2o("list");
+    CHECK(all.code == 0);
+    CHECK(all.err == "");
+    CHECK(all.out.starts_with("kind       id"));
+    CHECK(contains(all.out, "optimizer  gradient_descent "));
+    CHECK(contains(all.out, "optimizee  quadratic "));
+}
+
+TEST_CASE("l2o list takes a kind") {
+    const Outcome some = run_l2o("list optimizees");
+    CHECK(contains(some.out, "quadratic"));
+    CHECK(!contains(some.out, "gradient_descent"));
+    CHECK(contains(run_l2o("list optimisers").refusal(),
+                   "2 l2o: error: unknown kind 'optimisers'; did you mean 'optimizers'?"));
+}
+
+TEST_CASE("l2o list --json is an array of objects") {
+    const json all = json::parse(run_l2o("list optimizees --json").out);
+    REQUIRE(all.is_array());
+    bool is_found = false;
+    for (const json& entry : all) {
+        CHECK(entry.at("kind") == "optimizee");
+        is_found = is_found || entry.at("id") == "quadratic";
+    }
+    CHECK(is_found);
+}
+
+TEST_CASE("listing and describing load no library") {
+    const ScratchFolder folder;
+    write_garbage(folder, "garbage", "garbage");
+    const Outcome listed = run_l2o(folder, "list --plugin-path .");
+    CHECK(listed.code == 0);
+    CHECK(contains(listed.out, "garbage"));
+    const Outcome described = run_l2o(folder, "describe garbage --plugin-path .");
+    CHECK(described.code == 0);
+    CHECK(contains(described.out, "Nothing at all"));
+    CHECK(contains(run_l2o(folder, "list", "L2O_PLUGIN_PATH=.").out, "garbage"));
+}
+
+TEST_CASE("two libraries with one id are refused by the names of both") {
+    const ScratchFolder folder;
+    write_garbage(folder, "first", "twin");
+    write_garbage(folder, "second", "twin");
+    const std::string refusal = run_l2o(folder, "list --plugin-path .").refusal();
+    CHECK(contains(refusal, "3 l2o: error: two plugins offer the optimizer 'twin': "));
+    CHECK(contains(refusal, "first.so"));
+    CHECK(contains(refusal, "second.so"));
+}
+
+TEST_CASE("a manifest that is none is refused by its name") {
+    const ScratchFolder folder;
+    std::ofstream(folder / "odd.l2o.json") << "{";
+    const std::string refusal = run_l2o(folder, "list --plugin-path .").refusal();
+    CHECK(contains(refusal, "3 l2o: error: "));
+    CHECK(contains(refusal, "odd.l2o.json: malformed manifest"));
+}
+
+TEST_CASE("l2o describe shows origin, needs and options with what they expect") {
+    const ScratchFolder folder;
+    write_garbage(folder, "garbage", "garbage");
+    const std::string text = run_l2o(folder, "describe garbage --plugin-path .").out;
+    for (const char* part : {"optimizer garbage: Nothing at all",
+                             "It cannot be loaded.",
+                             "9.8.7",
+                             "garbage.so",
+                             "A, b (optional)",
+                             "depth",
+                             "7",
+                             "a whole number >= 1",
+                             "how deep"}) {
+        CAPTURE(part);
+        CHECK(contains(text, part));
+    }
+    const json all = json::parse(run_l2o(folder, "describe garbage --json --plugin-path .").out);
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].at("plugin").at("version") == "9.8.7");
+    CHECK(all[0].at("options")[0].at("key") == "depth");
+}
+
+TEST_CASE("an id that several kinds have is described for all of them") {
+    const ScratchFolder folder;
+    write_garbage(folder, "garbage", "quadratic");
+    const std::string text = run_l2o(folder, "describe quadratic --plugin-path .").out;
+    CHECK(contains(text, "optimizer quadratic: Nothing at all"));
+    CHECK(contains(text, "optimizee quadratic: Random least squares"));
+}
+
+TEST_CASE("l2o describe knows the nearest id") {
+    CHECK(contains(run_l2o("describe quadratik").refusal(),
+                   "2 l2o: error: unknown plugin 'quadratik'; did you mean 'quadratic'?"));
+    CHECK(
+        contains(run_l2o("describe").refusal(), "2 l2o: error: l2o describe: the id of a plugin is missing"));
+}
+
+TEST_CASE("a library that cannot be loaded is exit code 3") {
+    const ScratchFolder folder;
+    write_garbage(folder, "garbage", "garbage");
+    // The problem file comes first; any that exists will do.
+    const std::string refusal =
+        run_l2o(folder, "solve --optimizer garbage --problem garbage.so --output out --plugin-path .")
+            .refusal();
+    CHECK(contains(refusal, "5 l2o: error: "));
+    CHECK(contains(refusal, "garbage.so"));
+}

@@ -1,0 +1,202 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/host/command.hpp"
+
+using l2o::framework::read_file, l2o::framework::read_safetensors;
+using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o;
+using nlohmann::json;
+
+namespace {
+
+/// Two analytic optimizers and a learned one on small quadratics; the training takes a moment.
+ScratchFolder& with_experiment(ScratchFolder& folder) {
+    std::ofstream(folder / "tiny.info") << R"(
+name tiny
+seed 1
+optimizee {
+    use quadratic
+    n 3
+}
+contestants {
+    descent { optimizer { use gradient_descent learning_rate 0.02 } }
+    adam { optimizer { use adam learning_rate 0.1 } }
+    learned {
+        optimizer { use l2o_dm hidden 4 }
+        train {
+            epochs 3
+            horizon 10
+            unroll 5
+            batch 4
+            loss { use trajectory_sum }
+            meta_optimizer { use adam learning_rate 1e-3 }
+        }
+    }
+}
+evaluate {
+    instances 8
+    iterations 20
+}
+)";
+    return folder;
+}
+
+std::filesystem::path only_entry(const std::filesystem::path& folder) {
+    std::filesystem::path found;
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        found = entry.path();
+        ++count;
+    }
+    REQUIRE(count == 1);
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "l2o run trains, compares, shows a table and where the run folder is; then it finds the weights again") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Outcome first = run_l2o(folder, "run tiny.info");
+    CHECK(first.code == 0);
+    for (const char* part : {"descent", "adam", "learned", "weights of learned: trained", "run folder: "}) {
+        CAPTURE(part);
+        CHECK(contains(first.out, part));
+    }
+    CHECK(contains(first.err, "l2o: training learned"));
+    const std::filesystem::path run = only_entry(folder / "runs/tiny");
+    CHECK(contains(first.out, run.filename().string()));
+    for (const char* name : {"config.info", "environment.json", "curves.csv", "summary.csv"}) {
+        CAPTURE(name);
+        CHECK(std::filesystem::exists(run / name));
+    }
+    CHECK(json::parse(read_file(run / "environment.json")).dump().find("Release") != std::string::npos);
+
+    const Outcome again = run_l2o(folder, "run tiny.info --json --quiet");
+    CHECK(again.refusal() == "0 ");
+    const json result = json::parse(again.out);
+    CHECK(result.at("weights").at(0).at("source") == "found again");
+    REQUIRE(result.at("contestants").size() == 3);
+    CHECK(result.at("contestants").at(1).at("name") == "adam");
+    CHECK(result.at("contestants").at(1).at("gradients") == 20);
+    CHECK(contains(run_l2o(folder, "run tiny.info --retrain").out, "weights of learned: trained"));
+}
+
+TEST_CASE("the results do not depend on the number of threads") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    std::string finals[2];
+    for (const int threads : {1, 2}) {
+        const std::string out = " --out runs" + std::to_string(threads);
+        const Outcome outcome = run_l2o(folder,
+                                        "run tiny.info --json contestants.learned.train.batch=70 "
+                                        "evaluate.instances=70 --threads " +
+                                            std::to_string(threads) + out);
+        REQUIRE(outcome.code == 0);
+        for (const json& contestant : json::parse(outcome.out).at("contestants"))
+            finals[threads - 1] += contestant.at("metrics").dump();
+    }
+    CHECK(finals[0] == finals[1]);
+}
+
+TEST_CASE("--print-config shows what the settings made of the file, and runs nothing") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Outcome shown = run_l2o(
+        folder, "run tiny.info evaluate.iterations=7 --set evaluate.instances=5 --seed 9 --print-config");
+    CHECK(shown.refusal() == "0 ");
+    CHECK(contains(shown.out, "iterations 7"));
+    CHECK(contains(shown.out, "instances 5"));
+    CHECK(contains(shown.out, "seed 9"));
+    CHECK(!std::filesystem::exists(folder / "runs"));
+    std::ofstream(folder / "shown.info") << shown.out;
+    CHECK(run_l2o(folder, "run shown.info --print-config").out == shown.out);
+}
+
+TEST_CASE("what is wrong with an experiment is told with the exit code of its kind") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    CHECK(contains(run_l2o(folder, "run").refusal(), "2 l2o: error: an experiment file is missing"));
+    CHECK(contains(run_l2o(folder, "run none.info").refusal(),
+                   "5 l2o: error: cannot read the configuration 'none.info'"));
+    CHECK(contains(run_l2o(folder, "run tiny.info more").refusal(),
+                   "2 l2o: error: 'more' is one word too many; expected key.path=value"));
+    CHECK(contains(run_l2o(folder, "run tiny.info evaluate.iteration=7").refusal(), "2 l2o: error: "));
+    CHECK(contains(run_l2o(folder, "run tiny.info contestants.adam.optimizer.use=adan").refusal(),
+                   "unknown optimizer 'adan'; did you mean 'adam'?"));
+    CHECK(contains(run_l2o(folder, "run tiny.info --resume runs").refusal(),
+                   "2 l2o: error: --resume goes on with the experiment of its run folder"));
+    CHECK(contains(run_l2o(folder, "run --resume nowhere").refusal(), "5 l2o: error: nowhere"));
+    CHECK(contains(run_l2o(folder, "run tiny.info --out /proc/no").refusal(), "5 l2o: error: /proc/no"));
+}
+
+TEST_CASE("if every contestant diverges the exit code is 4") {
+    ScratchFolder folder;
+    std::ofstream(folder / "wild.info") << "name wild\noptimizee { use quadratic }\n"
+                                           "contestants { wild { optimizer { use gradient_descent\n"
+                                           "learning_rate 1e9 } } }\n"
+                                           "evaluate { instances 2\niterations 100 }\n";
+    const Outcome outcome = run_l2o(folder, "run wild.info");
+    CHECK(outcome.code == 4);
+    CHECK(contains(outcome.err, "l2o: error: every trajectory of every contestant diverged"));
+    CHECK(contains(outcome.out, "run folder: "));
+}
+
+TEST_CASE("l2o train writes weights that l2o evaluate takes, by hand or found again") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    CHECK(contains(run_l2o(folder, "evaluate tiny.info").refusal(), "2 l2o: error: contestants.learned: "));
+    const Outcome trained = run_l2o(folder, "train tiny.info learned --output w.safetensors");
+    CHECK(trained.code == 0);
+    CHECK(contains(trained.out, "weights of learned: trained"));
+    CHECK(read_safetensors(folder / "w.safetensors").metadata.at("l2o.optimizer") == "l2o_dm");
+
+    const Outcome found = run_l2o(folder, "evaluate tiny.info --json");
+    CHECK(json::parse(found.out).at("weights").at(0).at("source") == "found again");
+    const Outcome given =
+        run_l2o(folder, "evaluate tiny.info --json --out other --weights learned=w.safetensors");
+    CHECK(json::parse(given.out).at("weights").at(0).at("source") == "given");
+    const auto metrics = [](const Outcome& outcome) {
+        return json::parse(outcome.out).at("contestants").at(2).at("metrics");
+    };
+    CHECK(metrics(given) == metrics(found));
+
+    CHECK(contains(run_l2o(folder, "train tiny.info lerned").refusal(),
+                   "2 l2o: error: unknown contestant 'lerned'; did you mean 'learned'?"));
+    CHECK(contains(run_l2o(folder, "train tiny.info adam").refusal(),
+                   "2 l2o: error: unknown contestant 'adam'"));
+    CHECK(contains(run_l2o(folder, "evaluate tiny.info --weights lerned=w.safetensors").refusal(),
+                   "2 l2o: error: unknown contestant 'lerned'; did you mean 'learned'?"));
+    CHECK(contains(run_l2o(folder, "evaluate tiny.info --weights w.safetensors").refusal(),
+                   "2 l2o: error: --weights is 'w.safetensors'; expected key=value"));
+    CHECK(contains(run_l2o(folder, "evaluate tiny.info --weights adam=w.safetensors").refusal(),
+                   "2 l2o: error: "));
+}
+
+TEST_CASE("Ctrl-C in a training is exit code 130; --resume ends with the weights of an undisturbed run") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const std::string longer = " tiny.info contestants.learned.train.epochs=3000";
+    const Outcome stopped = run_l2o(folder, "run" + longer, "timeout --preserve-status -s INT 1.5");
+    REQUIRE(contains(stopped.refusal(), "130 l2o: "));
+    const std::filesystem::path run = only_entry(folder / "runs/tiny");
+    CHECK(contains(stopped.err, "l2o run --resume "));
+    CHECK(contains(stopped.err, run.filename().string()));
+    CHECK(run_l2o(folder, "run --resume '" + run.string() + "'").code == 0);
+    CHECK(run_l2o(folder, "train" + longer + " --out undisturbed").code == 0);
+    const auto weights = [&](const char* root) {
+        const auto file = read_safetensors(only_entry(folder / root / "weights"));
+        std::string bytes;
+        for (const auto& [name, tensor] : file.tensors)
+            bytes.append(static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes()));
+        return bytes;
+    };
+    CHECK(weights("runs") == weights("undisturbed"));
+}

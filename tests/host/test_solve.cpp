@@ -1,0 +1,431 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/host/command.hpp"
+
+using namespace l2o::framework;
+using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
+
+namespace {
+
+using Metadata = std::map<std::string, std::string>;
+using Numbers = std::vector<double>;
+
+Tensor tensor(Dtype dtype, const Shape& shape, const Numbers& numbers) {
+    Tensor out(dtype, shape);
+    REQUIRE(numbers.size() == static_cast<std::size_t>(out.size()));
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        if (dtype == Dtype::kF32) out.values<float>()[i] = static_cast<float>(numbers[i]);
+        if (dtype == Dtype::kF64) out.values<double>()[i] = numbers[i];
+        if (dtype == Dtype::kI64) out.values<std::int64_t>()[i] = static_cast<std::int64_t>(numbers[i]);
+    }
+    return out;
+}
+
+Numbers numbers(const Tensor& tensor) {
+    Numbers out;
+    for (std::int64_t i = 0; i < tensor.size(); ++i) out.push_back(tensor.value(i));
+    return out;
+}
+
+/// A problem file in a folder of its own, and runs of `l2o solve` on it.
+class Problem {
+  public:
+    explicit Problem(const std::string& optimizee, Dtype dtype = Dtype::kF64) : dtype_(dtype) {
+        metadata["l2o.optimizee"] = optimizee;
+    }
+
+    void add(const std::string& name, const Shape& shape, const Numbers& values) {
+        tensors[name] = tensor(dtype_, shape, values);
+    }
+    /// Entries 0.1, 0.2, ... modulo 0.7.
+    void add(const std::string& name, const Shape& shape) {
+        Numbers values;
+        for (std::int64_t i = 0; i < element_count(shape); ++i)
+            values.push_back(0.1 * static_cast<double>(i % 7 + 1));
+        add(name, shape, values);
+    }
+    Outcome solve(const std::string& arguments, const std::string& before = "") {
+        TensorRefs refs;
+        for (const auto& [name, value] : tensors) refs[name] = &value;
+        write_safetensors(folder / "p.safetensors", refs, metadata);
+        return run_l2o(folder, "solve --problem p.safetensors --output out.safetensors " + arguments, before);
+    }
+    [[nodiscard]] TensorFile output() const { return read_safetensors(folder / "out.safetensors"); }
+
+    std::unique_ptr<ScratchFolder> scratch = std::make_unique<ScratchFolder>();
+    ScratchFolder& folder = *scratch;
+    Metadata metadata;
+    std::map<std::string, Tensor> tensors;
+
+  private:
+    Dtype dtype_;
+};
+
+const Numbers kW{1, 0.5, -0.25, 2, 0.75, -1, 0.5, 1.5}, kY{1, -2, 0.5, 0.25}, kStart{0.5, -0.5, 1, 2};
+
+/// Two instances of ||W x - y||^2 in two variables.
+Problem small_quadratic(Dtype dtype = Dtype::kF64) {
+    Problem problem("quadratic", dtype);
+    problem.add("W", {2, 2, 2}, kW);
+    problem.add("y", {2, 2}, kY);
+    problem.add("x0", {2, 2}, kStart);
+    return problem;
+}
+
+/// x_0 .. x_steps and f there by the definition of gradient descent: [t][row][i] and [t][row].
+struct Descent {
+    Numbers x, f;
+};
+Descent descend_by_hand(double rate, int steps) {
+    Descent out;
+    Numbers x = kStart;
+    for (int t = 0; t <= steps; ++t) {
+        out.x.insert(out.x.end(), x.begin(), x.end());
+        for (std::size_t b = 0; b < 2; ++b) {
+            const double* w = &kW[4 * b];
+            double* z = &x[2 * b];
+            const double r0 = w[0] * z[0] + w[1] * z[1] - kY[2 * b],
+                         r1 = w[2] * z[0] + w[3] * z[1] - kY[2 * b + 1];
+            out.f.push_back(r0 * r0 + r1 * r1);
+            z[0] -= rate * 2 * (w[0] * r0 + w[2] * r1);
+            z[1] -= rate * 2 * (w[1] * r0 + w[3] * r1);
+        }
+    }
+    return out;
+}
+
+double worst_difference(const Numbers& got, const Numbers& want) {
+    REQUIRE(got.size() == want.size());
+    double worst = 0;
+    for (std::size_t i = 0; i < got.size(); ++i)
+        worst = std::max(worst, std::abs(got[i] - want[i]) / std::max(1.0, std::abs(want[i])));
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file's precision") {
+    for (const auto& [dtype, tolerance] : {std::pair{Dtype::kF64, 1e-14}, std::pair{Dtype::kF32, 1e-6}}) {
+        CAPTURE(name_of(dtype));
+        Problem problem = small_quadratic(dtype);
+        const Outcome outcome = problem.solve(
+            "--optimizer gradient_descent --set learning_rate=0.05 --iterations 3 --trajectory");
+        CHECK(outcome.refusal() == "0 ");
+        CHECK(contains(outcome.out, "2 instances, 3 iterations"));
+        CHECK(contains(outcome.out, "0 values, 3 gradients per instance"));
+        const TensorFile file = problem.output();
+        const Descent want = descend_by_hand(0.05, 3);
+        CHECK(file.at("f").dtype() == dtype);
+        CHECK(file.at("f").shape() == Shape{4, 2});
+        CHECK(file.at("x").shape() == Shape{2, 2});
+        CHECK(file.at("x_trajectory").shape() == Shape{4, 2, 2});
+        CHECK(worst_difference(numbers(file.at("f")), want.f) <= tolerance);
+        CHECK(worst_difference(numbers(file.at("x_trajectory")), want.x) <= tolerance);
+        CHECK(worst_difference(numbers(file.at("x")), {want.x.end() - 4, want.x.end()}) <= tolerance);
+        CHECK(file.metadata.at("l2o.optimizer") == "gradient_descent");
+        CHECK(file.metadata.at("l2o.optimizee") == "quadratic");
+        CHECK(nlohmann::json::parse(file.metadata.at("l2o.options")).at("learning_rate") == 0.05);
+        CHECK(nlohmann::json::parse(file.metadata.at("l2o.optimizee_options")).at("n") == 2);
+        CHECK(file.metadata.at("l2o.iterations") == "3");
+    }
+}
+
+TEST_CASE("without --trajectory the output has x and f alone, and 100 iterations are the default") {
+    Problem problem = small_quadratic();
+    CHECK(problem.solve("--optimizer gradient_descent").code == 0);
+    CHECK(problem.output().tensors.size() == 2);
+    CHECK(problem.output().at("f").shape() == Shape{101, 2});
+}
+
+TEST_CASE("--iterations 0 evaluates the start") {
+    Problem problem = small_quadratic();
+    CHECK(problem.solve("--optimizer gradient_descent --iterations 0").code == 0);
+    CHECK(numbers(problem.output().at("x")) == kStart);
+}
+
+TEST_CASE("l2o solve --json tells the final objective and the evaluations") {
+    Problem problem = small_quadratic();
+    const Outcome outcome = problem.solve("--optimizer gradient_descent --iterations 5 --json");
+    const auto json = nlohmann::json::parse(outcome.out);
+    CHECK(json.at("evaluations").at("gradients") == 5);
+    CHECK(json.at("final_f").at("finite") == 2);
+    CHECK(json.at("instances") == 2);
+}
+
+TEST_CASE("without x0 the start is the optimizee's, by --seed") {
+    Problem problem = small_quadratic();
+    problem.tensors.erase("x0");
+    const std::string arguments = "--optimizer gradient_descent --iterations 0 --seed ";
+    std::vector<Numbers> starts;
+    for (const char* seed : {"1", "1", "2"}) {
+        CHECK(problem.solve(arguments + seed).code == 0);
+        starts.push_back(numbers(problem.output().at("x")));
+    }
+    CHECK(starts[0] == starts[1]);
+    CHECK(starts[0] != starts[2]);
+}
+
+TEST_CASE("the same bits for any number of threads") {
+    Problem problem("quadratic", Dtype::kF32);
+    problem.add("W", {70, 3, 3});
+    problem.add("y", {70, 3});
+    std::vector<std::string> files;
+    for (const char* threads : {"1", "2", "5"}) {
+        CHECK(
+            problem.solve(std::string("--optimizer particle_swarm --trajectory --threads ") + threads).code ==
+            0);
+        files.push_back(read_file(problem.folder / "out.safetensors"));
+    }
+    CHECK(files[0] == files[1]);
+    CHECK(files[0] == files[2]);
+}
+
+TEST_CASE("of a population every point is its best particle, and its first particle starts at x0") {
+    Problem problem = small_quadratic();
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=1 --iterations 0").code == 0);
+    const double alone = problem.output().at("f").value(0);
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20 --trajectory").code ==
+          0);
+    const TensorFile swarm = problem.output();
+    CHECK(swarm.at("f").shape() == Shape{21, 2});
+    CHECK(swarm.at("x_trajectory").shape() == Shape{21, 2, 2});
+    CHECK(swarm.at("f").value(0) <= alone);
+    // f is that of the particle in x.
+    const double x0 = swarm.at("x").value(0), x1 = swarm.at("x").value(1);
+    const double r0 = kW[0] * x0 + kW[1] * x1 - kY[0], r1 = kW[2] * x0 + kW[3] * x1 - kY[1];
+    CHECK(swarm.at("f").value(40) == doctest::Approx(r0 * r0 + r1 * r1).epsilon(1e-12));
+    CHECK(contains(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20").out,
+                   "160 values, 0 gradients per instance"));
+}
+
+TEST_CASE("blocks stand one after the other in x0 and x") {
+    Problem problem("rotated_saddle");
+    problem.add("a", {2}, {1, 2});
+    problem.add("b", {2}, {1, 3});
+    problem.add("x0", {2, 2}, {1, 2, 3, 4});
+    CHECK(problem.solve("--optimizer gradient_descent_ascent --set learning_rate=0.1 --iterations 1")
+              .refusal() == "0 ");
+    // Row 1: f = 2 u^2 - 3 v^2 + 2 u v at (3, 4), df/du = 4 u + 2 v = 20, df/dv = -6 v + 2 u = -18.
+    CHECK(problem.output().at("f").value(1) == doctest::Approx(2 * 9 - 3 * 16 + 2 * 12));
+    CHECK(problem.output().at("x").value(2) == doctest::Approx(3 - 0.1 * 20));
+}
+
+TEST_CASE("sizes follow from the shapes, lambda from the options") {
+    Problem problem("lasso");
+    problem.add("A", {3, 5});
+    problem.add("b", {4, 3});
+    problem.metadata["l2o.options"] = R"({"lambda": 0.25})";
+    CHECK(problem.solve("--optimizer fista --iterations 10").refusal() == "0 ");
+    CHECK(problem.output().at("x").shape() == Shape{4, 5});
+    const auto options = nlohmann::json::parse(problem.output().metadata.at("l2o.optimizee_options"));
+    CHECK(options.at("m") == 3);
+    CHECK(options.at("n") == 5);
+    CHECK(options.at("lambda") == 0.25);
+    // f at the start, x = 0, is ||b||^2 / 2: row 0 is 0.1, 0.2, 0.3.
+    CHECK(problem.output().at("f").value(0) == doctest::Approx(0.07));
+}
+
+TEST_CASE("contradictions between shapes and options are refused by both names") {
+    const std::string use = "--optimizer gradient_descent";
+    SUBCASE("two tensors") {
+        Problem problem("lasso");
+        problem.add("A", {3, 5});
+        problem.add("b", {4, 2});
+        CHECK(contains(
+            problem.solve(use).refusal(),
+            "2 l2o: error: p.safetensors: tensor 'A' [m, n] has m = 3, but tensor 'b' [B, m] has m = 2"));
+    }
+    SUBCASE("one tensor") {
+        Problem problem("quadratic");
+        problem.add("W", {2, 2, 3});
+        problem.add("y", {2, 2});
+        CHECK(contains(problem.solve(use).refusal(),
+                       "'W' [B, n, n] has n = 2, but tensor 'W' [B, n, n] has n = 3"));
+    }
+    SUBCASE("an option") {
+        Problem problem = small_quadratic();
+        problem.metadata["l2o.options"] = R"({"n": 3})";
+        CHECK(contains(
+            problem.solve(use).refusal(),
+            "2 l2o: error: p.safetensors: option 'n' of metadata 'l2o.options' is 3, but axis 'n' of "
+            "tensor 'W' [B, n, n] has size 2"));
+    }
+    SUBCASE("the number of axes") {
+        Problem problem("quadratic");
+        problem.add("W", {2, 2});
+        problem.add("y", {2, 2});
+        CHECK(contains(problem.solve(use).refusal(), "tensor 'W' has shape [2, 2]; expected [B, n, n]"));
+    }
+    SUBCASE("the number of instances") {
+        Problem problem("quadratic");
+        problem.add("W", {2, 2, 2});
+        problem.add("y", {3, 2});
+        CHECK(contains(problem.solve(use).refusal(),
+                       "2 l2o: error: p.safetensors: tensor 'y' has 3 instances"));
+    }
+    SUBCASE("the start") {
+        Problem problem = small_quadratic();
+        problem.add("x0", {2, 3});
+        CHECK(
+            contains(problem.solve(use).refusal(), "tensor 'x0' is float64 [2, 3]; expected float64 [2, 2]"));
+    }
+}
+
+TEST_CASE("a problem file that lacks something says what") {
+    const std::string use = "--optimizer gradient_descent";
+    Problem problem = small_quadratic();
+    SUBCASE("a tensor") {
+        problem.tensors.erase("y");
+        CHECK(contains(problem.solve(use).refusal(),
+                       "2 l2o: error: p.safetensors: tensor 'y' [2, 2] is missing"));
+    }
+    SUBCASE("the optimizee") {
+        problem.metadata.clear();
+        CHECK(contains(problem.solve(use).refusal(),
+                       "2 l2o: error: p.safetensors: metadata 'l2o.optimizee' is missing"));
+    }
+    SUBCASE("an optimizee that exists") {
+        problem.metadata["l2o.optimizee"] = "quadratik";
+        CHECK(contains(
+            problem.solve(use).refusal(),
+            "2 l2o: error: p.safetensors: metadata 'l2o.optimizee': unknown optimizee 'quadratik'; did "
+            "you mean 'quadratic'?"));
+    }
+    SUBCASE("options that are JSON") {
+        problem.metadata["l2o.options"] = "n=2";
+        CHECK(
+            contains(problem.solve(use).refusal(),
+                     "2 l2o: error: p.safetensors: metadata 'l2o.options' is 'n=2'; expected a JSON object"));
+    }
+    SUBCASE("an option that exists") {
+        problem.metadata["l2o.options"] = R"({"init_sdt": 2})";
+        CHECK(contains(problem.solve(use).refusal(), "has no option 'init_sdt'; did you mean 'init_std'?"));
+    }
+    SUBCASE("a tensor that the optimizee knows") {
+        problem.add("z", {2});
+        CHECK(contains(problem.solve(use).refusal(), "unknown tensor 'z' for 'quadratic'"));
+    }
+    SUBCASE("one precision") {
+        problem.tensors["y"] = tensor(Dtype::kF32, {2, 2}, kY);
+        CHECK(contains(
+            problem.solve(use).refusal(),
+            "2 l2o: error: p.safetensors: tensor 'W' is float64, tensor 'y' is float32; expected one "
+            "precision"));
+    }
+    SUBCASE("real numbers") {
+        problem.tensors["y"] = tensor(Dtype::kI64, {2, 2}, {1, 2, 3, 4});
+        CHECK(contains(problem.solve(use).refusal(), "tensor 'y' is int64; expected float64"));
+    }
+}
+
+TEST_CASE("a command line that lacks something says what") {
+    CHECK(contains(run_l2o("solve --optimizer adam").refusal(),
+                   "2 l2o: error: l2o solve: --problem is missing"));
+    Problem problem = small_quadratic();
+    CHECK(contains(problem.solve("").refusal(), "2 l2o: error: l2o solve: --optimizer is missing"));
+    CHECK(contains(problem.solve("--optimizer gradient_decent").refusal(),
+                   "2 l2o: error: unknown optimizer 'gradient_decent'; did you mean 'gradient_descent'?"));
+    CHECK(contains(problem.solve("--optimizer gradient_descent --set rate").refusal(),
+                   "2 l2o: error: --set is 'rate'; expected key=value"));
+    CHECK(
+        contains(problem.solve("--optimizer gradient_descent --set learning_rat=1").refusal(),
+                 "optimizer 'gradient_descent' has no option 'learning_rat'; did you mean 'learning_rate'?"));
+    CHECK(contains(problem.solve("--optimizer gradient_descent --set learning_rate=-1").refusal(),
+                   "2 l2o: error: --set: optimizer.learning_rate is '-1'; expected a number > 0"));
+    CHECK(
+        contains(problem.solve("--optimizer gradient_descent --iterations -1").refusal(), "2 l2o: error: "));
+}
+
+TEST_CASE("files that cannot be read or written are exit code 5") {
+    const ScratchFolder folder;
+    CHECK(
+        contains(run_l2o(folder, "solve --optimizer gradient_descent --problem none --output out").refusal(),
+                 "5 l2o: error: none: "));
+    Problem problem = small_quadratic();
+    problem.solve("--optimizer gradient_descent");
+    CHECK(contains(
+        run_l2o(problem.folder, "solve --optimizer gradient_descent --problem p.safetensors --output no/out")
+            .refusal(),
+        "5 l2o: error: no"));
+}
+
+TEST_CASE("an optimizer that needs what the problem lacks is refused, exit code 3") {
+    Problem problem = small_quadratic();
+    CHECK(contains(problem.solve("--optimizer fista").refusal(), "3 l2o: error: "));
+}
+
+TEST_CASE("if every instance diverges the output is written and the exit code is 4") {
+    Problem problem = small_quadratic();
+    const Outcome outcome =
+        problem.solve("--optimizer gradient_descent --set learning_rate=1e9 --iterations 200");
+    CHECK(contains(outcome.refusal(),
+                   "4 l2o: error: 'gradient_descent' diverged: no instance ends with a finite f"));
+    CHECK(contains(outcome.out, "2 of 2 instances"));
+    CHECK(problem.output().at("f").shape() == Shape{201, 2});
+}
+
+namespace {
+
+Problem small_lasso() {
+    Problem problem("lasso");
+    problem.add("A", {3, 5}, {1, 0, 0, .6, 0, 0, 1, 0, .8, 0, 0, 0, 1, 0, 1});
+    problem.add("b", {2, 3});
+    return problem;
+}
+
+}  // namespace
+
+TEST_CASE("a layered optimizer takes as many steps as it has layers, and no more") {
+    Problem problem = small_lasso();
+    const Outcome outcome = problem.solve("--optimizer lista --set layers=4");
+    CHECK(outcome.code == 0);
+    CHECK(contains(outcome.err, "note: 'lista' is not trained"));
+    CHECK(problem.output().at("f").shape() == Shape{5, 2});
+    CHECK(problem.solve("--optimizer lista --set layers=4 --quiet").err == "");
+    CHECK(contains(problem.solve("--optimizer lista --set layers=4 --iterations 5").refusal(),
+                   "2 l2o: error: --iterations is 5, but 'lista' has 4 layers"));
+    problem.add("x0", {2, 5});
+    CHECK(contains(problem.solve("--optimizer lista").refusal(),
+                   "2 l2o: error: p.safetensors: 'lista' is only defined from x = 0, but tensor 'x0'"));
+}
+
+TEST_CASE("weights bring their options, --set stands above, and other weights are refused") {
+    Problem problem = small_lasso();
+    const Metadata metadata{
+        {"l2o.format", "1"}, {"l2o.optimizer", "lista"}, {"l2o.options", R"({"layers": 2})"}};
+    // With B = 0 and S = 0 the network is S(0, theta) = 0 in every layer.
+    const Tensor b(Dtype::kF64, {5, 3}), s(Dtype::kF64, {5, 5}), theta(Dtype::kF64, {});
+    const TensorRefs weights{
+        {"shared.B", &b}, {"layer.01.S", &s}, {"layer.00.theta", &theta}, {"layer.01.theta", &theta}};
+    write_safetensors(problem.folder / "w.safetensors", weights, metadata);
+    const Outcome outcome = problem.solve("--optimizer lista --weights w.safetensors");
+    CHECK(outcome.refusal() == "0 ");
+    CHECK(problem.output().at("f").shape() == Shape{3, 2});
+    CHECK(numbers(problem.output().at("x")) == Numbers(10, 0.0));
+
+    CHECK(contains(problem.solve("--optimizer lista --weights w.safetensors --set layers=3").refusal(),
+                   "2 l2o: error: w.safetensors: "));
+    CHECK(contains(
+        problem.solve("--optimizer alista --weights w.safetensors").refusal(),
+        "2 l2o: error: w.safetensors: metadata l2o.optimizer is 'lista'; expected weights of 'alista'"));
+}
+
+TEST_CASE("Ctrl-C stops a long run with exit code 130 and writes nothing") {
+    Problem problem("quadratic", Dtype::kF32);
+    problem.add("W", {1, 10, 10});
+    problem.add("y", {1, 10});
+    const Outcome outcome = problem.solve("--optimizer gradient_descent --iterations 20000000",
+                                          "timeout --preserve-status -s INT 1");
+    CHECK(contains(outcome.refusal(), "130 l2o: error: interrupted"));
+    CHECK(!std::filesystem::exists(problem.folder / "out.safetensors"));
+}
