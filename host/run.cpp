@@ -59,7 +59,7 @@ ExitCode run(const Arguments& given) {
     const Catalog catalog = line->common().catalog();
     const Experiment experiment = experiment_of(*line, catalog);
     if (line->has("print-config")) {
-        std::cout << experiment.info;
+        std::cout << experiment.info << (experiment.info.ends_with('\n') ? "" : "\n");
         return ExitCode::kOk;
     }
     return report(*line, experiment, run_part(*line, experiment, RunPart::kAll));

@@ -258,17 +258,18 @@ ExitCode solve(const Arguments& given) {
     const auto optimizer = create_optimizer(*line, catalog, *problem.optimizee, horizon);
     warn_without_blas(line->common(), {optimizer->entry(), problem.optimizee->entry()});
 
+    const std::int64_t iterations = iterations_of(*line, *optimizer);
     const std::uint64_t seed = line->common().seed.value_or(0);
     const Keys keys = keys_of(seed);
-    const TensorSet params = parameters_of(*line, *optimizer, keys.init_params, problem);
     const std::vector<Tensor> start = starts_of(*optimizer, problem, keys.test_start, line->text("problem"));
+    const TensorSet params = parameters_of(*line, *optimizer, keys.init_params, problem);
     const Job job{.optimizer = *optimizer,
                   .optimizee = *problem.optimizee,
                   .data = problem.data,
                   .params = params,
                   .start = start,
                   .key = keys.test_steps,
-                  .iterations = iterations_of(*line, *optimizer),
+                  .iterations = iterations,
                   .keeps_trajectory = line->has("trajectory")};
     const Solution solution = solve(job, line->common().threads);
     write(solution, job, seed, line->text("output"));
