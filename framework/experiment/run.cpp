@@ -88,8 +88,9 @@ class Run {
             }
         } catch (const Error& error) {
             if (error.code() != ExitCode::kInterrupted) throw;
-            throw Error(error.code(),
-                        std::string(error.what()) + "; go on with '--resume " + folder_->path.string() + "'");
+            throw Error(
+                error.code(),
+                std::string(error.what()) + "; go on with 'l2o run --resume " + folder_->path.string() + "'");
         }
         for (const Entrant& entrant : entrants_) {
             if (entrant.report) result.weights.push_back(*entrant.report);

@@ -178,9 +178,9 @@ TEST_CASE("run: an interrupted training goes on where it was, and ends with the 
     const std::string text = refusal([&] { (void)run(folder, interrupted); });
     CallContext::cancel_flag() = 0;
     CHECK(text.starts_with("130 training of 'lista' interrupted"));
-    const auto option = text.find("go on with '--resume ");
+    const auto option = text.find("go on with 'l2o run --resume ");
     REQUIRE(option != std::string::npos);
-    const fs::path path = text.substr(option + 21, text.size() - option - 22);
+    const fs::path path = text.substr(option + 29, text.size() - option - 30);
     REQUIRE(fs::is_regular_file(path / "checkpoints/lista.train.safetensors"));
 
     const Experiment experiment = resumed_experiment(catalog(), path);
