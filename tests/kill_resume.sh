@@ -71,7 +71,8 @@ header_bytes() { od -An -tu8 -N8 "$1" | tr -d ' '; }
 check_readable() {
     local file header end
     while IFS= read -r file; do
-        header=$(tail -c +9 "$file" | head -c "$(header_bytes "$file")")
+        # In this order: head would end first, and tail by SIGPIPE, which pipefail takes for a failure.
+        header=$(head -c $((8 + $(header_bytes "$file"))) "$file" | tail -c +9)
         end=$(grep -o '"data_offsets":\[[0-9]*,[0-9]*\]' <<<"$header" | sed 's/.*,\(.*\)\]/\1/' | sort -n | tail -1)
         [ "$(stat -c %s "$file")" -eq $((8 + $(header_bytes "$file") + end)) ] || fail "$file is cut off"
     done < <(find "$1" -name '*.safetensors' ! -name '.*')

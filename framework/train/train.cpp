@@ -86,6 +86,12 @@ class Trainer {
                                 "use trajectory_sum");
             }
         }
+        if (settings_.instances % settings_.batch != 0) {
+            throw Error(ExitCode::kUsage,
+                        "train.instances is " + std::to_string(settings_.instances) +
+                            "; expected a multiple of train.batch, " + std::to_string(settings_.batch) +
+                            ", or 0 for fresh instances in every trajectory");
+        }
         if (optimizer.vjp() == nullptr) {
             throw Error(ExitCode::kPlugin,
                         "optimizer '" + optimizer.id() +
@@ -100,6 +106,7 @@ class Trainer {
         for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
             run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
         }
+        if (log_) log_->sync();
         if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
             throw Error(
                 ExitCode::kNumerical,
@@ -195,8 +202,7 @@ class Trainer {
         const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
         std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
         if (settings_.instances > 0) {
-            const std::int64_t batches = std::max<std::int64_t>(settings_.instances / settings_.batch, 1);
-            first = index % static_cast<std::uint64_t>(batches) * static_cast<std::uint64_t>(settings_.batch);
+            first %= static_cast<std::uint64_t>(settings_.instances);
         }
         shards.start(index, first);
     } catch (const Error& error) {

@@ -11,9 +11,9 @@ struct FinalObjective {
         .version = "1.0.0",
         .title = "The objective after the last step",
         .doc =
-            "f(x_T) with T the horizon. Of a population, that of the best particle at T, or the mean over "
-            "the "
-            "particles. Not a sum over time: only a window that ends at the horizon can be scored."};
+            "f(x_T) with T the horizon. Of a population, that of the best particle at T, or the mean "
+            "over the particles. Not a sum over time: only a window that ends at the horizon can be "
+            "scored."};
 
     enum class Particles { kBest, kMean };
     Particles particles = Particles::kBest;

@@ -6,18 +6,16 @@
 namespace {
 
 struct MseToSolution {
-    static constexpr l2o::About about{.id = "mse_to_solution",
-                                      .version = "1.0.0",
-                                      .title = "Squared distance to the solution",
-                                      .doc =
-                                          "1/2 ||x_T - x_star||^2, the training loss of the LISTA family "
-                                          "(Chen, Liu, Wang & Yin 2018, section 4), "
-                                          "at the last point of a window (at last), or summed over all its "
-                                          "points but the first, which belongs "
-                                          "to the window before (at all). Several blocks count as one "
-                                          "vector, in their order. Of a population, "
-                                          "the mean over the particles.",
-                                      .needs = "x_star"};
+    static constexpr l2o::About about{
+        .id = "mse_to_solution",
+        .version = "1.0.0",
+        .title = "Squared distance to the solution",
+        .doc =
+            "1/2 ||x_T - x_star||^2, the training loss of the LISTA family (Chen, Liu, Wang & Yin "
+            "2018), at the last point of a window (at last), or summed over all its points but the "
+            "first, which belongs to the window before (at all). Several blocks count as one vector, in "
+            "their order. Of a population, the mean over the particles.",
+        .needs = "x_star"};
 
     enum class At { kLast, kAll };
     At at = At::kLast;

@@ -4,19 +4,16 @@
 namespace {
 
 struct TrajectorySum {
-    static constexpr l2o::About about{.id = "trajectory_sum",
-                                      .version = "1.0.0",
-                                      .title = "Weighted sum of the objective along the trajectory",
-                                      .doc =
-                                          "sum over t of w_t f(x_t), t = 1 .. T. weights uniform: w_t = 1, "
-                                          "the loss of L2O-DM (Andrychowicz et "
-                                          "al. 2016, equation 3). weights last: w_t = 1 at the last point of "
-                                          "every window and 0 elsewhere, the "
-                                          "recipe of RNNProp (Lv, Jiang & Li 2017). The first point of a "
-                                          "window does not count: it is the last "
-                                          "one of the window before, or the start, which nothing learned has "
-                                          "touched. Of a population, the mean "
-                                          "over the particles."};
+    static constexpr l2o::About about{
+        .id = "trajectory_sum",
+        .version = "1.0.0",
+        .title = "Weighted sum of the objective along the trajectory",
+        .doc =
+            "sum over t of w_t f(x_t), t = 1 .. T. weights uniform: w_t = 1, the loss of L2O-DM "
+            "(Andrychowicz et al. 2016, equation 3). weights last: w_t = 1 at the last point of every "
+            "window and 0 elsewhere, the recipe of RNNProp (Lv, Jiang & Li 2017). The first point of a "
+            "window does not count: it is the last one of the window before, or the start, which "
+            "nothing learned has touched. Of a population, the mean over the particles."};
 
     enum class Weights { kUniform, kLast };
     Weights weights = Weights::kUniform;

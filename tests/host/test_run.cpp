@@ -183,8 +183,8 @@ TEST_CASE("l2o train writes weights that l2o evaluate takes, by hand or found ag
 TEST_CASE("Ctrl-C in a training is exit code 130; --resume ends with the weights of an undisturbed run") {
     ScratchFolder folder;
     with_experiment(folder);
-    const std::string longer = " tiny.info contestants.learned.train.epochs=3000";
-    const Outcome stopped = run_l2o(folder, "run" + longer, "timeout --preserve-status -s INT 1.5");
+    const std::string longer = " tiny.info contestants.learned.train.epochs=8000";
+    const Outcome stopped = run_l2o(folder, "run" + longer, "timeout --preserve-status -s INT 0.7");
     REQUIRE(contains(stopped.refusal(), "130 l2o: "));
     const std::filesystem::path run = only_entry(folder / "runs/tiny");
     CHECK(contains(stopped.err, "l2o run --resume "));

@@ -16,10 +16,9 @@ struct Quadratic {
         .version = "1.0.0",
         .title = "Random least squares, an own square matrix per instance",
         .doc =
-            "f(x) = ||W x - y||^2 (no factor 1/2), entries of W [n, n] and y [n] uniform on [0, 1), "
-            "x_0 ~ N(0, init_std^2). The optimum is 0 almost surely, W is badly conditioned. Andrychowicz et "
-            "al. "
-            "2016, section 3.1."};
+            "f(x) = ||W x - y||^2 (no factor 1/2), entries of W [n, n] and y [n] uniform on [0, 1), x_0 "
+            "~ N(0, init_std^2). The optimum is 0 almost surely, W is badly conditioned. Andrychowicz "
+            "et al. 2016, section 3.1."};
 
     std::int64_t n = 10;
     double init_std = 0.01;
@@ -33,8 +32,12 @@ struct Quadratic {
 
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.data({.name = "W", .axes = "n,n", .shape = {n, n}, .batched = true});
-        spec.data({.name = "y", .axes = "n", .shape = {n}, .batched = true});
+        spec.data({.name = "W",
+                   .doc = "matrix of the residual W x - y",
+                   .axes = "n,n",
+                   .shape = {n, n},
+                   .batched = true});
+        spec.data({.name = "y", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
         spec.solution({.name = "x_star",
                        .doc = "least squares solution of smallest norm",
                        .axes = "n",

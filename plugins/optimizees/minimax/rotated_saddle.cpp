@@ -7,7 +7,7 @@ namespace {
 
 using l2o::numerics::fill_rows, l2o::numerics::Stream;
 
-// Shen et al. 2021, "Learning a minimax optimizer: a pilot study" (Twin-L2O), section 4.1.
+// Shen et al. 2021, "Learning a minimax optimizer: a pilot study" (Twin-L2O).
 struct RotatedSaddle {
     static constexpr l2o::About about{
         .id = "rotated_saddle",
@@ -15,14 +15,13 @@ struct RotatedSaddle {
         .title = "Rotated saddle: strongly convex in u, strongly concave in v",
         .doc =
             "min over u, max over v of f(u, v) = a u^2 - b v^2 + 2 u v with numbers u, v; a, b uniform on "
-            "[0.9, 1], u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021, section "
-            "4.1."};
+            "[0.9, 1], u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021."};
 
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "u", .role = L2O_MIN});
         spec.block({.name = "v", .role = L2O_MAX});
-        spec.data({.name = "a", .batched = true});
-        spec.data({.name = "b", .batched = true});
+        spec.data({.name = "a", .doc = "curvature in u", .batched = true});
+        spec.data({.name = "b", .doc = "curvature in v, negated", .batched = true});
         spec.metric("distance", "Euclidean distance of (u, v) to the solution (0, 0)");
     }
 

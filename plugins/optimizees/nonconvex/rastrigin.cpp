@@ -12,15 +12,14 @@ using l2o::numerics::fill_rows, l2o::numerics::row_vector, l2o::numerics::RowMat
 // Chen et al. 2021, "Learning to optimize: a primer and a benchmark", section 4 (arXiv:2103.12828): equation
 // (20) is the classic function, (21) the family.
 struct Rastrigin {
-    static constexpr l2o::About about{.id = "rastrigin",
-                                      .version = "1.0.0",
-                                      .title = "Rastrigin family: a quadratic with ripples",
-                                      .doc =
-                                          "f(x) = 1/2 ||A x - b||^2 - alpha c^T cos(2 pi x) + alpha n. "
-                                          "family random: entries of A [n, n], b [n], "
-                                          "c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with "
-                                          "minimum 0 at 0. x_0 ~ N(0, init_std^2). "
-                                          "Chen et al. 2021, equation (21)."};
+    static constexpr l2o::About about{
+        .id = "rastrigin",
+        .version = "1.0.0",
+        .title = "Rastrigin family: a quadratic with ripples",
+        .doc =
+            "f(x) = 1/2 ||A x - b||^2 - alpha c^T cos(2 pi x) + alpha n. family random: entries of A "
+            "[n, n], b [n], c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with minimum 0 at 0. "
+            "x_0 ~ N(0, init_std^2). Chen et al. 2021, equation (21)."};
 
     enum class Family { kRandom, kClassic };
     Family family = Family::kRandom;
@@ -38,9 +37,13 @@ struct Rastrigin {
 
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.data({.name = "A", .axes = "n,n", .shape = {n, n}, .batched = true});
-        spec.data({.name = "b", .axes = "n", .shape = {n}, .batched = true});
-        spec.data({.name = "c", .axes = "n", .shape = {n}, .batched = true});
+        spec.data({.name = "A",
+                   .doc = "matrix of the residual A x - b",
+                   .axes = "n,n",
+                   .shape = {n, n},
+                   .batched = true});
+        spec.data({.name = "b", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
+        spec.data({.name = "c", .doc = "weights of the ripples", .axes = "n", .shape = {n}, .batched = true});
     }
 
     template <class T>

@@ -13,13 +13,10 @@ struct GradientDescent {
         .version = "1.0.0",
         .title = "Gradient descent with a fixed step or Armijo backtracking",
         .doc =
-            "x <- x - eta g. step_rule fixed: eta = learning_rate. step_rule armijo: the largest "
-            "eta = initial_step * shrink^k, k = 0 .. max_halvings, with "
-            "f(x - eta g) <= f(x) - armijo_c eta ||g||^2, searched anew in every step and for every row on "
-            "its "
-            "own; a row without such an eta stays where it is. Nocedal & Wright 2006, Numerical "
-            "Optimization, "
-            "algorithm 3.1."};
+            "x <- x - eta g. step_rule fixed: eta = learning_rate. step_rule armijo: the largest eta = "
+            "initial_step * shrink^k, k = 0 .. max_halvings, with f(x - eta g) <= f(x) - armijo_c eta "
+            "||g||^2, searched anew in every step and for every row on its own; a row without such an "
+            "eta stays where it is. Nocedal & Wright 2006, Numerical Optimization, algorithm 3.1."};
 
     enum class StepRule { kFixed, kArmijo };
     StepRule step_rule = StepRule::kFixed;

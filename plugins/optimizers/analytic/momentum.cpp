@@ -5,14 +5,14 @@ namespace {
 // Polyak 1964, "Some methods of speeding up the convergence of iteration methods", in the form of Sutskever
 // et al. 2013 with the learning rate outside of the velocity (as in PyTorch and TensorFlow): v, mu as there.
 struct Momentum {
-    static constexpr l2o::About about{.id = "momentum",
-                                      .version = "1.0.0",
-                                      .title = "Heavy ball, or Nesterov's accelerated gradient",
-                                      .doc =
-                                          "v <- mu v + g, x <- x - learning_rate v; with nesterov x <- x - "
-                                          "learning_rate (g + mu v), where x "
-                                          "stands for the look-ahead point. Polyak 1964; Sutskever, Martens, "
-                                          "Dahl & Hinton 2013, section 2."};
+    static constexpr l2o::About about{
+        .id = "momentum",
+        .version = "1.0.0",
+        .title = "Heavy ball, or Nesterov's accelerated gradient",
+        .doc =
+            "v <- mu v + g, x <- x - learning_rate v; with nesterov x <- x - learning_rate (g + mu v), "
+            "where x stands for the look-ahead point. Polyak 1964; Sutskever, Martens, Dahl & Hinton "
+            "2013, section 2."};
 
     double learning_rate = 0.01, mu = 0.9;
     bool nesterov = false;

@@ -9,12 +9,10 @@ struct RmsProp {
         .version = "1.0.0",
         .title = "RMSProp",
         .doc =
-            "v <- alpha v + (1 - alpha) g^2, x <- x - learning_rate g / (sqrt(v) + epsilon), v = 0 at the "
-            "start: "
-            "PyTorch's form. epsilon_form tf: x <- x - learning_rate g / sqrt(v + epsilon), v = 1 at the "
-            "start, "
-            "the form of TensorFlow 1 (whose own epsilon is 1e-10). Tieleman & Hinton 2012, Coursera lecture "
-            "6.5."};
+            "v <- alpha v + (1 - alpha) g^2, x <- x - learning_rate g / (sqrt(v) + epsilon), v = 0 at "
+            "the start: PyTorch's form. epsilon_form tf: x <- x - learning_rate g / sqrt(v + epsilon), "
+            "v = 1 at the start, the form of TensorFlow 1 (whose own epsilon is 1e-10). Tieleman & "
+            "Hinton 2012, Coursera lecture 6.5."};
 
     enum class EpsilonForm { kTorch, kTf };
     EpsilonForm epsilon_form = EpsilonForm::kTorch;

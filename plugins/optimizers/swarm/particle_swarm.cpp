@@ -9,15 +9,14 @@ namespace {
 // Clerc & Kennedy 2002, "The particle swarm - explosion, stability, and convergence in a multidimensional
 // complex space": the constriction form with phi1 = phi2 = 2.05, written with w = chi, c1 = c2 = 2.05 chi.
 struct ParticleSwarm {
-    static constexpr l2o::About about{.id = "particle_swarm",
-                                      .version = "1.0.0",
-                                      .title = "Particle swarm with constriction",
-                                      .doc =
-                                          "v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v; p is the "
-                                          "best point of the particle, g the best "
-                                          "of its swarm, r1 and r2 are uniform on [0, 1) per coordinate. "
-                                          "Reads values only. Clerc & Kennedy "
-                                          "2002; w = 0.7298, c1 = c2 = 1.49618 are its chi and 2.05 chi."};
+    static constexpr l2o::About about{
+        .id = "particle_swarm",
+        .version = "1.0.0",
+        .title = "Particle swarm with constriction",
+        .doc =
+            "v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x + v; p is the best point of the particle, "
+            "g the best of its swarm, r1 and r2 are uniform on [0, 1) per coordinate. Reads values "
+            "only. Clerc & Kennedy 2002; w = 0.7298, c1 = c2 = 1.49618 are its chi and 2.05 chi."};
 
     std::int64_t particles = 4;
     double w = 0.7298, c1 = 1.49618, c2 = 1.49618;

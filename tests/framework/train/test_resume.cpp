@@ -15,8 +15,8 @@ using namespace l2o::framework;
 using namespace l2o::test;
 
 /// Windows of 10, 10 and 5 steps, 5 instances in shards of 2, 2 and 1: 9 windows.
-Trainee flat() {
-    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}});
+Trainee windows_of(Dtype dtype) {
+    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}, .dtype = dtype});
     TrainSettings& settings = trainee.settings();
     settings.epochs = 3;
     settings.horizon = 25;
@@ -27,6 +27,8 @@ Trainee flat() {
     settings.validate_instances = 3;
     return trainee;
 }
+Trainee flat() { return windows_of(Dtype::kF64); }
+Trainee single() { return windows_of(Dtype::kF32); }
 /// 15 windows in 9 stages.
 Trainee layerwise() {
     Trainee trainee({.optimizer = "lista",
@@ -101,7 +103,7 @@ ProgressSink crash_after(std::int64_t window) {
 
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, diverging}) {
+    for (Trainee (*make)() : {flat, single, layerwise, diverging}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());

@@ -95,8 +95,10 @@ TEST_CASE("without validation the last parameters are returned") {
 }
 
 TEST_CASE("1, 2 and 5 threads give the same bits, for shards of unequal size") {
-    for (const Trainee::Setup& setup :
-         {Trainee::Setup{}, Trainee::Setup{.optimizer = "l2o_dm", .options = {{"hidden", "4"}}}}) {
+    const Trainee::Setup dm{.optimizer = "l2o_dm", .options = {{"hidden", "4"}}};
+    Trainee::Setup single = dm;
+    single.dtype = Dtype::kF32;
+    for (const Trainee::Setup& setup : {Trainee::Setup{}, dm, single}) {
         Trainee trainee = uneven(setup);
         const TrainResult one = trainee.train({}, 1), two = trainee.train({}, 2), five = trainee.train({}, 5);
         CHECK(one.meta_steps == 12);

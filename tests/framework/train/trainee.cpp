@@ -16,7 +16,7 @@ PluginChoice choice(Kind kind, const std::string& id, const OptionText& options)
 
 Trainee::Trainee(const Setup& setup) {
     experiment_.seed = setup.seed;
-    experiment_.dtype = Dtype::kF64;
+    experiment_.dtype = setup.dtype;
     experiment_.optimizee = choice(Kind::kOptimizee, setup.optimizee, setup.problem);
     contestant_.name = "trainee";
     contestant_.hash = "0123";

@@ -27,6 +27,7 @@ class Trainee {
         std::string meta = "adam";
         OptionText meta_options{{"learning_rate", "0.01"}};
         std::uint64_t seed = 1;
+        Dtype dtype = Dtype::kF64;
     };
     explicit Trainee(const Setup& setup);
 

@@ -74,24 +74,27 @@ TEST_CASE("quadratic: entries of W and y are uniform on [0, 1), starts have the 
     CHECK(std::abs(deviation - 0.01) < 0.0003);
 }
 
-// 7 variables: rows begin at different alignments, vector loops have a tail.
+// 37 variables: vector loops have a body and a tail, and rows begin at different alignments.
 TEST_CASE("quadratic: a row has the same f and g alone and in a batch, bit for bit") {
-    const ProblemLab::Setup setup{.optimizee = "quadratic", .options = {{"n", "7"}}, .instances = 5};
-    ProblemLab batch(setup);
-    const std::vector<double> f = batch.objective(), g = batch.gradient()[0];
-    ProblemLab::Setup single = setup;
-    single.instances = 1;
-    for (std::size_t row = 0; row < 5; ++row) {
-        ProblemLab alone(single);
-        const auto part = [row](const std::vector<double>& all, std::size_t cols) {
-            return std::vector<double>(all.begin() + static_cast<std::ptrdiff_t>(row * cols),
-                                       all.begin() + static_cast<std::ptrdiff_t>((row + 1) * cols));
-        };
-        set_values(alone.data("W"), part(values(batch.data("W")), 49));
-        set_values(alone.data("y"), part(values(batch.data("y")), 7));
-        set_values(alone.x()[0], part(values(batch.x()[0]), 7));
-        CHECK(alone.objective()[0] == f[row]);
-        CHECK(alone.gradient()[0] == part(g, 7));
+    constexpr std::size_t kN = 37;
+    for (const auto dtype : {Dtype::kF32, Dtype::kF64}) {
+        ProblemLab::Setup setup{
+            .optimizee = "quadratic", .options = {{"n", "37"}}, .instances = 5, .dtype = dtype};
+        ProblemLab batch(setup);
+        const std::vector<double> f = batch.objective(), g = batch.gradient()[0];
+        setup.instances = 1;
+        for (std::size_t row = 0; row < 5; ++row) {
+            ProblemLab alone(setup);
+            const auto part = [row](const std::vector<double>& all, std::size_t cols) {
+                return std::vector<double>(all.begin() + static_cast<std::ptrdiff_t>(row * cols),
+                                           all.begin() + static_cast<std::ptrdiff_t>((row + 1) * cols));
+            };
+            set_values(alone.data("W"), part(values(batch.data("W")), kN * kN));
+            set_values(alone.data("y"), part(values(batch.data("y")), kN));
+            set_values(alone.x()[0], part(values(batch.x()[0]), kN));
+            CHECK(alone.objective()[0] == f[row]);
+            CHECK(alone.gradient()[0] == part(g, kN));
+        }
     }
 }
 

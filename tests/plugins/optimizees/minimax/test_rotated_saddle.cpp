@@ -2,11 +2,9 @@
 
 #include <cmath>
 
-#include "framework/error.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;
-using namespace l2o::framework;
 
 TEST_CASE("rotated_saddle: gradient and Hessian-vector product agree with central differences to 1e-9") {
     CHECK(ProblemLab({.optimizee = "rotated_saddle"}).gradient_error() <= 1e-9);
@@ -52,10 +50,4 @@ TEST_CASE("rotated_saddle: the metric `distance` is the Euclidean norm of (u, v)
     set_values(lab.x()[0], {3, 0});
     set_values(lab.x()[1], {-4, 2});
     CHECK(relative_error(lab.metric("distance"), {5, 2}) <= 1e-15);
-}
-
-TEST_CASE("rotated_saddle: an option is refused, for there are none") {
-    CHECK_THROWS_WITH_AS(ProblemLab({.optimizee = "rotated_saddle", .options = {{"n", "2"}}}),
-                         doctest::Contains("'n'"),
-                         Error);
 }

@@ -19,12 +19,14 @@ std::vector<std::vector<double>> run(const OptionText& options, int steps) {
 }  // namespace
 
 TEST_CASE("rmsprop: 1,000 steps in float64 follow the recursion of either epsilon form to 1e-12") {
-    constexpr double kEta = 0.001, kAlpha = 0.8, kEpsilon = 1e-3;
+    // With a smaller epsilon the steps near the solution are unstable, and 1,000 of them magnify every
+    // rounding.
+    constexpr double kEta = 0.001, kAlpha = 0.8, kEpsilon = 0.1;
     for (const bool tf : {false, true}) {
         CAPTURE(tf);
         const auto got = run({{"learning_rate", "0.001"},
                               {"alpha", "0.8"},
-                              {"epsilon", "1e-3"},
+                              {"epsilon", "0.1"},
                               {"epsilon_form", tf ? "tf" : "torch"}},
                              1000);
         ProblemLab problem(kProblem);

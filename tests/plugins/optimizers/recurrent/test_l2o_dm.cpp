@@ -203,16 +203,24 @@ TEST_CASE("l2o_dm: without weights a cell forgets by the logistic function of 1,
     }
 }
 
-TEST_CASE("l2o_dm: log_sign reads gradients that clamp alike alike, identity does not") {
-    // Below exp(-log_sign_k) in size the logarithm is clamped, above it the sign is.
-    for (const char* preprocess : {"log_sign", "identity"}) {
-        Rig rig({{"preprocess", preprocess}, {"log_sign_k", "1"}}, {block("x", {2})});
-        TensorSet x = rig.blocks(1), g = rig.blocks(1), state = rig.state(1);
-        set_values(g[0], {2.0, -2.0});
-        const std::vector<double> moved = step_once(rig, state, x, g, 1);
-        CHECK(moved[0] != moved[1]);
-        const Shape expected = std::string(preprocess) == "identity" ? Shape{21, 80} : Shape{22, 80};
-        CHECK(rig.param("lstm_1/w_gates").shape() == expected);
+TEST_CASE("l2o_dm: log_sign tells large gradients apart by their logarithm alone, identity by themselves") {
+    // Beyond exp(-log_sign_k) the sign is all that is left beside the logarithm.
+    for (const bool identity : {false, true}) {
+        Rig rig({{"preprocess", identity ? "identity" : "log_sign"}, {"log_sign_k", "1"}}, {block("x", {2})});
+        const Shape expected{identity ? 21 : 22, 80};
+        REQUIRE(rig.param("lstm_1/w_gates").shape() == expected);
+        TensorSet g = rig.blocks(1);
+        set_values(g[0], {2.0, 5.0});
+        for (const bool reads_logarithm : {true, false}) {
+            if (!reads_logarithm) {
+                std::vector<double> weights = values(rig.param("lstm_1/w_gates"));
+                std::fill_n(weights.begin(), 80, 0.0);
+                set_values(rig.param("lstm_1/w_gates"), weights);
+            }
+            TensorSet x = rig.blocks(1), state = rig.state(1);
+            const std::vector<double> moved = step_once(rig, state, x, g, 1);
+            CHECK((moved[0] != moved[1]) == reads_logarithm);
+        }
     }
 }
 
@@ -269,8 +277,8 @@ TEST_CASE("l2o_dm: the published weights minimise an ill-conditioned quadratic, 
 
 TEST_CASE("l2o_dm: step_vjp equals central differences") {
     for (const OptionText& options :
-         {OptionText{{"preprocess", "identity"}, {"output_scale", "1"}, {"hidden", "6"}},
-          OptionText{{"log_sign_k", "0.5"}, {"output_scale", "1"}, {"hidden", "6"}}}) {
+         {OptionText{{"preprocess", "identity"}, {"output_scale", "0.5"}, {"hidden", "6"}},
+          OptionText{{"log_sign_k", "0.5"}, {"output_scale", "0.5"}, {"hidden", "6"}}}) {
         Lab lab({.optimizer = "l2o_dm",
                  .options = options,
                  .problem = {
