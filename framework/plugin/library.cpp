@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 
@@ -82,7 +83,8 @@ Library open(const std::filesystem::path& path) {
     namespace dll = boost::dll;
     const unsigned int control_word = _mm_getcsr();
     // Never closed: see Library.
-    auto* handle = new dll::shared_library;
+    static auto& handles = *new std::deque<dll::shared_library>;
+    dll::shared_library* handle = &handles.emplace_back();
     boost::dll::fs::error_code code;
     const std::string absolute = std::filesystem::absolute(path).string();
     std::string reason;
