@@ -18,7 +18,7 @@ Tensor make(const l2o_spec& spec, std::int64_t batch) {
 
 std::vector<l2o_tensor*> writable(std::vector<Tensor>& tensors) {
     std::vector<l2o_tensor*> out;
-    for (Tensor& tensor : tensors) out.push_back(tensor ? tensor.abi() : nullptr);
+    for (Tensor& tensor : tensors) out.push_back(tensor.abi());
     return out;
 }
 
@@ -231,7 +231,7 @@ ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int
 
 std::vector<const l2o_tensor*> abi_data(const ProblemData& data) {
     std::vector<const l2o_tensor*> out;
-    for (const Tensor& tensor : data.tensors) out.push_back(tensor ? tensor.abi() : nullptr);
+    for (const Tensor& tensor : data.tensors) out.push_back(tensor.abi());
     return out;
 }
 

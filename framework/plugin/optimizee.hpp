@@ -46,8 +46,8 @@ class Optimizee {
     /// Index of a data tensor by name.
     [[nodiscard]] std::optional<std::size_t> data_index(const std::string& name) const;
 
-    /// Draws instances first .. first + count - 1 of a split. Solutions are included only if asked for: those that
-    /// sample() knows, and those that solve() computes.
+    /// Draws instances first .. first + count - 1 of a split. Solutions are included only if asked for: those
+    /// that sample() knows, and those that solve() computes.
     /// @param shared  earlier data drawn with the same key, which outlives the result: its shared tensors are
     ///                borrowed instead of drawn again.
     [[nodiscard]] ProblemData sample(const Key& key,

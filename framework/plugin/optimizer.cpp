@@ -73,7 +73,7 @@ std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& da
     std::vector<const l2o_tensor*> in;
     for (const int index : needs_) {
         const Tensor* tensor = index < 0 ? nullptr : &data.tensors.at(static_cast<std::size_t>(index));
-        in.push_back(tensor == nullptr || !*tensor ? nullptr : tensor->abi());
+        in.push_back(tensor == nullptr ? nullptr : tensor->abi());
     }
     CallContext call;
     call.reserve_scratch(info_.scratch_fixed);

@@ -96,8 +96,9 @@ class Tensor {
     /// Sets every byte to zero.
     void zero();
 
-    [[nodiscard]] l2o_tensor* abi() { return &state_->view; }
-    [[nodiscard]] const l2o_tensor* abi() const { return &state_->view; }
+    /// As the ABI sees it; NULL, its word for "absent", for an empty Tensor.
+    [[nodiscard]] l2o_tensor* abi() { return state_ ? &state_->view : nullptr; }
+    [[nodiscard]] const l2o_tensor* abi() const { return state_ ? &state_->view : nullptr; }
 
   private:
     // On the heap, so that the pointers in `view` survive a move of the Tensor.

@@ -13,7 +13,7 @@ class TensorSet {
   public:
     TensorSet() = default;
     explicit TensorSet(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {
-        for (Tensor& tensor : tensors_) pointers_.push_back(tensor ? tensor.abi() : nullptr);
+        for (Tensor& tensor : tensors_) pointers_.push_back(tensor.abi());
     }
 
     [[nodiscard]] bool empty() const { return tensors_.empty(); }

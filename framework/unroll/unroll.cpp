@@ -39,7 +39,7 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
     row_cot_ = Tensor(layout.dtype, {layout.batch});
     for (const int index : loss.needs()) {
         const Tensor* tensor = index < 0 ? nullptr : &scene.data.tensors[static_cast<std::size_t>(index)];
-        loss_data_.push_back(tensor == nullptr || !*tensor ? nullptr : tensor->abi());
+        loss_data_.push_back(tensor == nullptr ? nullptr : tensor->abi());
     }
     nothing_.assign(std::max({layout.blocks.size(),
                               layout.state.size(),
@@ -172,7 +172,7 @@ l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorS
     out.horizon = options_.horizon;
     out.particles = static_cast<std::uint32_t>(layout.particles);
     out.n_blocks = static_cast<std::uint32_t>(layout.blocks.size());
-    out.f = f ? f.abi() : nullptr;
+    out.f = f.abi();
     out.x = x.empty() ? nullptr : x.in();
     out.data = loss_data_.data();
     return out;
@@ -216,7 +216,7 @@ Unroll::Window Unroll::run(std::int64_t n, bool record) {
 
 Unroll::Window Unroll::score(std::int64_t n) {
     try {
-        const Window window = run(n, false);
+        Window window = run(n, false);
         t_ += n;
         return window;
     } catch (const Diverged& diverged) {
@@ -232,7 +232,7 @@ Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, s
                         "' has no derivative; it cannot be trained by back-propagation");
     }
     try {
-        const Window window = run(n, true);
+        Window window = run(n, true);
         if (window.is_finite) {
             with_values([&](auto row) { std::fill(row.begin(), row.end(), cot); }, row_cot_);
             reverse(n, gradient, first_reverse);

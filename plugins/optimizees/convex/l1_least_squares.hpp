@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/numerics/random_rows.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -41,14 +42,16 @@ class L1LeastSquares {
         const auto x = numerics::matrix(in.x(0));
         const T weight = in.data(kLambda).scalar();
         Map<T> residual(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
-        residual.noalias() = x * numerics::matrix(in.data(kA)).transpose();
+        residual.setZero();
+        numerics::add_product_nt<T>(residual, 1, x, numerics::matrix(in.data(kA)));
         for (std::int64_t r = 0; r < in.rows(); ++r)
             residual.row(r) -= numerics::row_vector(in.data(kB).row(in.instance(r)), m);
         if (const View<T> f = out.f())
             for (std::int64_t r = 0; r < in.rows(); ++r)
                 f[r] = residual.row(r).squaredNorm() / 2 + weight * x.row(r).template lpNorm<1>();
         if (const View<T> g = out.g(0)) {
-            numerics::matrix(g).noalias() = residual * numerics::matrix(in.data(kA));
+            fill(g, 0);
+            numerics::add_product<T>(numerics::matrix(g), 1, residual, numerics::matrix(in.data(kA)));
             each([weight](T x_i, T& g_i) { g_i += weight * T((x_i > 0) - (x_i < 0)); }, in.x(0), g);
         }
     }
@@ -58,8 +61,10 @@ class L1LeastSquares {
     void hvp(const EvalIn<T>& in, const EvalOut<T>& out) const {
         const auto a = numerics::matrix(in.data(kA));
         Map<T> av(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
-        av.noalias() = numerics::matrix(in.v(0)) * a.transpose();
-        numerics::matrix(out.g(0)).noalias() = av * a;
+        av.setZero();
+        numerics::add_product_nt<T>(av, 1, numerics::matrix(in.v(0)), a);
+        fill(out.g(0), 0);
+        numerics::add_product<T>(numerics::matrix(out.g(0)), 1, av, a);
     }
 
     /// argmin_u 1/2 ||u - x||^2 + tau lambda ||u||_1: of the non-smooth term alone.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
@@ -56,10 +57,10 @@ class ProximalGradient {
         const auto a = numerics::matrix(in.data(kA));
         Eigen::Map<numerics::RowMatrix<T>> residual(
             Scratch(in.call).take<T>(y.rows * model_.m), y.rows, model_.m);
-        auto gradient = numerics::matrix(out);
-        residual.noalias() = numerics::matrix(y) * a.transpose();
-        residual -= numerics::matrix(in.data(kB));
-        gradient.noalias() = residual * a;
+        residual = -numerics::matrix(in.data(kB));
+        numerics::add_product_nt<T>(residual, 1, numerics::matrix(y), a);
+        fill(out, 0);
+        numerics::add_product<T>(numerics::matrix(out), 1, residual, a);
         const T threshold = step * in.data(kLambda).scalar();
         each([=](T y_i, T& out_i) { out_i = numerics::soft_threshold(y_i - step * out_i, threshold); },
              y,

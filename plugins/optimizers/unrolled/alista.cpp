@@ -1,4 +1,5 @@
 #include <l2o/numerics/analytic_weight.hpp>
+#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/support_selection.hpp>
 #include <l2o/numerics/view.hpp>
@@ -14,6 +15,7 @@ namespace {
 using l2o::numerics::matrix;
 template <class T>
 using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+using l2o::numerics::add_product, l2o::numerics::add_product_nt;
 
 // Liu, Chen, Wang & Yin 2019, "ALISTA: analytic weights are as good as learned weights in LISTA" (ICLR), with
 // the support selection of Chen, Liu, Wang & Yin 2018 (arXiv:1808.10038v2). Rows are instances:
@@ -141,9 +143,10 @@ class Alista : public l2o::plugins::Layers {
         if (const auto to = acc.param(gamma_[k])) to.scalar() += z_bar.cwiseProduct(u).sum();
         if (k == 0) return;
         if (const auto to = acc.x(0)) {
-            w.residual.noalias() = z_bar * matrix(in.param(w_)).transpose();
+            w.residual.setZero();
+            add_product_nt<T>(w.residual, 1, z_bar, matrix(in.param(w_)));
             matrix(to) += z_bar;
-            matrix(to).noalias() -= gamma * (w.residual * matrix(in.data(kA)));
+            add_product<T>(matrix(to), -gamma, w.residual, matrix(in.data(kA)));
         }
     }
 
@@ -163,8 +166,9 @@ class Alista : public l2o::plugins::Layers {
     template <class T, class Out>
     void residual_product(const l2o::StepIn<T>& in, std::int64_t k, Workspace<T>& w, Out&& u) const {
         w.residual = matrix(in.data(kB));
-        if (k > 0) w.residual.noalias() -= matrix(in.x(0)) * matrix(in.data(kA)).transpose();
-        u.noalias() = w.residual * matrix(in.param(w_));
+        if (k > 0) add_product_nt<T>(w.residual, -1, matrix(in.x(0)), matrix(in.data(kA)));
+        u.setZero();
+        add_product<T>(u, 1, w.residual, matrix(in.param(w_)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {
         return l2o::numerics::support_percent(k, support_per_layer, support_max);

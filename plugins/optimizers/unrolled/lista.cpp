@@ -1,4 +1,5 @@
 #include <l2o/numerics/analytic_weight.hpp>
+#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
@@ -11,6 +12,7 @@
 
 namespace {
 
+using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
 using l2o::numerics::matrix;
 using l2o::numerics::row;
 template <class T>
@@ -75,8 +77,8 @@ class Lista : public l2o::plugins::Layers {
     void init_params(const l2o_call&,
                      const l2o::Tensors<const T>& data,
                      const l2o::Tensors<T>& params) const {
-        const Eigen::MatrixXd a = matrix(data[kA]).template cast<double>();
-        Eigen::MatrixXd b;
+        const l2o::numerics::RowMatrix<double> a = matrix(data[kA]).template cast<double>();
+        l2o::numerics::RowMatrix<double> b;
         double theta_ista = 0;
         if (start == Start::kIsta) {
             const double l = l2o::numerics::lipschitz_constant(a);
@@ -85,7 +87,8 @@ class Lista : public l2o::plugins::Layers {
         } else {
             b = l2o::numerics::analytic_weight(a, ridge).transpose();
         }
-        const Eigen::MatrixXd s = Eigen::MatrixXd::Identity(model_.n, model_.n) - b * a;
+        l2o::numerics::RowMatrix<double> s = l2o::numerics::RowMatrix<double>::Identity(model_.n, model_.n);
+        add_product<double>(s, -1, b, a);
         if (params[b_]) matrix(params[b_]) = b.cast<T>();
         for (std::int64_t k = 0; k < layers; ++k) {
             if (k > 0 && params[s_[k]]) matrix(params[s_[k]]) = s.cast<T>();
@@ -117,10 +120,10 @@ class Lista : public l2o::plugins::Layers {
                                                               row(x_next_bar, r),
                                                               {z_bar.row(r).data(), std::size_t(n)});
         if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
-        if (const auto to = acc.param(b_)) matrix(to).noalias() += z_bar.transpose() * matrix(in.data(kB));
+        if (const auto to = acc.param(b_)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
         if (k == 0) return;
-        if (const auto to = acc.param(s_[k])) matrix(to).noalias() += z_bar.transpose() * matrix(in.x(0));
-        if (const auto to = acc.x(0)) matrix(to).noalias() += z_bar * matrix(in.param(s_[k]));
+        if (const auto to = acc.param(s_[k])) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.x(0)));
+        if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(s_[k])));
     }
 
   private:
@@ -128,8 +131,9 @@ class Lista : public l2o::plugins::Layers {
 
     template <class T, class Out>
     void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, Out&& z) const {
-        z.noalias() = matrix(in.data(kB)) * matrix(in.param(b_)).transpose();
-        if (k > 0) z.noalias() += matrix(in.x(0)) * matrix(in.param(s_[k])).transpose();
+        z.setZero();
+        add_product_nt<T>(z, 1, matrix(in.data(kB)), matrix(in.param(b_)));
+        if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(s_[k])));
     }
 
     l2o::LinearModel model_;

@@ -2,14 +2,14 @@
 #ifndef L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
 #define L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
 
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
-#include <algorithm>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
-#include "l2o/numerics/view.hpp"
+#include "l2o/numerics/dense.hpp"
+#ifdef L2O_NUMERICS_DEFINE
+#include <Eigen/Cholesky>
+#include <limits>
+#endif
 
 namespace l2o::numerics {
 
@@ -19,7 +19,9 @@ namespace l2o::numerics {
 /// Source: Liu, Chen, Wang & Yin 2019 (ALISTA).   Cost: O(m n^2) time, O(n^2) memory.
 template <class DerivedW, class DerivedA>
 double mutual_coherence(const Eigen::MatrixBase<DerivedW>& w, const Eigen::MatrixBase<DerivedA>& a) {
-    Eigen::MatrixXd cross = w.template cast<double>().transpose() * a.template cast<double>();
+    const RowMatrix<double> w_wide = w.template cast<double>(), a_wide = a.template cast<double>();
+    RowMatrix<double> cross = RowMatrix<double>::Zero(w.cols(), a.cols());
+    add_product_tn<double>(cross, 1, w_wide, a_wide);
     cross.diagonal().setZero();
     return cross.size() == 0 ? 0 : cross.cwiseAbs().maxCoeff();
 }
@@ -35,14 +37,24 @@ double mutual_coherence(const Eigen::MatrixBase<DerivedW>& w, const Eigen::Matri
 /// Source: the Frobenius-norm problem of Liu, Chen, Wang & Yin 2019 (ALISTA), solved column by column with a
 /// Lagrange multiplier; the term i = j that G adds is constant under the constraint.
 /// Cost: O(m^2 n + m^3).
+L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge = 0);
 template <class Derived>
 RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ridge = 0) {
+    return analytic_weight(RowMatrix<double>(a.template cast<double>()), ridge);
+}
+
+}  // namespace l2o::numerics
+
+#ifdef L2O_NUMERICS_DEFINE
+namespace l2o::numerics {
+
+L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
     if (!a.allFinite()) throw std::invalid_argument("analytic weight: A has an entry that is not finite");
     if (!(ridge >= 0))
         throw std::invalid_argument("analytic weight: ridge is " + std::to_string(ridge) +
                                     "; expected a number >= 0");
-    const Eigen::MatrixXd wide = a.template cast<double>();
-    Eigen::MatrixXd gram = wide * wide.transpose();
+    RowMatrix<double> gram = RowMatrix<double>::Zero(a.rows(), a.rows());
+    add_product_nt<double>(gram, 1, a, a);
     gram.diagonal().array() += ridge;
 
     const Eigen::LLT<Eigen::MatrixXd> cholesky(gram);
@@ -52,9 +64,9 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
                                     std::to_string(a.rows()) + " x " + std::to_string(a.cols()) +
                                     "); expected independent rows; set a ridge > 0");
 
-    RowMatrix<double> w = cholesky.solve(wide);
+    RowMatrix<double> w = cholesky.solve(a);
     for (Eigen::Index j = 0; j < w.cols(); ++j) {
-        const double scale = wide.col(j).dot(w.col(j));
+        const double scale = a.col(j).dot(w.col(j));
         if (!(scale > 0))
             throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
         w.col(j) /= scale;
@@ -63,5 +75,6 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
 }
 
 }  // namespace l2o::numerics
+#endif
 
 #endif

@@ -35,8 +35,8 @@ template <class Method>
 class Options {
   public:
     Options() = default;
-    Options(Options&&) = default;  // no copies: the schema points into this object's own text
-    Options& operator=(Options&&) = default;
+    Options(Options&&) noexcept = default;  // no copies: the schema points into this object's own text
+    Options& operator=(Options&&) noexcept = default;
 
     Options& real(const char* key, double Method::*member, const char* doc, Range range = kAny) {
         return add(

@@ -57,6 +57,20 @@ TEST_CASE("lasso: the duality gap bounds the suboptimality everywhere and certif
     }
 }
 
+TEST_CASE("lasso: the duality gap is f less 1/2 ||b||^2 - 1/2 ||b - y||^2 at the scaled residual y") {
+    ProblemLab lab({.optimizee = "lasso", .options = {{"init_std", "0.1"}}});
+    const Eigen::MatrixXd a = matrix(lab.data("A")), b = matrix(lab.data("b")), x = matrix(lab.x()[0]);
+    const auto gap = lab.metric("duality_gap"), f = lab.objective();
+    for (Eigen::Index r = 0; r < b.rows(); ++r) {
+        const Eigen::RowVectorXd residual = b.row(r) - x.row(r) * a.transpose();
+        const double correlation = (residual * a).cwiseAbs().maxCoeff();
+        REQUIRE(correlation > 0.005);
+        const Eigen::RowVectorXd y = residual * (0.005 / correlation);
+        const double dual = (b.row(r).squaredNorm() - (b.row(r) - y).squaredNorm()) / 2;
+        CHECK(gap[std::size_t(r)] == doctest::Approx(f[std::size_t(r)] - dual).epsilon(1e-9));
+    }
+}
+
 TEST_CASE("lasso: suboptimality is f - f_star, and relative_suboptimality its share of f_star") {
     ProblemLab lab({.optimizee = "lasso", .options = {{"init_std", "0.1"}}});
     const auto f = lab.objective(), f_star = values(lab.data("f_star"));

@@ -1,0 +1,18 @@
+# cmake -DROOT=<source tree> -DCLANG_FORMAT=<program> -P check_format.cmake
+# The ABI headers are set by hand, in columns.
+cmake_minimum_required(VERSION 3.25)
+set(files)
+foreach(folder framework host plugins sdk tests examples)
+  file(GLOB_RECURSE found ${ROOT}/${folder}/*.c ${ROOT}/${folder}/*.h ${ROOT}/${folder}/*.cpp ${ROOT}/${folder}/*.hpp)
+  list(APPEND files ${found})
+endforeach()
+list(FILTER files EXCLUDE REGEX "/sdk/include/l2o/abi/")
+list(LENGTH files count)
+if(count LESS 150)
+  message(FATAL_ERROR "saw ${count} sources under ${ROOT}; expected the whole tree")
+endif()
+execute_process(COMMAND ${CLANG_FORMAT} --dry-run -Werror ${files} RESULT_VARIABLE status ERROR_VARIABLE text)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "not as .clang-format has it; run clang-format-14 -i on these:\n${text}")
+endif()
+message(STATUS "${count} sources are formatted")
