@@ -3,11 +3,11 @@
 # and the metrics must be those of a run that was left alone, and every file readable at any time. A run that
 # is done before enough kills have hit starts over.
 #
-#   kill_resume.sh [KILLS] [SEED]      KILLS: 10; the program is $L2O, or build/bin/l2o
+#   kill_resume.sh [KILLS] [SEED]      KILLS: 10; the program is $L2O, or build/release/bin/l2o
 set -euo pipefail
 
 kills=${1:-10} seed=${2:-$$}
-l2o=${L2O:-$(dirname "$0")/../build/bin/l2o}
+l2o=${L2O:-$(dirname "$0")/../build/release/bin/l2o}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 RANDOM=$seed
