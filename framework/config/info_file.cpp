@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <system_error>
@@ -36,6 +37,11 @@ class Reader {
   public:
     ConfigNode read(const fs::path& file, std::string_view text) {
         chain_.push_back(file);
+        if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+            throw Error(ExitCode::kUsage,
+                        file.string() + ": byte " + std::to_string(nul) +
+                            " is NUL, so this is no text; expected a file in INFO format");
+        }
         InfoScan scan = scan_info(text, file.string());
         ptree tree;
         try {
@@ -64,6 +70,7 @@ class Reader {
 
     // The tree is walked in file order, so the n-th key met is the n-th key scanned.
     void add_children(ConfigNode& section, const ptree& tree, const Place& place, std::size_t& key_count) {
+        std::map<std::string, int> lines;  // of the settings of this very section; sections may be continued
         for (const auto& [key, subtree] : tree) {
             ConfigNode node{.key = key, .value = subtree.data()};
             node.origin = {
@@ -76,6 +83,12 @@ class Reader {
                 throw Error(
                     ExitCode::kUsage,
                     node.origin.text() + ": " + fault + "; expected a plain name, sections as 'key { ... }'");
+            }
+            const auto [known, is_new] = lines.emplace(key, node.origin.line);
+            if (!is_new && subtree.empty()) {
+                throw Error(ExitCode::kUsage,
+                            node.origin.text() + ": '" + key + "' was given already, in line " +
+                                std::to_string(known->second) + "; remove one of them");
             }
             add_children(node, subtree, place, key_count);
             ConfigNode overlay;

@@ -75,8 +75,9 @@ class Run {
             }
         }
         if (options_.part != RunPart::kTrain) load_parameters();
-        folder_ = options_.resume.empty() ? RunFolder::create(options_.root, experiment_, options_.build)
-                                          : RunFolder::open(options_.resume);
+        const bool is_new = options_.resume.empty();
+        folder_ = is_new ? RunFolder::create(options_.root, experiment_, options_.build)
+                         : RunFolder::open(options_.resume);
         RunResult result{.folder = folder_->path};
         try {
             for (Entrant& entrant : entrants_) {
@@ -87,6 +88,8 @@ class Run {
                 evaluate_all(result);
             }
         } catch (const Error& error) {
+            const bool is_refusal = error.code() == ExitCode::kUsage || error.code() == ExitCode::kPlugin;
+            if (is_new && is_refusal) folder_->remove_if_unused();
             if (error.code() != ExitCode::kInterrupted) throw;
             throw Error(
                 error.code(),

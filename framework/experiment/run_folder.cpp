@@ -50,6 +50,14 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
     return folder;
 }
 
+void RunFolder::remove_if_unused() const {
+    std::error_code ignored;
+    if (std::filesystem::exists(metrics()) && std::filesystem::file_size(metrics(), ignored) > 0) return;
+    std::filesystem::remove_all(path, ignored);
+    std::filesystem::remove(path.parent_path(), ignored);  // these two if they are empty
+    std::filesystem::remove(root(), ignored);
+}
+
 RunFolder RunFolder::open(const std::filesystem::path& path) {
     RunFolder folder{std::filesystem::absolute(path / ".").lexically_normal().parent_path()};
     if (!std::filesystem::is_regular_file(folder.config())) {

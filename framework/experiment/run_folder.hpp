@@ -23,6 +23,9 @@ struct RunFolder {
     /// One that an earlier run made. @throw Error kIo if it has no config.info.
     static RunFolder open(const std::filesystem::path& path);
 
+    /// Removes a folder that no epoch of a training has been recorded in, and the empty ones above it.
+    void remove_if_unused() const;
+
     [[nodiscard]] std::filesystem::path config() const { return path / "config.info"; }
     [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
     [[nodiscard]] std::filesystem::path curves() const { return path / "curves.csv"; }

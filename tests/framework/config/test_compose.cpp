@@ -20,10 +20,17 @@ std::string composed(const std::string& text, const std::vector<std::string>& ov
 
 }  // namespace
 
-TEST_CASE("compose: of a repeated setting the later value wins, at the place of the first") {
-    CHECK(composed("a 1\nb 2\na 3\n") == "a 3\nb 2\n");
-    CHECK(composed("a 1\na \"\"\n") == "a \"\"\n");
-    CHECK(Config::parse("a 1\n\na 3\n", "run.info").tree().find("a")->origin.text() == "run.info:3");
+TEST_CASE(
+    "compose: of a setting given in two sections of one name the later value wins, at its first place") {
+    CHECK(composed("s { a 1 b 2 }\ns { a 3 }\n") == "s {\n    a 3\n    b 2\n}\n");
+    CHECK(composed("s { a 1 }\ns { a \"\" }\n") == "s {\n    a \"\"\n}\n");
+    CHECK(Config::parse("s { a 1 }\n\ns { a 3 }\n", "run.info").tree().find("s")->find("a")->origin.text() ==
+          "run.info:3");
+}
+
+TEST_CASE("compose: a setting given twice in one section is a mistake, and refused") {
+    CHECK(refusal([] { (void)composed("s {\na 1\nb 2\na 3\n}\n"); }) ==
+          "2 run.info:4: 'a' was given already, in line 2; remove one of them");
 }
 
 TEST_CASE("compose: repeated sections merge key by key, at every depth") {

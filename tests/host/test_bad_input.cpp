@@ -1,0 +1,272 @@
+// What is broken is refused in one line that says where, with the exit code of its kind, and nothing is left
+// behind: whole experiment files, weights, problem files and data sets, through the l2o program.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "tests/host/command.hpp"
+
+using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o;
+
+namespace {
+
+std::string replaced(std::string text, const std::string& part, const std::string& by) {
+    const std::size_t at = text.find(part);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, part.size(), by);
+}
+
+void write(const std::filesystem::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+}
+
+/// Runs l2o, and wants one line of refusal and no file that was not there before.
+void check_refusal(const ScratchFolder& folder,
+                   const std::string& arguments,
+                   int code,
+                   const std::string& message) {
+    auto before = folder.file_names();
+    const Outcome outcome = run_l2o(folder, arguments);
+    CHECK(outcome.code == code);
+    CHECK(outcome.err.starts_with("l2o: error: "));
+    CHECK_MESSAGE(contains(outcome.err, message), outcome.err);
+    CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+    auto after = folder.file_names();
+    std::erase_if(after, [](const std::string& name) { return name == ".stdout" || name == ".stderr"; });
+    std::sort(before.begin(), before.end());
+    std::sort(after.begin(), after.end());
+    CHECK(after == before);
+}
+
+const std::string kClassic =
+    "name tiny\n"
+    "seed 1\n"
+    "optimizee { use quadratic n 3 }\n"
+    "contestants { descent { optimizer { use gradient_descent learning_rate 0.02 } } }\n"
+    "evaluate { instances 4 iterations 5 }\n";
+
+const std::string kLearned =
+    "name tiny\n"
+    "optimizee { use quadratic n 3 }\n"
+    "contestants { dm { optimizer { use l2o_dm hidden 4 } train { epochs 1 horizon 4 unroll 2 batch 2\n"
+    "loss { use trajectory_sum } meta_optimizer { use adam } } } }\n"
+    "evaluate { instances 4 iterations 5 }\n";
+
+std::string classic(const std::string& part, const std::string& by) { return replaced(kClassic, part, by); }
+std::string learned(const std::string& part, const std::string& by) { return replaced(kLearned, part, by); }
+
+struct BrokenFile {
+    std::string text;
+    int code;
+    const char* message;
+};
+
+/// A safetensors file of these bytes.
+std::string safetensors(const std::string& header, const std::string& data) {
+    const std::uint64_t size = header.size();
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &size, 8);
+    return bytes + header + data;
+}
+
+std::string floats(std::size_t n) { return std::string(4 * n, '\0'); }
+
+}  // namespace
+
+TEST_CASE("an experiment that is broken is refused by the line of its fault") {
+    const std::string other_include = "#include \"none.info\"\n" + kClassic;
+    const std::vector<BrokenFile> cases{
+        {"", 2, "c.info: optimizee.use is missing"},
+        {std::string("\0\1\2{", 4), 2, "c.info: byte 0 is NUL, so this is no text"},
+        {kClassic + "x {\n", 2, "c.info:6: this '{' is never closed"},
+        {kClassic + "}\n", 2, "c.info:6: unmatched }"},
+        {kClassic + "name \"abc\n", 2, "c.info:6: unexpected end of line"},
+        {other_include, 5, "c.info:1: cannot read the included file 'none.info'"},
+        {"#include \"c.info\"\n", 2, "c.info:1: the includes form a cycle"},
+        {kClassic + "evalute { instances 4 }\n",
+         2,
+         "c.info:6: unknown key 'evalute'; did you mean 'evaluate'?"},
+        {"name t\noptimizee { use quadratic }\ncontestants {\n}\n",
+         2,
+         "c.info:3: contestants: there is no contestant"},
+        {classic("use gradient_descent", "use gradient_descent use adam"),
+         2,
+         "c.info:4: 'use' was given already"},
+        {classic("use gradient_descent", ""), 2, "c.info:4: contestants.descent.optimizer.use is missing"},
+        {classic("gradient_descent", "gradient_decent"),
+         2,
+         "c.info:4: contestants.descent.optimizer.use: unknown optimizer"},
+        {classic("0.02", "fast"), 2, "c.info:4: contestants.descent.optimizer.learning_rate is 'fast'"},
+        {classic("0.02", "nan"), 2, "c.info:4: contestants.descent.optimizer.learning_rate is 'nan'"},
+        {classic("0.02", "-1"),
+         2,
+         "c.info:4: contestants.descent.optimizer.learning_rate is '-1'; expected a number > 0"},
+        {classic("n 3", "n 3.5"), 2, "c.info:3: optimizee.n is '3.5'; expected a whole number >= 1"},
+        {classic("n 3", "n 99999999999999999999"), 2, "c.info:3: optimizee.n is '99999999999999999999'"},
+        {classic("n 3", "n 2000000000"), 2, "shape [4, 2000000000, 2000000000]: too large"},
+        {classic("iterations 5", "iterations 0"),
+         2,
+         "c.info:5: evaluate.iterations is '0'; expected a whole number >= 1"},
+        {classic("iterations 5", "metric nmse_db"),
+         2,
+         "evaluate.metric: 'quadratic' has no metric 'nmse_db'"},
+        {classic("name tiny", "name ../../tiny"),
+         2,
+         "c.info:1: name is '../../tiny', and a folder is named after it"},
+        {classic("seed 1", "seed one"), 2, "c.info:2: seed is 'one'; expected a whole number >= 0"},
+        {classic("gradient_descent learning_rate 0.02", "fista"),
+         3,
+         "optimizer 'fista' needs the problem data 'A'"},
+        {classic("optimizee {", "optimizee quadratic {"),
+         2,
+         "c.info:3: optimizee is 'quadratic'; expected a section"},
+        {classic("learning_rate 0.02 }", "} train { epochs 1 loss { use trajectory_sum } }"),
+         2,
+         "c.info:4: contestants.descent.train: 'gradient_descent' has nothing to learn"},
+        {classic("learning_rate 0.02 }", "} weights none.safetensors"),
+         2,
+         "c.info:4: contestants.descent.weights: 'gradient_descent' has nothing to learn"},
+        {learned("unroll 2", "unroll 8"),
+         2,
+         "c.info:3: contestants.dm.train.unroll is '8'; expected at most the horizon, 4"},
+        {replaced(learned("trajectory_sum", "mse_to_solution"), "quadratic n 3", "rastrigin"),
+         3,
+         "loss 'mse_to_solution' needs the problem data 'x_star'"},
+        {learned("epochs 1", "epochs 1 multipliers { nothing 2 }"),
+         2,
+         "train.multipliers: optimizer 'l2o_dm' has no"},
+        {learned("epochs 1", "epochs 1 memory 1"), 2, "a window of 2 steps needs at least"},
+        {learned("epochs 1", "epochs 1 schedule layerwise"),
+         2,
+         "train.schedule is 'layerwise'; optimizer 'l2o_dm' has no"},
+    };
+    for (const BrokenFile& broken : cases) {
+        CAPTURE(broken.text);
+        const ScratchFolder folder;
+        write(folder / "c.info", broken.text);
+        check_refusal(folder, "run c.info --quiet", broken.code, broken.message);
+    }
+}
+
+TEST_CASE("a problem file that is broken is refused by what is wrong with its bytes") {
+    const std::string metadata = R"("__metadata__":{"l2o.optimizee":"quadratic"})";
+    const std::string w = R"("W":{"dtype":"F32","shape":[1,2,2],"data_offsets":[0,16]})";
+    const std::string y = R"("y":{"dtype":"F32","shape":[1,2],"data_offsets":[16,24]})";
+    const std::string good = "{" + metadata + "," + w + "," + y + "}";
+    const auto broken = [&](const std::string& part, const std::string& by) {
+        return safetensors(replaced(good, part, by), floats(6));
+    };
+    const std::vector<BrokenFile> cases{
+        {"", 5, "holds 0 bytes; expected at least 8"},
+        {"abc", 5, "holds 3 bytes; expected at least 8"},
+        {std::string(8, '\xff') + "{}", 5, "header length is 18446744073709551615 bytes"},
+        {safetensors("no JSON", ""), 5, "header is not a JSON object"},
+        {safetensors("[1]", ""), 5, "header is not a JSON object"},
+        {safetensors(good, floats(5)), 5, "tensor 'y': data_offsets is [16,24]; expected begin <= end <= 20"},
+        {safetensors(good, floats(7)), 5, "tensors cover 24 bytes; expected 28"},
+        {broken("[16,24]", "[8,16]"), 5, "tensor 'y': data begins at byte 8; expected 16"},
+        {broken("[0,16]", "[16,0]"), 5, "tensor 'W': data_offsets is [16,0]"},
+        {broken("[1,2,2]", "[1,2,3]"), 5, "tensor 'W': data_offsets span 16 bytes; expected 24"},
+        {broken("[1,2,2]", "[1,-2,-2]"), 5, "tensor 'W': shape is [1,-2,-2]"},
+        {broken("[1,2,2]", "[4294967296,4294967296,4]"), 5, "tensor 'W': shape"},
+        {broken("F32", "F31"), 5, "tensor 'W': dtype \"F31\" is not supported"},
+        {broken(R"("shape":[1,2,2],)", ""), 5, "tensor 'W': has no shape"},
+        {broken("[1,2],", R"("two",)"), 5, "tensor 'y': shape is \"two\""},
+    };
+    for (const BrokenFile& file : cases) {
+        CAPTURE(file.text);
+        const ScratchFolder folder;
+        write(folder / "p.safetensors", file.text);
+        check_refusal(folder,
+                      "solve --optimizer adam --problem p.safetensors --output out.safetensors --quiet",
+                      file.code,
+                      file.message);
+    }
+    // The file that all of these are made from is a good one.
+    const ScratchFolder folder;
+    write(folder / "p.safetensors", safetensors(good, floats(6)));
+    CHECK(run_l2o(folder, "solve --optimizer adam --problem p.safetensors --output out.safetensors").code ==
+          0);
+}
+
+TEST_CASE("weights that do not fit are refused by the tensor that does not") {
+    const std::string metadata =
+        R"("__metadata__":{"l2o.format":"1","l2o.optimizer":"l2o_dm","l2o.options":"{\"hidden\": 4}"})";
+    const auto with = [&](const std::string& more) {
+        return safetensors("{" + metadata + more + "}", floats(4));
+    };
+    const std::string b = R"(,"linear/b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]})";
+    const std::vector<BrokenFile> cases{
+        {"", 5, "w.safetensors: holds 0 bytes"},
+        {safetensors("{}", ""), 2, "w.safetensors: metadata l2o.format is missing"},
+        {replaced(with(b), R"("l2o_dm")", R"("l2o_dx")"),
+         2,
+         "w.safetensors: metadata l2o.optimizer is 'l2o_dx'"},
+        {replaced(with(b), R"({\"hidden\": 4})", R"({\"hiden\" : 4})"),
+         2,
+         "optimizer 'l2o_dm' has no option 'hiden'; did you mean 'hidden'?"},
+        {with(b), 2, "w.safetensors: tensor 'lstm_1/w_gates' [6, 16] is missing"},
+        {with(replaced(replaced(b, "[4]", "[1]"), "16", "4")),
+         5,
+         "w.safetensors: tensors cover 4 bytes; expected 16"},
+        {with(replaced(b, "linear/b", "linear/x")), 2, "w.safetensors: unknown tensor 'linear/x'"},
+    };
+    for (const BrokenFile& file : cases) {
+        CAPTURE(file.text);
+        const ScratchFolder folder;
+        write(folder / "w.safetensors", file.text);
+        write(folder / "c.info",
+              "name tiny\noptimizee { use quadratic n 3 }\ncontestants { dm { optimizer { use l2o_dm }\n"
+              "weights w.safetensors } }\nevaluate { instances 4 iterations 5 }\n");
+        check_refusal(folder, "run c.info --quiet", file.code, file.message);
+    }
+}
+
+TEST_CASE("images and labels that are damaged or do not belong together are refused by their file") {
+    if (!contains(run_l2o("list optimizees").out, "mlp ")) {
+        MESSAGE("SKIPPED: this build has no LibTorch, hence no plugin that reads images");
+        return;
+    }
+    const auto big_endian = [](std::initializer_list<std::uint32_t> numbers) {
+        std::string bytes;
+        for (const std::uint32_t number : numbers)
+            for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(number >> shift & 255);
+        return bytes;
+    };
+    const std::string images = big_endian({0x803, 3, 2, 2}) + std::string(12, '\1');
+    const std::string labels = big_endian({0x801, 3}) + std::string(3, '\1');
+    const char *image_file = "train-images-idx3-ubyte", *label_file = "train-labels-idx1-ubyte";
+    struct Case {
+        const char* file;
+        std::string bytes;
+        const char* message;
+    };
+    const std::vector<Case> cases{
+        {image_file, "", "train-images-idx3-ubyte: ends after 0 bytes"},
+        {image_file, labels, "train-images-idx3-ubyte: "},
+        {image_file, images.substr(0, 20), "train-images-idx3-ubyte: "},
+        {image_file, images + "x", "train-images-idx3-ubyte: "},
+        {image_file, big_endian({0x803, 0xffffffff, 0xffffffff, 0xffffffff}), "train-images-idx3-ubyte: "},
+        {label_file, big_endian({0x801, 2}) + std::string(2, '\1'), "train-labels-idx1-ubyte"},
+        {label_file, big_endian({0x801, 3}) + std::string(3, '\x0a'), "train-labels-idx1-ubyte"},
+    };
+    for (const Case& broken : cases) {
+        CAPTURE(broken.bytes);
+        const ScratchFolder folder;
+        write(folder / image_file, images);
+        write(folder / label_file, labels);
+        write(folder / "t10k-images-idx3-ubyte", images);
+        write(folder / "t10k-labels-idx1-ubyte", labels);
+        write(folder / "c.info",
+              "name tiny\noptimizee { use mlp data . hidden 2 batch_size 2 }\n"
+              "contestants { a { optimizer { use adam } } }\nevaluate { instances 1 iterations 1 }\n");
+        write(folder / broken.file, broken.bytes);
+        check_refusal(folder, "run c.info --quiet", 5, broken.message);
+    }
+}
