@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # A compiler cache that finds its entries again from another clone.
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
-bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev clang-format-14
+bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev clang-format-14 pkg-config
 for preset in "${@:-dev}"; do
     cmake --preset "$preset" >/dev/null
     cmake --build --preset "$preset"

@@ -1,12 +1,16 @@
 #include "framework/config/info_scan.hpp"
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 #include "framework/error.hpp"
 
 namespace l2o::framework {
 namespace {
+
+// Whoever walks the tree recurses over it.
+constexpr std::size_t kMaxDepth = 100;
 
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -91,6 +95,9 @@ class Scanner {
         if (is_brace && expects_ != Expects::kContinuation) {
             if (peek() == '{') {
                 open_braces_.push_back(line_number_);
+                if (open_braces_.size() > kMaxDepth)
+                    refuse("sections are nested more than " + std::to_string(kMaxDepth) +
+                           " deep; expected fewer, is a '}' missing?");
             } else if (!open_braces_.empty()) {
                 open_braces_.pop_back();
             }

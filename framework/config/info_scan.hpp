@@ -17,8 +17,8 @@ struct InfoScan {
 
 /// Looks over a file in INFO format before it is parsed.
 /// Refuses what INFO accepts silently, or rejects without saying why: a brace glued to a word (it would
-/// become part of the word), a `#` that is no include, a brace that is never closed. Other faults of syntax
-/// are left to the parser.
+/// become part of the word), a `#` that is no include, a brace that is never closed, sections nested so deep
+/// that the parser would overflow the stack. Other faults of syntax are left to the parser.
 /// @throw Error kUsage, naming file and line.
 InfoScan scan_info(std::string_view text, const std::string& file);
 

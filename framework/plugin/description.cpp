@@ -5,8 +5,10 @@
 #include <l2o/abi/optimizer.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -45,6 +47,19 @@ std::vector<Need> parse_needs(const std::string& text) {
     return needs;
 }
 
+// A conversion of nlohmann::json's own takes any number, and one that does not fit is undefined behaviour.
+template <class Integer>
+Integer integer_at(const nlohmann::json& json, const char* key) {
+    const nlohmann::json& value = json.at(key);
+    const bool fits = value.is_number_unsigned()
+                          ? std::in_range<Integer>(value.get<std::uint64_t>())
+                          : value.is_number_integer() && std::in_range<Integer>(value.get<std::int64_t>());
+    if (fits) return value.get<Integer>();
+    throw std::invalid_argument(std::string(key) + " is " + value.dump(-1, ' ', true) +
+                                "; expected a whole number of at most " +
+                                std::to_string(std::numeric_limits<Integer>::max()));
+}
+
 nlohmann::json to_json(const OptionSchema& option) {
     nlohmann::json json{{"key", option.key}, {"type", option.type}, {"doc", option.doc}};
     if (option.def) json["default"] = *option.def;
@@ -58,13 +73,13 @@ nlohmann::json to_json(const OptionSchema& option) {
 OptionSchema option_from_json(const nlohmann::json& json) {
     OptionSchema option;
     option.key = json.at("key");
-    option.type = json.at("type");
+    option.type = integer_at<std::int32_t>(json, "type");
     option.doc = json.at("doc");
     if (json.contains("default")) option.def = json.at("default").get<std::string>();
     if (json.contains("min")) option.min = json.at("min");
     if (json.contains("max")) option.max = json.at("max");
     if (json.contains("choices")) option.choices = json.at("choices").get<std::vector<std::string>>();
-    if (json.contains("flags")) option.flags = json.at("flags");
+    if (json.contains("flags")) option.flags = integer_at<std::uint32_t>(json, "flags");
     return option;
 }
 
@@ -153,7 +168,7 @@ PluginDescription read_manifest(const std::filesystem::path& manifest) {
     const std::string text = read_file(manifest);
     try {
         const nlohmann::json json = nlohmann::json::parse(text);
-        if (const int version = json.at("manifest"); version != kManifestVersion) {
+        if (const int version = integer_at<int>(json, "manifest"); version != kManifestVersion) {
             throw std::invalid_argument("version " + std::to_string(version) + ", this host reads version " +
                                         std::to_string(kManifestVersion));
         }
@@ -166,9 +181,9 @@ PluginDescription read_manifest(const std::filesystem::path& manifest) {
         plugin.license = json.at("license");
         plugin.vendor = json.at("vendor");
         plugin.runtime = json.at("runtime");
-        plugin.abi_major = json.at("abi").at("major");
-        plugin.abi_minor = json.at("abi").at("minor");
-        plugin.required_minor = json.at("abi").at("required_minor");
+        plugin.abi_major = integer_at<std::uint32_t>(json.at("abi"), "major");
+        plugin.abi_minor = integer_at<std::uint32_t>(json.at("abi"), "minor");
+        plugin.required_minor = integer_at<std::uint32_t>(json.at("abi"), "required_minor");
         for (const nlohmann::json& in : json.at("components")) {
             ComponentDescription component;
             component.kind = kind_from_name(in.at("kind"));

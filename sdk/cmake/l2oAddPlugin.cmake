@@ -1,9 +1,10 @@
 # l2o_add_plugin(<optimizer|optimizee|loss> <name> SOURCES <file>... [LIBRARIES <target>...] [TORCH] [NO_TEST])
 #
 # Builds <name> as a plugin library l2o_<kind>_<name>.so with one exported symbol, and its manifest
-# l2o_<kind>_<name>.l2o.json beside it. Inside the l2o tree the first source must be <name>.cpp and
+# l2o_<kind>_<name>.l2o.json beside it, in lib/l2o/plugins of the build; both are installed to lib/l2o/plugins, where
+# an l2o of the same prefix finds them. Inside the l2o tree the first source must be <name>.cpp and
 # tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
-# plugins that live inside a test.
+# plugins that live inside a test, and are not installed.
 function(l2o_add_plugin kind name)
   cmake_parse_arguments(PARSE_ARGV 2 arg "TORCH;NO_TEST" "" "SOURCES;LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS)
@@ -16,7 +17,10 @@ function(l2o_add_plugin kind name)
     message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): SOURCES is missing")
   endif()
   if(arg_TORCH AND NOT TARGET l2o::torch)
-    return()
+    if(CMAKE_PROJECT_NAME STREQUAL "l2o")
+      return()
+    endif()
+    message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): TORCH needs find_package(l2o CONFIG COMPONENTS torch)")
   endif()
 
   # Of this folder, whatever folder calls: a variable of the including one is not seen by its siblings.
@@ -49,6 +53,12 @@ function(l2o_add_plugin kind name)
   add_custom_command(TARGET ${target} POST_BUILD
     COMMAND l2o::manifest $<TARGET_FILE:${target}>
     VERBATIM)
+  if(NOT arg_NO_TEST)
+    # A literal "lib", whatever GNUInstallDirs says: the program looks in ../lib/l2o/plugins.
+    set_target_properties(${target} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+    install(TARGETS ${target} LIBRARY DESTINATION lib/l2o/plugins)
+    install(FILES $<TARGET_FILE_DIR:${target}>/${target}.l2o.json DESTINATION lib/l2o/plugins)
+  endif()
 
   if(L2O_BUILD_TESTS AND NOT arg_NO_TEST AND CMAKE_PROJECT_NAME STREQUAL "l2o")
     list(GET arg_SOURCES 0 first)

@@ -44,6 +44,7 @@ function(check folder)
 endfunction()
 
 check(sdk/include/l2o/abi "${c99}" "(base|call|loss|optimizee|optimizer|option|plugin|spec|status|tensor)[.]h")
+check(sdk/include/l2o/c "(stdint|stdlib|string)[.]h" "l2o/abi/[a-z]+[.]h")
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
@@ -64,6 +65,8 @@ check(plugins/optimizees/neural ${plugin} "${torch}" "l2o/torch/[a-z_]+[.]hpp" "
 
 check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "boost/program_options/.*"
   "l2o/abi/[a-z]+[.]h" "l2o/numerics/philox[.]hpp")
+
+check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|torch)/[a-z_]+[.]hp*")
 
 # Tests see everything public, and plugins only through the ABI.
 check(tests "${system}" "${eigen}" "${torch}" "${json}" "${fmt}" "doctest/doctest[.]h" "benchmark/benchmark[.]h"

@@ -97,6 +97,10 @@ TEST_CASE("info: faults of syntax name file and line") {
           "2 run.info:2: unexpected end of line; expected settings 'key value' and sections 'key { ... }'");
     CHECK(parse_refusal("a {\n b {\n }\n") ==
           "2 run.info:1: this '{' is never closed; expected a '}' after its settings");
+    std::string deep;
+    for (int i = 0; i < 100000; ++i) deep += "a {\n";
+    CHECK(parse_refusal(deep) ==
+          "2 run.info:101: sections are nested more than 100 deep; expected fewer, is a '}' missing?");
     CHECK(parse_refusal("\n# a comment\n") ==
           "2 run.info:2: '#' is no directive; expected '#include \"file.info\"', or ';' before a comment");
     CHECK(parse_refusal("a { lr 1e-3}\n") ==

@@ -147,6 +147,19 @@ TEST_CASE("a malformed manifest is an error that names the file and what to do")
     CHECK(contains(text, "write it again with l2o-manifest broken.so"));
 }
 
+TEST_CASE("a number of a manifest that does not fit is an error, never another number") {
+    const ScratchFolder folder;
+    for (const char* number : {"1e+300", "-1", "4294967296", "18446744073709551615", "1.5", "\"1\""}) {
+        CAPTURE(number);
+        std::ofstream(folder / "odd.l2o.json")
+            << R"({"manifest": 1, "library": "odd.so", "id": "odd", "version": "1", "license": "", "vendor": "",)"
+            << R"("runtime": "", "components": [], "abi": {"major": )" << number
+            << R"(, "minor": 0, "required_minor": 0}})";
+        const std::string text = refusal([&] { const Catalog catalog({folder / ""}); }, ExitCode::kPlugin);
+        CHECK(contains(text, "malformed manifest: major is " + std::string(number) + "; expected a whole"));
+    }
+}
+
 TEST_CASE("a manifest cannot point to a library outside its folder") {
     const ScratchFolder folder;
     std::ofstream(folder / "sly.l2o.json") << R"({"manifest": 1, "library": "../sly.so"})";

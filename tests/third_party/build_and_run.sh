@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds a project of examples/third_party against an installed l2o, in a folder of its own, and runs its experiment
+# with that l2o, as its README says. Fails if its author wrote more lines than are allowed.
+#
+#   build_and_run.sh PREFIX PROJECT MAX_LINES BAR
+#
+# BAR: what the median of the first contestant must be: "same" as that of the second, "less" than it, or less than a
+# number.
+set -euo pipefail
+
+prefix=$1 project=$2 max_lines=$3 bar=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    echo "FAILED: $(basename "$project"): $*" >&2
+    exit 1
+}
+
+# What is neither blank nor only a comment.
+source=$(find "$project" -name '*.c' -o -name '*.cpp')
+lines=$(grep -cvE '^[[:space:]]*(//.*|/\*.*\*/)?[[:space:]]*$' "$source")
+echo "$source: $lines lines, at most $max_lines"
+[ "$lines" -le "$max_lines" ] || fail "$lines lines; expected at most $max_lines"
+
+if [ -f "$project/CMakeLists.txt" ]; then
+    plugins=$work/build/lib/l2o/plugins
+    cmake -S "$project" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" \
+        -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >"$work/log" 2>&1 ||
+        { cat "$work/log" >&2; fail "does not configure"; }
+    cmake --build "$work/build"
+else
+    plugins=$work/plugins
+    mkdir "$plugins"
+    export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+    read -ra flags <<<"$(pkg-config --cflags --libs l2o)"
+    ${CXX:-c++} -std=c++20 -O2 -Wall -Wextra -Werror -fPIC -shared "$source" -o "$plugins/plugin.so" "${flags[@]}"
+    "$(pkg-config --variable=manifest l2o)" "$plugins/plugin.so"
+fi
+
+for library in "$plugins"/*.so; do
+    symbols=$(nm -D --defined-only "$library" | awk '{ print $3 }')
+    [ "$symbols" = l2o_plugin_entry_v1 ] || fail "exports $symbols; expected l2o_plugin_entry_v1 alone"
+done
+# Of nothing but the prefix and --plugin-path.
+unset L2O_PLUGIN_PATH
+"$prefix/bin/l2o" list --plugin-path "$plugins" | grep -F "org.example." ||
+    fail "l2o list does not show it"
+"$prefix/bin/l2o" run "$project/experiment.info" --plugin-path "$plugins" --out "$work/runs" --quiet
+read -r first second < <(tail -n +2 "$work"/runs/*/*/summary.csv | cut -d, -f3 | paste -sd' ')
+[[ $first =~ ^[0-9.e+-]+$ && $second =~ ^[0-9.e+-]+$ ]] || fail "medians '$first' and '$second' are no numbers"
+case $bar in
+    same) awk "BEGIN { exit !(($first - $second)^2 <= (1e-4 * $second)^2) }" || fail "$first and $second differ" ;;
+    less) awk "BEGIN { exit !($first < $second) }" || fail "$first is not less than $second" ;;
+    *) awk "BEGIN { exit !($first < $bar) }" || fail "$first is not less than $bar" ;;
+esac
