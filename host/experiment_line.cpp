@@ -69,7 +69,11 @@ json json_of(const Experiment& experiment, const RunResult& result) {
 }
 
 void print(const Experiment& experiment, const RunResult& result) {
-    if (!result.curves.empty()) std::cout << result_table(result.curves, experiment.evaluate.metric);
+    if (!result.curves.empty()) {
+        std::cout << result_table(result.curves, experiment.evaluate.metric);
+        if (result.curves.size() > 1)
+            std::cout << "\n" << comparison_table(result.curves, result.judging) << "\n";
+    }
     for (const WeightsReport& report : result.weights) {
         std::cout << fmt::format(
             "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
