@@ -31,6 +31,7 @@ Usage usage() {
         ("resume",
          po::value<std::string>()->value_name("FOLDER"),                                       //
          "go on with an interrupted run, from its last checkpoint; takes no experiment file")  //
+        ("no-report", "write no report.html and no figures")                                   //
         ("retrain", "train again, even where weights can be found")                            //
         ("print-config",
          "show the experiment as it would run, with everything included and set; run nothing");
