@@ -95,6 +95,13 @@ std::string count_text(double count) {
     return count == std::floor(count) ? fmt::format("{:.0f}", count) : fmt::format("{:.1f}", count);
 }
 
+std::string evaluations_text(const Curve& curve) {
+    const double values = curve.values.back(), gradients = curve.gradients.back();
+    const std::string sum = count_text(values + gradients);
+    if (values <= 0 || gradients <= 0) return sum;
+    return sum + " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
+}
+
 std::string percent_text(double share) {
     const double percent = 100 * share;
     return fmt::format("{:.0f} %",
@@ -227,14 +234,10 @@ std::string result_table(const std::vector<Curve>& curves, const std::string& me
     std::string notes;
     for (const Curve& curve : curves) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, metric)].back();
-        const double values = curve.values.back(), gradients = curve.gradients.back();
-        std::string evaluations = count_text(values + gradients);
-        if (values > 0 && gradients > 0)
-            evaluations += " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
         lines.push_back({curve.contestant,
                          number_text(d.median),
                          number_text(d.q10) + " .. " + number_text(d.q90),
-                         evaluations,
+                         evaluations_text(curve),
                          duration_text(curve.seconds.back()),
                          curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "-"});
         if (d.finite < row_count(curve)) {

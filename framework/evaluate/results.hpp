@@ -37,9 +37,10 @@ void write_summary(const std::filesystem::path& path,
 [[nodiscard]] std::string target_text(const Judging& judging);
 
 // Numbers as the tables show them.
-[[nodiscard]] std::string number_text(double value);      ///< four digits
-[[nodiscard]] std::string duration_text(double seconds);  ///< "12.3 ms", "2 min 03 s"
-[[nodiscard]] std::string count_text(double count);       ///< whole, or with one digit
+[[nodiscard]] std::string number_text(double value);             ///< four digits
+[[nodiscard]] std::string duration_text(double seconds);         ///< "12.3 ms", "2 min 03 s"
+[[nodiscard]] std::string count_text(double count);              ///< whole, or with one digit
+[[nodiscard]] std::string evaluations_text(const Curve& curve);  ///< at the end: "40 (20 f, 20 g)"
 [[nodiscard]] std::string percent_text(double share);  ///< "97 %": 0 and 100 only where it is all or nothing
 [[nodiscard]] std::string break_even_text(double solves);  ///< "never", "-" where it makes no sense
 [[nodiscard]] std::string p_text(double p);                ///< "0.032", "< 0.0001"

@@ -68,18 +68,18 @@ Series thinned(const Series& series, const Figure::Axis& axis) {
     return thin;
 }
 
-/// Cuts the axis where somebody diverges, so that the others can be told apart: at a hundred times the start,
-/// or as far above the start as the best is below it.
+/// Cuts the axis where somebody diverges, so that the others can be told apart: at ten times the start, or
+/// beyond it by a sixth of the way to the best.
 /// @return whether somebody is cut
 bool cut_divergence(Figure::Axis& axis, double start, bool is_higher_better) {
     if (!std::isfinite(start)) return false;
     if (is_higher_better) {
-        const double limit = start - (axis.high - start);
+        const double limit = start - (axis.high - start) / 6;
         if (axis.is_log || axis.high <= start || axis.low >= limit) return false;
         axis.low = limit;
         return true;
     }
-    const double limit = axis.is_log ? 100 * start : start + (start - axis.low);
+    const double limit = axis.is_log ? 10 * start : start + (start - axis.low) / 6;
     if (axis.low >= start || axis.high <= limit) return false;
     axis.high = limit;
     return true;
@@ -207,11 +207,19 @@ std::optional<Figure> difference_figure(const Results& results) {
                                judging.higher_is_better.contains(judging.metric) ? "right" : "left",
                                judging.reference),
         .kind = Figure::Kind::kIntervals};
-    std::vector<double> xs{0};
+    std::vector<double> xs{0}, sizes;
+    for (const Comparison& comparison : comparisons) sizes.push_back(std::abs(comparison.difference));
+    std::sort(sizes.begin(), sizes.end());
     for (const Comparison& comparison : comparisons) {
         const auto [low, high] = comparison.interval;
-        if (!std::isfinite(low) || !std::isfinite(high) || !std::isfinite(comparison.difference)) {
-            figure.caption += " " + comparison.contestant + " is not shown: differences are infinite.";
+        const bool is_finite =
+            std::isfinite(low) && std::isfinite(high) && std::isfinite(comparison.difference);
+        // One who diverged would press all others onto the line at 0.
+        const bool is_lost =
+            comparison.better < 0.5 && std::abs(comparison.difference) > 10 * quantile(sizes, 0.5);
+        if (!is_finite || is_lost) {
+            figure.caption += fmt::format(
+                " {} is off the axis, at {}.", comparison.contestant, number_text(comparison.difference));
             continue;
         }
         figure.series.push_back({.name = comparison.contestant,
@@ -240,7 +248,6 @@ std::optional<Figure> profile_figure(const Results& results) {
         .caption = fmt::format("Share of the solves that arrive ({}) with at most so many times the "
                                "evaluations of the best contestant (Dolan & Moré 2002).",
                                target_text(results.judging)),
-        .kind = Figure::Kind::kSteps,
         .x = {.label = "evaluations, relative to the best", .low = 1, .high = 1},
         .y = {.label = "share of solves", .low = 0, .high = 1.03}};
     for (const Profile& profile : profiles) {
@@ -253,15 +260,15 @@ std::optional<Figure> profile_figure(const Results& results) {
     for (std::size_t i = 0; i < profiles.size(); ++i) {
         const Profile& profile = profiles[i];
         Series series{.name = results.curves[i].contestant};
-        if (profile.empty() || profile.front().first > 1) {
-            series.x.push_back(1);
-            series.y.push_back(0);
-        }
+        series.x.push_back(1);
+        series.y.push_back(profile.empty() || profile.front().first > 1 ? 0 : profile.front().second);
         const std::size_t step = 1 + profile.size() / static_cast<std::size_t>(kPointsPerCurve);
         for (std::size_t k = 0; k < profile.size(); ++k) {
             if (k % step != 0 && k + 1 < profile.size()) continue;
-            series.x.push_back(profile[k].first);
-            series.y.push_back(profile[k].second);
+            for (const double y : {series.y.back(), profile[k].second}) {  // first to the right, then up
+                series.x.push_back(profile[k].first);
+                series.y.push_back(y);
+            }
         }
         series.x.push_back(figure.x.high);
         series.y.push_back(series.y.back());

@@ -16,7 +16,7 @@ struct Series {
 
 /// What is drawn, and written as CSV beside the picture: nothing else is in the figure.
 struct Figure {
-    enum class Kind { kLines, kSteps, kIntervals, kDots };
+    enum class Kind { kLines, kIntervals, kDots };
     struct Axis {
         std::string label{};
         bool is_log = false;

@@ -104,15 +104,6 @@ std::string line_plots(const Figure& figure) {
                 ", {} using 2:3 {} with points {} {} ps 0.8", source, title, line_style(i), marker(i));
         } else if (figure.kind == Figure::Kind::kDots) {
             lines += fmt::format(", {} using 2:3 {} with lines {} lw 2", source, title, line_style(i));
-        } else if (figure.kind == Figure::Kind::kSteps) {
-            lines += fmt::format(
-                ", {0} using 2:3 notitle with steps {1} lw 2"
-                ", {0} using 2:3 notitle with points {1} {2} ps 0.7 pointnumber 7"
-                ", NaN {3} with linespoints {1} {2} lw 2",
-                source,
-                line_style(i),
-                marker(i),
-                title);
         } else {
             lines += fmt::format(", {} using 2:3 {} with linespoints {} {} lw 2 ps 0.7 pointnumber 9",
                                  source,
@@ -242,7 +233,15 @@ std::string gnuplot_script(const std::vector<Figure>& figures) {
 std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
     for (const Figure& figure : figures) write_file_atomically(folder / (figure.name + ".csv"), figure.csv());
     write_file_atomically(folder / "figures.gp", gnuplot_script(figures));
-    return run_gnuplot(folder);
+    const std::string reason = run_gnuplot(folder);
+    if (!reason.empty()) return reason;
+    for (const Figure& figure : figures) {
+        for (const char* type : {".svg", ".pdf", ".png"}) {
+            if (!std::filesystem::exists(folder / (figure.name + type)))
+                return without_pictures("gnuplot drew no " + figure.name + type);
+        }
+    }
+    return "";
 }
 
 }  // namespace l2o::framework

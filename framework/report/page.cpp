@@ -15,14 +15,14 @@ using nlohmann::json;
 
 constexpr const char* kStyle = R"(
 :root { color-scheme: light }
-body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c; background: #fff;
-       max-width: 1080px; margin: 2em auto; padding: 0 1.2em }
+body { font: 14.5px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c; background: #fff;
+       max-width: 1120px; margin: 2em auto; padding: 0 1.2em }
 h1 { font-size: 1.6em; margin: 0 } h2 { font-size: 1.15em; margin: 2em 0 .4em } p { margin: .4em 0 }
 .facts, figcaption, .note { color: #555 } .note { border-left: 3px solid #E69F00; padding-left: .7em }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6em 0 }
-th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
-th:first-child, td:first-child { text-align: left } tbody tr:hover { background: #f5f8fa }
+th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
+th:first-child, td:first-child { text-align: left; padding-left: 0 } tbody tr:hover { background: #f5f8fa }
 th { border-bottom: 2px solid #999; font-weight: 600 }
 th button { all: unset; cursor: pointer } th button:focus-visible { outline: 2px solid #0072B2 }
 th[aria-sort=ascending] button::after { content: " \2191" } th[aria-sort=descending] button::after { content: " \2193" }
@@ -108,9 +108,7 @@ std::string results_table(const Results& results) {
              {number_text(d.median), d.median},
              {number_text(d.q10) + " … " + number_text(d.q90), d.q10},
              {percent_text(static_cast<double>(d.finite) / all), static_cast<double>(d.finite) / all},
-             {count_text(curve.values.back()), curve.values.back()},
-             {count_text(curve.gradients.back()), curve.gradients.back()},
-             {count_text(evaluations), evaluations},
+             {evaluations_text(curve), evaluations},
              {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
              {curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "–",
               curve.training_seconds}});
@@ -119,8 +117,6 @@ std::string results_table(const Results& results) {
                   results.judging.metric + " (median)",
                   "10–90 %",
                   "finite",
-                  "values",
-                  "gradients",
                   "evaluations",
                   "time per solve",
                   "training"},
@@ -151,10 +147,9 @@ std::string comparison_section(const Results& results) {
                         {number_text(found->interval.low) + " … " + number_text(found->interval.high),
                          found->interval.low},
                         {percent_text(found->better), found->better},
-                        {p_text(found->signed_rank.p), found->signed_rank.p},
                         {p_text(found->p_holm), found->p_holm}});
         } else {
-            row.insert(row.end(), 5, Cell("–", NAN));
+            row.insert(row.end(), 4, Cell("–", NAN));
         }
         if (has_target) {
             row.insert(row.end(),
@@ -166,7 +161,7 @@ std::string comparison_section(const Results& results) {
         }
         rows.push_back(std::move(row));
     }
-    std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p", "p (Holm)"};
+    std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p (Holm)"};
     if (has_target)
         header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
     std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows);
