@@ -205,8 +205,9 @@ std::string run_gnuplot(const std::filesystem::path& folder) {
     if (code != 0) return without_pictures(std::string("gnuplot cannot be started: ") + std::strerror(code));
     const std::optional<int> status = wait_for(child);
     if (!status) return without_pictures("gnuplot did not end within a minute");
-    if (!WIFEXITED(*status) || WEXITSTATUS(*status) != 0)
-        return without_pictures("gnuplot failed: " + last_line(messages));
+    if (WIFSIGNALED(*status))
+        return without_pictures("gnuplot was ended by signal " + std::to_string(WTERMSIG(*status)));
+    if (WEXITSTATUS(*status) != 0) return without_pictures("gnuplot failed: " + last_line(messages));
     std::error_code ignored;
     std::filesystem::remove(messages, ignored);
     return "";
