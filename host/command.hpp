@@ -88,5 +88,6 @@ framework::ExitCode solve(const Arguments& given);
 framework::ExitCode run(const Arguments& given);
 framework::ExitCode train(const Arguments& given);
 framework::ExitCode evaluate(const Arguments& given);
+framework::ExitCode report(const Arguments& given);
 
 }  // namespace l2o::host

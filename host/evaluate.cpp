@@ -23,10 +23,11 @@ Usage usage() {
             "  l2o evaluate sparse.info --weights lista=lista.safetensors\n",
         .max_arguments = 1000};
     add_experiment_options(usage);
-    usage.options.add_options()(
-        "weights",
-        po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),
-        "weights of a contestant, in place of its training; may be given again");
+    usage.options.add_options()  //
+        ("weights",
+         po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),  //
+         "weights of a contestant, in place of its training; may be given again")            //
+        ("no-report", "write no report.html and no figures");
     return usage;
 }
 

@@ -8,6 +8,7 @@
 
 #include "framework/config/suggest.hpp"
 #include "framework/evaluate/results.hpp"
+#include "framework/report/report.hpp"
 #include "host/progress.hpp"
 
 namespace l2o::host {
@@ -39,7 +40,19 @@ json json_of(const Distribution& d) {
             {"finite", d.finite}};
 }
 
-json json_of(const Experiment& experiment, const RunResult& result) {
+/// The page of a run that was evaluated; "" : none was wanted, or none can be written, which is no reason to
+/// call the run failed.
+std::string write_page(const CommandLine& line, const RunResult& result) try {
+    if (result.curves.empty() || line.has("no-report")) return "";
+    const ReportFile written = write_report({result.folder});
+    if (!written.note.empty()) note(line.common(), written.note);
+    return written.page.string();
+} catch (const Error& error) {
+    note(line.common(), std::string("the report was not written: ") + error.what());
+    return "";
+}
+
+json json_of(const Experiment& experiment, const RunResult& result, const std::string& page) {
     json contestants = json::array(), weights = json::array();
     for (const Curve& curve : result.curves) {
         json metrics = json::object();
@@ -64,12 +77,17 @@ json json_of(const Experiment& experiment, const RunResult& result) {
     return {{"experiment", experiment.name},
             {"seed", experiment.seed},
             {"folder", result.folder.string()},
+            {"report", page.empty() ? json() : json(page)},
             {"contestants", contestants},
             {"weights", weights}};
 }
 
-void print(const Experiment& experiment, const RunResult& result) {
-    if (!result.curves.empty()) std::cout << result_table(result.curves, experiment.evaluate.metric);
+void print(const Experiment& experiment, const RunResult& result, const std::string& page) {
+    if (!result.curves.empty()) {
+        std::cout << result_table(result.curves, experiment.evaluate.metric);
+        if (result.curves.size() > 1)
+            std::cout << "\n" << comparison_table(result.curves, result.judging) << "\n";
+    }
     for (const WeightsReport& report : result.weights) {
         std::cout << fmt::format(
             "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
@@ -80,6 +98,7 @@ void print(const Experiment& experiment, const RunResult& result) {
         std::cout << "\n";
     }
     std::cout << "run folder: " << result.folder.string() << "\n";
+    if (!page.empty()) std::cout << "report: " << page << "\n";
 }
 
 }  // namespace
@@ -144,10 +163,11 @@ RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPar
 }
 
 ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
+    const std::string page = write_page(line, result);
     if (line.common().wants_json) {
-        std::cout << json_of(experiment, result).dump(2) << "\n";
+        std::cout << json_of(experiment, result, page).dump(2) << "\n";
     } else {
-        print(experiment, result);
+        print(experiment, result, page);
     }
     if (result.curves.empty() || !all_diverged(result.curves)) return ExitCode::kOk;
     throw Error(ExitCode::kNumerical,

@@ -34,7 +34,7 @@ framework::RunResult run_part(const CommandLine& line,
                               const framework::Experiment& experiment,
                               framework::RunPart part);
 
-/// The table or JSON document at the end of a run.
+/// The table or JSON document at the end of a run, and report.html unless --no-report.
 /// @return kNumerical if nothing was evaluated to a finite value.
 framework::ExitCode report(const CommandLine& line,
                            const framework::Experiment& experiment,

@@ -23,6 +23,7 @@ constexpr Verb kVerbs[] = {
     {"run", "train and compare the contestants of an experiment file", &l2o::host::run},
     {"train", "train one contestant of an experiment file and keep its weights", &l2o::host::train},
     {"evaluate", "compare the contestants of an experiment file with given weights", &l2o::host::evaluate},
+    {"report", "write a page with tables and figures from finished runs", &l2o::host::report},
     {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
     {"list", "list the plugins that are installed", &l2o::host::list},
     {"describe", "show what a plugin does and the options it takes", &l2o::host::describe},

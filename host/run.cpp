@@ -16,10 +16,11 @@ Usage usage() {
             "Runs an experiment: trains the contestants that are learned and have no weights yet, compares\n"
             "all of them on the same instances, starting points and budgets, and writes a run folder\n"
             "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  metrics.jsonl  curves.csv\n"
-            "                                    summary.csv  checkpoints/*.safetensors\n"
+            "                                    finals.csv  summary.csv  results.json\n"
+            "                                    checkpoints/*.safetensors  report.html  figures/\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
             "training depends on changes. The table shows the final metric (median, 10-90 %), charged\n"
-            "evaluations per row, time and training time.\n",
+            "evaluations per row, time and training time; a second one compares with the reference.\n",
         .examples =
             "  l2o run examples/experiments/sparse_recovery.info\n"
             "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"
@@ -31,6 +32,7 @@ Usage usage() {
         ("resume",
          po::value<std::string>()->value_name("FOLDER"),                                       //
          "go on with an interrupted run, from its last checkpoint; takes no experiment file")  //
+        ("no-report", "write no report.html and no figures")                                   //
         ("retrain", "train again, even where weights can be found")                            //
         ("print-config",
          "show the experiment as it would run, with everything included and set; run nothing");

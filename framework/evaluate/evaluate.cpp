@@ -114,6 +114,12 @@ std::vector<std::string> metric_names(const Optimizee& optimizee) {
     return names;
 }
 
+std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
+    if (wanted.empty()) return metrics.size() > 1 ? 1 : 0;
+    const auto found = std::find(metrics.begin(), metrics.end(), wanted);
+    return found == metrics.end() ? 0 : static_cast<std::size_t>(found - metrics.begin());
+}
+
 Curve evaluate(const Experiment& experiment,
                const Optimizee& optimizee,
                const ProblemData& data,
@@ -150,23 +156,31 @@ Curve evaluate(const Experiment& experiment,
     curve.metrics.emplace_back("objective");
     for (const std::size_t metric : metrics) curve.metrics.emplace_back(optimizee.metrics()[metric]->name);
     curve.distributions.resize(curve.metrics.size());
+    curve.history.shard_rows = settings.shard_rows;
+    const std::size_t shown = shown_metric(curve.metrics, settings.metric);
     curve.iteration = recorded_iterations(shards, settings);
     for (const std::int64_t iteration : curve.iteration) {
         Evaluations sum;
         double seconds = 0;
         std::vector<std::vector<double>> all(curve.metrics.size());
+        std::vector<double> shard_evaluations, shard_seconds;
         for (const ShardRun& shard : shards) {
             const ShardRecord record = shard.at(iteration);
             const auto count = static_cast<double>(record.rows[0].size());
             sum.values += count * record.evaluations.values;
             sum.gradients += count * record.evaluations.gradients;
             seconds += record.seconds;
+            shard_evaluations.push_back(record.evaluations.values + record.evaluations.gradients);
+            shard_seconds.push_back(record.seconds / count);
             for (std::size_t i = 0; i < all.size(); ++i)
                 all[i].insert(all[i].end(), record.rows[i].begin(), record.rows[i].end());
         }
         curve.values.push_back(sum.values / static_cast<double>(rows));
         curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
         curve.seconds.push_back(seconds);
+        curve.history.values.push_back(all[shown]);
+        curve.history.evaluations.push_back(std::move(shard_evaluations));
+        curve.history.seconds.push_back(std::move(shard_seconds));
         for (std::size_t i = 0; i < all.size(); ++i)
             curve.distributions[i].push_back(distribution_of(all[i]));
         if (iteration == curve.iteration.back()) curve.final_rows = std::move(all);

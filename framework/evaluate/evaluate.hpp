@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,19 @@ struct Distribution {
 /// Linear-interpolation quantiles (type 7) over the finite values.
 [[nodiscard]] Distribution distribution_of(std::vector<double> values);
 
+/// When a row first had what was to be reached, and what it had cost by then: an equal share of its shard.
+struct Reached {
+    std::int64_t iteration = -1;  ///< -1: never
+    double evaluations = NAN, seconds = NAN;
+};
+
+/// How the metric that counts went, row by row; see find_reached().
+struct History {
+    std::int64_t shard_rows = 1;
+    std::vector<std::vector<double>> values{};                  ///< [point][row]
+    std::vector<std::vector<double>> evaluations{}, seconds{};  ///< [point][shard], per row of the shard
+};
+
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
     std::string contestant{};
@@ -28,6 +42,8 @@ struct Curve {
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
     double training_seconds = 0;
+    History history{};               ///< as long as find_reached() needs it
+    std::vector<Reached> reached{};  ///< [row]
 };
 
 /// A trained or analytic contestant, ready to run.
@@ -42,6 +58,10 @@ struct Ready {
 
 /// Names of what can be shown of an optimizee: "objective", then its metrics.
 [[nodiscard]] std::vector<std::string> metric_names(const Optimizee& optimizee);
+
+/// Index of the metric that counts: the wanted one; without a wish the optimizee's first, or else the
+/// objective.
+[[nodiscard]] std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted);
 
 /// Refuses what cannot be evaluated: more iterations than layers without continue_with, a start other than 0
 /// for an optimizer that is defined from 0, a metric that the optimizee does not have. Worth asking before

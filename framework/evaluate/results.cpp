@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "framework/store/csv.hpp"
 
@@ -16,8 +17,69 @@ std::string three_digits(double value) {
     return fmt::format("{:.{}f}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 }
 
-/// "850 us", "12.3 ms", "4.56 s", "2 min 03 s", "1 h 05 min".
+template <std::size_t kColumns>
+using Line = std::array<std::string, kColumns>;
+
+/// The first column to the left, the others to the right.
+template <std::size_t kColumns>
+std::string table_of(const std::vector<Line<kColumns>>& lines) {
+    std::array<std::size_t, kColumns> widths{};
+    for (const Line<kColumns>& line : lines) {
+        for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+    }
+    std::string table;
+    for (const Line<kColumns>& line : lines) {
+        table += fmt::format("{:<{}}", line[0], widths[0]);
+        for (std::size_t i = 1; i < line.size(); ++i) table += fmt::format("  {:>{}}", line[i], widths[i]);
+        table += '\n';
+    }
+    return table;
+}
+
+const Comparison* find(const std::vector<Comparison>& comparisons, const std::string& contestant) {
+    for (const Comparison& comparison : comparisons) {
+        if (comparison.contestant == contestant) return &comparison;
+    }
+    return nullptr;
+}
+
+/// Empty where there is no number.
+CsvCell number_or_empty(double number) { return std::isnan(number) ? CsvCell("") : CsvCell(number); }
+
+void append_comparison(std::vector<CsvCell>& cells, const Judging& judging, const Comparison* comparison) {
+    if (comparison == nullptr) {
+        cells.insert(cells.end(), 7, "");
+        return;
+    }
+    cells.insert(cells.end(),
+                 {judging.reference,
+                  comparison->difference,
+                  comparison->interval.low,
+                  comparison->interval.high,
+                  comparison->better,
+                  comparison->signed_rank.p,
+                  comparison->p_holm});
+}
+
+void append_arrival(std::vector<CsvCell>& cells, const Arrival* arrival) {
+    if (arrival == nullptr) {
+        cells.insert(cells.end(), 5, "");
+        return;
+    }
+    cells.insert(cells.end(),
+                 {arrival->share,
+                  arrival->iterations,
+                  arrival->evaluations,
+                  arrival->seconds,
+                  number_or_empty(arrival->break_even)});
+}
+
+std::int64_t row_count(const Curve& curve) { return static_cast<std::int64_t>(curve.final_rows[0].size()); }
+
+}  // namespace
+
 std::string duration_text(double seconds) {
+    if (!std::isfinite(seconds)) return "-";
     if (seconds < 0.9995e-3) return three_digits(seconds * 1e6) + " us";
     if (seconds < 0.9995) return three_digits(seconds * 1e3) + " ms";
     if (seconds < 59.95) return three_digits(seconds) + " s";
@@ -28,20 +90,49 @@ std::string duration_text(double seconds) {
 
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
 
-/// Evaluations of one kind or both: whole where every row had the same number.
 std::string count_text(double count) {
+    if (!std::isfinite(count)) return "-";
     return count == std::floor(count) ? fmt::format("{:.0f}", count) : fmt::format("{:.1f}", count);
 }
 
-std::size_t metric_index(const Curve& curve, const std::string& metric) {
-    if (metric.empty()) return curve.metrics.size() > 1 ? 1 : 0;
-    const auto found = std::find(curve.metrics.begin(), curve.metrics.end(), metric);
-    return found == curve.metrics.end() ? 0 : static_cast<std::size_t>(found - curve.metrics.begin());
+std::string evaluations_text(const Curve& curve) {
+    const double values = curve.values.back(), gradients = curve.gradients.back();
+    const std::string sum = count_text(values + gradients);
+    if (values <= 0 || gradients <= 0) return sum;
+    return sum + " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
 }
 
-std::int64_t row_count(const Curve& curve) { return static_cast<std::int64_t>(curve.final_rows[0].size()); }
+std::string percent_text(double share) {
+    const double percent = 100 * share;
+    return fmt::format("{:.0f} %",
+                       share < 1 ? std::min(99.0, share > 0 ? std::max(1.0, percent) : 0) : percent);
+}
 
-}  // namespace
+std::string p_text(double p) { return p < 1e-4 ? "< 0.0001" : fmt::format("{:.2g}", p); }
+
+std::string break_even_text(double solves) {
+    if (std::isnan(solves)) return "-";
+    if (std::isinf(solves)) return "never";
+    return fmt::format("{:.0f}", std::ceil(solves));
+}
+
+std::string pairs_text(const Comparison& comparison, const Judging& judging) {
+    if (judging.starts > 1 && comparison.instances == judging.starts)
+        return fmt::format("{} starts of one instance", comparison.instances);
+    return fmt::format("{} instance{}", comparison.instances, comparison.instances == 1 ? "" : "s");
+}
+
+std::string target_text(const Judging& judging) {
+    if (judging.target) {
+        return fmt::format("{} {} {:g}",
+                           judging.metric,
+                           judging.higher_is_better.contains(judging.metric) ? ">=" : "<=",
+                           *judging.target);
+    }
+    return fmt::format("within {:g} % of the way from the start to the best known {}",
+                       100 * judging.tolerance,
+                       judging.metric);
+}
 
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves) {
     CsvWriter csv({"contestant",
@@ -80,7 +171,9 @@ void write_curves(const std::filesystem::path& path, const std::vector<Curve>& c
     csv.write(path);
 }
 
-void write_summary(const std::filesystem::path& path, const std::vector<Curve>& curves) {
+void write_summary(const std::filesystem::path& path,
+                   const std::vector<Curve>& curves,
+                   const Judging& judging) {
     CsvWriter csv({"contestant",
                    "metric",
                    "median",
@@ -92,22 +185,42 @@ void write_summary(const std::filesystem::path& path, const std::vector<Curve>& 
                    "seconds",
                    "training_seconds",
                    "finite",
-                   "rows"});
-    for (const Curve& curve : curves) {
+                   "rows",
+                   "reference",
+                   "difference",
+                   "difference_low",
+                   "difference_high",
+                   "better",
+                   "p",
+                   "p_holm",
+                   "reached",
+                   "iterations_to_target",
+                   "evaluations_to_target",
+                   "seconds_to_target",
+                   "break_even_solves"});
+    std::map<std::string, std::vector<Comparison>> comparisons;
+    for (const std::string& metric : curves.front().metrics)
+        comparisons[metric] = compare(curves, judging, metric);
+    const std::vector<Arrival> ways = arrivals(curves, judging);
+    for (std::size_t i = 0; i < curves.size(); ++i) {
+        const Curve& curve = curves[i];
         for (std::size_t metric = 0; metric < curve.metrics.size(); ++metric) {
             const Distribution& d = curve.distributions[metric].back();
-            csv.add_row({curve.contestant,
-                         curve.metrics[metric],
-                         d.median,
-                         d.q10,
-                         d.q90,
-                         d.mean,
-                         curve.values.back(),
-                         curve.gradients.back(),
-                         curve.seconds.back(),
-                         curve.training_seconds,
-                         d.finite,
-                         row_count(curve)});
+            std::vector<CsvCell> cells{curve.contestant,
+                                       curve.metrics[metric],
+                                       d.median,
+                                       d.q10,
+                                       d.q90,
+                                       d.mean,
+                                       curve.values.back(),
+                                       curve.gradients.back(),
+                                       curve.seconds.back(),
+                                       curve.training_seconds,
+                                       d.finite,
+                                       row_count(curve)};
+            append_comparison(cells, judging, find(comparisons[curve.metrics[metric]], curve.contestant));
+            append_arrival(cells, curve.metrics[metric] == judging.metric ? &ways[i] : nullptr);
+            csv.add_row(cells);
         }
     }
     csv.write(path);
@@ -115,21 +228,16 @@ void write_summary(const std::filesystem::path& path, const std::vector<Curve>& 
 
 std::string result_table(const std::vector<Curve>& curves, const std::string& metric) {
     if (curves.empty()) return "";
-    using Line = std::array<std::string, 6>;
-    const std::string& shown = curves.front().metrics[metric_index(curves.front(), metric)];
-    std::vector<Line> lines{
+    const std::string& shown = curves.front().metrics[shown_metric(curves.front().metrics, metric)];
+    std::vector<Line<6>> lines{
         {"contestant", shown + " (median)", "10-90 %", "evaluations", "time", "training"}};
     std::string notes;
     for (const Curve& curve : curves) {
-        const Distribution& d = curve.distributions[metric_index(curve, metric)].back();
-        const double values = curve.values.back(), gradients = curve.gradients.back();
-        std::string evaluations = count_text(values + gradients);
-        if (values > 0 && gradients > 0)
-            evaluations += " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
+        const Distribution& d = curve.distributions[shown_metric(curve.metrics, metric)].back();
         lines.push_back({curve.contestant,
                          number_text(d.median),
                          number_text(d.q10) + " .. " + number_text(d.q90),
-                         evaluations,
+                         evaluations_text(curve),
                          duration_text(curve.seconds.back()),
                          curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "-"});
         if (d.finite < row_count(curve)) {
@@ -140,17 +248,41 @@ std::string result_table(const std::vector<Curve>& curves, const std::string& me
                                  d.finite > 0 ? "; the numbers are those of the others" : "");
         }
     }
-    std::array<std::size_t, std::tuple_size_v<Line>> widths{};
-    for (const Line& line : lines) {
-        for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+    return table_of(lines) + notes;
+}
+
+std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging) {
+    const std::vector<Comparison> comparisons = compare(curves, judging, judging.metric);
+    if (comparisons.empty()) return "";
+    std::vector<Line<9>> lines{{"against " + judging.reference,
+                                "difference",
+                                "95 %",
+                                "better",
+                                "p (Holm)",
+                                "reached",
+                                "evaluations",
+                                "time",
+                                "break-even"}};
+    const std::vector<Arrival> ways = arrivals(curves, judging);
+    for (std::size_t i = 0; i < curves.size(); ++i) {
+        const Arrival& way = ways[i];
+        Line<9> line{curves[i].contestant, "-", "-", "-", "-"};
+        if (const Comparison* comparison = find(comparisons, curves[i].contestant)) {
+            line[1] = number_text(comparison->difference);
+            line[2] = number_text(comparison->interval.low) + " .. " + number_text(comparison->interval.high);
+            line[3] = percent_text(comparison->better);
+            line[4] = p_text(comparison->p_holm);
+        }
+        line[5] = percent_text(way.share);
+        line[6] = count_text(way.evaluations);
+        line[7] = duration_text(way.seconds);
+        line[8] = break_even_text(way.break_even);
+        lines.push_back(line);
     }
-    std::string table;
-    for (const Line& line : lines) {
-        table += fmt::format("{:<{}}", line[0], widths[0]);
-        for (std::size_t i = 1; i < line.size(); ++i) table += fmt::format("  {:>{}}", line[i], widths[i]);
-        table += '\n';
-    }
-    return table + notes;
+    return table_of(lines) + fmt::format("difference: {}, paired on {}; reached: {}\n",
+                                         judging.metric,
+                                         pairs_text(comparisons.front(), judging),
+                                         target_text(judging));
 }
 
 bool all_diverged(const std::vector<Curve>& curves) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/evaluate/evaluate.hpp"
+#include "framework/evaluate/compare.hpp"
 
 namespace l2o::framework {
 
@@ -13,13 +13,37 @@ namespace l2o::framework {
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves);
 
 /// One line per contestant and metric, at the last point: contestant, metric, median, q10, q90, mean,
-/// value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows. @throw Error kIo
-void write_summary(const std::filesystem::path& path, const std::vector<Curve>& curves);
+/// value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the comparison with
+/// the reference, and for the metric that counts the way to the target. A cell is empty where there is
+/// nothing to say. @throw Error kIo
+void write_summary(const std::filesystem::path& path,
+                   const std::vector<Curve>& curves,
+                   const Judging& judging);
 
 /// The table for the terminal: per contestant the metric at its last point (median, 10-90 %), evaluations of
 /// values and gradients per row, time and training time; then a line for everyone with rows that diverged.
 /// @param metric  "" : the first one of the optimizee, or else the objective.
 [[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const std::string& metric);
+
+/// The second table: against whom, on how many instances; then per contestant the median difference with its
+/// interval, the share of instances where it is better, p, and the way to the target. "" if there is nobody
+/// to be compared.
+[[nodiscard]] std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging);
+
+/// "128 instances", "4 starts of one instance".
+[[nodiscard]] std::string pairs_text(const Comparison& comparison, const Judging& judging);
+
+/// "within 0.1 % of the way from the start to the best known nmse_db", "nmse_db <= -30".
+[[nodiscard]] std::string target_text(const Judging& judging);
+
+// Numbers as the tables show them.
+[[nodiscard]] std::string number_text(double value);             ///< four digits
+[[nodiscard]] std::string duration_text(double seconds);         ///< "12.3 ms", "2 min 03 s"
+[[nodiscard]] std::string count_text(double count);              ///< whole, or with one digit
+[[nodiscard]] std::string evaluations_text(const Curve& curve);  ///< at the end: "40 (20 f, 20 g)"
+[[nodiscard]] std::string percent_text(double share);  ///< "97 %": 0 and 100 only where it is all or nothing
+[[nodiscard]] std::string break_even_text(double solves);  ///< "never", "-" where it makes no sense
+[[nodiscard]] std::string p_text(double p);                ///< "0.032", "< 0.0001"
 
 /// Whether not a single row of any contestant has a finite objective at the end.
 [[nodiscard]] bool all_diverged(const std::vector<Curve>& curves);

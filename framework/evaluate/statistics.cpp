@@ -2,19 +2,9 @@
 #include <cmath>
 
 #include "framework/evaluate/evaluate.hpp"
+#include "framework/evaluate/paired.hpp"
 
 namespace l2o::framework {
-namespace {
-
-/// Hyndman & Fan 1996, definition 7.   @pre sorted, not empty
-double quantile(const std::vector<double>& sorted, double probability) {
-    const double place = probability * static_cast<double>(sorted.size() - 1);
-    const auto below = static_cast<std::size_t>(place);
-    const std::size_t above = std::min(below + 1, sorted.size() - 1);
-    return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
-}  // namespace
 
 Distribution distribution_of(std::vector<double> values) {
     std::erase_if(values, [](double value) { return !std::isfinite(value); });

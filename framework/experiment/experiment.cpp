@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "framework/config/info_file.hpp"
+#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/train_section.hpp"
@@ -16,6 +17,7 @@
 namespace l2o::framework {
 namespace {
 
+constexpr Range kOpenUnit{.min = 0, .max = 1, .open_min = true, .open_max = true};
 constexpr Range kAtLeastZero{.min = 0}, kAtLeastOne{.min = 1};
 
 EvaluateSettings read_evaluate(const Section& section) {
@@ -27,7 +29,25 @@ EvaluateSettings read_evaluate(const Section& section) {
     evaluate.metrics_every = section.get_int("metrics_every", evaluate.metrics_every, kAtLeastOne);
     evaluate.metric = section.get_string("metric", evaluate.metric);
     evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kAtLeastOne);
+    evaluate.reference = section.get_string("reference", evaluate.reference);
+    if (section.has("target")) evaluate.target = section.require_real("target");
+    evaluate.tolerance = section.get_real("tolerance", evaluate.tolerance, kOpenUnit);
     return evaluate;
+}
+
+/// The contestant that the others are compared to.
+void check_reference(const Section& evaluate, Experiment& experiment) {
+    std::string& reference = experiment.evaluate.reference;
+    std::vector<std::string> names;
+    for (const Contestant& contestant : experiment.contestants) {
+        names.push_back(contestant.name);
+        if (reference.empty() && !contestant.is_learned()) reference = contestant.name;
+    }
+    if (reference.empty()) reference = names.front();
+    if (std::find(names.begin(), names.end(), reference) != names.end()) return;
+    throw Error(ExitCode::kUsage,
+                evaluate.where("reference") + " is '" + reference + "'; expected the name of a contestant" +
+                    did_you_mean(reference, names));
 }
 
 std::string read_name(const Section& root) {
@@ -135,6 +155,7 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
     }
     for (const ConfigNode& node : written->children)
         experiment.contestants.push_back(read_contestant(catalog, node, contestants.child(node.key)));
+    check_reference(section.child("evaluate"), experiment);
     section.refuse_unknown();
 
     // A shared `train` that nobody uses is checked all the same.

@@ -71,6 +71,9 @@ struct EvaluateSettings {
     std::int64_t metrics_every = 1;    ///< iterations between recorded points
     std::string metric{};  ///< the one of the result table; "" : the optimizee's first, or objective
     std::int64_t shard_rows = 32;
+    std::string reference{};         ///< whom all others are compared to; "" : the first that is not learned
+    std::optional<double> target{};  ///< of the metric: when it is reached is told for every row
+    double tolerance = 1e-3;         ///< without a target: share of the way to the best that may be missing
 };
 
 struct Contestant {

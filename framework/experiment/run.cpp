@@ -6,6 +6,7 @@
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/evaluate/results.hpp"
+#include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/safetensors.hpp"
@@ -230,8 +231,13 @@ class Run {
                                              options_.threads,
                                              options_.progress));
         }
+        result.judging = judging_of(experiment_, optimizee_, result.curves.front().metrics);
+        find_reached(result.curves, result.judging);
+        const Results results{result.judging, result.curves};
         write_curves(folder_->curves(), result.curves);
-        write_summary(folder_->summary(), result.curves);
+        write_finals(folder_->finals(), results);
+        write_summary(folder_->summary(), result.curves, result.judging);
+        write_results(folder_->results(), results);
     }
 
     const Experiment& experiment_;

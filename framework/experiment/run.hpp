@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/evaluate/evaluate.hpp"
+#include "framework/evaluate/compare.hpp"
 #include "framework/experiment/experiment.hpp"
 #include "framework/store/environment.hpp"
 #include "framework/train/train.hpp"
@@ -39,6 +39,7 @@ struct WeightsReport {
 struct RunResult {
     std::filesystem::path folder;
     std::vector<WeightsReport> weights{};
+    Judging judging{};
     std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
 };
 
@@ -49,7 +50,8 @@ struct RunResult {
 /// same instances and starts, and writes the run folder:
 ///
 ///     <root>/<experiment>/<time>-<hash>/  config.info  environment.json  metrics.jsonl  curves.csv
-///                                         summary.csv  checkpoints/<contestant>.safetensors
+///                                         finals.csv  summary.csv  results.json
+///                                         checkpoints/<contestant>.safetensors
 ///     <root>/weights/<optimizer>-<hash>.safetensors
 ///
 /// A contestant is trained once: weights of the same hash are used again. A killed run goes on from its last

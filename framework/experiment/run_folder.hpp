@@ -29,6 +29,8 @@ struct RunFolder {
     [[nodiscard]] std::filesystem::path config() const { return path / "config.info"; }
     [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
     [[nodiscard]] std::filesystem::path curves() const { return path / "curves.csv"; }
+    [[nodiscard]] std::filesystem::path finals() const { return path / "finals.csv"; }
+    [[nodiscard]] std::filesystem::path results() const { return path / "results.json"; }
     [[nodiscard]] std::filesystem::path summary() const { return path / "summary.csv"; }
     /// State of an unfinished training, and its weights once it is finished.
     [[nodiscard]] std::filesystem::path training(const std::string& contestant) const {

@@ -43,4 +43,27 @@ class CsvWriter {
     std::string text_;
 };
 
+/// A CSV file in memory, by column name.
+class CsvTable {
+  public:
+    /// Reads what CsvWriter writes. @throw Error kIo: cannot be read, an open quote, or a line whose number
+    /// of cells differs from that of the header.
+    static CsvTable read(const std::filesystem::path& path);
+    /// @param name  the file, for messages
+    static CsvTable parse(std::string_view text, const std::string& name);
+
+    [[nodiscard]] std::size_t rows() const { return rows_.size(); }
+    [[nodiscard]] const std::vector<std::string>& header() const { return header_; }
+    /// @throw Error kIo if there is no such column
+    [[nodiscard]] std::size_t column(const std::string& name) const;
+    [[nodiscard]] const std::string& text(std::size_t row, std::size_t column) const;
+    /// "nan", "inf" and "-inf" included. @throw Error kIo if it is no number
+    [[nodiscard]] double number(std::size_t row, std::size_t column) const;
+
+  private:
+    std::string name_;
+    std::vector<std::string> header_;
+    std::vector<std::vector<std::string>> rows_;
+};
+
 }  // namespace l2o::framework

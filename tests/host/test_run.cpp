@@ -89,6 +89,32 @@ TEST_CASE(
     CHECK(contains(run_l2o(folder, "run tiny.info --retrain").out, "weights of learned: trained"));
 }
 
+TEST_CASE("l2o run writes a report unless told not to, and l2o report writes it again from the folder") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Outcome plain = run_l2o(folder, "run tiny.info --no-report --json --quiet");
+    REQUIRE(plain.refusal() == "0 ");
+    CHECK(json::parse(plain.out).at("report").is_null());
+    const std::string run = json::parse(plain.out).at("folder");
+    CHECK(!std::filesystem::exists(run + "/report.html"));
+    const Outcome again = run_l2o(folder, "report --quiet '" + run + "'");
+    CHECK(again.refusal() == "0 ");
+    CHECK(again.out == "report: " + run + "/report.html\n");
+    const std::string page = read_file(run + "/report.html");
+    CHECK(contains(page, "Against descent"));
+    CHECK(contains(page, "training of learned"));
+
+    const Outcome reported = run_l2o(folder, "run tiny.info", "PATH=/nowhere");
+    CHECK(reported.code == 0);
+    CHECK(contains(reported.err, "gnuplot is not installed"));
+    CHECK(contains(reported.out, "/report.html\n"));
+    CHECK(contains(reported.out, "against descent"));
+
+    CHECK(contains(run_l2o(folder, "report").refusal(), "2 l2o: error: a run folder is missing"));
+    CHECK(contains(run_l2o(folder, "report nowhere").refusal(), "5 l2o: error: nowhere has no config.info"));
+    CHECK(contains(run_l2o(folder, "report a b").refusal(), "2 l2o: error: a report of several runs"));
+}
+
 TEST_CASE("the results do not depend on the number of threads") {
     ScratchFolder folder;
     with_experiment(folder);

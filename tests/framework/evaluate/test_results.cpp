@@ -1,13 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <fstream>
 #include <string>
 
 #include "framework/evaluate/results.hpp"
+#include "framework/evaluate/results_file.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 
 using namespace l2o::framework;
+using l2o::test::refusal;
 
 namespace {
 
@@ -96,12 +100,92 @@ TEST_CASE("results: curves.csv has a line per contestant, point and metric") {
           "a,16,0,16,0.0123,nmse_db,1.25,1,0,0.5,1.5,2,4\n");
 }
 
-TEST_CASE("results: summary.csv has a line per contestant and metric") {
+TEST_CASE(
+    "results: summary.csv has a line per contestant and metric, with what it is against the reference") {
     const ScratchFolder folder;
-    write_summary(folder / "summary.csv", {curve("a", 1, 3)});
+    std::vector<Curve> curves{curve("a", 1, 3), curve("b", 2)};
+    curves[0].reached = {{2, 2, 0.5}, {4, 4, 1}, {6, 6, 1.5}, {}};
+    curves[1].reached = {{1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}};
+    curves[1].final_rows = {{1, 2, 3, 4}, {0, 0, 0, 0}};
+    curves[1].training_seconds = 10;
+    write_summary(folder / "summary.csv", curves, {.metric = "nmse_db", .reference = "a"});
     CHECK(read_file(folder / "summary.csv") ==
           "contestant,metric,median,q10,q90,mean,value_evaluations,gradient_evaluations,seconds,training_"
-          "seconds,finite,rows\n"
-          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4\n"
-          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4\n");
+          "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
+          "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves\n"
+          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4,,,,,,,,,,,,\n"
+          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,\n"
+          "b,objective,2,1,3,2.25,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,\n"
+          "b,nmse_db,2,1,3,2.25,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10\n");
+}
+
+TEST_CASE("results: the second table is against the reference, and says on what and how far") {
+    Curve a = curve("a", 1), b = curve("learned", 2);
+    a.reached = {{16, 16, 0.5}, {}, {}, {}};
+    b.final_rows = {{1, 2, 3, 4}, {0, 0, 0, 0}};
+    b.reached = {{1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}};
+    b.training_seconds = 10;
+    CHECK(comparison_table({a, b}, {.metric = "nmse_db", .reference = "a", .target = -30}) ==
+          "against a  difference      95 %  better  p (Holm)  reached  evaluations    time  break-even\n"
+          "a                   -         -       -         -     25 %            -       -           -\n"
+          "learned          -2.5  -4 .. -1   100 %      0.12    100 %            1  250 ms           -\n"
+          "difference: nmse_db, paired on 4 instances; reached: nmse_db <= -30\n");
+    CHECK(comparison_table({a}, {.metric = "nmse_db", .reference = "a"}) == "");
+    CHECK(target_text({.metric = "accuracy", .higher_is_better = {"accuracy"}, .target = 0.9}) ==
+          "accuracy >= 0.9");
+    CHECK(target_text({.metric = "objective"}) ==
+          "within 0.1 % of the way from the start to the best known objective");
+    CHECK(pairs_text({.instances = 4}, {.starts = 4}) == "4 starts of one instance");
+    CHECK(percent_text(0.9999) == "99 %");
+    CHECK(percent_text(0.0001) == "1 %");
+}
+
+TEST_CASE("results: what is written to a run folder is read back") {
+    const ScratchFolder folder;
+    Results written{.judging = {.metric = "nmse_db",
+                                .higher_is_better = {"objective"},
+                                .reference = "b",
+                                .target = -1.5,
+                                .tolerance = 0.25,
+                                .starts = 2},
+                    .curves = {curve("a", 1), curve("b, c", NAN, 0)}};
+    written.curves[0].reached = {{2, 3.5, 0.1}, {}, {4, 5, 0.2}, {}};
+    written.curves[1].reached.resize(4);
+    written.curves[1].training_seconds = 12.5;
+    written.curves[1].final_rows[1] = {NAN, 1, 2, -3};
+    write_results(folder / "results.json", written);
+    write_curves(folder / "curves.csv", written.curves);
+    write_finals(folder / "finals.csv", written);
+    CHECK(read_file(folder / "finals.csv")
+              .starts_with(
+                  "contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
+                  "objective,nmse_db\na,0,0,2,3.5,0.1,1,1\na,0,1,-1,nan,nan,2,2\na,1,0,4,5,0.2,3,3\n"));
+    const Results read = read_results(folder / "");
+    CHECK(read.judging.metric == "nmse_db");
+    CHECK(read.judging.higher_is_better == std::set<std::string>{"objective"});
+    CHECK(read.judging.reference == "b");
+    CHECK(read.judging.target == -1.5);
+    CHECK(read.judging.tolerance == 0.25);
+    CHECK(read.judging.starts == 2);
+    REQUIRE(read.curves.size() == 2);
+    CHECK(read.curves[1].contestant == "b, c");
+    CHECK(read.curves[1].training_seconds == 12.5);
+    CHECK(read.curves[1].iteration == written.curves[1].iteration);
+    CHECK(read.curves[1].gradients == written.curves[1].gradients);
+    CHECK(read.curves[1].seconds == written.curves[1].seconds);
+    CHECK(read.curves[0].distributions[1][1].q90 == 2);
+    CHECK(read.curves[1].distributions[1][1].finite == 0);
+    CHECK(std::isnan(read.curves[1].distributions[1][1].median));
+    CHECK(read.curves[0].final_rows == written.curves[0].final_rows);
+    CHECK(read.curves[1].final_rows[1][3] == -3);
+    CHECK(read.curves[0].reached[2].iteration == 4);
+    CHECK(read.curves[0].reached[2].seconds == 0.2);
+    CHECK(read.curves[0].reached[3].iteration == -1);
+
+    std::ofstream(folder / "curves.csv") << "contestant\n";
+    CHECK(refusal([&] {
+              (void)read_results(folder / "");
+          }).ends_with("curves.csv: there is no column 'iteration'; was it written by another version?"));
+    std::ofstream(folder / "results.json") << "{}";
+    CHECK(refusal([&] { (void)read_results(folder / ""); }).ends_with("; expected what 'l2o run' writes"));
 }

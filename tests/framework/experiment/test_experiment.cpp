@@ -149,6 +149,20 @@ evaluate { instances 6
     CHECK(experiment.evaluate.shard_rows == 4);
 }
 
+TEST_CASE("experiment: the reference is the one that is named, or the first that is not learned") {
+    const std::string text = kProblem +
+                             "train { horizon 4 }\ncontestants { l { optimizer { use lista layers 4 } }\n"
+                             "a { optimizer { use ista } }\nb { optimizer { use ista } } }\n";
+    CHECK(read(text).evaluate.reference == "a");
+    CHECK(read(text + "evaluate { reference b target -20 tolerance 0.01 }\n").evaluate.reference == "b");
+    CHECK(read(text + "evaluate { reference b\n target -20\n }\n").evaluate.target == -20);
+    CHECK_FALSE(read(text).evaluate.target.has_value());
+    CHECK(refused(text + "evaluate { reference c }\n")
+              .find("evaluate.reference is 'c'; expected the name of a contestant") != std::string::npos);
+    CHECK(refused(text + "evaluate { tolerance 1 }\n").find("evaluate.tolerance is '1'") !=
+          std::string::npos);
+}
+
 TEST_CASE("experiment: what is not written has its default") {
     const Experiment experiment = read(lista("horizon 4"));
     CHECK(experiment.name == "run");

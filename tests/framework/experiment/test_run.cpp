@@ -76,6 +76,8 @@ TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes
                              "environment.json",
                              "metrics.jsonl",
                              "curves.csv",
+                             "finals.csv",
+                             "results.json",
                              "summary.csv",
                              "checkpoints/lista.safetensors"}) {
         CAPTURE(name);
@@ -90,6 +92,10 @@ TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes
     CHECK(result.curves[1].contestant == "lista");
     CHECK(result.curves[1].training_seconds > 0);
     CHECK(result.curves[1].final_rows[0].size() == 4);
+    CHECK(result.judging.metric == "nmse_db");
+    CHECK(result.judging.reference == "ista");
+    CHECK(result.judging.starts == 2);
+    for (const Curve& curve : result.curves) CHECK(curve.reached.size() == 4);
     // Both start at the same points of the same instances.
     CHECK(result.curves[0].distributions[0][0].median == result.curves[1].distributions[0][0].median);
 

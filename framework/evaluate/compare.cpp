@@ -1,0 +1,204 @@
+#include "framework/evaluate/compare.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace l2o::framework {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+const Curve* find_curve(const std::vector<Curve>& curves, const std::string& name) {
+    for (const Curve& curve : curves) {
+        if (curve.contestant == name) return &curve;
+    }
+    return nullptr;
+}
+
+/// Lower is better, and NAN worst.
+double loss_of(double value, double sign) { return std::isnan(value) ? kInfinity : sign * value; }
+
+/// a - b, where equal infinities differ by nothing.
+double difference_of(double a, double b) { return a == b ? 0 : a - b; }
+
+/// Means over the starts of every instance; of a single instance the rows themselves.
+std::vector<double> per_instance(const std::vector<double>& rows, std::int64_t starts) {
+    const auto step = static_cast<std::size_t>(starts);
+    if (step <= 1 || rows.size() <= step) return rows;
+    std::vector<double> means;
+    for (std::size_t first = 0; first < rows.size(); first += step) {
+        double sum = 0;
+        for (std::size_t i = first; i < first + step; ++i) sum += rows[i];
+        // A contestant that diverged from one start and a reference that diverged from another: a draw.
+        means.push_back(std::isnan(sum) ? 0 : sum / static_cast<double>(starts));
+    }
+    return means;
+}
+
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const double median = quantile(values, 0.5);
+    return std::isnan(median) ? 0 : median;  // half-way between -inf and inf
+}
+
+/// What a row has to come down to, in terms of loss_of(); NAN: cannot be reached.
+std::vector<double> thresholds(const std::vector<Curve>& curves, const Judging& judging, double sign) {
+    const std::size_t rows = curves.front().history.values.front().size();
+    if (judging.target) return std::vector<double>(rows, sign * *judging.target);
+    std::vector<double> start(rows, kInfinity), best(rows, kInfinity);
+    for (const Curve& curve : curves) {
+        for (std::size_t row = 0; row < rows; ++row) {
+            // A population may start better than its first particle: what counts is the common start.
+            const double first = loss_of(curve.history.values.front()[row], sign);
+            start[row] = std::isinf(start[row]) ? first : std::max(start[row], first);
+            for (const std::vector<double>& values : curve.history.values)
+                best[row] = std::min(best[row], loss_of(values[row], sign));
+        }
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+        const bool is_improved = best[row] < start[row];
+        if (std::isfinite(best[row]) && std::isfinite(start[row]))
+            best[row] += judging.tolerance * (start[row] - best[row]);
+        if (!is_improved) best[row] = NAN;
+    }
+    return best;
+}
+
+}  // namespace
+
+Judging judging_of(const Experiment& experiment,
+                   const Optimizee& optimizee,
+                   const std::vector<std::string>& metrics) {
+    const EvaluateSettings& evaluate = experiment.evaluate;
+    Judging judging{.metric = metrics[shown_metric(metrics, evaluate.metric)],
+                    .reference = evaluate.reference,
+                    .target = evaluate.target,
+                    .tolerance = evaluate.tolerance,
+                    .starts = evaluate.starts};
+    for (const l2o_spec* metric : optimizee.metrics()) {
+        if ((metric->flags & L2O_METRIC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
+    }
+    return judging;
+}
+
+void find_reached(std::vector<Curve>& curves, const Judging& judging) {
+    if (curves.empty()) return;
+    const double sign = judging.higher_is_better.contains(judging.metric) ? -1 : 1;
+    const std::vector<double> limit = thresholds(curves, judging, sign);
+    for (Curve& curve : curves) {
+        const History& history = curve.history;
+        curve.reached.assign(limit.size(), {});
+        for (std::size_t row = 0; row < limit.size(); ++row) {
+            const std::size_t shard = row / static_cast<std::size_t>(history.shard_rows);
+            for (std::size_t point = 0; point < history.values.size(); ++point) {
+                const double loss = loss_of(history.values[point][row], sign);
+                if (!(loss <= limit[row])) continue;
+                curve.reached[row] = {.iteration = curve.iteration[point],
+                                      .evaluations = history.evaluations[point][shard],
+                                      .seconds = history.seconds[point][shard]};
+                break;
+            }
+        }
+        curve.history = {};
+    }
+}
+
+std::vector<Comparison> compare(const std::vector<Curve>& curves,
+                                const Judging& judging,
+                                const std::string& metric) {
+    const Curve* reference = find_curve(curves, judging.reference);
+    if (reference == nullptr) return {};
+    const double sign = judging.higher_is_better.contains(metric) ? -1 : 1;
+    const std::size_t index = shown_metric(reference->metrics, metric);
+    std::vector<Comparison> comparisons;
+    std::vector<double> p;
+    for (const Curve& curve : curves) {
+        if (&curve == reference) continue;
+        std::vector<double> rows;
+        for (std::size_t row = 0; row < curve.final_rows[index].size(); ++row)
+            rows.push_back(difference_of(loss_of(curve.final_rows[index][row], sign),
+                                         loss_of(reference->final_rows[index][row], sign)));
+        const std::vector<double> losses = per_instance(rows, judging.starts);
+        std::vector<double> differences;
+        double wins = 0;
+        for (const double loss : losses) {
+            wins += loss < 0 ? 1 : loss == 0 ? 0.5 : 0;
+            differences.push_back(sign * loss);
+        }
+        comparisons.push_back({.contestant = curve.contestant,
+                               .difference = median_of(differences),
+                               .interval = bootstrap_median(differences),
+                               .better = wins / static_cast<double>(losses.size()),
+                               .signed_rank = wilcoxon_signed_rank(differences),
+                               .instances = static_cast<std::int64_t>(losses.size())});
+        p.push_back(comparisons.back().signed_rank.p);
+    }
+    const std::vector<double> adjusted = holm(p);
+    for (std::size_t i = 0; i < adjusted.size(); ++i) comparisons[i].p_holm = adjusted[i];
+    return comparisons;
+}
+
+std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging) {
+    std::vector<Arrival> all;
+    double reference_seconds = NAN;
+    for (const Curve& curve : curves) {
+        std::vector<double> iterations, evaluations, seconds;
+        double arrived = 0;
+        for (const Reached& reached : curve.reached) {
+            const bool is_reached = reached.iteration >= 0;
+            arrived += is_reached ? 1 : 0;
+            iterations.push_back(is_reached ? static_cast<double>(reached.iteration) : kInfinity);
+            evaluations.push_back(is_reached ? reached.evaluations : kInfinity);
+            seconds.push_back(is_reached ? reached.seconds : kInfinity);
+        }
+        all.push_back({.share = arrived / static_cast<double>(curve.reached.size()),
+                       .iterations = median_of(iterations),
+                       .evaluations = median_of(evaluations),
+                       .seconds = median_of(seconds),
+                       .break_even = NAN});
+        if (curve.contestant == judging.reference) reference_seconds = all.back().seconds;
+    }
+    for (std::size_t i = 0; i < curves.size(); ++i) {
+        const double saved = reference_seconds - all[i].seconds;
+        if (curves[i].training_seconds <= 0 || !std::isfinite(saved)) continue;
+        all[i].break_even = saved > 0 ? curves[i].training_seconds / saved : kInfinity;
+    }
+    return all;
+}
+
+std::vector<Profile> performance_profiles(const std::vector<Curve>& curves) {
+    std::vector<Profile> profiles;
+    if (curves.empty()) return profiles;
+    const std::size_t rows = curves.front().reached.size();
+    std::vector<double> best(rows, kInfinity);
+    for (const Curve& curve : curves) {
+        for (std::size_t row = 0; row < rows; ++row) {
+            if (curve.reached[row].iteration >= 0)
+                best[row] = std::min(best[row], curve.reached[row].evaluations);
+        }
+    }
+    for (const Curve& curve : curves) {
+        std::vector<double> ratios;
+        for (std::size_t row = 0; row < rows; ++row) {
+            if (curve.reached[row].iteration < 0) continue;
+            const double evaluations = curve.reached[row].evaluations;
+            // A start that has arrived costs nothing: whoever pays anything is infinitely worse.
+            const double ratio = evaluations == best[row] ? 1 : evaluations / best[row];
+            if (std::isfinite(ratio)) ratios.push_back(ratio);
+        }
+        std::sort(ratios.begin(), ratios.end());
+        Profile profile;
+        for (std::size_t i = 0; i < ratios.size(); ++i) {
+            const double share = static_cast<double>(i + 1) / static_cast<double>(rows);
+            if (!profile.empty() && profile.back().first == ratios[i])
+                profile.back().second = share;
+            else
+                profile.emplace_back(ratios[i], share);
+        }
+        profiles.push_back(std::move(profile));
+    }
+    return profiles;
+}
+
+}  // namespace l2o::framework

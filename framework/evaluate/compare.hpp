@@ -1,0 +1,71 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/evaluate/evaluate.hpp"
+#include "framework/evaluate/paired.hpp"
+
+namespace l2o::framework {
+
+/// What contestants are judged by: the same at the end of a run and in a report of its folder.
+struct Judging {
+    std::string metric{};                      ///< the one that counts
+    std::set<std::string> higher_is_better{};  ///< metrics; of the others lower is
+    std::string reference{};                   ///< contestant that the others are compared to
+    std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
+    double tolerance = 1e-3;
+    std::int64_t starts = 1;  ///< rows per instance
+};
+/// @param metrics  those of the curves: what needs a solution may be left out
+[[nodiscard]] Judging judging_of(const Experiment& experiment,
+                                 const Optimizee& optimizee,
+                                 const std::vector<std::string>& metrics);
+
+/// Tells for every row of every curve when it reached the target, and drops the histories. Without a target a
+/// row has arrived once the metric has made all but `tolerance` of its way from its start to the best that
+/// any contestant ever had on that row (Moré & Wild 2009, equation 2.2). A row that nobody improves is never
+/// reached.
+/// @pre all curves have the same rows.
+void find_reached(std::vector<Curve>& curves, const Judging& judging);
+
+/// A contestant against the reference, on the same instances and starts.
+struct Comparison {
+    std::string contestant{};
+    /// Median over instances of the contestant's value less that of the reference, with its interval; NAN
+    /// between two values that are not finite. A row of NAN is worse than any number.
+    double difference = 0;
+    Interval interval{};
+    double better = 0;         ///< share of the instances where the contestant is better; equal counts half
+    SignedRank signed_rank{};  ///< of the differences
+    double p_holm = 1;         ///< its p, corrected for the number of contestants
+    std::int64_t instances = 0;
+};
+/// The differences of an instance are averaged over its starts, which are not independent; of a single
+/// instance the starts are compared. Empty if there is no reference.   @param metric  by name
+[[nodiscard]] std::vector<Comparison> compare(const std::vector<Curve>& curves,
+                                              const Judging& judging,
+                                              const std::string& metric);
+
+/// The way of a contestant to the target.
+struct Arrival {
+    double share = 0;  ///< of the rows that arrived
+    /// Median over all rows, one that never arrived being infinite.
+    double iterations = 0, evaluations = 0, seconds = 0;
+    /// Solves after which the training is paid for by the time saved over the reference; infinite if none is
+    /// saved, NAN where nothing was trained or one of the two medians is infinite.
+    double break_even = 0;
+};
+/// One per curve.   @pre find_reached()
+[[nodiscard]] std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging);
+
+/// One curve of a performance profile: (ratio, share of the rows that arrived with at most `ratio` times the
+/// evaluations of the best contestant), a step at every entry, ratios rising from 1.
+/// Source: Dolan & Moré 2002, section 2.
+using Profile = std::vector<std::pair<double, double>>;
+[[nodiscard]] std::vector<Profile> performance_profiles(const std::vector<Curve>& curves);
+
+}  // namespace l2o::framework

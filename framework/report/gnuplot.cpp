@@ -1,0 +1,248 @@
+#include "framework/report/gnuplot.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+#include "framework/store/atomic_file.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr std::chrono::seconds kTimeLimit{60};
+
+// Okabe & Ito 2008, "Color universal design", without the yellow that vanishes on white. The eighth line
+// takes the first colour again, dashed; every line has a marker of its own.
+constexpr std::array kColors{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"};
+constexpr std::array kDashes{"1", "(8,4)", "(2,3)"};
+// gnuplot's point types: open and filled squares, circles, triangles, diamonds, then crosses.
+constexpr std::array kMarkers{7, 9, 5, 13, 11, 1, 2, 6, 8, 4, 12, 10};
+
+/// A string of gnuplot that means nothing but itself.
+std::string quoted(const std::string& text) {
+    std::string out = "'";
+    for (const char c : text) {
+        if (c == '\'') out += '\'';
+        if (c != '\n') out += c;
+    }
+    return out + "'";
+}
+
+/// 1, 2, 5 of every decade, where an axis is too short for powers of ten.
+std::string narrow_tics(const Figure::Axis& axis) {
+    std::string tics;
+    for (int exponent = static_cast<int>(std::floor(std::log10(axis.low)));
+         exponent <= static_cast<int>(std::ceil(std::log10(axis.high)));
+         ++exponent) {
+        for (const int digit : {1, 2, 5})
+            tics += fmt::format("{}{}e{}", tics.empty() ? "" : ", ", digit, exponent);
+    }
+    return tics;
+}
+
+std::string axis_commands(char name, const Figure::Axis& axis) {
+    std::string out = fmt::format("set {0}label {1} noenhanced\nset {0}range [{2}:{3}]\n",
+                                  name,
+                                  quoted(axis.label),
+                                  axis.low,
+                                  axis.high);
+    const double decades = axis.is_log ? std::log10(axis.high / axis.low) : 0;
+    if (!axis.is_log)
+        return out + fmt::format("unset logscale {0}\nset {0}tics autofreq\nset format {0} '%g'\n", name);
+    out += fmt::format("set logscale {}\n", name);
+    if (decades < 2.5)
+        return out + fmt::format("set {0}tics ({1})\nset format {0} '%g'\n", name, narrow_tics(axis));
+    return out + fmt::format("set {0}tics autofreq\nset format {0} '10^{{%T}}'\n", name);
+}
+
+std::string line_style(std::size_t i) {
+    return fmt::format(
+        "lc rgb '{}' dt {}", kColors[i % kColors.size()], kDashes[i / kColors.size() % kDashes.size()]);
+}
+
+std::string marker(std::size_t i) { return fmt::format("pt {}", kMarkers[i % kMarkers.size()]); }
+
+/// The parts of the plot command of a figure with lines; rows of a series follow one another in the file.
+std::string line_plots(const Figure& figure) {
+    std::string bands, lines;
+    const bool has_band = !figure.series.front().low.empty();
+    // Many bands over one another say less than few.
+    const double opacity = figure.series.size() <= 4 ? 0.16 : figure.series.size() <= 8 ? 0.09 : 0.05;
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < figure.series.size(); ++i) {
+        const Series& series = figure.series[i];
+        const std::size_t first = row;
+        row += series.x.size();
+        if (series.x.empty()) {
+            lines += fmt::format(
+                ", NaN title {} with linespoints {} {} lw 2", quoted(series.name), line_style(i), marker(i));
+            continue;
+        }
+        const std::string source = fmt::format("file every ::{}::{}", first, row - 1);
+        if (has_band && !series.low.empty()) {
+            bands += fmt::format(
+                ", {} using 2:(floor_y($4)):5 notitle with filledcurves lc rgb '{}' "
+                "fs transparent solid {} noborder",
+                source,
+                kColors[i % kColors.size()],
+                opacity);
+        }
+        const bool are_dots = figure.kind == Figure::Kind::kDots && i > 0;
+        const std::string title = fmt::format("title {} noenhanced", quoted(series.name));
+        if (are_dots) {
+            lines += fmt::format(
+                ", {} using 2:3 {} with points {} {} ps 0.8", source, title, line_style(i), marker(i));
+        } else if (figure.kind == Figure::Kind::kDots) {
+            lines += fmt::format(", {} using 2:3 {} with lines {} lw 2", source, title, line_style(i));
+        } else {
+            lines += fmt::format(", {} using 2:3 {} with linespoints {} {} lw 2 ps 0.7 pointnumber 9",
+                                 source,
+                                 title,
+                                 line_style(i),
+                                 marker(i));
+        }
+    }
+    return (bands + lines).substr(2);
+}
+
+/// Intervals one below the other, from the top, with the names at the axis.
+std::string interval_plots(const Figure& figure) {
+    std::string plots;
+    for (std::size_t i = 0; i < figure.series.size(); ++i) {
+        // The lines of the other figures start with the reference; here it is missing.
+        plots += fmt::format(
+            ", file every ::{0}::{0} using 2:3:4:5 notitle with xerrorbars lc rgb '{1}' {2} lw 2 ps 0.9",
+            i,
+            kColors[0],
+            marker(0));
+    }
+    return plots.substr(2);
+}
+
+std::string figure_commands(const Figure& figure) {
+    std::string out = fmt::format(
+        "\nfile = {}\nset title {} noenhanced\n", quoted(figure.name + ".csv"), quoted(figure.title));
+    out += axis_commands('x', figure.x) + axis_commands('y', figure.y);
+    out += fmt::format("floor_y(v) = v > {0} ? v : {0}\n", figure.y.low);
+    const bool are_intervals = figure.kind == Figure::Kind::kIntervals;
+    if (are_intervals) {
+        std::string names;
+        for (std::size_t i = 0; i < figure.series.size(); ++i)
+            names += fmt::format("{}{} {}", i > 0 ? ", " : "", quoted(figure.series[i].name), i);
+        out += fmt::format(
+                   "set ytics ({}) noenhanced\nset yrange [{}:{}]\n", names, figure.y.high, figure.y.low) +
+               "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lc rgb '#555555' dt (4,4)\n";
+    }
+    const std::string plot = "plot " + (are_intervals ? interval_plots(figure) : line_plots(figure)) + "\n";
+    const std::size_t height = are_intervals ? 150 + 26 * figure.series.size() : 440;
+    out += fmt::format("set terminal svg size 860,{} dynamic enhanced name {} font 'Helvetica,14'\n",
+                       height,
+                       quoted(figure.name)) +
+           "set output " + quoted(figure.name + ".svg") + "\n" + plot;
+    out += fmt::format("set terminal pdfcairo size 18cm,{:.1f}cm font 'Helvetica,9'\n",
+                       static_cast<double>(height) * 18 / 860) +
+           "set output " + quoted(figure.name + ".pdf") + "\nreplot\n";
+    out += fmt::format(
+               "set terminal pngcairo size 1290,{} font 'Helvetica,15' fontscale 1 linewidth 1.5 pointscale "
+               "1.5\n",
+               height * 3 / 2) +
+           "set output " + quoted(figure.name + ".png") + "\nreplot\nunset output\n";
+    if (are_intervals) out += "unset arrow 1\nset ytics enhanced\n";
+    return out;
+}
+
+std::string without_pictures(const std::string& reason) { return "There are no pictures: " + reason + "."; }
+
+/// Waits for a child, ends it when its time is up. @return its status, or nothing
+std::optional<int> wait_for(pid_t child) {
+    const auto deadline = std::chrono::steady_clock::now() + kTimeLimit;
+    int status = 0;
+    for (;;) {
+        const pid_t ended = ::waitpid(child, &status, WNOHANG);
+        if (ended == child) return status;
+        if (ended < 0 && errno != EINTR) return std::nullopt;
+        if (std::chrono::steady_clock::now() > deadline) {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, &status, 0);
+            return std::nullopt;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+}
+
+/// The last line of what gnuplot had to say.
+std::string last_line(const std::filesystem::path& file) {
+    std::string text = read_file(file);
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    return text.substr(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);
+}
+
+/// Runs gnuplot on figures.gp in a folder.
+std::string run_gnuplot(const std::filesystem::path& folder) {
+    const std::filesystem::path messages = folder / "gnuplot.log";
+    posix_spawn_file_actions_t actions{};
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    ::posix_spawn_file_actions_addopen(&actions, 2, messages.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    std::string program = "gnuplot", plain = "-d", script = "figures.gp";  // -d: not the user's settings
+    char* arguments[] = {program.data(), plain.data(), script.data(), nullptr};
+    pid_t child = 0;
+    const int code = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (code == ENOENT) return without_pictures("gnuplot is not installed (Debian: apt install gnuplot-nox)");
+    if (code != 0) return without_pictures(std::string("gnuplot cannot be started: ") + std::strerror(code));
+    const std::optional<int> status = wait_for(child);
+    if (!status) return without_pictures("gnuplot did not end within a minute");
+    if (WIFSIGNALED(*status))
+        return without_pictures("gnuplot was ended by signal " + std::to_string(WTERMSIG(*status)));
+    if (WEXITSTATUS(*status) != 0) return without_pictures("gnuplot failed: " + last_line(messages));
+    std::error_code ignored;
+    std::filesystem::remove(messages, ignored);
+    return "";
+}
+
+}  // namespace
+
+std::string gnuplot_script(const std::vector<Figure>& figures) {
+    std::string out =
+        "# Draws the CSV files beside it: gnuplot figures.gp\n"
+        "set datafile separator ','\n"
+        "set datafile columnheaders\n"
+        "set datafile missing 'nan'\n"
+        "set key outside right top vertical Left reverse noenhanced samplen 3 spacing 1.15\n"
+        "set border 3 lc rgb '#555555'\n"
+        "set tics nomirror out scale 0.6\n"
+        "set grid lc rgb '#e4e4e4' lt 1 lw 0.7\n"
+        "set bars 0.6\n"
+        "set samples 2\n";
+    for (const Figure& figure : figures) out += figure_commands(figure);
+    return out;
+}
+
+std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
+    for (const Figure& figure : figures) write_file_atomically(folder / (figure.name + ".csv"), figure.csv());
+    write_file_atomically(folder / "figures.gp", gnuplot_script(figures));
+    const std::string reason = run_gnuplot(folder);
+    if (!reason.empty()) return reason;
+    for (const Figure& figure : figures) {
+        for (const char* type : {".svg", ".pdf", ".png"}) {
+            if (!std::filesystem::exists(folder / (figure.name + type)))
+                return without_pictures("gnuplot drew no " + figure.name + type);
+        }
+    }
+    return "";
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,274 @@
+#include "framework/report/page.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "framework/evaluate/results.hpp"
+#include "framework/store/atomic_file.hpp"
+
+namespace l2o::framework {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kStyle = R"(
+:root { color-scheme: light }
+body { font: 14.5px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c; background: #fff;
+       max-width: 1120px; margin: 2em auto; padding: 0 1.2em }
+h1 { font-size: 1.6em; margin: 0 } h2 { font-size: 1.15em; margin: 2em 0 .4em } p { margin: .4em 0 }
+.facts, figcaption, .note { color: #555 } .note { border-left: 3px solid #E69F00; padding-left: .7em }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6em 0 }
+th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
+th:first-child, td:first-child { text-align: left; padding-left: 0 } tbody tr:hover { background: #f5f8fa }
+th { border-bottom: 2px solid #999; font-weight: 600 }
+th button { all: unset; cursor: pointer } th button:focus-visible { outline: 2px solid #0072B2 }
+th[aria-sort=ascending] button::after { content: " \2191" } th[aria-sort=descending] button::after { content: " \2193" }
+figure { margin: 1em 0 2em } figure svg { width: 100%; height: auto }
+figcaption { font-size: .9em } a { color: #0072B2 }
+pre { background: #f6f6f6; padding: .8em; overflow-x: auto; font-size: .85em }
+@media print { body { max-width: none; margin: 0 } details > pre { display: block } }
+)";
+
+// Sorts by data-v, numbers as numbers; a second click turns the order round. Cells without a value go last.
+constexpr const char* kScript = R"(
+for (const button of document.querySelectorAll("th button")) button.onclick = () => {
+  const th = button.parentNode, body = th.closest("table").tBodies[0], column = th.cellIndex;
+  const down = th.getAttribute("aria-sort") === "ascending";
+  for (const other of th.parentNode.cells) other.removeAttribute("aria-sort");
+  th.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = row => row.cells[column].dataset.v;
+  const number = text => text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text);
+  const rows = [...body.rows].sort((a, b) => {
+    const x = key(a), y = key(b);
+    if (x === "" || y === "") return (x === "") - (y === "");
+    const order = column === 0 ? x.localeCompare(y) : number(x) < number(y) ? -1 : number(x) > number(y) ? 1 : 0;
+    return down ? -order : order;
+  });
+  body.append(...rows);
+};
+)";
+
+std::string escaped(const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+        switch (c) {
+            case '&':
+                out += "&amp;";
+                break;
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '"':
+                out += "&quot;";
+                break;
+            default:
+                out += c;
+        }
+    }
+    return out;
+}
+
+/// A cell of a table: what is shown, and the number it is sorted by.
+struct Cell {
+    Cell(const std::string& words) : text(words), value(words) {}
+    Cell(const std::string& words, double number)
+        : text(words), value(std::isnan(number) ? "" : fmt::format("{}", number)) {}
+    std::string text, value;
+};
+
+std::string table(const std::vector<std::string>& header, const std::vector<std::vector<Cell>>& rows) {
+    std::string out = "<div class=\"wide\"><table><thead><tr>";
+    for (const std::string& name : header)
+        out += "<th scope=\"col\"><button>" + escaped(name) + "</button></th>";
+    out += "</tr></thead><tbody>\n";
+    for (const std::vector<Cell>& row : rows) {
+        out += "<tr>";
+        for (const Cell& cell : row)
+            out += "<td data-v=\"" + escaped(cell.value) + "\">" + escaped(cell.text) + "</td>";
+        out += "</tr>\n";
+    }
+    return out + "</tbody></table></div>\n";
+}
+
+std::string results_table(const Results& results) {
+    std::vector<std::vector<Cell>> rows;
+    for (const Curve& curve : results.curves) {
+        const Distribution& d =
+            curve.distributions[shown_metric(curve.metrics, results.judging.metric)].back();
+        const double evaluations = curve.values.back() + curve.gradients.back();
+        const auto all = static_cast<double>(curve.final_rows[0].size());
+        rows.push_back(
+            {Cell(curve.contestant),
+             {number_text(d.median), d.median},
+             {number_text(d.q10) + " … " + number_text(d.q90), d.q10},
+             {percent_text(static_cast<double>(d.finite) / all), static_cast<double>(d.finite) / all},
+             {evaluations_text(curve), evaluations},
+             {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
+             {curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "–",
+              curve.training_seconds}});
+    }
+    return table({"contestant",
+                  results.judging.metric + " (median)",
+                  "10–90 %",
+                  "finite",
+                  "evaluations",
+                  "time per solve",
+                  "training"},
+                 rows);
+}
+
+Cell or_dash(const std::string& text, double number) {
+    return {text == "-" || std::isnan(number) ? "–" : text, number};
+}
+
+std::string comparison_section(const Results& results) {
+    const Judging& judging = results.judging;
+    const std::vector<Comparison> comparisons = compare(results.curves, judging, judging.metric);
+    const bool has_target = !results.curves.front().reached.empty();
+    if (comparisons.empty()) return "";
+    const std::vector<Arrival> ways =
+        has_target ? arrivals(results.curves, judging) : std::vector<Arrival>(results.curves.size());
+    std::vector<std::vector<Cell>> rows;
+    for (std::size_t i = 0; i < results.curves.size(); ++i) {
+        std::vector<Cell> row{Cell(results.curves[i].contestant)};
+        const Comparison* found = nullptr;
+        for (const Comparison& comparison : comparisons) {
+            if (comparison.contestant == results.curves[i].contestant) found = &comparison;
+        }
+        if (found != nullptr) {
+            row.insert(row.end(),
+                       {{number_text(found->difference), found->difference},
+                        {number_text(found->interval.low) + " … " + number_text(found->interval.high),
+                         found->interval.low},
+                        {percent_text(found->better), found->better},
+                        {p_text(found->p_holm), found->p_holm}});
+        } else {
+            row.insert(row.end(), 4, Cell("–", NAN));
+        }
+        if (has_target) {
+            row.insert(row.end(),
+                       {{percent_text(ways[i].share), ways[i].share},
+                        or_dash(count_text(ways[i].iterations), ways[i].iterations),
+                        or_dash(count_text(ways[i].evaluations), ways[i].evaluations),
+                        or_dash(duration_text(ways[i].seconds), ways[i].seconds),
+                        or_dash(break_even_text(ways[i].break_even), ways[i].break_even)});
+        }
+        rows.push_back(std::move(row));
+    }
+    std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p (Holm)"};
+    if (has_target)
+        header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
+    std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows);
+    out += fmt::format(
+        "<p class=\"facts\">Difference: median of {} less that of {}, paired on {}; 95 % bootstrap interval. "
+        "Better: share of the pairs, equal ones count half. p: Wilcoxon's signed-rank test, two-sided; "
+        "Holm's "
+        "correction for {} comparison{}.",
+        escaped(judging.metric),
+        escaped(judging.reference),
+        pairs_text(comparisons.front(), judging),
+        comparisons.size(),
+        comparisons.size() == 1 ? "" : "s");
+    if (has_target) {
+        out += fmt::format(
+            " Reached: share of the solves that arrive, which is {}; iterations, evaluations and time to "
+            "there: "
+            "median over all solves, – where half of them never arrive. Break-even: solves after which the "
+            "time "
+            "saved has paid for the training.",
+            escaped(target_text(judging)));
+    } else {
+        out += " When a target was reached is not compared: without evaluate.target it differs between runs.";
+    }
+    return out + "</p>\n";
+}
+
+/// gnuplot's file as an element of the page.
+std::string inline_svg(const std::filesystem::path& file, const std::string& title) {
+    std::string svg = read_file(file);
+    svg.erase(0, std::min(svg.find("<svg"), svg.size()));
+    for (const char* tag : {"title", "desc"}) {
+        const auto begin = svg.find(fmt::format("<{}>", tag));
+        const std::string end_tag = fmt::format("</{}>", tag);
+        const auto end = svg.find(end_tag);
+        if (begin != std::string::npos && end != std::string::npos)
+            svg.erase(begin, end + end_tag.size() - begin);
+    }
+    if (svg.starts_with("<svg")) svg.insert(4, " role=\"img\" aria-label=\"" + escaped(title) + "\"");
+    return svg;
+}
+
+std::string figure_html(const Page& page, const Figure& figure) {
+    std::string out = "<figure>\n";
+    if (page.note.empty()) out += inline_svg(page.pictures / (figure.name + ".svg"), figure.title);
+    out += "<figcaption>" + escaped(figure.caption) + " Files:";
+    const std::vector<std::string> types = page.note.empty()
+                                               ? std::vector<std::string>{"svg", "pdf", "png", "csv"}
+                                               : std::vector<std::string>{"csv"};
+    for (const std::string& type : types)
+        out += fmt::format(" <a href=\"figures/{0}.{1}\">{1}</a>", figure.name, type);
+    return out + "</figcaption></figure>\n";
+}
+
+std::string environment_table(const RunRecord& run) {
+    std::string out = "<table><tbody>\n";
+    const json environment = json::parse(run.environment, nullptr, false);
+    if (!environment.is_object()) return "<p>environment.json cannot be read</p>\n";
+    const json flat = environment.flatten();
+    for (const auto& [key, value] : flat.items()) {
+        std::string name = key.substr(1);
+        for (char& c : name) c = c == '/' ? ' ' : c;
+        out += "<tr><td>" + escaped(name) + "</td><td>" +
+               escaped(value.is_string() ? value.get<std::string>() : value.dump()) + "</td></tr>\n";
+    }
+    return out + "</tbody></table>\n";
+}
+
+}  // namespace
+
+std::string html_of(const Page& page) {
+    const Results& results = page.results;
+    const Curve& first = results.curves.front();
+    std::string names;
+    for (const RunRecord& run : page.runs) names += (names.empty() ? "" : ", ") + run.name;
+    std::string out =
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+        escaped(names) + "</title><style>" + kStyle + "</style></head><body>\n";
+    out += "<h1>" + escaped(names) + "</h1>\n";
+    std::int64_t iterations = 0;
+    for (const Curve& curve : results.curves) iterations = std::max(iterations, curve.iteration.back());
+    const auto rows = static_cast<std::int64_t>(first.final_rows[0].size());
+    out += fmt::format(
+        "<p class=\"facts\">{} contestant{} on the same {} solves ({} instance{}, {} start{} each), {} "
+        "iterations; {} counts, {} is better.</p>\n",
+        results.curves.size(),
+        results.curves.size() == 1 ? "" : "s",
+        rows,
+        rows / results.judging.starts,
+        rows == results.judging.starts ? "" : "s",
+        results.judging.starts,
+        results.judging.starts == 1 ? "" : "s",
+        iterations,
+        escaped(results.judging.metric),
+        results.judging.higher_is_better.contains(results.judging.metric) ? "higher" : "lower");
+    if (!page.note.empty()) out += "<p class=\"note\">" + escaped(page.note) + "</p>\n";
+    out += "<h2>Results</h2>\n" + results_table(results) + comparison_section(results);
+    out += "<h2>Figures</h2>\n";
+    for (const Figure& figure : page.figures) out += figure_html(page, figure);
+    for (const RunRecord& run : page.runs) {
+        const std::string folder = run.folder.filename().string();
+        out += "<h2>Run " + escaped(folder) + "</h2>\n<details open><summary>Configuration</summary><pre>" +
+               escaped(run.config) + "</pre></details>\n<details><summary>Versions and machine</summary>" +
+               environment_table(run) + "</details>\n";
+    }
+    return out + "<script>" + kScript + "</script></body></html>\n";
+}
+
+}  // namespace l2o::framework

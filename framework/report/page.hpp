@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/report/figure.hpp"
+
+namespace l2o::framework {
+
+/// What the folder of a finished run holds.
+struct RunRecord {
+    std::filesystem::path folder{};
+    std::string config{};       ///< config.info
+    std::string name{};         ///< of the experiment
+    std::string environment{};  ///< environment.json
+    std::vector<TrainingPoint> training{};
+    Results results{};
+};
+
+/// All that a page shows.
+struct Page {
+    std::vector<RunRecord> runs{};
+    Results results{};  ///< of all runs together
+    std::vector<Figure> figures{};
+    std::filesystem::path pictures{};  ///< folder with NAME.svg of every figure
+    std::string note{};                ///< why there are no pictures; "" : there are
+};
+
+/// An HTML page that needs no other file: tables, the pictures as inline SVG, configurations and versions.
+/// @throw Error kIo if a picture cannot be read
+[[nodiscard]] std::string html_of(const Page& page);
+
+}  // namespace l2o::framework

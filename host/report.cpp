@@ -1,0 +1,52 @@
+#include "framework/report/report.hpp"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "host/command.hpp"
+
+namespace l2o::host {
+namespace {
+
+namespace po = boost::program_options;
+using namespace l2o::framework;
+
+Usage usage() {
+    Usage usage{
+        .verb = "report",
+        .synopsis = "RUN_FOLDER [RUN_FOLDER ...]",
+        .text =
+            "Writes report.html from the files of finished runs: results, differences to the reference,\n"
+            "curves, performance profile, training, configuration and versions. The page needs no other\n"
+            "file; figures/ beside it has every picture as SVG, PDF and PNG, with its numbers as CSV.\n"
+            "Pictures are drawn by gnuplot; without it the page has tables only.\n"
+            "Runs of the same problem, seed, instances and starts can be compared in one report.\n",
+        .examples =
+            "  l2o report runs/sparse_recovery/20240131-120000-1a2b3c4d\n"
+            "  l2o report runs/a/20240131-120000-1a2b3c4d runs/b/20240131-130000-5e6f7a8b --output both\n",
+        .max_arguments = 1000};
+    usage.options.add_options()("output",
+                                po::value<std::string>()->value_name("FOLDER"),
+                                "where to write, default: the folder of the only run");
+    return usage;
+}
+
+}  // namespace
+
+ExitCode report(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return ExitCode::kOk;
+    if (line->arguments().empty()) throw line->refusal("a run folder is missing");
+    if (line->arguments().size() > 1 && !line->has("output"))
+        throw line->refusal("a report of several runs belongs to none of them; expected --output FOLDER");
+    const ReportFile written =
+        write_report({line->arguments().begin(), line->arguments().end()}, line->text("output"));
+    if (!written.note.empty()) note(line->common(), written.note);
+    if (line->common().wants_json)
+        std::cout << nlohmann::json{{"report", written.page.string()}}.dump(2) << "\n";
+    else
+        std::cout << "report: " << written.page.string() << "\n";
+    return ExitCode::kOk;
+}
+
+}  // namespace l2o::host

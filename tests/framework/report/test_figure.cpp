@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "field.hpp"
+#include "framework/report/figure.hpp"
+#include "framework/report/gnuplot.hpp"
+
+using namespace l2o::framework;
+using l2o::test::contestant;
+
+namespace {
+
+Results field(std::vector<Curve> curves) {
+    return {.judging = {.metric = "objective", .reference = curves.front().contestant},
+            .curves = std::move(curves)};
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("figure: a positive metric over many decades has a log axis, one with a negative value has none") {
+    Results results = field({contestant("a", 0.9)});
+    for (const Figure& figure : metric_figures(results)) CHECK(figure.y.is_log);
+    CHECK(metric_figures(results)[0].y.low < results.curves[0].distributions[0].back().q10);
+    results.curves[0].distributions[0][7].q10 = -1e-9;
+    for (const Figure& figure : metric_figures(results)) CHECK_FALSE(figure.y.is_log);
+}
+
+TEST_CASE("figure: a log axis starts after the start, and the caption says so; a linear one has it") {
+    const Figure by_iteration = metric_figures(field({contestant("a", 0.9)}))[0];
+    CHECK(by_iteration.x.is_log);
+    CHECK(by_iteration.series[0].x.front() == 1);
+    CHECK(has(by_iteration.caption, "The start, at 0, is left of the axis."));
+    const Figure few = metric_figures(field({contestant("a", 0.9, 10)}))[0];
+    CHECK_FALSE(few.x.is_log);
+    CHECK(few.series[0].x.front() == 0);
+}
+
+TEST_CASE("figure: the three axes are iterations, evaluations of both kinds, and time per solve") {
+    Results results = field({contestant("a", 0.9, 10)});
+    for (double& values : results.curves[0].values) values = 5;
+    const std::vector<Figure> figures = metric_figures(results);
+    REQUIRE(figures.size() == 3);
+    CHECK(figures[0].series[0].x.back() == 9);
+    CHECK(figures[1].series[0].x.back() == 14);
+    CHECK(figures[2].series[0].x.back() == doctest::Approx(9e-3 / 8));
+    CHECK(figures[0].csv().starts_with("series,x,y,low,high\na,0,1.03"));
+}
+
+TEST_CASE("figure: of many points those are kept that pixels can show, with the first and the last") {
+    const Figure figure = metric_figures(field({contestant("a", 0.999, 5000)}))[0];
+    CHECK(figure.series[0].x.size() <= 242);
+    CHECK(figure.series[0].x.size() > 100);
+    CHECK(figure.series[0].x.back() == 4999);
+}
+
+TEST_CASE("figure: somebody who diverges does not press the others flat") {
+    const Figure log = metric_figures(field({contestant("a", 0.9), contestant("wild", 1.5)}))[0];
+    CHECK(log.y.high < 20);
+    CHECK(has(log.caption, "The axis is cut where somebody diverges."));
+    Results linear = field({contestant("a", 0.9), contestant("wild", 1.5)});
+    for (Curve& curve : linear.curves) {
+        for (Distribution& d : curve.distributions[0])
+            d = {.median = d.median - 1, .q10 = d.q10 - 1, .q90 = d.q90 - 1};
+    }
+    CHECK(metric_figures(linear)[0].y.high < 0.5);
+    CHECK_FALSE(has(metric_figures(field({contestant("a", 0.9)}))[0].caption, "cut"));
+}
+
+TEST_CASE("figure: differences are a point with its interval each; who is lost or infinite is told of") {
+    Results results =
+        field({contestant("a", 0.99), contestant("b", 0.98), contestant("c", 0.97), contestant("d", 2)});
+    const auto figure = difference_figure(results);
+    REQUIRE(figure);
+    REQUIRE(figure->series.size() == 2);
+    CHECK(figure->series[0].name == "b");
+    CHECK(figure->series[0].x[0] < 0);
+    CHECK(figure->series[0].low[0] <= figure->series[0].x[0]);
+    CHECK(figure->x.high > 0);
+    CHECK(has(figure->caption, "d is off the axis, at "));
+    CHECK_FALSE(difference_figure(field({contestant("a", 0.9)})));
+}
+
+TEST_CASE("figure: the profile of who is always best is 1 from the left, the other's rises at the ratio") {
+    // 1e-2 is reached after 7 and 44 iterations.
+    const auto figure = profile_figure(field({contestant("fast", 0.5), contestant("slow", 0.9)}));
+    REQUIRE(figure);
+    CHECK(figure->series[0].y.front() == 1);
+    const std::vector<double>& x = figure->series[1].x;
+    CHECK(x == std::vector<double>{1, 44.0 / 7, 44.0 / 7, figure->x.high});
+    CHECK(figure->series[1].y == std::vector<double>{0, 0, 1, 1});
+    Results nobody = field({contestant("a", 0.9)});
+    nobody.curves[0].reached.assign(8, {});
+    CHECK_FALSE(profile_figure(nobody));
+}
+
+TEST_CASE(
+    "figure: a training has its losses in order, medians of neighbours where they are many, and validation") {
+    std::vector<TrainingPoint> points{{"a", 3, {}}, {"b", 9, {}}, {"a", 2, 2.5}, {"a", NAN, {}}};
+    const std::vector<Figure> figures = training_figures(points);
+    REQUIRE(figures.size() == 2);
+    CHECK(figures[0].series[0].x == std::vector<double>{1, 2});
+    CHECK(figures[0].series[0].y == std::vector<double>{3, 2});
+    CHECK(figures[0].series[1].x == std::vector<double>{2});
+    CHECK(figures[0].series[1].y == std::vector<double>{2.5});
+    points.clear();
+    for (int i = 0; i < 1000; ++i) points.push_back({"x/ y", static_cast<double>(i), {}});
+    const Figure many = training_figures(points).at(0);
+    CHECK(many.name == "training_1_x__y");
+    CHECK(many.series[0].x.size() == 240);
+    CHECK(many.series[0].y.front() == 1.5);  // 0, 1, 2, 3 and a bit
+    CHECK(has(many.caption, "4 neighbours"));
+}
+
+TEST_CASE(
+    "gnuplot: a contestant's name is text and nothing else; every line has a marker or colour of its own") {
+    std::vector<Curve> curves;
+    for (int i = 0; i < 12; ++i) curves.push_back(contestant("it's `rm` $" + std::to_string(i), 0.9));
+    const std::string script = gnuplot_script(metric_figures(field(curves)));
+    CHECK(has(script, "title 'it''s `rm` $3' noenhanced"));
+    std::vector<std::string> styles;
+    for (std::size_t at = script.find("title 'it''s"); at < script.find("set terminal pdf");
+         at = script.find("title 'it''s", at + 1)) {
+        const std::size_t begin = script.find("lc rgb", at);
+        styles.push_back(script.substr(begin, script.find("lw", begin) - begin));
+    }
+    CHECK(styles.size() == 12);
+    std::sort(styles.begin(), styles.end());
+    CHECK(std::unique(styles.begin(), styles.end()) == styles.end());
+}
