@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
     {"list", "list the plugins that are installed", &l2o::host::list},
     {"describe", "show what a plugin does and the options it takes", &l2o::host::describe},
+    {"check", "check that a plugin library keeps the contract", &l2o::host::check},
 };
 
 void print_help() {
