@@ -29,8 +29,9 @@ constexpr char kEndMarker = '\n';
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
-    ::signal(SIGINT, SIG_DFL);
-    ::signal(SIGTERM, SIG_DFL);
+    // Handlers of the caller (of a test framework, of a sanitizer) would tell a crash in their own way.
+    for (const int signal : {SIGINT, SIGTERM, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+        ::signal(signal, SIG_DFL);
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
     std::string text;
     try {
