@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kLibrary = "library";
+constexpr const char *kLibrary = "library", *kLoads = "loads", *kManifest = "manifest";
 constexpr const char* kLoadsRule = "the library loads, exports '" L2O_ENTRY_SYMBOL
                                    "', has complete tables for this ABI, and leaves the "
                                    "floating-point control word as it was";
@@ -30,41 +30,47 @@ bool is_wanted(const Conformance& conformance, const std::string& name) {
            std::find(conformance.only.begin(), conformance.only.end(), name) != conformance.only.end();
 }
 
-/// Runs a check in a child; "seen" is what it returns.
-Finding judge(Finding finding, double time_limit_s, const std::function<std::string()>& check) {
-    const ChildOutcome outcome = run_in_child(
-        [&]() -> std::string {
-            const auto answer = [](const char* verdict, const std::string& text) {
-                return json{{"verdict", verdict}, {"text", text}}.dump(
-                    -1, ' ', true, json::error_handler_t::replace);
-            };
-            try {
-                return answer("ok", check());
-            } catch (const NotApplicable& reason) {
-                return answer("skipped", reason.what());
-            } catch (const Diverged& diverged) {
-                return answer("FAIL", "returned L2O_NUMERICAL: " + diverged.text);
-            } catch (const std::exception& error) {
-                return answer("FAIL", error.what());
-            }
-        },
-        time_limit_s);
-    if (outcome.end != ChildOutcome::End::kDone) {
-        finding.verdict = Verdict::kFailed;
-        finding.text = outcome.how;
-        return finding;
+json verdict_of(const std::function<std::string()>& check) {
+    const auto say = [](Verdict verdict, const std::string& text) {
+        return json{{"verdict", name_of(verdict)}, {"text", text}};
+    };
+    try {
+        return say(Verdict::kOk, check());
+    } catch (const NotApplicable& reason) {
+        return say(Verdict::kSkipped, reason.what());
+    } catch (const Diverged& diverged) {
+        return say(Verdict::kFailed, "returned L2O_NUMERICAL: " + diverged.text);
+    } catch (const std::exception& error) {
+        return say(Verdict::kFailed, error.what());
     }
-    const json answer = json::parse(outcome.sent);
-    const std::string verdict = answer.at("verdict");
-    finding.verdict = verdict == "ok"        ? Verdict::kOk
-                      : verdict == "skipped" ? Verdict::kSkipped
-                                             : Verdict::kFailed;
-    finding.text = answer.at("text");
+}
+
+/// One line; a plugin's text may hold bytes that are no UTF-8.
+std::string line_of(const json& message) {
+    return message.dump(-1, ' ', true, json::error_handler_t::replace);
+}
+
+void take(const json& message, Finding& finding) {
+    const std::string verdict = message.at("verdict");
+    for (const Verdict known : {Verdict::kOk, Verdict::kFailed, Verdict::kSkipped})
+        if (verdict == name_of(known)) finding.verdict = known;
+    finding.text = message.at("text");
+}
+
+/// Runs a check in a child.
+Finding judge(Finding finding, double time_limit_s, const std::function<std::string()>& check) {
+    const std::string ended = run_in_child([&](const Send& send) { send(line_of(verdict_of(check))); },
+                                           [&](const std::string& line) { take(json::parse(line), finding); },
+                                           time_limit_s);
+    if (!ended.empty()) {
+        finding.verdict = Verdict::kFailed;
+        finding.text = ended;
+    }
     return finding;
 }
 
-/// In a child: the manifest that the library should have.
-std::string load_and_describe(const std::filesystem::path& path) {
+/// In a child.
+const PluginDescription& load(const std::filesystem::path& path) {
     constexpr unsigned kStatusBits = 0x3F;
     const unsigned before = _mm_getcsr() & ~kStatusBits;
     // What load_library() restores is looked at here.
@@ -77,27 +83,15 @@ std::string load_and_describe(const std::filesystem::path& path) {
             "-ffast-math",
             before,
             after));
-    const Library& library = load_library(path);
-    return to_json(library.description).dump();
+    return load_library(path).description;
 }
 
-PluginDescription description_of(const std::filesystem::path& path, const std::string& manifest) {
-    // The one reader of manifests reads files.
-    struct Folder {
-        std::filesystem::path path;
-        ~Folder() {
-            std::error_code code;
-            std::filesystem::remove_all(path, code);
-        }
-    };
-    std::string name = (std::filesystem::temp_directory_path() / "l2o-check-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-        throw Error(ExitCode::kIo, "no temporary folder can be made in " + name);
-    const Folder folder{name};
-    write_file_atomically(folder.path / "checked.l2o.json", manifest);
-    PluginDescription description = read_manifest(folder.path / "checked.l2o.json");
-    description.library = path;
-    return description;
+std::string check_manifest(const PluginDescription& plugin) {
+    const std::filesystem::path manifest = manifest_path(plugin.library);
+    if (!std::filesystem::exists(manifest)) throw NotApplicable("there is none; l2o-manifest writes it");
+    if (json::parse(read_file(manifest)) != to_json(plugin))
+        throw Broken(manifest.string() + " differs; write it again with l2o-manifest");
+    return "";
 }
 
 /// Those that need no other library come first: they are quick to load.
@@ -126,7 +120,7 @@ const char* name_of(Verdict verdict) {
 }
 
 std::vector<std::string> check_names() {
-    std::vector<std::string> names{"loads", "manifest"};
+    std::vector<std::string> names{kLoads, kManifest};
     for (const Kind kind : {Kind::kOptimizer, Kind::kOptimizee, Kind::kLoss}) {
         for (const Check& check : checks_of(kind)) {
             if (std::find(names.begin(), names.end(), check.name) == names.end())
@@ -155,42 +149,64 @@ std::vector<Finding> check_library(const Conformance& conformance,
         findings.push_back(std::move(finding));
     };
 
-    Finding loads = judge({.component = kLibrary, .check = "loads", .rule = kLoadsRule},
-                          conformance.time_limit_s,
-                          [&] { return load_and_describe(path); });
-    if (loads.verdict == Verdict::kFailed) {
-        report(std::move(loads));
-        return findings;
-    }
-    const std::string says = std::exchange(loads.text, "");
-    const auto plugin = std::make_shared<const PluginDescription>(description_of(path, says));
-    loads.text =
-        fmt::format("{} {}, ABI {}.{}", plugin->id, plugin->version, plugin->abi_major, plugin->abi_minor);
-    if (is_wanted(conformance, "loads")) report(std::move(loads));
-    if (is_wanted(conformance, "manifest")) {
-        report(judge({.component = kLibrary, .check = "manifest", .rule = kManifestRule},
-                     conformance.time_limit_s,
-                     [&]() -> std::string {
-                         const std::filesystem::path manifest = manifest_path(path);
-                         if (!std::filesystem::exists(manifest))
-                             throw NotApplicable("there is none; l2o-manifest writes it");
-                         if (json::parse(read_file(manifest)) != json::parse(says))
-                             throw Broken(manifest.string() + " differs; write it again with l2o-manifest");
-                         return "";
-                     }));
-    }
-    for (const ComponentDescription& component : plugin->components) {
-        const Subject subject{.entry = {component, plugin},
-                              .settings = conformance.settings,
-                              .optimizees = optimizees,
-                              .optimizee_settings = conformance.optimizee_settings};
-        const std::string name = std::string(name_of(component.kind)) + " " + component.id;
-        for (const Check& check : checks_of(component.kind)) {
-            if (!is_wanted(conformance, check.name)) continue;
-            report(judge({.component = name, .check = check.name, .rule = check.rule},
-                         conformance.time_limit_s,
-                         [&] { return check.run(subject); }));
-        }
+    // The first child loads the library once, and is forked again for every check.
+    constexpr double kGraceS = 5;
+    bool is_loaded = false;
+    const std::string ended = run_in_child(
+        [&](const Send& send) {
+            const auto send_finding = [&](const Finding& finding) { send(line_of(to_json(finding))); };
+            const PluginDescription* loaded = nullptr;
+            Finding loads{.component = kLibrary, .check = kLoads, .rule = kLoadsRule};
+            take(verdict_of([&] {
+                     loaded = &load(path);
+                     return fmt::format("{} {}, ABI {}.{}",
+                                        loaded->id,
+                                        loaded->version,
+                                        loaded->abi_major,
+                                        loaded->abi_minor);
+                 }),
+                 loads);
+            send_finding(loads);
+            if (loaded == nullptr) return;
+            if (is_wanted(conformance, kManifest)) {
+                send_finding(judge({.component = kLibrary, .check = kManifest, .rule = kManifestRule},
+                                   conformance.time_limit_s,
+                                   [&] { return check_manifest(*loaded); }));
+            }
+            const auto plugin = std::make_shared<const PluginDescription>(*loaded);
+            for (const ComponentDescription& component : plugin->components) {
+                const Subject subject{.entry = {component, plugin},
+                                      .settings = conformance.settings,
+                                      .optimizees = optimizees,
+                                      .optimizee_settings = conformance.optimizee_settings};
+                const std::string name = std::string(name_of(component.kind)) + " " + component.id;
+                for (const Check& check : checks_of(component.kind)) {
+                    if (!is_wanted(conformance, check.name)) continue;
+                    send_finding(judge({.component = name, .check = check.name, .rule = check.rule},
+                                       conformance.time_limit_s,
+                                       [&] { return check.run(subject); }));
+                }
+            }
+        },
+        [&](const std::string& line) {
+            const json message = json::parse(line);
+            Finding finding{.component = message.at("component"),
+                            .check = message.at("check"),
+                            .rule = message.at("rule")};
+            take(message, finding);
+            // Needed for any other; of interest if asked for, or if it fails.
+            const bool is_silent =
+                finding.check == kLoads && finding.verdict == Verdict::kOk && !is_wanted(conformance, kLoads);
+            is_loaded = true;
+            if (!is_silent) report(std::move(finding));
+        },
+        conformance.time_limit_s + kGraceS);
+    if (!ended.empty()) {
+        report({.component = kLibrary,
+                .check = kLoads,
+                .rule = kLoadsRule,
+                .verdict = Verdict::kFailed,
+                .text = (is_loaded ? "after it was loaded, the process " : "the process ") + ended});
     }
     return findings;
 }
