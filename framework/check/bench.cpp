@@ -13,8 +13,10 @@
 namespace l2o::framework {
 
 ResolvedOptions resolve(const Catalog::Entry& entry, const std::map<std::string, std::string>& settings) {
-    const OptionContext context{
-        .origin = "check", .path = "set", .kind = name_of(entry.component.kind), .id = entry.component.id};
+    const OptionContext context{.origin = "l2o check",
+                                .path = "options",
+                                .kind = name_of(entry.component.kind),
+                                .id = entry.component.id};
     return resolve_options(entry.component.options, settings_from(settings, {.file = "--set"}), context);
 }
 

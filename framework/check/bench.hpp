@@ -80,6 +80,8 @@ class Bench {
         const std::vector<std::int64_t>& rows, std::uint64_t row0) const = 0;
     [[nodiscard]] virtual std::uint64_t flags() const = 0;
     [[nodiscard]] virtual const void* extension(const char* id) const = 0;
+    /// The optimizee that an optimizer or a loss was created for; "" of an optimizee.
+    [[nodiscard]] virtual std::string partner() const { return ""; }
     /// Names, shapes and flags of everything that the instance declares, as text.
     [[nodiscard]] virtual std::string declaration() const = 0;
 

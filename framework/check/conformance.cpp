@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char *kLibrary = "library", *kLoads = "loads", *kManifest = "manifest";
+constexpr const char *kLibrary = "library", *kLoads = "loads", *kManifest = "manifest", *kCreates = "creates";
 constexpr const char* kLoadsRule = "the library loads, exports '" L2O_ENTRY_SYMBOL
                                    "', has complete tables for this ABI, and leaves the "
                                    "floating-point control word as it was";
@@ -94,9 +94,37 @@ std::string check_manifest(const PluginDescription& plugin) {
     return "";
 }
 
+void check_component(const Conformance& conformance,
+                     const Subject& subject,
+                     const std::function<void(const Finding&)>& on_found) {
+    const ComponentDescription& component = subject.entry.component;
+    const std::string name = std::string(name_of(component.kind)) + " " + component.id;
+    bool is_created = true;
+    for (const Check& check : checks_of(component.kind)) {
+        if (!is_wanted(conformance, check.name)) continue;
+        Finding finding{.component = name, .check = check.name, .rule = check.rule};
+        if (is_created) {
+            finding = judge(std::move(finding), conformance.time_limit_s, [&] { return check.run(subject); });
+        } else {
+            finding.verdict = Verdict::kSkipped;
+            finding.text = "it cannot be created";
+        }
+        if (finding.check == kCreates) is_created = finding.verdict == Verdict::kOk;
+        on_found(finding);
+    }
+}
+
 /// Those that need no other library come first: they are quick to load.
 std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Catalog& catalog) {
-    if (!conformance.optimizee.empty()) return {catalog.find(Kind::kOptimizee, conformance.optimizee)};
+    if (!conformance.optimizee.empty()) {
+        const Catalog::Entry& entry = catalog.find(Kind::kOptimizee, conformance.optimizee);
+        (void)resolve(entry, conformance.optimizee_settings);  // refuses what it does not have
+        return {entry};
+    }
+    if (!conformance.optimizee_settings.empty()) {
+        throw Error(ExitCode::kUsage,
+                    "options of an optimizee are given, and no optimizee; name it with --optimizee");
+    }
     std::vector<Catalog::Entry> out;
     for (const Catalog::Entry& entry : catalog.entries())
         if (entry.component.kind == Kind::kOptimizee) out.push_back(entry);
@@ -152,6 +180,7 @@ std::vector<Finding> check_library(const Conformance& conformance,
     // The first child loads the library once, and is forked again for every check.
     constexpr double kGraceS = 5;
     bool is_loaded = false;
+    std::string refusal;
     const std::string ended = run_in_child(
         [&](const Send& send) {
             const auto send_finding = [&](const Finding& finding) { send(line_of(to_json(finding))); };
@@ -179,17 +208,21 @@ std::vector<Finding> check_library(const Conformance& conformance,
                                       .settings = conformance.settings,
                                       .optimizees = optimizees,
                                       .optimizee_settings = conformance.optimizee_settings};
-                const std::string name = std::string(name_of(component.kind)) + " " + component.id;
-                for (const Check& check : checks_of(component.kind)) {
-                    if (!is_wanted(conformance, check.name)) continue;
-                    send_finding(judge({.component = name, .check = check.name, .rule = check.rule},
-                                       conformance.time_limit_s,
-                                       [&] { return check.run(subject); }));
+                try {
+                    (void)resolve(subject.entry, subject.settings);
+                } catch (const Error& error) {
+                    // Not the plugin's fault, unless it was given nothing.
+                    if (!conformance.settings.empty()) return send(line_of({{"refusal", error.what()}}));
                 }
+                check_component(conformance, subject, send_finding);
             }
         },
         [&](const std::string& line) {
             const json message = json::parse(line);
+            if (message.contains("refusal")) {
+                refusal = message.at("refusal");
+                return;
+            }
             Finding finding{.component = message.at("component"),
                             .check = message.at("check"),
                             .rule = message.at("rule")};
@@ -201,6 +234,7 @@ std::vector<Finding> check_library(const Conformance& conformance,
             if (!is_silent) report(std::move(finding));
         },
         conformance.time_limit_s + kGraceS);
+    if (!refusal.empty()) throw Error(ExitCode::kUsage, refusal);
     if (!ended.empty()) {
         report({.component = kLibrary,
                 .check = kLoads,

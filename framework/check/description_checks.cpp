@@ -193,10 +193,12 @@ std::string check_schema(const Subject& subject) {
 }
 
 std::string check_creates(const Subject& subject) {
-    std::string text;
-    for (const Dtype dtype : dtypes(subject))
+    std::string text, partner;
+    for (const Dtype dtype : dtypes(subject)) {
         text += (text.empty() ? "" : ", ") + std::string(name_of(dtype));
-    return text;
+        partner = make_bench(subject, dtype)->partner();
+    }
+    return text + (partner.empty() ? "" : ", on " + partner);
 }
 
 std::string check_specs(const Subject& subject) {

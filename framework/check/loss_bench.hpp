@@ -43,6 +43,7 @@ class LossBench : public Bench {
     [[nodiscard]] const void* extension(const char* id) const override {
         return loss_->api().get_extension(loss_->raw(), id);
     }
+    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
     [[nodiscard]] std::string declaration() const override;
 
     [[nodiscard]] const Loss& loss() const { return *loss_; }

@@ -66,6 +66,7 @@ class OptimizerBench : public Bench {
     [[nodiscard]] const void* extension(const char* id) const override {
         return optimizer_->api().get_extension(optimizer_->raw(), id);
     }
+    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
     [[nodiscard]] std::string declaration() const override;
 
     [[nodiscard]] const Optimizer& optimizer() const { return *optimizer_; }
