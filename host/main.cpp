@@ -54,7 +54,7 @@ void print_help() {
            "  0    ok\n"
            "  1    internal error: please report it\n"
            "  2    the command line, an experiment file or a problem file is wrong\n"
-           "  3    a plugin cannot be loaded, or refuses the combination\n"
+           "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
            "  4    numerical failure: every trajectory diverged, or training cannot go on\n"
            "  5    a file cannot be read or written\n"
            "  130  interrupted; a training has written a checkpoint and says how to resume\n"
