@@ -84,6 +84,7 @@ void note(const Common& common, const std::string& text);
 // The verbs; `given` is what follows the verb.
 framework::ExitCode list(const Arguments& given);
 framework::ExitCode describe(const Arguments& given);
+framework::ExitCode check(const Arguments& given);
 framework::ExitCode solve(const Arguments& given);
 framework::ExitCode run(const Arguments& given);
 framework::ExitCode train(const Arguments& given);

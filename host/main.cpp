@@ -27,6 +27,7 @@ constexpr Verb kVerbs[] = {
     {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
     {"list", "list the plugins that are installed", &l2o::host::list},
     {"describe", "show what a plugin does and the options it takes", &l2o::host::describe},
+    {"check", "check that a plugin library keeps the contract", &l2o::host::check},
 };
 
 void print_help() {
@@ -54,7 +55,7 @@ void print_help() {
            "  0    ok\n"
            "  1    internal error: please report it\n"
            "  2    the command line, an experiment file or a problem file is wrong\n"
-           "  3    a plugin cannot be loaded, or refuses the combination\n"
+           "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
            "  4    numerical failure: every trajectory diverged, or training cannot go on\n"
            "  5    a file cannot be read or written\n"
            "  130  interrupted; a training has written a checkpoint and says how to resume\n"

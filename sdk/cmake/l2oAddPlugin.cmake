@@ -60,6 +60,7 @@ function(l2o_add_plugin kind name)
     install(FILES $<TARGET_FILE_DIR:${target}>/${target}.l2o.json DESTINATION lib/l2o/plugins)
   endif()
 
+  set_property(GLOBAL APPEND PROPERTY L2O_PLUGINS ${kind}.${name})
   if(L2O_BUILD_TESTS AND NOT arg_NO_TEST AND CMAKE_PROJECT_NAME STREQUAL "l2o")
     list(GET arg_SOURCES 0 first)
     if(NOT first STREQUAL "${name}.cpp")

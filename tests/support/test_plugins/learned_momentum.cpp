@@ -51,9 +51,14 @@ struct LearnedMomentum {
     void init_state_vjp(const l2o::StepIn<T>& in,
                         const l2o::Tensors<const T>& cot,
                         const l2o::StepAcc<T>& acc) const {
-        if (!acc.param(kStart)) return;
-        for (std::size_t k = 0; k < in.blocks(); ++k)
-            l2o::each([&](T x, T c) { acc.param(kStart).scalar() += c * x; }, in.x(k), cot.at(k, lead()));
+        const T start = in.param(kStart).scalar();
+        for (std::size_t k = 0; k < in.blocks(); ++k) {
+            const auto state_bar = cot.at(k, lead());
+            if (!state_bar) continue;
+            if (acc.param(kStart))
+                l2o::each([&](T x, T c) { acc.param(kStart).scalar() += c * x; }, in.x(k), state_bar);
+            if (acc.x(k)) l2o::each([=](T c, T& x_bar) { x_bar += start * c; }, state_bar, acc.x(k));
+        }
     }
 
     template <class T>

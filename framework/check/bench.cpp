@@ -1,0 +1,147 @@
+#include "framework/check/bench.hpp"
+
+#include <fmt/core.h>
+
+#include <l2o/numerics/philox.hpp>
+#include <numeric>
+
+#include "framework/check/loss_bench.hpp"
+#include "framework/check/optimizee_bench.hpp"
+#include "framework/check/optimizer_bench.hpp"
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+
+ResolvedOptions resolve(const Catalog::Entry& entry, const std::map<std::string, std::string>& settings) {
+    const OptionContext context{.origin = "l2o check",
+                                .path = "options",
+                                .kind = name_of(entry.component.kind),
+                                .id = entry.component.id};
+    return resolve_options(entry.component.options, settings_from(settings, {.file = "--set"}), context);
+}
+
+void Case::run(std::byte poison, HostSize size) {
+    context_ = std::make_unique<GuardedCall>(key, row0, scratch_bytes, size);
+    context_->poison(poison);
+    for (GuardedSet* set : outputs_) set->fill(poison);
+    const l2o_status status = call(context_->get(), size);
+    if (status != L2O_OK)
+        throw Broken(fmt::format("{}: returned status {}: {}", name_, status, context_->text()));
+    after();
+}
+
+std::string Case::overrun() const {
+    for (const auto& sets : {inputs_, outputs_}) {
+        for (const GuardedSet* set : sets) {
+            if (const std::string text = set->overrun(); !text.empty()) return name_ + ": " + text;
+        }
+    }
+    const std::string text = context_->overrun();
+    return text.empty() ? text : name_ + ": " + text;
+}
+
+void Case::remember() {
+    for (GuardedSet* set : inputs_) set->remember();
+}
+
+std::string Case::changed() const {
+    for (const GuardedSet* set : inputs_) {
+        if (const std::string text = set->changed(); !text.empty()) return name_ + ": " + text;
+    }
+    return "";
+}
+
+std::string difference(const Case& a, const Case& b) {
+    for (std::size_t i = 0; i < a.outputs().size(); ++i) {
+        const std::string text = difference(*a.outputs()[i], *b.outputs()[i]);
+        if (!text.empty()) return a.name() + ": " + text;
+    }
+    return "";
+}
+
+std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype) {
+    switch (subject.entry.component.kind) {
+        case Kind::kOptimizer:
+            return std::make_unique<OptimizerBench>(subject, dtype);
+        case Kind::kOptimizee:
+            return std::make_unique<OptimizeeBench>(subject, dtype);
+        case Kind::kLoss:
+            return std::make_unique<LossBench>(subject, dtype);
+    }
+    throw std::logic_error("kind");
+}
+
+std::vector<Dtype> dtypes(const Subject& subject) {
+    std::vector<Dtype> out;
+    std::string refusal;
+    for (const Dtype dtype : {Dtype::kF32, Dtype::kF64}) {
+        try {
+            (void)make_bench(subject, dtype);
+            out.push_back(dtype);
+        } catch (const Error& error) {
+            refusal = error.what();
+        }
+    }
+    if (out.empty()) throw Broken(refusal);
+    return out;
+}
+
+Tensor gather(const Tensor& tensor, std::size_t axis, const std::vector<std::int64_t>& rows) {
+    if (!tensor) return {};
+    Shape shape = tensor.shape();
+    std::int64_t outer = 1, inner = bytes_of(tensor.dtype());
+    for (std::size_t i = 0; i < axis; ++i) outer *= shape[i];
+    for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+    const std::int64_t before = shape[axis], after = static_cast<std::int64_t>(rows.size());
+    shape[axis] = after;
+    Tensor out(tensor.dtype(), shape);
+    for (std::int64_t o = 0; o < outer && inner > 0; ++o) {
+        for (std::int64_t r = 0; r < after; ++r) {
+            std::memcpy(static_cast<std::byte*>(out.data()) + (o * after + r) * inner,
+                        static_cast<const std::byte*>(tensor.data()) +
+                            (o * before + rows[static_cast<std::size_t>(r)]) * inner,
+                        static_cast<std::size_t>(inner));
+        }
+    }
+    return out;
+}
+
+std::vector<std::int64_t> all_rows(std::int64_t n) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(n));
+    std::iota(rows.begin(), rows.end(), 0);
+    return rows;
+}
+
+std::vector<double> normals(std::int64_t n, std::uint64_t index) {
+    numerics::Stream stream(Key{271828, 314159}, index);
+    std::vector<double> out(static_cast<std::size_t>(n));
+    for (double& value : out) value = stream.normal();
+    return out;
+}
+
+void set(Tensor& tensor, std::int64_t i, double value) {
+    const auto at = static_cast<std::size_t>(i);
+    if (tensor.dtype() == Dtype::kF32) {
+        tensor.values<float>()[at] = static_cast<float>(value);
+    } else {
+        tensor.values<double>()[at] = value;
+    }
+}
+
+std::string describe_spec(const l2o_spec& spec) {
+    const auto text = [](const char* t) { return t == nullptr ? std::string("NULL") : std::string(t); };
+    std::string shape;
+    for (std::int32_t i = 0; i < spec.ndim; ++i) shape += (i > 0 ? "," : "") + std::to_string(spec.shape[i]);
+    return fmt::format("{} [{}{}] dtype {} role {} flags {} layer {} axes {} doc {}",
+                       text(spec.name),
+                       spec.batched != 0 ? "B;" : "",
+                       shape,
+                       spec.dtype,
+                       spec.role,
+                       spec.flags,
+                       spec.layer,
+                       text(spec.axes),
+                       text(spec.doc));
+}
+
+}  // namespace l2o::framework

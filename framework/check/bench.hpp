@@ -1,0 +1,105 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/check/finding.hpp"
+#include "framework/check/guarded.hpp"
+#include "framework/plugin/catalog.hpp"
+#include "framework/plugin/loss.hpp"
+#include "framework/plugin/optimizee.hpp"
+#include "framework/plugin/optimizer.hpp"
+
+namespace l2o::framework {
+
+/// What is checked: a component, with which settings, and on which optimizee.
+struct Subject {
+    Catalog::Entry entry;
+    std::map<std::string, std::string> settings{};
+    std::vector<Catalog::Entry> optimizees{};  ///< for an optimizer or a loss: the first that suits is used
+    std::map<std::string, std::string> optimizee_settings{};
+};
+
+/// The options of a component from texts.
+[[nodiscard]] ResolvedOptions resolve(const Catalog::Entry& entry,
+                                      const std::map<std::string, std::string>& settings);
+
+/// One call into the plugin with everything it takes, to be made again and again.
+class Case {
+  public:
+    explicit Case(std::string name) : name_(std::move(name)) {}
+    Case(const Case&) = delete;
+    Case& operator=(const Case&) = delete;
+    virtual ~Case() = default;
+
+    /// Fills the outputs with `poison` and makes the call. Throws Broken if the plugin returns an error.
+    void run(std::byte poison = std::byte{0}, HostSize size = HostSize::kExact);
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    /// After run(): the first buffer that was written outside of, in words; "" if none.
+    [[nodiscard]] std::string overrun() const;
+    void remember();
+    [[nodiscard]] std::string changed() const;
+    [[nodiscard]] const std::vector<GuardedSet*>& outputs() const { return outputs_; }
+
+    Key key{0x5eed, 0};
+    std::uint64_t row0 = 0, scratch_bytes = 0;
+
+  protected:
+    virtual l2o_status call(l2o_call* context, HostSize size) = 0;
+    /// Says which elements of the outputs the plugin had to write, where that depends on its answer.
+    virtual void after() {}
+
+    std::vector<GuardedSet*> inputs_, outputs_;
+
+  private:
+    std::string name_;
+    std::unique_ptr<GuardedCall> context_;
+};
+
+/// The outputs of two runs of one case, or of twins: "step at t = 2: 'x' differs ..."; "" if they have the
+/// same bits.
+[[nodiscard]] std::string difference(const Case& a, const Case& b);
+
+/// An instance under check, and the calls that can be made to it.
+class Bench {
+  public:
+    Bench() = default;
+    Bench(const Bench&) = delete;
+    Bench& operator=(const Bench&) = delete;
+    virtual ~Bench() = default;
+
+    /// Every kind of call, each with buffers of its own.
+    [[nodiscard]] virtual std::vector<std::unique_ptr<Case>> cases() const = 0;
+    /// The same calls on some rows of the batch, in that order; row 0 of the new batch is draw `row0`.
+    [[nodiscard]] virtual std::vector<std::unique_ptr<Case>> cases_of_rows(
+        const std::vector<std::int64_t>& rows, std::uint64_t row0) const = 0;
+    [[nodiscard]] virtual std::uint64_t flags() const = 0;
+    [[nodiscard]] virtual const void* extension(const char* id) const = 0;
+    /// The optimizee that an optimizer or a loss was created for; "" of an optimizee.
+    [[nodiscard]] virtual std::string partner() const { return ""; }
+    /// Names, shapes and flags of everything that the instance declares, as text.
+    [[nodiscard]] virtual std::string declaration() const = 0;
+
+    static constexpr std::int64_t kBatch = 5;
+};
+
+/// Creates an instance as the subject says. Throws Error if it, or every optimizee, refuses.
+[[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype);
+/// The element types that the subject can be created for. Throws Broken with its text if there is none.
+[[nodiscard]] std::vector<Dtype> dtypes(const Subject& subject);
+
+/// Rows of a tensor along an axis, in the given order; an empty tensor stays empty.
+[[nodiscard]] Tensor gather(const Tensor& tensor, std::size_t axis, const std::vector<std::int64_t>& rows);
+[[nodiscard]] std::vector<std::int64_t> all_rows(std::int64_t n);
+/// Independent normal numbers; another `index` gives others.
+[[nodiscard]] std::vector<double> normals(std::int64_t n, std::uint64_t index);
+/// Sets a floating-point element.
+void set(Tensor& tensor, std::int64_t i, double value);
+[[nodiscard]] std::string describe_spec(const l2o_spec& spec);
+
+}  // namespace l2o::framework

@@ -1,0 +1,117 @@
+#include "framework/check/child.hpp"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+[[noreturn]] void fail(const char* what) {
+    throw Error(ExitCode::kIo, std::string(what) + ": " + ::strerror(errno));
+}
+
+/// Ends what the child has to say: a dying process leaves no such line.
+constexpr const char* kEnd = "end";
+
+void send(int out, const std::string& line) {
+    const std::string text = line + '\n';
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t n = ::write(out, text.data() + done, text.size() - done);
+        if (n < 0 && errno != EINTR) ::_exit(EXIT_FAILURE);
+        if (n > 0) done += static_cast<std::size_t>(n);
+    }
+}
+
+[[noreturn]] void be_child(int out, const std::function<void(const Send&)>& body) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    // Handlers of the caller (of a test framework, of a sanitizer) would tell a crash in their own way.
+    for (const int signal : {SIGINT, SIGTERM, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+        ::signal(signal, SIG_DFL);
+    ::dup2(STDERR_FILENO, STDOUT_FILENO);
+    try {
+        body([out](const std::string& line) { send(out, line); });
+    } catch (...) {
+        ::_exit(EXIT_FAILURE);
+    }
+    send(out, kEnd);
+    ::_exit(EXIT_SUCCESS);
+}
+
+/// Hands on the lines that arrive until the child closes its end.
+/// @return false if it was silent for too long.
+bool listen(int in, double silence_limit_s, const std::function<void(const std::string&)>& on_line) {
+    using Clock = std::chrono::steady_clock;
+    const auto limit = std::chrono::milliseconds(static_cast<std::int64_t>(silence_limit_s * 1000));
+    auto deadline = Clock::now() + limit;
+    std::string text;
+    while (true) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+        pollfd wait{in, POLLIN, 0};
+        const int ready = left > 0 ? ::poll(&wait, 1, static_cast<int>(left)) : 0;
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return false;
+        char bytes[4096];
+        const ssize_t n = ::read(in, bytes, sizeof bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return true;
+        text.append(bytes, static_cast<std::size_t>(n));
+        for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
+            on_line(text.substr(0, end));
+            text.erase(0, end + 1);
+            deadline = Clock::now() + limit;
+        }
+    }
+}
+
+}  // namespace
+
+std::string run_in_child(const std::function<void(const Send&)>& body,
+                         const std::function<void(const std::string&)>& on_line,
+                         double silence_limit_s) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
+    const pid_t pid = ::fork();
+    if (pid < 0) fail("fork");
+    if (pid == 0) {
+        ::close(ends[0]);
+        be_child(ends[1], body);
+    }
+    ::close(ends[1]);
+    bool is_done = false;
+    const bool is_late = !listen(ends[0], silence_limit_s, [&](const std::string& line) {
+        is_done = line == kEnd;
+        if (!is_done) on_line(line);
+    });
+    if (is_late) ::kill(pid, SIGKILL);
+    ::close(ends[0]);
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (is_late) return fmt::format("did not come back within {} s", silence_limit_s);
+    if (WIFSIGNALED(status)) {
+        const char* name = ::sigabbrev_np(WTERMSIG(status));
+        return fmt::format("crashed with SIG{} ({})",
+                           name == nullptr ? std::to_string(WTERMSIG(status)) : name,
+                           ::strsignal(WTERMSIG(status)));
+    }
+    return is_done ? "" : fmt::format("ended the process with exit code {}", WEXITSTATUS(status));
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/plugin/catalog.hpp"
+
+namespace l2o::framework {
+
+enum class Verdict { kOk, kFailed, kSkipped };
+/// "ok", "FAIL", "skipped".
+[[nodiscard]] const char* name_of(Verdict verdict);
+
+/// The result of one check of one component.
+struct Finding {
+    std::string component;  ///< "optimizer adam"; "library" for a check of the file as a whole
+    std::string check, rule;
+    Verdict verdict = Verdict::kOk;
+    std::string text{};  ///< what was seen; why it was skipped
+};
+
+/// What to check, and how.
+struct Conformance {
+    std::filesystem::path library;
+    std::vector<std::string> only{};  ///< names of checks; empty: all
+    std::map<std::string, std::string> settings{};
+    std::string optimizee{};  ///< on which an optimizer or a loss is checked; "": the first that suits
+    std::map<std::string, std::string> optimizee_settings{};
+    double time_limit_s = 60;  ///< of one check
+};
+
+/// Checks a plugin library, each check in a process of its own; a crash or a hang is a failed check.
+/// @param folders   where optimizees are looked for.
+/// @param on_found  called after every check.
+/// @throw Error kUsage for a check or an optimizee that does not exist, kIo if there is no such file.
+std::vector<Finding> check_library(const Conformance& conformance,
+                                   const std::vector<std::filesystem::path>& folders,
+                                   const std::function<void(const Finding&)>& on_found);
+
+/// All checks there are, by name.
+[[nodiscard]] std::vector<std::string> check_names();
+[[nodiscard]] nlohmann::json to_json(const Finding& finding);
+
+}  // namespace l2o::framework

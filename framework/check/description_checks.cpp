@@ -1,0 +1,239 @@
+#include <fmt/core.h>
+
+#include <cmath>
+#include <set>
+
+#include "framework/check/checks.hpp"
+#include "framework/check/loss_bench.hpp"
+#include "framework/check/optimizee_bench.hpp"
+#include "framework/check/optimizer_bench.hpp"
+#include "framework/config/value_text.hpp"
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+void check_option(const OptionSchema& option) {
+    const auto fail = [&](const std::string& text) { throw Broken("option '" + option.key + "' " + text); };
+    const auto is_word = [](const std::string& text) {
+        return !text.empty() &&
+               text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+    };
+    if (!is_word(option.key)) fail("has a key that is no snake_case word");
+    if (option.doc.empty()) fail("has no doc");
+    if (option.type < L2O_BOOL || option.type > L2O_PATH)
+        fail("has type " + std::to_string(option.type) + "; expected L2O_BOOL .. L2O_PATH");
+    if (!(option.min <= option.max)) fail(fmt::format("has the bounds {} > {}", option.min, option.max));
+    const bool is_required = (option.flags & L2O_OPTION_REQUIRED) != 0;
+    if (is_required == option.def.has_value())
+        fail(is_required ? "is required and has a default" : "has no default and is not required");
+    if ((option.type == L2O_CHOICE) == option.choices.empty())
+        fail(option.type == L2O_CHOICE ? "has no choices" : "has choices and is none");
+    const std::set<std::string> choices(option.choices.begin(), option.choices.end());
+    if (choices.size() != option.choices.size()) fail("has a choice twice");
+}
+
+/// Values at the edges of what the schema allows.
+std::vector<std::string> edge_values(const OptionSchema& option) {
+    const bool open_min = (option.flags & L2O_OPTION_OPEN_MIN) != 0,
+               open_max = (option.flags & L2O_OPTION_OPEN_MAX) != 0;
+    switch (option.type) {
+        case L2O_BOOL:
+            return {"false", "true"};
+        case L2O_CHOICE:
+            return option.choices;
+        case L2O_INT:
+        case L2O_REAL: {
+            std::vector<std::string> out;
+            // Sizes are taken as they are: an upper bound of an integer may be gigabytes.
+            if (std::isfinite(option.min) && !open_min) out.push_back(fmt::format("{}", option.min));
+            if (std::isfinite(option.max) && !open_max && option.type == L2O_REAL)
+                out.push_back(fmt::format("{}", option.max));
+            return out;
+        }
+        default:
+            return {};
+    }
+}
+
+void check_edges(const Subject& subject) {
+    for (const OptionSchema& option : subject.entry.component.options) {
+        for (const std::string& value : edge_values(option)) {
+            Subject edge = subject;
+            edge.settings[option.key] = value;
+            try {
+                (void)make_bench(edge, Dtype::kF64);
+            } catch (const Error& error) {
+                const std::string text = error.what();
+                if (text.ends_with("no reason given") || text.find("internal error") != std::string::npos)
+                    throw Broken(fmt::format(
+                        "{}={} is allowed by the schema and ends in: {}", option.key, value, text));
+            }
+        }
+    }
+}
+
+void check_spec(const l2o_spec* spec, const char* what, std::uint32_t i, std::set<std::string>& names) {
+    const auto fail = [&](const std::string& text) { throw Broken(fmt::format("{} {} {}", what, i, text)); };
+    if (spec == nullptr) fail("has no spec");
+    if (spec->name == nullptr || *spec->name == '\0') fail("has no name");
+    if (!names.insert(spec->name).second) fail(std::string("has the name '") + spec->name + "' of another");
+    if (spec->dtype < L2O_F32 || spec->dtype > L2O_U8)
+        fail(fmt::format("has dtype {}; expected L2O_F32 .. L2O_U8", spec->dtype));
+    if (spec->ndim < 0 || (spec->ndim > 0 && spec->shape == nullptr))
+        fail(fmt::format("has {} axes and no shape", spec->ndim));
+    for (std::int32_t k = 0; k < spec->ndim; ++k) {
+        if (spec->shape[k] < 0) fail(fmt::format("has size {} along axis {}", spec->shape[k], k));
+    }
+}
+
+constexpr std::uint64_t kCommonFlags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT | L2O_SERIAL | L2O_STOCHASTIC;
+
+void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescription& component) {
+    const l2o_optimizer_info& info = bench.optimizer().info();
+    constexpr std::uint64_t kKnown = kCommonFlags | L2O_PARAMS_BY_PROBLEM | L2O_COORDINATEWISE | L2O_NEEDS_F |
+                                     L2O_NEEDS_G | L2O_STARTS_AT_ZERO;
+    if ((info.flags & ~kKnown) != 0)
+        throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizer", info.flags));
+    if ((info.max_questions > 0) != (info.question_kinds != 0))
+        throw Broken(fmt::format(
+            "max_questions is {}, question_kinds is {}", info.max_questions, info.question_kinds));
+    if (info.max_steps < 0) throw Broken(fmt::format("max_steps is {}", info.max_steps));
+    std::set<std::string> names;
+    bool is_learned = false;
+    for (std::uint32_t i = 0; i < info.n_params; ++i) {
+        const l2o_spec* spec = bench.optimizer().params()[i];
+        check_spec(spec, "parameter", i, names);
+        if (spec->batched != 0) throw Broken(fmt::format("parameter '{}' is batched", spec->name));
+        if (info.max_steps > 0 && (spec->layer < 0 || spec->layer >= info.max_steps))
+            throw Broken(
+                fmt::format("parameter '{}' is of layer {} of {}", spec->name, spec->layer, info.max_steps));
+        is_learned = is_learned || spec->role == L2O_PARAM_LEARNED;
+    }
+    names.clear();
+    for (std::uint32_t i = 0; i < info.n_state; ++i)
+        check_spec(bench.optimizer().state()[i], "state", i, names);
+    if (component.has_tag("learned") && !is_learned)
+        throw Broken("has the tag 'learned' and no parameter to learn");
+    if (component.has_tag("differentiable") && bench.optimizer().vjp() == nullptr)
+        throw Broken("has the tag 'differentiable' and no extension '" L2O_EXT_OPTIMIZER_VJP "'");
+}
+
+void check_optimizee_specs(const OptimizeeBench& bench) {
+    const Optimizee& optimizee = bench.optimizee();
+    const l2o_optimizee_info& info = optimizee.info();
+    if ((info.flags & ~kCommonFlags) != 0)
+        throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizee", info.flags));
+    std::set<std::string> names;
+    for (std::uint32_t i = 0; i < info.n_blocks; ++i) {
+        check_spec(optimizee.blocks()[i], "block", i, names);
+        if (optimizee.blocks()[i]->batched == 0)
+            throw Broken(fmt::format("block '{}' is not batched", optimizee.blocks()[i]->name));
+        if (optimizee.blocks()[i]->dtype != static_cast<std::int32_t>(optimizee.dtype()))
+            throw Broken(fmt::format("block '{}' is not of the dtype that was asked for",
+                                     optimizee.blocks()[i]->name));
+    }
+    if (info.n_blocks == 0) throw Broken("has no block");
+    names.clear();
+    bool by_solve = false;
+    for (std::uint32_t i = 0; i < info.n_data; ++i) {
+        check_spec(optimizee.data()[i], "data tensor", i, names);
+        by_solve = by_solve || (optimizee.data()[i]->flags & L2O_DATA_BY_SOLVE) != 0;
+    }
+    if (by_solve && optimizee.api().solve == nullptr)
+        throw Broken("has data that solve is to fill, and no solve");
+    names.clear();
+    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_spec(optimizee.metrics()[i], "metric", i, names);
+    if ((info.n_metrics > 0) != (optimizee.api().metrics != nullptr))
+        throw Broken(fmt::format("declares {} metrics and {} metrics function",
+                                 info.n_metrics,
+                                 optimizee.api().metrics == nullptr ? "has no" : "has a"));
+    const auto claims = [&](std::uint32_t kind, bool is_there, const char* name) {
+        if (((info.oracle_kinds & kind) != 0) != is_there)
+            throw Broken(fmt::format(
+                "oracle_kinds is {} and {} {}", info.oracle_kinds, name, is_there ? "is there" : "is NULL"));
+    };
+    claims(L2O_HVP, optimizee.api().hvp != nullptr, "hvp");
+    claims(L2O_PROX, optimizee.api().prox != nullptr, "prox");
+}
+
+void check_loss_specs(const LossBench& bench, const ComponentDescription& component) {
+    constexpr std::uint64_t kKnown = kCommonFlags | L2O_ADDITIVE;
+    if ((bench.flags() & ~kKnown) != 0)
+        throw Broken(fmt::format("flags {:#x} hold bits that are none of a loss", bench.flags()));
+    if (component.has_tag("differentiable") && bench.loss().api().vjp == nullptr)
+        throw Broken("has the tag 'differentiable' and no vjp");
+}
+
+}  // namespace
+
+std::string check_schema(const Subject& subject) {
+    const ComponentDescription& component = subject.entry.component;
+    if (component.title.empty()) throw Broken("the component has no title");
+    if (component.doc.empty()) throw Broken("the component has no doc");
+    if (subject.entry.plugin->version.empty()) throw Broken("the plugin has no version");
+    if (subject.entry.plugin->license.empty()) throw Broken("the plugin names no license");
+    std::set<std::string> names;
+    for (const Need& need : component.needs) {
+        if (!names.insert(need.name).second) throw Broken("it needs '" + need.name + "' twice");
+    }
+    names.clear();
+    for (const OptionSchema& option : component.options) {
+        check_option(option);
+        if (!names.insert(option.key).second) throw Broken("option '" + option.key + "' is there twice");
+    }
+    try {
+        (void)resolve(subject.entry, subject.settings);
+    } catch (const Error& error) {
+        // A required option that was not given is the caller's; a default that is no value the plugin's.
+        throw Broken(error.what());
+    }
+    check_edges(subject);
+    return fmt::format("{} option{}", component.options.size(), component.options.size() == 1 ? "" : "s");
+}
+
+std::string check_creates(const Subject& subject) {
+    std::string text, partner;
+    for (const Dtype dtype : dtypes(subject)) {
+        text += (text.empty() ? "" : ", ") + std::string(name_of(dtype));
+        partner = make_bench(subject, dtype)->partner();
+    }
+    return text + (partner.empty() ? "" : ", on " + partner);
+}
+
+std::string check_specs(const Subject& subject) {
+    for (const Dtype dtype : dtypes(subject)) {
+        const auto bench = make_bench(subject, dtype);
+        if (const auto* optimizer = dynamic_cast<const OptimizerBench*>(bench.get())) {
+            check_optimizer_specs(*optimizer, subject.entry.component);
+        } else if (const auto* optimizee = dynamic_cast<const OptimizeeBench*>(bench.get())) {
+            check_optimizee_specs(*optimizee);
+        } else {
+            check_loss_specs(dynamic_cast<const LossBench&>(*bench), subject.entry.component);
+        }
+        const std::string before = bench->declaration();
+        for (const auto& one : bench->cases()) one->run();
+        if (const std::string after = bench->declaration(); after != before)
+            throw Broken("specs changed after calls:\n" + before + "\nbecame\n" + after);
+        if (const std::string other = make_bench(subject, dtype)->declaration(); other != before)
+            throw Broken("specs of a second instance differ:\n" + before + "\nand\n" + other);
+    }
+    return "";
+}
+
+std::string check_extensions(const Subject& subject) {
+    const auto bench = make_bench(subject, dtypes(subject).back());
+    for (const char* id : {"",
+                           "l2o.unknown/1",
+                           "l2o.optimizer.vjp",
+                           "l2o.optimizer.vjp/1x",
+                           "l2o.optimizer.vjp/99",
+                           "l2o.optimizer.vjp/1 ",
+                           "org.example.unknown/1"}) {
+        if (bench->extension(id) != nullptr)
+            throw Broken(std::string("get_extension(\"") + id + "\") is not NULL");
+    }
+    return "";
+}
+
+}  // namespace l2o::framework

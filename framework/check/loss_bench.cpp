@@ -1,0 +1,132 @@
+#include "framework/check/loss_bench.hpp"
+
+#include <fmt/core.h>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr Key kDataKey{0xda7a, 1};
+
+Tensor random(Dtype dtype, const Shape& shape, std::uint64_t index) {
+    Tensor tensor(dtype, shape);
+    const std::vector<double> draws = normals(tensor.size(), index);
+    for (std::int64_t i = 0; i < tensor.size(); ++i) set(tensor, i, draws[static_cast<std::size_t>(i)]);
+    return tensor;
+}
+
+}  // namespace
+
+LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint32_t n_blocks)
+    : Case(fmt::format("eval of points {} .. {}", made_up.t0, made_up.t0 + made_up.len - 1)),
+      loss_(loss),
+      t0_(made_up.t0),
+      len_(made_up.len),
+      batch_(static_cast<std::uint32_t>(made_up.batch)),
+      n_blocks_(n_blocks) {
+    f.add("f", made_up.f);
+    for (const Tensor& block : made_up.x) x.add("x", block);
+    for (const Tensor& tensor : made_up.data) data.add("data", tensor);
+    const Dtype dtype = made_up.f ? made_up.f.dtype() : made_up.x.at(0).dtype();
+    per_row.add("per_row", dtype, {made_up.batch});
+    inputs_ = {&f, &x, &data};
+    outputs_ = {&per_row};
+}
+
+l2o_trajectory LossCase::trajectory() const {
+    l2o_trajectory out{};
+    out.struct_size = sizeof out;
+    out.batch = batch_;
+    out.t0 = t0_;
+    out.len = len_;
+    out.horizon = LossBench::kLength - 1;
+    out.n_blocks = n_blocks_;
+    out.f = f.in()[0];
+    out.x = x.empty() ? nullptr : x.in();
+    out.data = data.in();
+    return out;
+}
+
+l2o_status LossCase::call(l2o_call* context, HostSize size) {
+    const bool cut = size == HostSize::kSmaller && data.empty();
+    Sized<l2o_trajectory> sized(trajectory(),
+                                size == HostSize::kSmaller && !cut ? HostSize::kExact : size,
+                                offsetof(l2o_trajectory, data));
+    return loss_.api().eval(loss_.raw(), context, sized.get(), per_row.out()[0]);
+}
+
+LossBench::LossBench(const Subject& subject, Dtype dtype) {
+    std::string refusals;
+    for (const Catalog::Entry& entry : subject.optimizees) {
+        try {
+            optimizee_ =
+                std::make_unique<Optimizee>(entry, resolve(entry, subject.optimizee_settings), dtype);
+            loss_ =
+                std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), *optimizee_);
+            break;
+        } catch (const Error& error) {
+            refusals += (refusals.empty() ? "" : "; ") + std::string(error.what());
+        }
+    }
+    if (!loss_) {
+        throw Error(ExitCode::kPlugin,
+                    refusals.empty() ? "there is no optimizee to check it on; name a folder that has one "
+                                       "with --plugin-path"
+                                     : "no optimizee suits: " + refusals);
+    }
+    ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, kBatch, loss_->needs_solution());
+    whole_.batch = kBatch;
+    whole_.len = kLength;
+    for (const int index : loss_->needs())
+        whole_.data.push_back(index < 0 ? Tensor()
+                                        : std::move(data.tensors[static_cast<std::size_t>(index)]));
+    if (loss_->needs_f()) whole_.f = random(dtype, {kLength, kBatch}, 1);
+    for (std::size_t k = 0; k < optimizee_->blocks().size() && loss_->needs_x(); ++k) {
+        Shape shape = shape_of(*optimizee_->blocks()[k], kBatch);
+        shape.insert(shape.begin(), kLength);
+        whole_.x.push_back(random(dtype, shape, 2 + k));
+    }
+    if (!whole_.f && whole_.x.empty()) throw Broken("it declares to read neither f nor x");
+}
+
+std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
+                                            std::int64_t len,
+                                            const std::vector<std::int64_t>& rows) const {
+    MadeUpTrajectory part;
+    part.batch = static_cast<std::int64_t>(rows.size());
+    part.t0 = first;
+    part.len = len;
+    const std::vector<std::int64_t> points = [&] {
+        std::vector<std::int64_t> out = all_rows(len);
+        for (std::int64_t& point : out) point += first;
+        return out;
+    }();
+    part.f = gather(gather(whole_.f, 0, points), 1, rows);
+    for (const Tensor& block : whole_.x) part.x.push_back(gather(gather(block, 0, points), 1, rows));
+    for (std::size_t i = 0; i < whole_.data.size(); ++i) {
+        const int index = loss_->needs()[i];
+        const bool batched = index >= 0 && optimizee_->data()[static_cast<std::size_t>(index)]->batched != 0;
+        part.data.push_back(batched          ? gather(whole_.data[i], 0, rows)
+                            : whole_.data[i] ? whole_.data[i].clone()
+                                             : Tensor());
+    }
+    return std::make_unique<LossCase>(*loss_, part, static_cast<std::uint32_t>(optimizee_->blocks().size()));
+}
+
+std::vector<std::unique_ptr<Case>> LossBench::cases_of_rows(const std::vector<std::int64_t>& rows,
+                                                            std::uint64_t row0) const {
+    std::vector<std::unique_ptr<Case>> out;
+    out.push_back(window(0, kLength, rows));
+    // Only a loss that is a sum over time may be asked for a window in the middle.
+    if (loss_->additive()) out.push_back(window(2, 3, rows));
+    for (const auto& one : out) one->row0 = row0;
+    return out;
+}
+
+std::string LossBench::declaration() const {
+    const l2o_loss_info& info = *loss_->api().info(loss_->raw());
+    return fmt::format("needs {} flags {}", info.needs, info.flags);
+}
+
+}  // namespace l2o::framework

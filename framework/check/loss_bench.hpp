@@ -1,0 +1,64 @@
+#pragma once
+
+#include "framework/check/bench.hpp"
+
+namespace l2o::framework {
+
+/// A made-up trajectory: what a loss reads.
+struct MadeUpTrajectory {
+    std::vector<Tensor> x, data;  ///< x: per block [len, B, shape]; empty: not read
+    Tensor f;                     ///< [len, B]; empty: not read
+    std::int64_t batch = 0, t0 = 0, len = 0;
+};
+
+/// A call of a loss's eval.
+class LossCase : public Case {
+  public:
+    LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint32_t n_blocks);
+
+    GuardedSet f, x, data, per_row;
+    /// The argument of eval and of vjp.
+    [[nodiscard]] l2o_trajectory trajectory() const;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Loss& loss_;
+    std::int64_t t0_, len_;
+    std::uint32_t batch_, n_blocks_;
+};
+
+/// A loss on a trajectory of random numbers.
+class LossBench : public Bench {
+  public:
+    LossBench(const Subject& subject, Dtype dtype);
+
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override {
+        return cases_of_rows(all_rows(kBatch), 0);
+    }
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
+                                                                   std::uint64_t row0) const override;
+    [[nodiscard]] std::uint64_t flags() const override { return loss_->api().info(loss_->raw())->flags; }
+    [[nodiscard]] const void* extension(const char* id) const override {
+        return loss_->api().get_extension(loss_->raw(), id);
+    }
+    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
+    [[nodiscard]] std::string declaration() const override;
+
+    [[nodiscard]] const Loss& loss() const { return *loss_; }
+    [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
+    /// A window of the trajectory, with a buffer of its own. @pre first + len <= kLength
+    [[nodiscard]] std::unique_ptr<LossCase> window(std::int64_t first,
+                                                   std::int64_t len,
+                                                   const std::vector<std::int64_t>& rows) const;
+
+    static constexpr std::int64_t kLength = 7;  ///< points 0 .. horizon
+
+  private:
+    std::unique_ptr<Optimizee> optimizee_;
+    std::unique_ptr<Loss> loss_;
+    MadeUpTrajectory whole_;
+};
+
+}  // namespace l2o::framework

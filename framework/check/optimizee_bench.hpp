@@ -1,0 +1,92 @@
+#pragma once
+
+#include <optional>
+
+#include "framework/check/bench.hpp"
+
+namespace l2o::framework {
+
+/// Which evaluation of an optimizee.
+enum class Oracle { kEval, kHvp, kProx };
+
+/// One call of eval, hvp or prox; with the points in `x`, the rest can be set before run().
+class EvalCase : public Case {
+  public:
+    struct Want {
+        bool f = true, g = true;
+    };
+    EvalCase(const Optimizee& optimizee,
+             const std::vector<Tensor>& x,
+             const std::vector<Tensor>& data,
+             std::int64_t rows_per_instance,
+             Oracle oracle,
+             Want want);
+
+    GuardedSet data, x, v, tau, f, g;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Optimizee& optimizee_;
+    Oracle oracle_;
+    Want want_;
+    std::uint32_t batch_, rows_per_instance_;
+};
+
+/// A call of sample.
+class SampleCase : public Case {
+  public:
+    SampleCase(const Optimizee& optimizee, Split split, std::uint64_t first, std::int64_t count);
+    GuardedSet data;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Optimizee& optimizee_;
+    Split split_;
+    std::uint64_t first_;
+    std::int64_t count_;
+};
+
+/// A call of init_point.
+class StartCase : public Case {
+  public:
+    StartCase(const Optimizee& optimizee, const std::vector<Tensor>& data, std::int64_t batch);
+    GuardedSet data, x;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Optimizee& optimizee_;
+    std::uint32_t batch_;
+};
+
+/// An optimizee with a batch of its instances, and points near their starts.
+class OptimizeeBench : public Bench {
+  public:
+    OptimizeeBench(const Subject& subject, Dtype dtype);
+
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
+                                                                   std::uint64_t row0) const override;
+    [[nodiscard]] std::uint64_t flags() const override { return optimizee_->info().flags; }
+    [[nodiscard]] const void* extension(const char* id) const override {
+        return optimizee_->api().get_extension(optimizee_->raw(), id);
+    }
+    [[nodiscard]] std::string declaration() const override;
+
+    [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
+    [[nodiscard]] bool has(Oracle oracle) const;
+    [[nodiscard]] std::unique_ptr<EvalCase> eval_case(Oracle oracle, EvalCase::Want want = {}) const;
+    [[nodiscard]] std::vector<Tensor> data_of(const std::vector<std::int64_t>& rows) const;
+    [[nodiscard]] const std::vector<Tensor>& x() const { return x_; }
+
+  private:
+    std::unique_ptr<Optimizee> optimizee_;
+    std::vector<Tensor> data_, x_;
+};
+
+}  // namespace l2o::framework

@@ -1,0 +1,103 @@
+#pragma once
+
+#include "framework/check/bench.hpp"
+
+namespace l2o::framework {
+
+/// Everything that a call of an optimizer's step reads: an iteration t, a round of it.
+struct Moment {
+    std::int64_t t = 0;
+    std::uint32_t round = 0, n_answers = 0;
+    std::vector<Tensor> params, state, x, g, data, q, qg;  ///< g, q, qg empty: not read
+    Tensor f, qf;
+    std::int64_t batch = 0;
+    Key key{};
+
+    [[nodiscard]] Moment clone() const;
+};
+
+/// One call of step.
+class StepCase : public Case {
+  public:
+    StepCase(const Optimizer& optimizer, const Moment& moment);
+
+    GuardedSet params, state, x, g, data, f, q, qg, qf;
+    GuardedSet state_out, x_out, q_out, x_from_q, asked;
+    [[nodiscard]] std::uint32_t n_questions() const;
+    [[nodiscard]] std::uint32_t question_kinds() const;
+    /// The argument of step, and of step_vjp.
+    [[nodiscard]] l2o_step_in step_in() const;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+    void after() override;
+
+  private:
+    const Optimizer& optimizer_;
+    std::int64_t t_;
+    std::uint32_t batch_, round_, n_answers_;
+};
+
+/// A call of init_state.
+class InitStateCase : public Case {
+  public:
+    InitStateCase(const Optimizer& optimizer, const Moment& start);
+    GuardedSet params, x, data, state_out;
+    [[nodiscard]] l2o_step_in step_in() const;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Optimizer& optimizer_;
+    std::uint32_t batch_;
+};
+
+/// An optimizer on a batch of instances of an optimizee that suits it. Every call goes through guarded
+/// buffers, so that a plugin that writes outside of them does not harm the host.
+class OptimizerBench : public Bench {
+  public:
+    OptimizerBench(const Subject& subject, Dtype dtype);
+
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
+    [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
+                                                                   std::uint64_t row0) const override;
+    [[nodiscard]] std::uint64_t flags() const override { return optimizer_->info().flags; }
+    [[nodiscard]] const void* extension(const char* id) const override {
+        return optimizer_->api().get_extension(optimizer_->raw(), id);
+    }
+    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
+    [[nodiscard]] std::string declaration() const override;
+
+    [[nodiscard]] const Optimizer& optimizer() const { return *optimizer_; }
+    [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
+    /// The start, without state: what init_state reads.
+    [[nodiscard]] const Moment& start() const { return start_; }
+    /// One iteration, round by round; `moment` is round 0 of it and becomes round 0 of the next one,
+    /// evaluated where the optimizer reads it. What every round reads is added to `seen`, unless that is
+    /// null.
+    /// @param optimizer  the one of this bench, or another instance of it.
+    void iterate(const Optimizer& optimizer, Moment& moment, std::vector<Moment>* seen = nullptr) const;
+    /// The first iteration: start() with its state, f and g.
+    [[nodiscard]] Moment first(const Optimizer& optimizer) const;
+    /// Rounds of some iterations from the start.
+    [[nodiscard]] std::vector<Moment> moments() const;
+    /// Number of steps that can be taken, at most `wanted`.
+    [[nodiscard]] std::int64_t steps(std::int64_t wanted) const;
+    /// Rows of everything that has rows.
+    [[nodiscard]] Moment rows_of(const Moment& moment, const std::vector<std::int64_t>& rows) const;
+
+    static constexpr std::int64_t kHorizon = 8;
+
+  private:
+    void evaluate(const std::vector<Tensor>& x, std::int64_t t, Tensor* f, std::vector<Tensor>* g) const;
+    void evaluate(Moment& moment) const;
+    void answer(const StepCase& step, Moment& moment) const;
+
+    std::unique_ptr<Optimizee> optimizee_;
+    std::unique_ptr<Optimizer> optimizer_;
+    ProblemData data_;
+    Moment start_;
+};
+
+}  // namespace l2o::framework

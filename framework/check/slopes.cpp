@@ -1,0 +1,85 @@
+#include "framework/check/slopes.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "framework/check/bench.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr int kDirections = 8, kMayFail = 2;
+constexpr double kTolerance = 1e-6;
+
+/// Random, of each element's own size, so that the logarithm of a small one is still smooth along it.
+std::vector<double> direction(const Tensor& tensor, std::uint64_t index) {
+    std::vector<double> out = normals(tensor.size(), index);
+    double square = 0;
+    for (std::int64_t i = 0; i < tensor.size(); ++i) square += tensor.value(i) * tensor.value(i);
+    const double rms = std::sqrt(square / static_cast<double>(std::max<std::int64_t>(tensor.size(), 1)));
+    for (std::int64_t i = 0; i < tensor.size(); ++i) {
+        const double scale = rms > 0 ? std::max(std::abs(tensor.value(i)), 1e-3 * rms) : 1;
+        out[static_cast<std::size_t>(i)] *= scale;
+    }
+    return out;
+}
+
+}  // namespace
+
+void check_slopes(const std::string& what,
+                  const std::vector<Slope>& slopes,
+                  const std::function<Sum()>& phi) {
+    std::vector<std::vector<double>> kept;
+    for (const Slope& slope : slopes) {
+        const auto values = slope.value->values<double>();
+        kept.emplace_back(values.begin(), values.end());
+    }
+    int failed = 0;
+    std::string seen;
+    for (int d = 0; d < kDirections; ++d) {
+        std::vector<std::vector<double>> directions;
+        double said = 0;
+        for (std::size_t i = 0; i < slopes.size(); ++i) {
+            directions.push_back(direction(*slopes[i].value, static_cast<std::uint64_t>(d) * 1000 + 10 + i));
+            for (std::size_t k = 0; k < directions[i].size(); ++k)
+                said += slopes[i].derivative->values<double>()[k] * directions[i][k];
+        }
+        double size = 0;
+        const auto at = [&](double step) {
+            for (std::size_t i = 0; i < slopes.size(); ++i) {
+                const auto values = slopes[i].value->values<double>();
+                for (std::size_t k = 0; k < values.size(); ++k)
+                    values[k] = kept[i][k] + step * directions[i][k];
+            }
+            const Sum sum = phi();
+            size = std::max(size, sum.size);
+            return sum.value;
+        };
+        // Fourth order (Richardson); a smaller step where the larger one crosses a kink.
+        bool is_right = false;
+        double difference = 0;
+        for (const double h : {1e-3, 1e-4, 1e-5}) {
+            const auto slope = [&](double step) { return (at(step) - at(-step)) / (2 * step); };
+            difference = (4 * slope(h) - slope(2 * h)) / 3;
+            const double rounding = 100 * std::numeric_limits<double>::epsilon() * size / h;
+            is_right = std::abs(difference - said) <=
+                       kTolerance * (std::abs(difference) + std::abs(said)) + rounding;
+            if (is_right) break;
+        }
+        at(0);
+        if (is_right) continue;
+        ++failed;
+        seen = fmt::format("{:.9g}, central differences say {:.9g}", said, difference);
+    }
+    if (failed > kMayFail)
+        throw Broken(fmt::format("{}: wrong along {} of {} random directions, along the last {}",
+                                 what,
+                                 failed,
+                                 kDirections,
+                                 seen));
+}
+
+}  // namespace l2o::framework

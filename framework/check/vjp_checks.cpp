@@ -1,0 +1,415 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/check/checks.hpp"
+#include "framework/check/loss_bench.hpp"
+#include "framework/check/optimizer_bench.hpp"
+#include "framework/check/slopes.hpp"
+
+namespace l2o::framework {
+namespace {
+
+/// Cotangents, and what a vjp adds them up to: one tensor per input, absent where none is asked for.
+struct Gradient {
+    GuardedSet params, state, x, g, f, q, qg, qf;
+
+    [[nodiscard]] std::vector<GuardedSet*> sets() { return {&params, &state, &x, &g, &f, &q, &qg, &qf}; }
+    void fill_with(double value) {
+        for (GuardedSet* one : sets()) {
+            for (std::size_t i = 0; i < one->size(); ++i) {
+                if (!(*one)[i]) continue;
+                for (std::int64_t k = 0; k < (*one)[i].size(); ++k) set((*one)[i], k, value);
+            }
+        }
+    }
+};
+
+GuardedSet zeros_like(const GuardedSet& like) {
+    GuardedSet out;
+    for (std::size_t i = 0; i < like.size(); ++i) {
+        // Numbers that are no float64 have no derivative: a counter of a state.
+        if (like[i] && like[i].dtype() == Dtype::kF64) {
+            out.add("cotangent of " + like.name(i), like[i].dtype(), like[i].shape());
+        } else {
+            out.add_absent(like.name(i));
+        }
+    }
+    return out;
+}
+
+GuardedSet random_like(const GuardedSet& like, std::uint64_t index) {
+    GuardedSet out = zeros_like(like);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        if (!out[i]) continue;
+        const std::vector<double> draws = normals(out[i].size(), index + i);
+        for (std::int64_t k = 0; k < out[i].size(); ++k) set(out[i], k, draws[static_cast<std::size_t>(k)]);
+    }
+    return out;
+}
+
+/// to = factor from + other add
+void copy(const GuardedSet& from,
+          GuardedSet& to,
+          double factor = 1,
+          double other = 0,
+          const GuardedSet* add = nullptr) {
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        if (!from[i]) continue;
+        for (std::int64_t k = 0; k < from[i].size(); ++k)
+            set(to[i], k, factor * from[i].value(k) + (add == nullptr ? 0 : other * (*add)[i].value(k)));
+    }
+}
+
+void add_products(const GuardedSet& a, const GuardedSet& b, Sum& sum) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (!a[i] || !b[i]) continue;
+        for (std::int64_t k = 0; k < b.required(i); ++k) sum.add(a[i].value(k) * b[i].value(k));
+    }
+}
+
+/// |a - b| against the size of the whole set of numbers: they were added up in different orders.
+void expect_near(const GuardedSet& got, const GuardedSet& want, const std::string& what) {
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        if (!got[i] || !want[i] || got.in()[i] == nullptr) continue;
+        double size = 0;
+        for (std::int64_t k = 0; k < want[i].size(); ++k) size = std::max(size, std::abs(want[i].value(k)));
+        for (std::int64_t k = 0; k < want[i].size(); ++k) {
+            if (!(std::abs(got[i].value(k) - want[i].value(k)) <= 1e-9 * (size + 1)))
+                throw Broken(fmt::format("{}: element {} of the {} is {:.12g}; expected {:.12g}",
+                                         what,
+                                         k,
+                                         got.name(i),
+                                         got[i].value(k),
+                                         want[i].value(k)));
+        }
+    }
+}
+
+void expect_near(Gradient& got, Gradient& want, const std::string& what) {
+    const auto a = got.sets(), b = want.sets();
+    for (std::size_t i = 0; i < a.size(); ++i) expect_near(*a[i], *b[i], what);
+}
+
+std::unique_ptr<OptimizerBench> float64_bench(const Subject& subject) {
+    const std::vector<Dtype> offered = dtypes(subject);
+    if (std::find(offered.begin(), offered.end(), Dtype::kF64) == offered.end())
+        throw NotApplicable("does not compute in float64");
+    auto bench = std::make_unique<OptimizerBench>(subject, Dtype::kF64);
+    if (bench->optimizer().vjp() == nullptr) throw NotApplicable("has no derivative");
+    return bench;
+}
+
+/// step_vjp at one moment.
+class StepVjp {
+  public:
+    StepVjp(const OptimizerBench& bench, const Moment& moment)
+        : optimizer_(bench.optimizer()), step(bench.optimizer(), moment) {
+        step.run();
+        set_cotangents(1);
+        batch_ = static_cast<std::uint32_t>(moment.batch);
+    }
+
+    void set_cotangents(std::uint64_t index) {
+        state_cot = random_like(step.state_out, index * 7919);
+        x_cot = random_like(step.x_out, index * 7919 + 100);
+        q_cot = random_like(step.q_out, index * 7919 + 200);
+        // While questions are open there is no x', afterwards no question.
+        for (std::size_t k = 0; k < x_cot.size(); ++k)
+            if (step.n_questions() > 0) x_cot.hide(k);
+        for (std::size_t k = 0; k < q_cot.size(); ++k)
+            if (step.n_questions() == 0) q_cot.hide(k);
+    }
+
+    [[nodiscard]] Gradient zero_gradient() const {
+        Gradient out{.params = zeros_like(step.params),
+                     .state = zeros_like(step.state),
+                     .x = zeros_like(step.x),
+                     .g = zeros_like(step.g),
+                     .f = zeros_like(step.f),
+                     .q = zeros_like(step.q),
+                     .qg = zeros_like(step.qg),
+                     .qf = zeros_like(step.qf)};
+        for (std::size_t i = 0; i < out.params.size(); ++i)
+            if (optimizer_.params()[i]->role != L2O_PARAM_LEARNED) out.params.hide(i);
+        return out;
+    }
+
+    void add_to(Gradient& gradient) {
+        const std::vector<l2o_tensor*> nothing(std::max(
+            {step.x.size(), step.params.size(), step.state.size(), step.data.size(), std::size_t{1}}));
+        l2o_step_in in = step.step_in();
+        l2o_step_out cot{};
+        cot.struct_size = sizeof cot;
+        cot.batch = batch_;
+        cot.n_questions = step.n_questions();
+        cot.state = const_cast<l2o_out>(state_cot.in());
+        cot.x = const_cast<l2o_out>(x_cot.in());
+        cot.q = q_cot.empty() ? nothing.data() : const_cast<l2o_out>(q_cot.in());
+        l2o_step_in acc = in;
+        acc.params = gradient.params.in();
+        acc.state = gradient.state.in();
+        acc.x = gradient.x.in();
+        acc.g = gradient.g.empty() ? nothing.data() : gradient.g.in();
+        acc.f = gradient.f.in()[0];
+        acc.data = nothing.data();
+        acc.q = gradient.q.empty() ? nothing.data() : gradient.q.in();
+        acc.qg = gradient.qg.empty() ? nothing.data() : gradient.qg.in();
+        acc.qf = gradient.qf.in()[0];
+        GuardedCall context(step.key, step.row0, step.scratch_bytes, HostSize::kExact);
+        context.poison(std::byte{0xFF});
+        const l2o_status status =
+            optimizer_.vjp()->step_vjp(optimizer_.raw(), context.get(), &in, &cot, &acc);
+        const std::string who = "step_vjp of " + step.name();
+        if (status != L2O_OK)
+            throw Broken(fmt::format("{}: returned status {}: {}", who, status, context.text()));
+        for (const GuardedSet* one : gradient.sets()) {
+            if (const std::string text = one->overrun(); !text.empty()) throw Broken(who + ": " + text);
+        }
+        if (const std::string text = context.overrun(); !text.empty()) throw Broken(who + ": " + text);
+    }
+
+    /// <cotangents, outputs>, of the step run again.
+    Sum phi() {
+        step.run();
+        Sum sum;
+        add_products(state_cot, step.state_out, sum);
+        add_products(x_cot, step.x_out, sum);
+        add_products(q_cot, step.q_out, sum);
+        return sum;
+    }
+
+  private:
+    const Optimizer& optimizer_;
+    std::uint32_t batch_ = 0;
+
+  public:
+    StepCase step;
+    GuardedSet state_cot, x_cot, q_cot;
+};
+
+/// The pairs of a set of inputs and their derivatives that are wanted.
+std::vector<Slope> slopes_of(GuardedSet& inputs, const GuardedSet& gradient) {
+    std::vector<Slope> out;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i] && gradient.in()[i] != nullptr) out.push_back({&inputs[i], &gradient[i]});
+    }
+    return out;
+}
+
+void check_init_state_vjp(const OptimizerBench& bench) {
+    const auto init_state_vjp = bench.optimizer().vjp()->init_state_vjp;
+    InitStateCase init(bench.optimizer(), bench.start());
+    init.run();
+    GuardedSet cot = random_like(init.state_out, 31);
+    GuardedSet params = zeros_like(init.params), x = zeros_like(init.x);
+    for (std::size_t i = 0; i < params.size(); ++i)
+        if (bench.optimizer().params()[i]->role != L2O_PARAM_LEARNED) params.hide(i);
+    if (init_state_vjp != nullptr) {
+        const std::vector<l2o_tensor*> nothing(
+            std::max({init.state_out.size(), init.x.size(), init.data.size(), std::size_t{1}}));
+        const l2o_step_in in = init.step_in();
+        l2o_step_in acc = in;
+        acc.params = params.in();
+        acc.x = x.in();
+        acc.state = acc.g = acc.data = nothing.data();
+        GuardedCall context(init.key, init.row0, init.scratch_bytes, HostSize::kExact);
+        const l2o_status status = init_state_vjp(bench.optimizer().raw(), context.get(), &in, cot.in(), &acc);
+        if (status != L2O_OK)
+            throw Broken(fmt::format("init_state_vjp: returned status {}: {}", status, context.text()));
+    }
+    const auto phi = [&] {
+        init.run();
+        Sum sum;
+        add_products(cot, init.state_out, sum);
+        return sum;
+    };
+    const std::string who = init_state_vjp == nullptr ? "init_state_vjp, which is NULL," : "init_state_vjp";
+    if (!init.params.empty()) check_slopes(who + " by params", slopes_of(init.params, params), phi);
+    check_slopes(who + " by x", slopes_of(init.x, x), phi);
+}
+
+}  // namespace
+
+std::string check_optimizer_vjp(const Subject& subject) {
+    const auto bench = float64_bench(subject);
+    for (const Moment& moment : bench->moments()) {
+        StepVjp vjp(*bench, moment);
+        Gradient gradient = vjp.zero_gradient();
+        vjp.add_to(gradient);
+        const std::string who = "step_vjp of " + vjp.step.name();
+        const auto check = [&](const char* name, GuardedSet& inputs, const GuardedSet& derivative) {
+            const std::vector<Slope> slopes = slopes_of(inputs, derivative);
+            if (!slopes.empty()) check_slopes(who + " by " + name, slopes, [&] { return vjp.phi(); });
+        };
+        check("params", vjp.step.params, gradient.params);
+        check("state", vjp.step.state, gradient.state);
+        // From x_0 = 0 nothing comes back: the start is no result of anything learned.
+        if (moment.t > 0 || (bench->flags() & L2O_STARTS_AT_ZERO) == 0) check("x", vjp.step.x, gradient.x);
+        check("g", vjp.step.g, gradient.g);
+        check("f", vjp.step.f, gradient.f);
+        check("q", vjp.step.q, gradient.q);
+        check("qg", vjp.step.qg, gradient.qg);
+        check("qf", vjp.step.qf, gradient.qf);
+    }
+    check_init_state_vjp(*bench);
+    return "";
+}
+
+std::string check_optimizer_vjp_sums(const Subject& subject) {
+    const auto bench = float64_bench(subject);
+    for (const Moment& moment : bench->moments()) {
+        StepVjp vjp(*bench, moment);
+        const std::string who = "step_vjp of " + vjp.step.name();
+        Gradient first = vjp.zero_gradient();
+        vjp.add_to(first);
+
+        Gradient onto = vjp.zero_gradient(), want = vjp.zero_gradient();
+        constexpr double kThere = 0.5;
+        onto.fill_with(kThere);
+        vjp.add_to(onto);
+        const auto wanted = want.sets(), ones = first.sets();
+        want.fill_with(kThere);
+        for (std::size_t i = 0; i < wanted.size(); ++i) copy(*wanted[i], *wanted[i], 1, 1, ones[i]);
+        expect_near(onto, want, who + " does not add to what is there");
+
+        // c1 + 2 c2
+        GuardedSet state1 = zeros_like(vjp.state_cot), x1 = zeros_like(vjp.x_cot), q1 = zeros_like(vjp.q_cot);
+        copy(vjp.state_cot, state1), copy(vjp.x_cot, x1), copy(vjp.q_cot, q1);
+        vjp.set_cotangents(2);
+        Gradient second = vjp.zero_gradient();
+        vjp.add_to(second);
+        copy(vjp.state_cot, vjp.state_cot, 2, 1, &state1);
+        copy(vjp.x_cot, vjp.x_cot, 2, 1, &x1);
+        copy(vjp.q_cot, vjp.q_cot, 2, 1, &q1);
+        Gradient both = vjp.zero_gradient(), sum = vjp.zero_gradient();
+        vjp.add_to(both);
+        const auto sums = sum.sets(), seconds = second.sets();
+        for (std::size_t i = 0; i < sums.size(); ++i) copy(*ones[i], *sums[i], 1, 2, seconds[i]);
+        expect_near(both, sum, who + " is not linear in the cotangent");
+
+        // Without one entry the others are the same.
+        for (std::size_t s = 0; s < ones.size(); ++s) {
+            for (std::size_t i = 0; i < ones[s]->size(); ++i) {
+                Gradient less = vjp.zero_gradient();
+                GuardedSet& hidden = *less.sets()[s];
+                if (hidden.in()[i] == nullptr) continue;
+                hidden.hide(i);
+                vjp.add_to(less);
+                expect_near(less, both, who + " with a NULL accumulator '" + hidden.name(i) + "'");
+            }
+        }
+        // A NULL cotangent is a zero one.
+        for (GuardedSet* cot : {&vjp.state_cot, &vjp.x_cot}) {
+            for (std::size_t i = 0; i < cot->size(); ++i) {
+                if (cot->in()[i] == nullptr) continue;
+                (*cot)[i].zero();
+                Gradient with_zero = vjp.zero_gradient(), with_null = vjp.zero_gradient();
+                vjp.add_to(with_zero);
+                cot->hide(i);
+                vjp.add_to(with_null);
+                expect_near(with_null, with_zero, who + " with a NULL '" + cot->name(i) + "'");
+            }
+        }
+    }
+    return "";
+}
+
+namespace {
+
+/// vjp of a loss on the whole trajectory.
+class LossVjp {
+  public:
+    explicit LossVjp(const LossBench& bench)
+        : loss_(bench.loss()), eval(bench.window(0, LossBench::kLength, all_rows(Bench::kBatch))) {
+        eval->run();
+        cot = random_like(eval->per_row, 1);
+    }
+
+    struct Result {
+        GuardedSet f, x;
+    };
+    [[nodiscard]] Result zero() const { return {zeros_like(eval->f), zeros_like(eval->x)}; }
+
+    void add_to(Result& result) {
+        const l2o_trajectory points = eval->trajectory();
+        l2o_trajectory acc = points;
+        acc.f = result.f.in()[0];
+        // A host that wants nothing of x may say so with entries or without the array.
+        const std::vector<l2o_tensor*> nothing(std::max<std::size_t>(acc.n_blocks, 1));
+        acc.x = result.x.empty() ? nothing.data() : result.x.in();
+        GuardedCall context({0x5eed, 0}, 0, 0, HostSize::kExact);
+        const l2o_status status = loss_.api().vjp(loss_.raw(), context.get(), &points, cot.in()[0], &acc);
+        if (status != L2O_OK)
+            throw Broken(fmt::format("vjp: returned status {}: {}", status, context.text()));
+        for (const GuardedSet* one : {&result.f, &result.x}) {
+            if (const std::string text = one->overrun(); !text.empty()) throw Broken("vjp: " + text);
+        }
+    }
+
+  private:
+    const Loss& loss_;
+
+  public:
+    std::unique_ptr<LossCase> eval;
+    GuardedSet cot;
+};
+
+std::unique_ptr<LossBench> float64_loss(const Subject& subject) {
+    const std::vector<Dtype> offered = dtypes(subject);
+    if (std::find(offered.begin(), offered.end(), Dtype::kF64) == offered.end())
+        throw NotApplicable("does not compute in float64");
+    auto bench = std::make_unique<LossBench>(subject, Dtype::kF64);
+    if (bench->loss().api().vjp == nullptr) throw NotApplicable("has no derivative");
+    return bench;
+}
+
+}  // namespace
+
+std::string check_loss_vjp(const Subject& subject) {
+    const auto bench = float64_loss(subject);
+    LossVjp vjp(*bench);
+    LossVjp::Result gradient = vjp.zero();
+    vjp.add_to(gradient);
+    const auto phi = [&] {
+        vjp.eval->run();
+        Sum sum;
+        add_products(vjp.cot, vjp.eval->per_row, sum);
+        return sum;
+    };
+    if (vjp.eval->f[0]) check_slopes("vjp by f", slopes_of(vjp.eval->f, gradient.f), phi);
+    if (!vjp.eval->x.empty()) check_slopes("vjp by x", slopes_of(vjp.eval->x, gradient.x), phi);
+    return "";
+}
+
+std::string check_loss_vjp_sums(const Subject& subject) {
+    const auto bench = float64_loss(subject);
+    LossVjp vjp(*bench);
+    LossVjp::Result first = vjp.zero(), twice = vjp.zero(), want = vjp.zero();
+    vjp.add_to(first);
+    vjp.add_to(twice);
+    vjp.add_to(twice);
+    copy(first.f, want.f, 2), copy(first.x, want.x, 2);
+    expect_near(twice.f, want.f, "vjp does not add to what is there");
+    expect_near(twice.x, want.x, "vjp does not add to what is there");
+
+    GuardedSet kept = zeros_like(vjp.cot);
+    copy(vjp.cot, kept);
+    vjp.cot = random_like(vjp.eval->per_row, 2);
+    LossVjp::Result second = vjp.zero(), both = vjp.zero(), sum = vjp.zero();
+    vjp.add_to(second);
+    copy(vjp.cot, vjp.cot, 2, 1, &kept);
+    vjp.add_to(both);
+    copy(first.f, sum.f, 1, 2, &second.f), copy(first.x, sum.x, 1, 2, &second.x);
+    expect_near(both.f, sum.f, "vjp is not linear in the cotangent");
+    expect_near(both.x, sum.x, "vjp is not linear in the cotangent");
+
+    LossVjp::Result none = vjp.zero();
+    none.f.hide(0);
+    for (std::size_t i = 0; i < none.x.size(); ++i) none.x.hide(i);
+    vjp.add_to(none);
+    return "";
+}
+
+}  // namespace l2o::framework

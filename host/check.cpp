@@ -1,0 +1,108 @@
+#include <fmt/core.h>
+
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "framework/check/conformance.hpp"
+#include "host/command.hpp"
+
+namespace l2o::host {
+namespace {
+
+using framework::Finding, framework::Verdict;
+
+Usage usage() {
+    namespace po = boost::program_options;
+    Usage usage{
+        .verb = "check",
+        .synopsis = "FILE.so",
+        .text =
+            "Checks that a plugin library keeps the contract of the SDK: one line per check. Every check "
+            "runs\n"
+            "in a process of its own with a time limit; a crash or a hang is a failed check. Exit code 3 if "
+            "a\n"
+            "check fails.\n\n"
+            "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it.\n",
+        .examples =
+            "  l2o check my-plugins/l2o_optimizer_mine.so\n"
+            "  l2o check l2o_optimizer_mine.so --only vjp --only resume --set layers=4\n"
+            "  l2o check l2o_optimizer_mine.so --optimizee quadratic --json\n",
+        .max_arguments = 1};
+    usage.options.add_options()  //
+        ("only",
+         po::value<std::vector<std::string>>()->composing()->value_name("NAME"),
+         "run this check only; may be given again")  //
+        ("set",
+         po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
+         "an option of the plugin")  //
+        ("optimizee",
+         po::value<std::string>()->value_name("ID"),
+         "check an optimizer or a loss on this one")  //
+        ("optimizee-set",
+         po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
+         "an option of that optimizee")  //
+        ("time-limit", po::value<std::string>()->value_name("SECONDS"), "of one check, default 60");
+    return usage;
+}
+
+std::map<std::string, std::string> settings(const CommandLine& line, const std::string& option) {
+    std::map<std::string, std::string> out;
+    for (const auto& [key, value] : key_values(line, option)) out.insert_or_assign(key, value);
+    return out;
+}
+
+void print(const Finding& finding, std::string& component) {
+    if (finding.component != component) std::cout << finding.component << "\n";
+    component = finding.component;
+    std::string text = fmt::format("  {:<7}  {:<14}", name_of(finding.verdict), finding.check);
+    if (!finding.text.empty()) text += " " + finding.text;
+    text.erase(text.find_last_not_of(' ') + 1);
+    std::cout << text << "\n";
+    if (finding.verdict == Verdict::kFailed)
+        std::cout << fmt::format("  {:<7}  {:<14} rule: {}\n", "", "", finding.rule);
+    std::cout << std::flush;
+}
+
+}  // namespace
+
+framework::ExitCode check(const Arguments& given) {
+    const auto line = CommandLine::parse(usage(), given);
+    if (!line) return framework::ExitCode::kOk;
+    if (line->arguments().empty()) throw line->refusal("l2o check: the file of a plugin library is missing");
+    framework::Conformance conformance;
+    conformance.library = line->arguments()[0];
+    conformance.only = line->texts("only");
+    conformance.settings = settings(*line, "set");
+    conformance.optimizee = line->text("optimizee");
+    conformance.optimizee_settings = settings(*line, "optimizee-set");
+    if (const auto limit = line->integer("time-limit", 1))
+        conformance.time_limit_s = static_cast<double>(*limit);
+
+    (void)line->common().catalog();  // refuses a --plugin-path that is none
+    const bool wants_json = line->common().wants_json;
+    std::string component;
+    std::map<Verdict, int> count;
+    nlohmann::json all = nlohmann::json::array();
+    framework::check_library(conformance,
+                             framework::plugin_search_path(line->common().plugin_folders),
+                             [&](const Finding& finding) {
+                                 ++count[finding.verdict];
+                                 if (wants_json) {
+                                     all.push_back(to_json(finding));
+                                 } else {
+                                     print(finding, component);
+                                 }
+                             });
+    if (wants_json) {
+        std::cout << all.dump(2) << "\n";
+    } else {
+        std::cout << fmt::format("{} ok, {} failed, {} skipped\n",
+                                 count[Verdict::kOk],
+                                 count[Verdict::kFailed],
+                                 count[Verdict::kSkipped]);
+    }
+    return count[Verdict::kFailed] > 0 ? framework::ExitCode::kPlugin : framework::ExitCode::kOk;
+}
+
+}  // namespace l2o::host

@@ -1,0 +1,21 @@
+#include "bowl.hpp"
+
+namespace {
+
+// A factor 3 is missing.
+struct WrongHvp : l2o::broken::Bowl {
+    static constexpr l2o::About about = about_as("wrong_hvp");
+    template <class T>
+    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            for (std::int64_t i = 0; i < n; ++i) {
+                const T d = in.x(0)(row, i) - in.data(0)(in.instance(row), i);
+                out.g(0)(row, i) = d * d * in.v(0)(row, i);
+            }
+        }
+    }
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizee<WrongHvp>)

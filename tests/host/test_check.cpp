@@ -1,0 +1,71 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/host/command.hpp"
+
+using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
+using nlohmann::json;
+
+namespace {
+
+const std::string kSound = " " L2O_PLUGINS "/l2o_optimizer_gradient_descent.so ";
+const std::string kWrong = " " L2O_BROKEN_PLUGINS "/l2o_optimizer_wrong_vjp.so ";
+
+}  // namespace
+
+TEST_CASE("l2o check prints one line per check and exits with 0 if none fails") {
+    const Outcome all = run_l2o("check" + kSound);
+    CHECK(all.code == 0);
+    CHECK(all.err == "");
+    CHECK(contains(all.out, "\n  ok       row_invariant\n"));
+    CHECK(contains(all.out, "\n  skipped  vjp            has no derivative\n"));
+    CHECK(contains(all.out, " 0 failed, "));
+}
+
+TEST_CASE("l2o check names the rule that is broken, and exits with 3") {
+    const Outcome one = run_l2o("check --only vjp" + kWrong);
+    CHECK(one.code == 3);
+    CHECK(contains(one.out, "  FAIL     vjp            step_vjp of step at t = 2 by params: wrong along"));
+    CHECK(contains(one.out, "rule: step_vjp and init_state_vjp are the derivative of step and init_state\n"));
+    CHECK(contains(one.out, "0 ok, 1 failed, 0 skipped\n"));
+}
+
+TEST_CASE("l2o check takes a time limit") {
+    const Outcome hung =
+        run_l2o("check --only bounds --time-limit 1 " L2O_BROKEN_PLUGINS "/l2o_optimizer_hangs.so");
+    CHECK(hung.code == 3);
+    CHECK(contains(hung.out, "did not come back within 1 s"));
+}
+
+TEST_CASE("l2o check --json is an array of findings") {
+    const Outcome one = run_l2o("check --json --only vjp --only resume" + kWrong);
+    CHECK(one.code == 3);
+    const json all = json::parse(one.out);
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].at("check") == "resume");
+    CHECK(all[0].at("verdict") == "ok");
+    CHECK(all[1].at("component") == "optimizer wrong_vjp");
+    CHECK(all[1].at("verdict") == "FAIL");
+}
+
+TEST_CASE("l2o check refuses what is no check, no option, no optimizee or no library") {
+    CHECK(contains(run_l2o("check").refusal(),
+                   "2 l2o: error: l2o check: the file of a plugin library is missing"));
+    CHECK(contains(run_l2o("check nothing.so").refusal(), "5 l2o: error: nothing.so: no such file"));
+    CHECK(contains(run_l2o("check --only vpj" + kSound).refusal(),
+                   "2 l2o: error: unknown check 'vpj'; did you mean 'vjp'?"));
+    CHECK(contains(run_l2o("check --set learning_rat=1" + kSound).refusal(),
+                   "has no option 'learning_rat'; did you mean 'learning_rate'?"));
+    CHECK(contains(run_l2o("check --optimizee quadratik" + kSound).refusal(), "did you mean 'quadratic'?"));
+    CHECK(contains(run_l2o("check --optimizee-set n=3" + kSound).refusal(), "name it with --optimizee"));
+    CHECK(contains(run_l2o("check /etc/passwd").out, "FAIL     loads          cannot be loaded"));
+}
+
+TEST_CASE("l2o check skips the rest of a plugin that no optimizee suits") {
+    const Outcome none = run_l2o("check --optimizee rotated_saddle" + kSound);
+    CHECK(none.code == 3);
+    CHECK(contains(none.out, "FAIL     creates        no optimizee suits: "));
+    CHECK(contains(none.out, "skipped  vjp            it cannot be created\n"));
+}
