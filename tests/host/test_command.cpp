@@ -13,9 +13,11 @@ TEST_CASE("l2o --help names every verb, every exit code and the environment vari
     for (const char* part : {"run",
                              "train",
                              "evaluate",
+                             "report",
                              "solve",
                              "list",
                              "describe",
+                             "check",
                              "Examples",
                              "130",
                              "L2O_PLUGIN_PATH",
@@ -27,7 +29,8 @@ TEST_CASE("l2o --help names every verb, every exit code and the environment vari
 }
 
 TEST_CASE("every verb explains itself with its options and an example") {
-    for (const std::string verb : {"run", "train", "evaluate", "solve", "list", "describe"}) {
+    for (const std::string verb :
+         {"run", "train", "evaluate", "report", "solve", "list", "describe", "check"}) {
         CAPTURE(verb);
         const Outcome help = run_l2o(verb + " --help");
         CHECK(help.code == 0);

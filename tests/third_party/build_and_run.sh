@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a project of examples/third_party against an installed l2o, in a folder of its own, and runs its experiment
-# with that l2o, as its README says. Fails if its author wrote more lines than are allowed.
+# Builds a project of examples/third_party against an installed l2o, in a folder of its own, checks it, and runs its
+# experiment with that l2o, as its README says. Fails if its author wrote more lines than are allowed.
 #
 #   build_and_run.sh PREFIX PROJECT MAX_LINES BAR
 #
@@ -46,6 +46,9 @@ done
 unset L2O_PLUGIN_PATH
 "$prefix/bin/l2o" list --plugin-path "$plugins" | grep -F "org.example." ||
     fail "l2o list does not show it"
+for library in "$plugins"/*.so; do
+    "$prefix/bin/l2o" check "$library" --quiet || fail "l2o check finds fault with it"
+done
 "$prefix/bin/l2o" run "$project/experiment.info" --plugin-path "$plugins" --out "$work/runs" --quiet
 read -r first second < <(tail -n +2 "$work"/runs/*/*/summary.csv | cut -d, -f3 | paste -sd' ')
 [[ $first =~ ^[0-9.e+-]+$ && $second =~ ^[0-9.e+-]+$ ]] || fail "medians '$first' and '$second' are no numbers"
