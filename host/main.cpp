@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
     ::setenv("OPENBLAS_NUM_THREADS", "1", 0);
     ::setenv("OMP_WAIT_POLICY", "passive", 0);
     l2o::host::stop_on_signals();
+    l2o::host::tell_of_crashes();
     constexpr int kInternalError = 1;
     try {
         const ExitCode code = dispatch({argv + 1, argv + argc});

@@ -1,9 +1,15 @@
 #include "host/signals.hpp"
 
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cstring>
+#include <string_view>
 
 #include "framework/plugin/call.hpp"
 
@@ -31,7 +37,58 @@ extern "C" void ask_to_stop(int signal) {
     }
 }
 
+void say(std::string_view text) {
+    [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+/// The innermost library on the stack that has the suffix of a plugin, not of a system library; NULL if none.
+const char* plugin_on_the_stack() {
+    std::array<void*, 64> frames{};
+    const int n = ::backtrace(frames.data(), static_cast<int>(frames.size()));
+    for (int i = 0; i < n; ++i) {
+        Dl_info info{};
+        if (::dladdr(frames[static_cast<std::size_t>(i)], &info) == 0 || info.dli_fname == nullptr) continue;
+        if (std::string_view(info.dli_fname).ends_with(".so")) return info.dli_fname;
+    }
+    return nullptr;
+}
+
+// Says who crashed, then lets the signal end the program as if nobody had looked. dladdr and write alone, and
+// a backtrace that has been warmed up: what a handler may get away with.
+extern "C" void tell_who_crashed(int signal) {
+    const char* what = sigdescr_np(signal);
+    const char* plugin = plugin_on_the_stack();
+    say("l2o: error: ");
+    if (plugin != nullptr) {
+        say("plugin '");
+        say(plugin);
+        say("' crashed: ");
+        say(what);
+        say("; 'l2o check' on it may say where\n");
+    } else {
+        say("crashed: ");
+        say(what);
+        say("; please report it\n");
+    }
+    ::signal(signal, SIG_DFL);
+    raise(signal);
+}
+
 }  // namespace
+
+void tell_of_crashes() {
+#ifndef __SANITIZE_ADDRESS__  // which tells more
+    std::array<void*, 1> frame{};
+    ::backtrace(frame.data(), 1);  // the first call loads a library
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
+        struct sigaction action {};
+        action.sa_handler = &tell_who_crashed;
+        action.sa_flags = SA_RESETHAND;
+        sigemptyset(&action.sa_mask);
+        sigaction(signal, &action, nullptr);
+    }
+#endif
+}
 
 void stop_on_signals() {
     static_assert(std::atomic<std::int32_t>::is_always_lock_free);

@@ -7,4 +7,8 @@ namespace l2o::host {
 /// once.
 void stop_on_signals();
 
+/// From now on a crash names the plugin that it happened in, before it ends the program by its signal. Not
+/// with AddressSanitizer, which tells more.
+void tell_of_crashes();
+
 }  // namespace l2o::host

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -270,3 +271,21 @@ TEST_CASE("images and labels that are damaged or do not belong together are refu
         check_refusal(folder, "run c.info --quiet", 5, broken.message);
     }
 }
+
+#ifndef __SANITIZE_ADDRESS__
+TEST_CASE("a plugin that crashes is named before its signal ends the program") {
+    const ScratchFolder folder;
+    write(folder / "p.safetensors",
+          safetensors(R"({"__metadata__":{"l2o.optimizee":"quadratic"},)"
+                      R"("W":{"dtype":"F32","shape":[1,2,2],"data_offsets":[0,16]},)"
+                      R"("y":{"dtype":"F32","shape":[1,2],"data_offsets":[16,24]}})",
+                      floats(6)));
+    const Outcome outcome =
+        run_l2o(folder,
+                "solve --optimizer crashes --problem p.safetensors --output x.safetensors "
+                "--quiet --plugin-path " L2O_BROKEN_PLUGINS);
+    CHECK(outcome.code == 128 + SIGABRT);
+    CHECK(contains(outcome.err, "l2o: error: plugin '"));
+    CHECK(contains(outcome.err, "l2o_optimizer_crashes.so' crashed: Aborted"));
+}
+#endif
