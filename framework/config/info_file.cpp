@@ -27,7 +27,15 @@ std::optional<std::string> file_text(const fs::path& file) {
     if (fs::is_directory(file, ignored)) return std::nullopt;
     std::ifstream in(file, std::ios::binary);
     if (!in) return std::nullopt;
-    std::string text{std::istreambuf_iterator<char>(in), {}};
+    constexpr std::size_t kMaxBytes = 16 << 20;  // a device never ends
+    std::string text;
+    for (std::istreambuf_iterator<char> at(in), end; at != end; ++at) {
+        text += *at;
+        if (text.size() > kMaxBytes) {
+            throw Error(ExitCode::kUsage,
+                        file.string() + ": more than 16 MiB; expected a file in INFO format");
+        }
+    }
     if (in.bad()) return std::nullopt;
     return text;
 }

@@ -59,6 +59,9 @@ class Run {
     }
 
     RunResult run() {
+        const bool is_new = options_.resume.empty();
+        std::optional<FileHandle> lock;
+        if (!is_new) lock.emplace(RunFolder::open(options_.resume).lock());
         for (Entrant& entrant : entrants_) {
             const Contestant& contestant = *entrant.contestant;
             if (!contestant.weights.empty()) {
@@ -76,9 +79,9 @@ class Run {
             }
         }
         if (options_.part != RunPart::kTrain) load_parameters();
-        const bool is_new = options_.resume.empty();
         folder_ = is_new ? RunFolder::create(options_.root, experiment_, options_.build)
                          : RunFolder::open(options_.resume);
+        if (is_new) lock.emplace(folder_->lock());
         RunResult result{.folder = folder_->path};
         try {
             for (Entrant& entrant : entrants_) {

@@ -1,5 +1,8 @@
 #include "framework/experiment/run_folder.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <cerrno>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -47,6 +50,19 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
     make_folders(folder.path / "checkpoints");
     write_file_atomically(folder.path / "environment.json", environment(build).dump(2) + "\n");
     write_file_atomically(folder.config(), experiment.info);
+    return folder;
+}
+
+FileHandle RunFolder::lock() const {
+    FileHandle folder(path, O_RDONLY | O_DIRECTORY);
+    // Other failures: a file system that knows no locks.
+    if (::flock(folder.descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        throw Error(
+            ExitCode::kIo,
+            path.string() +
+                ": another l2o is at work in this folder; wait until it is done, or run the experiment "
+                "in a folder of its own, without --resume");
+    }
     return folder;
 }
 

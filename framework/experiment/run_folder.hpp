@@ -5,6 +5,7 @@
 
 #include "framework/experiment/experiment.hpp"
 #include "framework/store/environment.hpp"
+#include "framework/store/file_handle.hpp"
 
 namespace l2o::framework {
 
@@ -23,6 +24,9 @@ struct RunFolder {
     /// One that an earlier run made. @throw Error kIo if it has no config.info.
     static RunFolder open(const std::filesystem::path& path);
 
+    /// Keeps others out until the handle is gone, however this process ends.
+    /// @throw Error kIo if somebody is working in the folder.
+    [[nodiscard]] FileHandle lock() const;
     /// Removes a folder that no epoch of a training has been recorded in, and the empty ones above it.
     void remove_if_unused() const;
 

@@ -1,4 +1,7 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mount.h>
 
 #include <filesystem>
 #include <fstream>
@@ -6,6 +9,7 @@
 #include <string>
 
 #include "framework/store/atomic_file.hpp"
+#include "framework/store/file_handle.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/host/command.hpp"
 
@@ -47,6 +51,10 @@ evaluate {
     return folder;
 }
 
+std::string replaced(std::string text, const std::string& part, const std::string& by) {
+    return text.replace(text.find(part), part.size(), by);
+}
+
 std::filesystem::path only_entry(const std::filesystem::path& folder) {
     std::filesystem::path found;
     int count = 0;
@@ -56,6 +64,14 @@ std::filesystem::path only_entry(const std::filesystem::path& folder) {
     }
     REQUIRE(count == 1);
     return found;
+}
+
+/// The bytes of the only weights that were trained under this root, without the time that it took.
+std::string stored_weights(const std::filesystem::path& root) {
+    std::string bytes;
+    for (const auto& [name, tensor] : read_safetensors(only_entry(root / "weights")).tensors)
+        bytes.append(static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes()));
+    return bytes;
 }
 
 }  // namespace
@@ -218,12 +234,80 @@ TEST_CASE("Ctrl-C in a training is exit code 130; --resume ends with the weights
     CHECK(contains(stopped.err, run.filename().string()));
     CHECK(run_l2o(folder, "run --resume '" + run.string() + "'").code == 0);
     CHECK(run_l2o(folder, "train" + longer + " --out undisturbed").code == 0);
-    const auto weights = [&](const char* root) {
-        const auto file = read_safetensors(only_entry(folder / root / "weights"));
-        std::string bytes;
-        for (const auto& [name, tensor] : file.tensors)
-            bytes.append(static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes()));
-        return bytes;
-    };
-    CHECK(weights("runs") == weights("undisturbed"));
+    CHECK(stored_weights(folder / "runs") == stored_weights(folder / "undisturbed"));
+}
+
+TEST_CASE("a run folder that another l2o is at work in is refused") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    REQUIRE(run_l2o(folder, "run tiny.info").code == 0);
+    const std::filesystem::path run = only_entry(folder / "runs/tiny");
+    const std::string again = "run --resume '" + run.string() + "'";
+    {
+        const l2o::framework::FileHandle theirs(run, O_RDONLY | O_DIRECTORY);
+        REQUIRE(::flock(theirs.descriptor(), LOCK_EX) == 0);
+        CHECK(contains(run_l2o(folder, again).refusal(),
+                       "5 l2o: error: " + run.string() + ": another l2o is at work in this folder"));
+    }
+    CHECK(run_l2o(folder, again).code == 0);
+}
+
+namespace {
+
+/// A file system of its own under a folder, until the end of the scope.
+class Disk {
+  public:
+    Disk(std::filesystem::path where, const char* options) : where_(std::move(where)) {
+        std::filesystem::create_directory(where_);
+        is_mounted_ = ::mount("tmpfs", where_.c_str(), "tmpfs", 0, options) == 0;
+    }
+    Disk(const Disk&) = delete;
+    Disk& operator=(const Disk&) = delete;
+    ~Disk() {
+        if (is_mounted_) ::umount2(where_.c_str(), MNT_DETACH);
+    }
+    explicit operator bool() const {
+        if (!is_mounted_) MESSAGE("SKIPPED: not allowed to mount a file system here");
+        return is_mounted_;
+    }
+    void make_read_only() const {
+        REQUIRE(::mount("tmpfs", where_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "") == 0);
+    }
+
+  private:
+    std::filesystem::path where_;
+    bool is_mounted_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("a disk that fills up in a training is told, what was written before stays, and --resume goes on") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Disk disk(folder / "disk", "size=256k");
+    if (!disk) return;
+    const std::string longer =
+        "run tiny.info --quiet --out disk contestants.learned.train.epochs=4000 "
+        "contestants.learned.train.checkpoint_every_s=0.01";
+    const Outcome full = run_l2o(folder, longer);
+    CHECK(full.code == 5);
+    CHECK(contains(full.err, "No space left on device; check the free space and the quota"));
+    const std::filesystem::path run = only_entry(folder / "disk/tiny");
+    CHECK_NOTHROW((void)read_safetensors(run / "checkpoints/learned.train.safetensors"));
+    REQUIRE(::mount("tmpfs", (folder / "disk").c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0);
+    CHECK(run_l2o(folder, "run --quiet --resume '" + run.string() + "'").refusal() == "0 ");
+    CHECK(run_l2o(folder, replaced(longer, "disk", "elsewhere")).code == 0);
+    CHECK(stored_weights(folder / "disk") == stored_weights(folder / "elsewhere"));
+}
+
+TEST_CASE("a folder that cannot be written is told, and nothing is trained for it") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Disk disk(folder / "disk", "size=256k");
+    if (!disk) return;
+    disk.make_read_only();
+    const Outcome outcome = run_l2o(folder, "run tiny.info --out disk");
+    CHECK(outcome.code == 5);
+    CHECK(contains(outcome.err, "Read-only file system"));
+    CHECK(!contains(outcome.err, "training"));
 }
