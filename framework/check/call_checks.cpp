@@ -3,6 +3,7 @@
 #include <xmmintrin.h>
 
 #include <array>
+#include <barrier>
 #include <cfenv>
 #include <clocale>
 #include <csignal>
@@ -226,6 +227,7 @@ std::string check_threads(const Subject& subject) {
     std::vector<Cases> cases;
     for (int k = 0; k < kThreads; ++k) cases.push_back(bench->cases());
     std::vector<std::string> failures(kThreads);
+    std::barrier together(kThreads);  // a short call would be over before the other thread has begun
     {
         std::vector<std::jthread> threads;
         for (std::size_t k = 0; k < kThreads; ++k) {
@@ -233,6 +235,7 @@ std::string check_threads(const Subject& subject) {
                 try {
                     for (int repetition = 0; repetition < kRepetitions; ++repetition) {
                         for (std::size_t i = 0; i < alone.size(); ++i) {
+                            together.arrive_and_wait();
                             cases[k][i]->run();
                             if ((bench->flags() & L2O_DETERMINISTIC) != 0)
                                 expect_same(*alone[i], *cases[k][i], "beside another thread");
@@ -241,6 +244,7 @@ std::string check_threads(const Subject& subject) {
                 } catch (const Broken& broken) {
                     failures[k] = broken.what();
                 }
+                together.arrive_and_drop();
             });
         }
     }
