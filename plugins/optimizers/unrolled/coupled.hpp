@@ -1,0 +1,150 @@
+#pragma once
+
+#include <l2o/numerics/analytic_weight.hpp>
+#include <l2o/numerics/dense.hpp>
+#include <l2o/numerics/lipschitz.hpp>
+#include <l2o/numerics/support_selection.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <optional>
+#include <vector>
+
+#include "layers.hpp"
+
+namespace l2o::plugins {
+
+/// What the methods share that correct x by its residual, one step a layer, rows being instances:
+///   r_k = b - x_k A^T,   z_k = x_k + gamma_k r_k W_k,   x_{k+1} = SS(z_k, theta_k, q_k),   x_0 = 0.
+/// SS is the soft threshold that leaves the largest q_k percent alone. A method fills layer_: which
+/// parameters W_k, gamma_k (none: 1) and theta_k are. Source: Chen, Liu, Wang & Yin 2018
+/// (arXiv:1808.10038v2), equations 10 and 17; Liu et al. 2019 (ALISTA).
+class Coupled : public Layers {
+  public:
+    double support_per_layer = 0, support_max = 0;
+
+    template <class Method>
+    static void add_support_options(Options<Method>& options) {
+        options
+            .real("support_per_layer",
+                  &Method::support_per_layer,
+                  "percent of the entries that every layer adds to those it leaves alone",
+                  between(0, 100))
+            .real("support_max", &Method::support_max, "upper bound of that percentage", between(0, 100));
+    }
+
+    template <class T>
+    void step(const StepIn<T>& in, const StepOut<T>& out) const {
+        const std::int64_t k = layer(in.t());
+        Scratch scratch(in.call);
+        const std::span magnitudes(scratch.take<T>(model_.n), std::size_t(model_.n));
+        Map<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
+        const View<T> x_next = out.x(0);
+        auto z = numerics::matrix(x_next);
+        correction(in, k, residual, z);
+        pre_activation(in, k, z, z);
+        for (std::int64_t r = 0; r < in.batch(); ++r)
+            numerics::support_selection<T>(numerics::row(x_next, r),
+                                           in.param(layer_[k].theta).scalar(),
+                                           percent(k),
+                                           numerics::row(x_next, r),
+                                           {},
+                                           magnitudes);
+    }
+
+    // With G = bar x_{k+1} and Z = bar z_k: bar W_k = gamma r^T Z, bar gamma = <Z, r W_k>,
+    // bar x_k = Z - gamma (Z W_k^T) A.
+    template <class T>
+    void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
+        const View<const T> x_next_bar = cot.x(0);
+        if (!x_next_bar) return;
+        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const T gamma = step_size(in, k), theta = in.param(layer_[k].theta).scalar();
+        Scratch scratch(in.call);
+        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
+        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
+        Map<T> residual(scratch.take<T>(batch * m), batch, m), u(scratch.take<T>(batch * n), batch, n);
+        Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
+        correction(in, k, residual, u);
+        pre_activation(in, k, u, z);
+
+        double theta_bar = 0;
+        for (std::int64_t r = 0; r < batch; ++r) {
+            const std::span<const T> z_row(z.row(r).data(), std::size_t(n));
+            const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
+            numerics::support_selection<T>(z_row, theta, percent(k), z_bar_row, selected, magnitudes);
+            theta_bar += numerics::support_selection_vjp<T>(
+                z_row, theta, selected, numerics::row(x_next_bar, r), z_bar_row);
+        }
+        if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
+        if (layer_[k].gamma)
+            if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
+        if (const auto to = acc.param(layer_[k].w))
+            numerics::add_product_tn<T>(numerics::matrix(to), gamma, residual, z_bar);
+        if (k == 0) return;
+        if (const auto to = acc.x(0)) {
+            residual.setZero();
+            numerics::add_product_nt<T>(residual, 1, z_bar, numerics::matrix(in.param(layer_[k].w)));
+            numerics::matrix(to) += z_bar;
+            numerics::add_product<T>(numerics::matrix(to), -gamma, residual, numerics::matrix(in.data(kA)));
+        }
+    }
+
+  protected:
+    enum Need { kA, kB, kLambda };
+    struct Layer {
+        std::size_t w, theta;
+        std::optional<std::size_t> gamma;
+    };
+
+    void declare_coupled(OptimizerSpec& spec) {
+        model_ = linear_model(spec);
+        declare_layers(spec);
+        Scratch fixed, row;
+        fixed.take<double>(model_.n), fixed.take<std::uint8_t>(model_.n);
+        row.take<double>(model_.m);
+        for (int matrix = 0; matrix < 3; ++matrix) row.take<double>(model_.n);
+        spec.info.scratch_fixed = fixed.bytes();
+        spec.info.scratch_per_row = row.bytes();
+    }
+    std::size_t declare_theta(OptimizerSpec& spec, std::int64_t k) const {
+        return spec.param({.name = layer_name(k, "theta"), .doc = "threshold", .layer = std::int32_t(k)});
+    }
+    std::size_t declare_gamma(OptimizerSpec& spec, std::int64_t k) const {
+        return spec.param({.name = layer_name(k, "gamma"), .doc = "step", .layer = std::int32_t(k)});
+    }
+
+    LinearModel model_;
+    std::vector<Layer> layer_;
+
+  private:
+    template <class T>
+    using Map = Eigen::Map<numerics::RowMatrix<T>>;
+
+    template <class T>
+    T step_size(const StepIn<T>& in, std::int64_t k) const {
+        return layer_[k].gamma ? in.param(*layer_[k].gamma).scalar() : T(1);
+    }
+    /// residual = b - x_k A^T, u = residual W_k; x_0 = 0 is not multiplied.
+    template <class T, class Out>
+    void correction(const StepIn<T>& in, std::int64_t k, Map<T>& residual, Out& u) const {
+        residual = numerics::matrix(in.data(kB));
+        if (k > 0)
+            numerics::add_product_nt<T>(
+                residual, -1, numerics::matrix(in.x(0)), numerics::matrix(in.data(kA)));
+        u.setZero();
+        numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
+    }
+    /// z = x_k + gamma_k u.
+    template <class T, class U, class Out>
+    void pre_activation(const StepIn<T>& in, std::int64_t k, const U& u, Out& z) const {
+        z = step_size(in, k) * u;
+        if (k > 0) z += numerics::matrix(in.x(0));
+    }
+    [[nodiscard]] double percent(std::int64_t k) const {
+        return numerics::support_percent(k, support_per_layer, support_max);
+    }
+};
+
+}  // namespace l2o::plugins

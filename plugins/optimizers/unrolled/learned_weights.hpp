@@ -1,0 +1,77 @@
+#pragma once
+
+#include "coupled.hpp"
+
+namespace l2o::plugins {
+
+/// The parameters of LISTA-CP and LISTA-CPSS: a learned W_k in every layer, or tied one W for all with a
+/// gamma_k per layer (TiLISTA: Liu, Chen, Wang & Yin 2019, equation 11); a learned theta_k.
+class LearnedWeights : public Coupled {
+  public:
+    enum class Start { kAnalytic, kIsta, kReference };
+    Start start = Start::kAnalytic;
+    bool tied = false;
+
+    template <class Method>
+    static Options<Method> options() {
+        Options<Method> options = Layers::options<Method>();
+        options
+            .template choice<Start>(
+                "start",
+                &Method::start,
+                {"analytic", "ista", "reference"},
+                "parameters before training: W the analytic weight and theta_k = theta_first "
+                "theta_ratio^k; or W = A / L and theta = lambda / L, which is ISTA; or W = A "
+                "and theta = lambda / L, the start of Open-L2O, from which the untrained "
+                "network diverges")
+            .flag("tied", &Method::tied, "one W for all layers, and a learned step gamma_k in every layer");
+        return options;
+    }
+
+    void declare(OptimizerSpec& spec) {
+        declare_coupled(spec);
+        if (start != Start::kAnalytic) need_lambda(spec.data(kLambda));
+        const TensorSpec weight{.name = "shared.W",
+                                .doc = "weight of the residual",
+                                .axes = "m,n",
+                                .shape = {model_.m, model_.n}};
+        const std::size_t shared = tied ? spec.param(weight) : 0;
+        for (std::int64_t k = 0; k < layers; ++k) {
+            Layer layer{.w = shared, .theta = 0, .gamma = {}};
+            if (tied) {
+                layer.gamma = declare_gamma(spec, k);
+            } else {
+                TensorSpec own = weight;
+                own.name = layer_name(k, "W");
+                own.layer = std::int32_t(k);
+                layer.w = spec.param(own);
+            }
+            layer.theta = declare_theta(spec, k);
+            layer_.push_back(layer);
+        }
+    }
+
+    template <class T>
+    void init_params(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& params) const {
+        const numerics::RowMatrix<double> a = numerics::matrix(data[kA]).template cast<double>();
+        numerics::RowMatrix<double> w = a;
+        double theta = 0;
+        if (start == Start::kAnalytic) {
+            w = numerics::analytic_weight(a, ridge);
+        } else {
+            const double l = numerics::lipschitz_constant(a);
+            theta = start_lambda(data[kLambda]) / l;
+            if (start == Start::kIsta) w /= l;
+        }
+        for (std::int64_t k = 0; k < layers; ++k) {
+            const Layer& layer = layer_[k];
+            if (const auto to = params[layer.w]) numerics::matrix(to) = w.cast<T>();
+            if (layer.gamma)
+                if (const auto to = params[*layer.gamma]) to.scalar() = 1;
+            if (const auto to = params[layer.theta])
+                to.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);
+        }
+    }
+};
+
+}  // namespace l2o::plugins

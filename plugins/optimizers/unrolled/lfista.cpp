@@ -1,0 +1,175 @@
+#include <cmath>
+#include <l2o/numerics/analytic_weight.hpp>
+#include <l2o/numerics/dense.hpp>
+#include <l2o/numerics/lipschitz.hpp>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <vector>
+
+#include "layers.hpp"
+
+namespace {
+
+using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
+using l2o::numerics::matrix;
+
+// Moreau & Bruna 2017, "Understanding trainable sparse coding via matrix factorization" (ICLR), L-FISTA, as
+// Chen et al. 2021 (arXiv:2103.12828) train it. Rows are instances:
+//   x_{k+1} = S(b We^T + x_k Wg_k^T + x_{k-1} Wm_k^T, theta_k),   x_0 = x_{-1} = 0.
+class LFista : public l2o::plugins::Layers {
+  public:
+    static constexpr l2o::About about{
+        .id = "lfista",
+        .version = "1.0.0",
+        .title = "LFISTA: learned FISTA, two matrices per layer",
+        .doc =
+            "x_{k+1} = S(We b + Wg_k x_k + Wm_k x_{k-1}, theta_k), S the soft threshold; We [n, m] for "
+            "all layers, Wg_k, Wm_k [n, n] and theta_k are learned. Start 'analytic': We = W^T with "
+            "the analytic weight W of A, Wg = I - W^T A, Wm = 0; start 'fista': exactly FISTA; start "
+            "'reference': the momentum of FISTA one layer early, as in Open-L2O. Moreau & Bruna 2017.",
+        .needs = "A,b,lambda?"};
+
+    enum class Start { kAnalytic, kFista, kReference };
+    Start start = Start::kAnalytic;
+
+    LFista() { theta_ratio = 0.75; }
+    static l2o::Options<LFista> options() {
+        l2o::Options<LFista> options = Layers::options<LFista>();
+        options.choice("start",
+                       &LFista::start,
+                       {"analytic", "fista", "reference"},
+                       "what the parameters are before training");
+        return options;
+    }
+
+    void declare(l2o::OptimizerSpec& spec) {
+        model_ = l2o::linear_model(spec);
+        if (start != Start::kAnalytic) need_lambda(spec.data(kLambda));
+        declare_layers(spec);
+        const auto [m, n] = model_;
+        x_before_ = spec.state_like_x("x_before", "x_{k-1}");
+        we_ = spec.param({.name = "shared.We", .doc = "from the data", .axes = "n,m", .shape = {n, m}});
+        const auto square = [&](std::int64_t k, const char* name, const char* doc) {
+            return spec.param({.name = layer_name(k, name),
+                               .doc = doc,
+                               .axes = "n,n",
+                               .shape = {n, n},
+                               .layer = static_cast<std::int32_t>(k)});
+        };
+        for (std::int64_t k = 0; k < layers; ++k) {
+            Layer layer{};
+            if (k > 0) layer.wg = square(k, "Wg", "from the iterate");
+            if (k > 0) layer.wm = square(k, "Wm", "from the iterate before; without effect in layer 1");
+            layer.theta = spec.param(
+                {.name = layer_name(k, "theta"), .doc = "threshold", .layer = static_cast<std::int32_t>(k)});
+            layer_.push_back(layer);
+        }
+        l2o::Scratch row;
+        row.take<double>(n), row.take<double>(n);
+        spec.info.scratch_per_row = row.bytes();
+    }
+
+    template <class T>
+    void init_params(const l2o_call&,
+                     const l2o::Tensors<const T>& data,
+                     const l2o::Tensors<T>& params) const {
+        using Matrix = l2o::numerics::RowMatrix<double>;
+        const Matrix a = matrix(data[kA]).template cast<double>();
+        const double l = start == Start::kAnalytic ? 0 : l2o::numerics::lipschitz_constant(a);
+        const double theta = start == Start::kAnalytic ? 0 : start_lambda(data[kLambda]) / l;
+        const Matrix we = start == Start::kAnalytic
+                              ? Matrix(l2o::numerics::analytic_weight(a, ridge).transpose())
+                              : Matrix(a.transpose() / l);
+        Matrix s = Matrix::Identity(model_.n, model_.n);
+        add_product<double>(s, -1, we, a);
+        if (params[we_]) matrix(params[we_]) = we.cast<T>();
+        double t = 1;  // Beck & Teboulle 2009: t_1 = 1
+        for (std::int64_t k = 0; k < layers; ++k) {
+            const Layer& layer = layer_[k];
+            if (params[layer.theta])
+                params[layer.theta].scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);
+            const auto next = [](double t_k) { return (1 + std::sqrt(1 + 4 * t_k * t_k)) / 2; };
+            double momentum = 0;
+            if (start == Start::kFista && k > 0) {
+                momentum = (t - 1) / next(t);
+                t = next(t);
+            } else if (start == Start::kReference && k > 0) {
+                t = next(t);
+                momentum = (t - 1) / next(t);
+            }
+            if (k == 0) continue;
+            if (params[layer.wg]) matrix(params[layer.wg]) = ((1 + momentum) * s).cast<T>();
+            if (params[layer.wm]) matrix(params[layer.wm]) = (-momentum * s).cast<T>();
+        }
+    }
+
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        const std::int64_t k = layer(in.t());
+        const T theta = in.param(layer_[k].theta).scalar();
+        auto z = matrix(out.x(0));
+        pre_activation(in, k, z);
+        l2o::each([theta](T& z_i) { z_i = l2o::numerics::soft_threshold(z_i, theta); }, out.x(0));
+        if (k == 0)
+            l2o::fill(out.state(x_before_), 0);
+        else
+            l2o::copy(in.x(0), out.state(x_before_));
+    }
+
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        if (const auto kept = cot.state(x_before_); kept && k > 0)
+            if (const auto to = acc.x(0)) matrix(to) += matrix(kept);
+        const l2o::View<const T> x_next_bar = cot.x(0);
+        if (!x_next_bar) return;
+        l2o::Scratch scratch(in.call);
+        Rows<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
+        pre_activation(in, k, z);
+        double theta_bar = 0;
+        for (std::int64_t r = 0; r < batch; ++r)
+            theta_bar += l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
+                                                              in.param(layer_[k].theta).scalar(),
+                                                              l2o::numerics::row(x_next_bar, r),
+                                                              {z_bar.row(r).data(), std::size_t(n)});
+        if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
+        if (const auto to = acc.param(we_)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
+        if (k == 0) return;
+        const auto x = matrix(in.x(0));
+        const auto x_before = matrix(in.state(x_before_));
+        if (const auto to = acc.param(layer_[k].wg)) add_product_tn<T>(matrix(to), 1, z_bar, x);
+        if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(layer_[k].wg)));
+        if (k == 1) return;
+        if (const auto to = acc.param(layer_[k].wm)) add_product_tn<T>(matrix(to), 1, z_bar, x_before);
+        if (const auto to = acc.state(x_before_))
+            add_product<T>(matrix(to), 1, z_bar, matrix(in.param(layer_[k].wm)));
+    }
+
+  private:
+    enum Need { kA, kB, kLambda };
+    struct Layer {
+        std::size_t wg, wm, theta;
+    };
+    template <class T>
+    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+
+    /// x_0 = x_{-1} = 0 are not multiplied.
+    template <class T, class Z>
+    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, Z& z) const {
+        z.setZero();
+        add_product_nt<T>(z, 1, matrix(in.data(kB)), matrix(in.param(we_)));
+        if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(layer_[k].wg)));
+        if (k > 1) add_product_nt<T>(z, 1, matrix(in.state(x_before_)), matrix(in.param(layer_[k].wm)));
+    }
+
+    l2o::LinearModel model_;
+    std::size_t we_ = 0, x_before_ = 0;
+    std::vector<Layer> layer_;
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizer<LFista>)

@@ -1,0 +1,119 @@
+#include <l2o/numerics/dense.hpp>
+#include <l2o/numerics/lipschitz.hpp>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <vector>
+
+#include "layers.hpp"
+
+namespace {
+
+using l2o::numerics::add_product, l2o::numerics::add_product_nt;
+using l2o::numerics::matrix;
+
+// Ablin, Moreau, Massias & Gramfort 2019, "Learning step sizes for unfolded sparse coding" (NeurIPS): ISTA
+// whose step is learned, and its threshold with it. Rows are instances, u_k = (b - x_k A^T) A:
+//   x_{k+1} = S(x_k + gamma_k u_k, lambda gamma_k).
+class StepLista : public l2o::plugins::Layers {
+  public:
+    static constexpr l2o::About about{
+        .id = "step_lista",
+        .version = "1.0.0",
+        .title = "Step-LISTA: ISTA with one learned step per layer",
+        .doc =
+            "x <- S(x + gamma_k A^T (b - A x), lambda gamma_k), S the soft threshold; only the steps "
+            "gamma_k are learned, from 1/L on, so that every layer solves the Lasso with this lambda, "
+            "whatever A. Ablin, Moreau, Massias & Gramfort 2019.",
+        .needs = "A,b,lambda?"};
+
+    static l2o::Options<StepLista> options() { return Layers::options<StepLista>(); }
+
+    void declare(l2o::OptimizerSpec& spec) {
+        model_ = l2o::linear_model(spec);
+        need_lambda(spec.data(kLambda));
+        declare_layers(spec);
+        for (std::int64_t k = 0; k < layers; ++k)
+            gamma_.push_back(spec.param(
+                {.name = layer_name(k, "gamma"), .doc = "step", .layer = static_cast<std::int32_t>(k)}));
+        l2o::Scratch row;
+        row.take<double>(model_.m);
+        for (int rows = 0; rows < 3; ++rows) row.take<double>(model_.n);
+        spec.info.scratch_per_row = row.bytes();
+    }
+
+    template <class T>
+    void init_params(const l2o_call&,
+                     const l2o::Tensors<const T>& data,
+                     const l2o::Tensors<T>& params) const {
+        const double l = l2o::numerics::lipschitz_constant(matrix(data[kA]));
+        for (const std::size_t gamma : gamma_)
+            if (params[gamma]) params[gamma].scalar() = T(1 / l);
+    }
+
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        const std::int64_t k = layer(in.t());
+        l2o::Scratch scratch(in.call);
+        Rows<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
+        const T gamma = in.param(gamma_[k]).scalar(), theta = T(start_lambda(in.data(kLambda))) * gamma;
+        auto z = matrix(out.x(0));
+        correction(in, k, residual, z);
+        z *= gamma;
+        if (k > 0) z += matrix(in.x(0));
+        l2o::each([theta](T& z_i) { z_i = l2o::numerics::soft_threshold(z_i, theta); }, out.x(0));
+    }
+
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        const l2o::View<const T> x_next_bar = cot.x(0);
+        if (!x_next_bar) return;
+        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        l2o::Scratch scratch(in.call);
+        Rows<T> residual(scratch.take<T>(batch * model_.m), batch, model_.m);
+        Rows<T> u(scratch.take<T>(batch * n), batch, n), z(scratch.take<T>(batch * n), batch, n),
+            z_bar(scratch.take<T>(batch * n), batch, n);
+        const T lambda = T(start_lambda(in.data(kLambda))), gamma = in.param(gamma_[k]).scalar();
+        correction(in, k, residual, u);
+        z = gamma * u;
+        if (k > 0) z += matrix(in.x(0));
+        double theta_bar = 0;
+        for (std::int64_t r = 0; r < batch; ++r)
+            theta_bar += l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
+                                                              lambda * gamma,
+                                                              l2o::numerics::row(x_next_bar, r),
+                                                              {z_bar.row(r).data(), std::size_t(n)});
+        if (const auto to = acc.param(gamma_[k]))
+            to.scalar() += z_bar.cwiseProduct(u).sum() + lambda * T(theta_bar);
+        if (k == 0) return;
+        if (const auto to = acc.x(0)) {
+            residual.setZero();
+            add_product_nt<T>(residual, 1, z_bar, matrix(in.data(kA)));
+            matrix(to) += z_bar;
+            add_product<T>(matrix(to), -gamma, residual, matrix(in.data(kA)));
+        }
+    }
+
+  private:
+    enum Need { kA, kB, kLambda };
+    template <class T>
+    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+
+    /// u = (b - x_k A^T) A; x_0 = 0 is not multiplied.
+    template <class T, class Out>
+    void correction(const l2o::StepIn<T>& in, std::int64_t k, Rows<T>& residual, Out& u) const {
+        residual = matrix(in.data(kB));
+        if (k > 0) add_product_nt<T>(residual, -1, matrix(in.x(0)), matrix(in.data(kA)));
+        u.setZero();
+        add_product<T>(u, 1, residual, matrix(in.data(kA)));
+    }
+
+    l2o::LinearModel model_;
+    std::vector<std::size_t> gamma_;
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizer<StepLista>)
