@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,12 @@ std::string safetensors(const std::string& header, const std::string& data) {
 }
 
 std::string floats(std::size_t n) { return std::string(4 * n, '\0'); }
+
+/// One instance of the quadratic, of zeros.
+const std::string kProblem = safetensors(R"({"__metadata__":{"l2o.optimizee":"quadratic"},)"
+                                         R"("W":{"dtype":"F32","shape":[1,2,2],"data_offsets":[0,16]},)"
+                                         R"("y":{"dtype":"F32","shape":[1,2],"data_offsets":[16,24]}})",
+                                         floats(6));
 
 }  // namespace
 
@@ -273,14 +280,26 @@ TEST_CASE("images and labels that are damaged or do not belong together are refu
     }
 }
 
+TEST_CASE("a plugin whose libraries are missing is refused by the name of the one that is") {
+    const ScratchFolder folder;
+    const std::filesystem::path from = L2O_BROKEN_PLUGINS;
+    for (const char* name : {"l2o_optimizer_crashes.so", "l2o_optimizer_crashes.l2o.json"})
+        std::filesystem::copy_file(from / name, folder / name);
+    std::ostringstream bytes;
+    bytes << std::ifstream(folder / "l2o_optimizer_crashes.so", std::ios::binary).rdbuf();
+    write(folder / "l2o_optimizer_crashes.so", replaced(bytes.str(), "libstdc++.so.6", "libtorch_.so.1"));
+    write(folder / "p.safetensors", kProblem);
+    check_refusal(folder,
+                  "solve --optimizer crashes --problem p.safetensors --output x.safetensors --quiet "
+                  "--plugin-path .",
+                  3,
+                  "libtorch_.so.1: cannot open shared object file");
+}
+
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("a plugin that crashes is named before its signal ends the program") {
     const ScratchFolder folder;
-    write(folder / "p.safetensors",
-          safetensors(R"({"__metadata__":{"l2o.optimizee":"quadratic"},)"
-                      R"("W":{"dtype":"F32","shape":[1,2,2],"data_offsets":[0,16]},)"
-                      R"("y":{"dtype":"F32","shape":[1,2],"data_offsets":[16,24]}})",
-                      floats(6)));
+    write(folder / "p.safetensors", kProblem);
     const Outcome outcome =
         run_l2o(folder,
                 "solve --optimizer crashes --problem p.safetensors --output x.safetensors "
