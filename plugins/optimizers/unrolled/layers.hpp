@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <l2o/numerics/soft_threshold.hpp>
+#include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <string>
 
@@ -70,6 +72,16 @@ class Layers {
     template <class T>
     [[nodiscard]] double start_lambda(const View<const T>& of_problem) const {
         return lambda_init > 0 ? lambda_init : static_cast<double>(of_problem.scalar());
+    }
+    /// Back through S(z, theta), all rows with one theta: writes z_bar, @return bar theta.
+    template <class T, class Rows>
+    static double threshold_vjp(const Rows& z, T theta, const View<const T>& x_next_bar, Rows& z_bar) {
+        const auto n = static_cast<std::size_t>(z.cols());
+        double theta_bar = 0;
+        for (std::int64_t r = 0; r < z.rows(); ++r)
+            theta_bar += numerics::soft_threshold_vjp<T>(
+                {z.row(r).data(), n}, theta, numerics::row(x_next_bar, r), {z_bar.row(r).data(), n});
+        return theta_bar;
     }
     void need_lambda(const l2o_spec* of_problem) const {
         if (of_problem == nullptr && !(lambda_init > 0))

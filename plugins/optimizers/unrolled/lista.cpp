@@ -113,12 +113,7 @@ class Lista : public l2o::plugins::Layers {
         l2o::Scratch scratch(in.call);
         Rows<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
         pre_activation(in, k, z);
-        double theta_bar = 0;
-        for (std::int64_t r = 0; r < batch; ++r)
-            theta_bar += l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
-                                                              in.param(theta_[k]).scalar(),
-                                                              row(x_next_bar, r),
-                                                              {z_bar.row(r).data(), std::size_t(n)});
+        const double theta_bar = threshold_vjp<T>(z, in.param(theta_[k]).scalar(), x_next_bar, z_bar);
         if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
         if (const auto to = acc.param(b_)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
         if (k == 0) return;

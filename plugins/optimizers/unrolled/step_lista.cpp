@@ -79,12 +79,7 @@ class StepLista : public l2o::plugins::Layers {
         correction(in, k, residual, u);
         z = gamma * u;
         if (k > 0) z += matrix(in.x(0));
-        double theta_bar = 0;
-        for (std::int64_t r = 0; r < batch; ++r)
-            theta_bar += l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
-                                                              lambda * gamma,
-                                                              l2o::numerics::row(x_next_bar, r),
-                                                              {z_bar.row(r).data(), std::size_t(n)});
+        const double theta_bar = threshold_vjp<T>(z, lambda * gamma, x_next_bar, z_bar);
         if (const auto to = acc.param(gamma_[k]))
             to.scalar() += z_bar.cwiseProduct(u).sum() + lambda * T(theta_bar);
         if (k == 0) return;
