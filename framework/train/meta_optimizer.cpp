@@ -14,12 +14,15 @@ Shape with_one(const Shape& shape) {
 
 }  // namespace
 
-MetaOptimizer::MetaOptimizer(const PluginChoice& choice, const Optimizer& learned, TensorSet& phi)
+MetaOptimizer::MetaOptimizer(const PluginChoice& choice,
+                             const Optimizer& learned,
+                             TensorSet& phi,
+                             const std::vector<double>& rates)
     : phi_(phi) {
     std::vector<Tensor> x, moved;
     for (std::size_t i = 0; i < phi.size(); ++i) {
         const l2o_spec& spec = *learned.params()[i];
-        if (spec.role != L2O_PARAM_LEARNED) continue;
+        if (spec.role != L2O_PARAM_LEARNED || (!rates.empty() && rates[i] == 0)) continue;
         trainable_.push_back(i);
         blocks_.push_back(spec);
         blocks_.back().role = L2O_MIN;
@@ -28,7 +31,9 @@ MetaOptimizer::MetaOptimizer(const PluginChoice& choice, const Optimizer& learne
         moved.emplace_back(phi[i].dtype(), with_one(phi[i].shape()));
     }
     if (trainable_.empty()) {
-        throw Error(ExitCode::kUsage, "optimizer '" + learned.id() + "' has no parameters to train");
+        throw Error(ExitCode::kUsage,
+                    "optimizer '" + learned.id() + "' has no parameters to train" +
+                        (rates.empty() ? "" : ": check train.multipliers"));
     }
     Task task;
     for (const l2o_spec& spec : blocks_) task.blocks.push_back(&spec);

@@ -11,13 +11,18 @@ namespace l2o::framework {
 /// An optimizer plugin that moves the trainable parameters of another one: they are its blocks, B = 1.
 class MetaOptimizer {
   public:
-    /// @param phi  the parameters of `learned`; outlives this.
-    /// @throw Error kUsage if the plugin needs objective values, asks questions or needs problem data.
-    MetaOptimizer(const PluginChoice& choice, const Optimizer& learned, TensorSet& phi);
+    /// @param phi    the parameters of `learned`; outlives this.
+    /// @param rates  per parameter: those with rate 0 are left alone; empty: none is.
+    /// @throw Error kUsage if the plugin needs objective values, asks questions or needs problem data, or if
+    /// nothing is left to train.
+    MetaOptimizer(const PluginChoice& choice,
+                  const Optimizer& learned,
+                  TensorSet& phi,
+                  const std::vector<double>& rates = {});
     MetaOptimizer(const MetaOptimizer&) = delete;
     MetaOptimizer& operator=(const MetaOptimizer&) = delete;
 
-    /// phi_i += rate_i (phi'_i - phi_i) for every trainable parameter with a rate other than 0.
+    /// phi_i += rate_i (phi'_i - phi_i) for every parameter that is trained.
     /// @param gradient, rates  one entry per parameter of the learned optimizer.
     void step(const TensorSet& gradient, std::span<const double> rates);
     /// Forgets the state: as before the first step.

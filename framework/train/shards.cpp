@@ -15,11 +15,14 @@ constexpr std::uint64_t kTrajectoryTag = 0x747261;
 
 }  // namespace
 
-TensorSet gradient_like(const Optimizer& optimizer, const TensorSet& params) {
+TensorSet gradient_like(const Optimizer& optimizer,
+                        const TensorSet& params,
+                        const std::vector<double>& rates) {
     std::vector<Tensor> tensors;
     for (std::size_t i = 0; i < params.size(); ++i) {
-        const bool is_learned = optimizer.params()[i]->role == L2O_PARAM_LEARNED;
-        tensors.push_back(is_learned ? Tensor(params[i].dtype(), params[i].shape()) : Tensor());
+        const bool is_trained =
+            optimizer.params()[i]->role == L2O_PARAM_LEARNED && (rates.empty() || rates[i] != 0);
+        tensors.push_back(is_trained ? Tensor(params[i].dtype(), params[i].shape()) : Tensor());
     }
     return TensorSet(std::move(tensors));
 }
@@ -30,11 +33,12 @@ Shards::Shard::Shard(const Optimizer& optimizer,
                      const TensorSet& params,
                      ProblemData rows,
                      std::uint64_t row0,
+                     const std::vector<double>& rates,
                      const UnrollOptions& options)
     : data(std::move(rows)),
       scene{optimizer, optimizee, data, params, {}, row0},
       unroll(scene, loss, options),
-      gradient(gradient_like(optimizer, params)) {}
+      gradient(gradient_like(optimizer, params, rates)) {}
 
 Shards::Shards(const Optimizer& optimizer,
                const Optimizee& optimizee,
@@ -69,6 +73,7 @@ Shards::Shards(const Optimizer& optimizer,
                                                   params,
                                                   slice(data_, optimizee, first, rows),
                                                   static_cast<std::uint64_t>(first),
+                                                  options.rates,
                                                   unroll));
     }
 }

@@ -15,7 +15,8 @@ class Shards {
     struct Options {
         Split split = Split::kTrain;
         std::int64_t batch = 0, shard_rows = 0;
-        UnrollOptions unroll;  ///< memory_bytes: of all shards together
+        std::vector<double> rates{};  ///< of the stage, per parameter: 0 gets no gradient; empty: all do
+        UnrollOptions unroll;         ///< memory_bytes: of all shards together
     };
     Shards(const Optimizer& optimizer,
            const Optimizee& optimizee,
@@ -53,6 +54,7 @@ class Shards {
               const TensorSet& params,
               ProblemData rows,
               std::uint64_t row0,
+              const std::vector<double>& rates,
               const UnrollOptions& options);
         ProblemData data;
         Scene scene;
@@ -72,7 +74,9 @@ class Shards {
     std::vector<std::unique_ptr<Shard>> shards_;
 };
 
-/// Zeroed accumulators for the learned parameters; buffers get none.
-[[nodiscard]] TensorSet gradient_like(const Optimizer& optimizer, const TensorSet& params);
+/// Zeroed accumulators for the learned parameters; buffers, and those with rate 0, get none.
+[[nodiscard]] TensorSet gradient_like(const Optimizer& optimizer,
+                                      const TensorSet& params,
+                                      const std::vector<double>& rates = {});
 
 }  // namespace l2o::framework

@@ -139,7 +139,6 @@ class Trainer {
                 : read_weights(settings_.warm_start, optimizer_, keys_.init_params, data, &optimizee_);
         kept_.best = clone(kept_.phi);
         if (settings_.average > 0) kept_.mean = clone(kept_.phi);
-        gradient_ = gradient_like(optimizer_, kept_.phi);
         cursor_.best_validation = NAN;
         if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
             resumed_ = Checkpoint::read(files_.checkpoint, contestant_.hash);
@@ -150,10 +149,11 @@ class Trainer {
         if (!files_.metrics.empty()) {
             log_.emplace(files_.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
         }
-        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi);
     }
 
     void run_stage(const Stage& stage) {
+        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
+        gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
         Shards shards(optimizer_,
                       optimizee_,
                       loss_,
@@ -162,6 +162,7 @@ class Trainer {
                       {.split = Split::kTrain,
                        .batch = settings_.batch,
                        .shard_rows = settings_.shard_rows,
+                       .rates = stage.rates,
                        .unroll = {.second_order = settings_.second_order,
                                   .horizon = stage.horizon,
                                   .memory_bytes = settings_.memory_bytes}},
@@ -176,6 +177,7 @@ class Trainer {
                                Shards::Options{.split = Split::kValidation,
                                                .batch = settings_.validate_instances,
                                                .shard_rows = settings_.shard_rows,
+                                               .rates = std::vector<double>(stage.rates.size(), 0),
                                                .unroll = {.horizon = stage.horizon}},
                                threads_);
         }
@@ -186,7 +188,6 @@ class Trainer {
             resumed_->restore_trajectory(*meta_, shards);
             resumed_.reset();
         } else {
-            meta_->reset();
             cursor_.epoch = cursor_.t = 0;
             cursor_.best_validation = NAN;
             cursor_.stale = 0;
@@ -240,10 +241,6 @@ class Trainer {
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
         const Unroll::Window window =
             shards.window(n, cot, gradient_, std::max<std::int64_t>(stage.first_reverse - cursor_.t, 0));
-        // What is frozen counts neither for clipping nor for the meta-optimizer.
-        for (std::size_t i = 0; i < gradient_.size(); ++i) {
-            if (gradient_[i] && stage.rates[i] == 0) gradient_[i].zero();
-        }
         for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
             if (gradient_[i] && stage.gradient_factors[i] != 1)
                 scale(gradient_[i], stage.gradient_factors[i]);

@@ -341,6 +341,14 @@ void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gra
         const bool is_final = r + 1 == rounds_.size();
         l2o_step_in in = stepper_.step_in(point, t, r > 0 ? &rounds_[r] : nullptr);
         in.round = static_cast<std::uint32_t>(r);
+        l2o_step_out out{};
+        if (rounds_.size() == 1) {
+            out.struct_size = sizeof out;
+            out.batch = in.batch;
+            out.state = at(j + 1).state.out();
+            out.x = at(j + 1).x.out();
+            in.out = &out;
+        }
         l2o_step_out out_cot{};
         out_cot.struct_size = sizeof out_cot;
         out_cot.batch = in.batch;

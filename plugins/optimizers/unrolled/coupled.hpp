@@ -64,16 +64,34 @@ class Coupled : public Layers {
         const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
         Map<T> residual(scratch.take<T>(batch * m), batch, m), u(scratch.take<T>(batch * n), batch, n);
         Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        correction(in, k, point(in, k), residual, u);
-        pre_activation(in, k, point(in, k), u, z);
+        // What the step wrote tells z wherever it has a derivative: the largest entries are those selected,
+        // as long as a threshold makes entries smaller.
+        const View<const T> x_next = in.x_out(0);
+        const bool is_known = x_next && theta >= 0 && step_size(in, k) != 0;
+        if (is_known) {
+            residual_at(in, point(in, k), residual);
+            z = numerics::matrix(x_next);
+        } else {
+            correction(in, k, point(in, k), residual, u);
+            pre_activation(in, k, point(in, k), u, z);
+        }
 
         double theta_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
-            const std::span<const T> z_row(z.row(r).data(), std::size_t(n));
+            const std::span<T> z_row(z.row(r).data(), std::size_t(n));
             const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
-            numerics::support_selection<T>(z_row, theta, percent(k), z_bar_row, selected, magnitudes);
+            const T threshold = is_known ? T(0) : theta;
+            numerics::support_selection<T>(z_row, threshold, percent(k), z_bar_row, selected, magnitudes);
+            if (is_known)
+                for (std::size_t i = 0; i < z_row.size(); ++i)
+                    if (z_row[i] != 0 && selected[i] == 0) z_row[i] += std::copysign(theta, z_row[i]);
             theta_bar += numerics::support_selection_vjp<T>(
-                z_row, theta, selected, numerics::row(x_next_bar, r), z_bar_row);
+                z_row, threshold, selected, numerics::row(x_next_bar, r), z_bar_row);
+        }
+        if (is_known && layer_[k].gamma) {
+            u = z;
+            if (k > 0) u -= numerics::matrix(in.x(0));
+            u /= step_size(in, k);
         }
         if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
         correction_vjp(in, k, residual, u, z_bar, acc, k == 0 ? View<T>{} : acc.x(0));
@@ -112,12 +130,17 @@ class Coupled : public Layers {
     T step_size(const StepIn<T>& in, std::int64_t k) const {
         return layer_[k].gamma ? in.param(*layer_[k].gamma).scalar() : T(1);
     }
-    /// residual = b - x A^T, u = residual W_k, at any point x [B, n]; an empty one is 0, and not multiplied.
+    /// residual = b - x A^T at any point x [B, n]; an empty one is 0, and not multiplied.
+    template <class T>
+    void residual_at(const StepIn<T>& in, const View<const T>& x, Map<T>& residual) const {
+        residual = numerics::matrix(in.data(kB));
+        if (x) numerics::add_product_nt<T>(residual, -1, numerics::matrix(x), numerics::matrix(in.data(kA)));
+    }
+    /// The residual there, and u = residual W_k.
     template <class T, class Out>
     void correction(
         const StepIn<T>& in, std::int64_t k, const View<const T>& x, Map<T>& residual, Out& u) const {
-        residual = numerics::matrix(in.data(kB));
-        if (x) numerics::add_product_nt<T>(residual, -1, numerics::matrix(x), numerics::matrix(in.data(kA)));
+        residual_at(in, x, residual);
         u.setZero();
         numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
     }

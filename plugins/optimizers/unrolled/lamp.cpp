@@ -125,7 +125,13 @@ class Lamp : public l2o::plugins::Layers {
         l2o::Scratch scratch(in.call);
         Rows<T> v(scratch.take<T>(batch * m), batch, m), z(scratch.take<T>(batch * n), batch, n);
         Rows<T> z_bar(scratch.take<T>(batch * n), batch, n);
-        message(in, k, v, z);
+        const bool is_known = bool(in.x_out(0));
+        if (is_known) {  // x_{k+1} is 0 exactly where the threshold has slope 0
+            v = matrix(in.state_out(v_));
+            z = matrix(in.x_out(0));
+        } else {
+            message(in, k, v, z);
+        }
         const T lambda = in.param(lambda_[k]).scalar();
         double lambda_bar = 0;
         z_bar.setZero();
@@ -134,11 +140,11 @@ class Lamp : public l2o::plugins::Layers {
         if (const auto x_next_bar = cot.x(0)) {
             for (std::int64_t r = 0; r < batch; ++r) {
                 const T deviation = sigma<T>(v.row(r).squaredNorm());
-                const T theta_bar =
-                    T(l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
-                                                           std::max(lambda * deviation, T(0)),
-                                                           l2o::numerics::row(x_next_bar, r),
-                                                           {z_bar.row(r).data(), std::size_t(n)}));
+                const T theta_bar = T(
+                    l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
+                                                         is_known ? T(0) : std::max(lambda * deviation, T(0)),
+                                                         l2o::numerics::row(x_next_bar, r),
+                                                         {z_bar.row(r).data(), std::size_t(n)}));
                 if (!(lambda * deviation > 0)) continue;
                 threshold_bar[std::size_t(r)] = theta_bar;
                 lambda_bar += double(theta_bar * deviation);

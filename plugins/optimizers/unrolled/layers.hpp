@@ -74,14 +74,27 @@ class Layers {
         return lambda_init > 0 ? lambda_init : static_cast<double>(of_problem.scalar());
     }
     /// Back through S(z, theta), all rows with one theta: writes z_bar, @return bar theta.
-    template <class T, class Rows>
-    static double threshold_vjp(const Rows& z, T theta, const View<const T>& x_next_bar, Rows& z_bar) {
+    template <class T, class Z, class Rows>
+    static double threshold_vjp(const Z& z, T theta, const View<const T>& x_next_bar, Rows& z_bar) {
         const auto n = static_cast<std::size_t>(z.cols());
         double theta_bar = 0;
         for (std::int64_t r = 0; r < z.rows(); ++r)
             theta_bar += numerics::soft_threshold_vjp<T>(
                 {z.row(r).data(), n}, theta, numerics::row(x_next_bar, r), {z_bar.row(r).data(), n});
         return theta_bar;
+    }
+    /// The same from x_{k+1} = S(z, theta), which is 0 exactly where the threshold has slope 0, if the host
+    /// kept it; else compute(spare) has to put z there.
+    template <class T, class Rows, class Compute>
+    static double threshold_vjp(const View<const T>& x_next,
+                                T theta,
+                                const View<const T>& x_next_bar,
+                                Rows& z_bar,
+                                Rows& spare,
+                                Compute&& compute) {
+        if (x_next) return threshold_vjp<T>(numerics::matrix(x_next), T(0), x_next_bar, z_bar);
+        compute(spare);
+        return threshold_vjp<T>(spare, theta, x_next_bar, z_bar);
     }
     void need_lambda(const l2o_spec* of_problem) const {
         if (of_problem == nullptr && !(lambda_init > 0))

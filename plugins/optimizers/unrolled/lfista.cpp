@@ -19,6 +19,7 @@ using l2o::numerics::matrix;
 // Moreau & Bruna 2017, "Understanding trainable sparse coding via matrix factorization" (ICLR), L-FISTA, as
 // Chen et al. 2021 (arXiv:2103.12828) train it. Rows are instances:
 //   x_{k+1} = S(b We^T + x_k Wg_k^T + x_{k-1} Wm_k^T, theta_k),   x_0 = x_{-1} = 0.
+// c = b We^T is computed in the first layer and carried in the state.
 class LFista : public l2o::plugins::Layers {
   public:
     static constexpr l2o::About about{
@@ -51,6 +52,7 @@ class LFista : public l2o::plugins::Layers {
         declare_layers(spec);
         const auto [m, n] = model_;
         x_before_ = spec.state_like_x("x_before", "x_{k-1}");
+        c_ = spec.state({.name = "c", .doc = "b We^T", .axes = "n", .shape = {n}, .batched = true});
         we_ = spec.param({.name = "shared.We", .doc = "from the data", .axes = "n,m", .shape = {n, m}});
         const auto square = [&](std::int64_t k, const char* name, const char* doc) {
             return spec.param({.name = layer_name(k, name),
@@ -111,7 +113,11 @@ class LFista : public l2o::plugins::Layers {
         const std::int64_t k = layer(in.t());
         const T theta = in.param(layer_[k].theta).scalar();
         auto z = matrix(out.x(0));
-        pre_activation(in, k, z);
+        if (k == 0)
+            weigh_measurements(in, matrix(out.state(c_)));
+        else
+            l2o::copy(in.state(c_), out.state(c_));
+        pre_activation(in, k, out.state(c_), z);
         l2o::each([theta](T& z_i) { z_i = l2o::numerics::soft_threshold(z_i, theta); }, out.x(0));
         if (k == 0)
             l2o::fill(out.state(x_before_), 0);
@@ -124,23 +130,30 @@ class LFista : public l2o::plugins::Layers {
         const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
         if (const auto kept = cot.state(x_before_); kept && k > 0)
             if (const auto to = acc.x(0)) matrix(to) += matrix(kept);
-        const l2o::View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
+        const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
         l2o::Scratch scratch(in.call);
-        Rows<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        pre_activation(in, k, z);
-        const double theta_bar = threshold_vjp<T>(z, in.param(layer_[k].theta).scalar(), x_next_bar, z_bar);
-        if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
-        if (const auto to = acc.param(we_)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
-        if (k == 0) return;
-        const auto x = matrix(in.x(0));
-        const auto x_before = matrix(in.state(x_before_));
-        if (const auto to = acc.param(layer_[k].wg)) add_product_tn<T>(matrix(to), 1, z_bar, x);
-        if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(layer_[k].wg)));
-        if (k == 1) return;
-        if (const auto to = acc.param(layer_[k].wm)) add_product_tn<T>(matrix(to), 1, z_bar, x_before);
-        if (const auto to = acc.state(x_before_))
-            add_product<T>(matrix(to), 1, z_bar, matrix(in.param(layer_[k].wm)));
+        Rows<T> z_bar(scratch.take<T>(batch * n), batch, n), spare(scratch.take<T>(batch * n), batch, n);
+        z_bar.setZero();
+        if (x_next_bar) {
+            const T theta = in.param(layer_[k].theta).scalar();
+            const double theta_bar =
+                threshold_vjp<T>(in.x_out(0), theta, x_next_bar, z_bar, spare, [&](Rows<T>& z) {
+                    if (k == 0)
+                        weigh_measurements(in, z);
+                    else
+                        pre_activation(in, k, in.state(c_), z);
+                });
+            if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
+            if (k > 0) product_vjp<T>(in, z_bar, in.x(0), layer_[k].wg, acc, acc.x(0));
+            if (k > 1)
+                product_vjp<T>(in, z_bar, in.state(x_before_), layer_[k].wm, acc, acc.state(x_before_));
+        }
+        if (c_bar) z_bar += matrix(c_bar);
+        if (k > 0) {
+            if (const auto to = acc.state(c_)) matrix(to) += z_bar;
+        } else if (const auto to = acc.param(we_)) {
+            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
+        }
     }
 
   private:
@@ -151,17 +164,33 @@ class LFista : public l2o::plugins::Layers {
     template <class T>
     using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
 
+    /// c = b We^T
+    template <class T, class Out>
+    void weigh_measurements(const l2o::StepIn<T>& in, Out&& c) const {
+        c.setZero();
+        add_product_nt<T>(c, 1, matrix(in.data(kB)), matrix(in.param(we_)));
+    }
     /// x_0 = x_{-1} = 0 are not multiplied.
-    template <class T, class Z>
-    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, Z& z) const {
-        z.setZero();
-        add_product_nt<T>(z, 1, matrix(in.data(kB)), matrix(in.param(we_)));
+    template <class T, class C, class Z>
+    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, const C& c, Z& z) const {
+        z = matrix(c);
         if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(layer_[k].wg)));
         if (k > 1) add_product_nt<T>(z, 1, matrix(in.state(x_before_)), matrix(in.param(layer_[k].wm)));
     }
+    /// Back through y W^T: bar W += Z^T y, bar y += Z W.
+    template <class T>
+    static void product_vjp(const l2o::StepIn<T>& in,
+                            const Rows<T>& z_bar,
+                            const l2o::View<const T>& y,
+                            std::size_t w,
+                            const l2o::StepAcc<T>& acc,
+                            const l2o::View<T>& y_bar) {
+        if (const auto to = acc.param(w)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(y));
+        if (y_bar) add_product<T>(matrix(y_bar), 1, z_bar, matrix(in.param(w)));
+    }
 
     l2o::LinearModel model_;
-    std::size_t we_ = 0, x_before_ = 0;
+    std::size_t we_ = 0, x_before_ = 0, c_ = 0;
     std::vector<Layer> layer_;
 };
 

@@ -22,7 +22,8 @@ using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
 // of its own in every layer, of Chen, Liu, Wang & Yin 2018, equation 4 (arXiv:1808.10038v2). Rows are
 // instances:
 //   z_k = b B^T + x_k S_k^T,   x_{k+1} = sign(z_k) max(|z_k| - theta_k, 0).
-// x_0 = 0, so there is no S_0. A threshold is free: it may be learned to be negative.
+// c = b B^T is computed in the first layer and carried in the state. x_0 = 0, so there is no S_0. A threshold
+// is free: it may be learned to be negative.
 class Lista : public l2o::plugins::Layers {
   public:
     static constexpr l2o::About about{
@@ -56,6 +57,7 @@ class Lista : public l2o::plugins::Layers {
         declare_layers(spec);
         spec.flag(L2O_PARAMS_BY_PROBLEM);
         const auto [m, n] = model_;
+        c_ = spec.state({.name = "c", .doc = "b B^T", .axes = "n", .shape = {n}, .batched = true});
         b_ = spec.param({.name = "shared.B", .doc = "from the measurements", .axes = "n,m", .shape = {n, m}});
         for (std::int64_t k = 0; k < layers; ++k) {
             const auto layer = static_cast<std::int32_t>(k);
@@ -101,38 +103,65 @@ class Lista : public l2o::plugins::Layers {
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const std::int64_t k = layer(in.t());
         const T theta = in.param(theta_[k]).scalar();
-        pre_activation(in, k, matrix(out.x(0)));
+        if (k == 0)
+            weigh_measurements(in, matrix(out.state(c_)));
+        else
+            l2o::copy(in.state(c_), out.state(c_));
+        pre_activation(in, k, out.state(c_), matrix(out.x(0)));
         l2o::each([theta](T& z) { z = l2o::numerics::soft_threshold(z, theta); }, out.x(0));
     }
 
+    // With G = bar x_{k+1}, C = bar c behind the step and Z = G [x_{k+1} != 0]: bar theta_k = -<G, sign
+    // x_{k+1}>, bar S_k = Z^T x_k, bar x_k = Z S_k, bar c = C + Z, and in the first layer bar B = (C + Z)^T
+    // b.
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const l2o::View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
         const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
         l2o::Scratch scratch(in.call);
-        Rows<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        pre_activation(in, k, z);
-        const double theta_bar = threshold_vjp<T>(z, in.param(theta_[k]).scalar(), x_next_bar, z_bar);
-        if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
-        if (const auto to = acc.param(b_)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
-        if (k == 0) return;
-        if (const auto to = acc.param(s_[k])) add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.x(0)));
-        if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(s_[k])));
+        Rows<T> z_bar(scratch.take<T>(batch * n), batch, n), spare(scratch.take<T>(batch * n), batch, n);
+        const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
+        z_bar.setZero();
+        if (x_next_bar) {
+            const T theta = in.param(theta_[k]).scalar();
+            const double theta_bar =
+                threshold_vjp<T>(in.x_out(0), theta, x_next_bar, z_bar, spare, [&](Rows<T>& z) {
+                    if (k == 0)
+                        weigh_measurements(in, z);
+                    else
+                        pre_activation(in, k, in.state(c_), z);
+                });
+            if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
+            if (k > 0) {
+                if (const auto to = acc.param(s_[k]))
+                    add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.x(0)));
+                if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(s_[k])));
+            }
+        }
+        if (c_bar) z_bar += matrix(c_bar);
+        if (k > 0) {
+            if (const auto to = acc.state(c_)) matrix(to) += z_bar;
+        } else if (const auto to = acc.param(b_)) {
+            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
+        }
     }
 
   private:
     enum Need { kA, kB, kLambda };
 
+    /// c = b B^T
     template <class T, class Out>
-    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, Out&& z) const {
-        z.setZero();
-        add_product_nt<T>(z, 1, matrix(in.data(kB)), matrix(in.param(b_)));
+    void weigh_measurements(const l2o::StepIn<T>& in, Out&& c) const {
+        c.setZero();
+        add_product_nt<T>(c, 1, matrix(in.data(kB)), matrix(in.param(b_)));
+    }
+    template <class T, class C, class Out>
+    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, const C& c, Out&& z) const {
+        z = matrix(c);
         if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(s_[k])));
     }
 
     l2o::LinearModel model_;
-    std::size_t b_ = 0;
+    std::size_t b_ = 0, c_ = 0;
     std::vector<std::size_t> s_, theta_;
 };
 

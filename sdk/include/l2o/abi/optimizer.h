@@ -50,6 +50,7 @@ typedef struct l2o_step_in {
     const l2o_tensor* f;       /* [B] or [B, P]; NULL without L2O_NEEDS_F                                  */
     l2o_in q, qg;              /* one per block, [K, B, shape]: previous questions, gradients there        */
     const l2o_tensor* qf;      /* [K, B]                                                                   */
+    const struct l2o_step_out* out; /* vjp: state and x that the forward call wrote; NULL: compute them again */
 } l2o_step_in;
 
 /* Primal outputs; with the same layout, their cotangents (read only, NULL is zero). */

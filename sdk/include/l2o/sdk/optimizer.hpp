@@ -2,6 +2,7 @@
 
 #include <l2o/abi/optimizer.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <l2o/sdk/failure.hpp>
@@ -50,9 +51,21 @@ class StepIn {
         return member<const T>(in_->qg[block], j, lead_);
     }
     [[nodiscard]] View<const T> qf(std::int64_t j) const { return member<const T>(in_->qf, j); }
+    /// In step_vjp: x and state that the forward step wrote; empty if the host did not keep them.
+    [[nodiscard]] View<const T> x_out(std::size_t block) const {
+        return has_out() ? view<const T>(in_->out->x[block], lead_) : View<const T>{};
+    }
+    [[nodiscard]] View<const T> state_out(std::size_t i) const {
+        return has_out() ? view<const T>(in_->out->state[i]) : View<const T>{};
+    }
     [[nodiscard]] const l2o_step_in& raw() const { return *in_; }
 
   private:
+    /// A host of before this field has a smaller struct.
+    [[nodiscard]] bool has_out() const {
+        return in_->struct_size >= offsetof(l2o_step_in, out) + sizeof in_->out && in_->out != nullptr;
+    }
+
     const l2o_step_in* in_;
     int lead_;
     std::size_t blocks_, states_;
