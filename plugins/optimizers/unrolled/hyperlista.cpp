@@ -61,7 +61,7 @@ class HyperLista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec, 1, 4);
+        declare_coupled(spec, 1, 4, 2);
         spec.info.max_steps = 0;
         const auto [m, n] = model_;
         const auto buffer = [&](const char* name, const char* doc, const char* axes, l2o::Shape shape) {
@@ -162,11 +162,10 @@ class HyperLista : public l2o::plugins::Coupled {
         }
         if (const auto to = acc.param(layer_[0].theta)) to.scalar() += T(c_theta_bar);
         if (const auto to = acc.param(c_beta_)) to.scalar() += T(c_beta_bar);
-        correction_vjp(in, 0, residual, u, z_bar, acc, x_bar);
-        if (!x_bar) return;
-        residual.setZero();
-        l2o::numerics::add_product<T>(residual, 1, error, matrix(in.param(pinv_)));
-        l2o::numerics::add_product<T>(matrix(x_bar), -1, residual, matrix(in.data(kA)));
+        Map<T> residual_bar(scratch.take<T>(batch * model_.m), batch, model_.m);
+        residual_bar.setZero();
+        l2o::numerics::add_product<T>(residual_bar, 1, error, matrix(in.param(pinv_)));
+        correction_vjp(in, 0, residual, u, z_bar, acc, x_bar, &residual_bar);
     }
 
   private:
@@ -183,7 +182,7 @@ class HyperLista : public l2o::plugins::Coupled {
     template <class T, class Out>
     void before_threshold(
         const l2o::StepIn<T>& in, Map<T>& residual, Map<T>& u, Map<T>& error, Out& z) const {
-        const l2o::View<const T> x = in.t() > 0 ? in.x(0) : l2o::View<const T>{};
+        const l2o::View<const T> x = point(in, in.t());
         correction(in, 0, x, residual, u);
         pre_activation(in, 0, x, u, z);
         error.setZero();
