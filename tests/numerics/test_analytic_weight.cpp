@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
+#include <Eigen/LU>
 #include <cmath>
 
 #include "central_difference.hpp"
@@ -90,4 +92,45 @@ TEST_CASE("analytic weight: a zero column, a negative ridge and a NaN are refuse
     a(0, 0) = NAN;
     CHECK_THROWS_WITH_AS(
         analytic_weight(a), "analytic weight: A has an entry that is not finite", std::invalid_argument);
+}
+
+TEST_CASE("symmetric weight: W = M A with M symmetric, positive definite and a_j^T M a_j = 1") {
+    Eigen::MatrixXd a = gaussian(20, 40, 1);
+    a.colwise().normalize();
+    const Eigen::MatrixXd w = symmetric_weight(a);
+    CHECK(worst_diagonal(w, a) < 1e-12);
+    const Eigen::MatrixXd m = w * a.transpose() * (a * a.transpose()).inverse();
+    CHECK((m - m.transpose()).norm() < 1e-12);
+    CHECK((m * a - w).norm() < 1e-12);
+    CHECK(Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(m).eigenvalues()(0) > 0);
+}
+
+TEST_CASE("symmetric weight: no feasible direction lowers the sum of squares, and analytic W lies below it") {
+    Eigen::MatrixXd a = gaussian(12, 24, 2);
+    a.colwise().normalize();
+    const Eigen::MatrixXd w = symmetric_weight(a), gram = a.transpose() * a;
+    const Eigen::MatrixXd cross = w.transpose() * a;
+    for (std::uint64_t seed = 10; seed < 14; ++seed) {
+        Eigen::MatrixXd h = gaussian(12, 12, seed);
+        h = (h + h.transpose()).eval();
+        // Without what changes a_j^T M a_j.
+        const Eigen::VectorXd c = gram.cwiseAbs2().ldlt().solve((a.transpose() * h * a).diagonal());
+        h -= a * c.asDiagonal() * a.transpose();
+        REQUIRE((a.transpose() * h * a).diagonal().norm() < 1e-9);
+        CHECK(std::abs(cross.cwiseProduct(a.transpose() * h * a).sum()) < 1e-9);
+    }
+    CHECK((analytic_weight(a).transpose() * a).norm() < cross.norm());
+}
+
+TEST_CASE("symmetric weight: parallel columns, and columns of very different sizes, are refused") {
+    CHECK_THROWS_WITH_AS(symmetric_weight(gaussian(15, 40, 1)),
+                         "symmetric weight: no positive definite metric in closed form for this A; take the "
+                         "analytic weight",
+                         std::invalid_argument);
+    Eigen::MatrixXd a = gaussian(4, 6, 7);
+    a.col(3) = -2 * a.col(1);
+    CHECK_THROWS_WITH_AS(
+        symmetric_weight(a),
+        "symmetric weight: columns of A are zero or parallel; expected columns of different directions",
+        std::invalid_argument);
 }

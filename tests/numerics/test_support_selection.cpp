@@ -88,6 +88,45 @@ TEST_CASE("support selection: NaN entries are passed on and rank below all other
     CHECK(std::isnan(out[0]));
 }
 
+TEST_CASE("support selection: the rule kQuantile keeps what reaches the interpolated quantile and theta") {
+    const std::vector<double> z{4, -3, 2, 1, 0};
+    std::vector<double> out(5), workspace(5);
+    std::vector<std::uint8_t> selected(5);
+    const auto select = [&](double theta, double fraction) {
+        support_selection(z, theta, SupportRule::kQuantile, fraction, out, selected, workspace);
+        return selected;
+    };
+    using Flags = std::vector<std::uint8_t>;
+    CHECK(select(0.5, 0) == Flags{1, 0, 0, 0, 0});  // the largest one always
+    CHECK(out == std::vector<double>{4, -2.5, 1.5, 0.5, 0});
+    CHECK(select(0.5, 0.25) == Flags{1, 1, 0, 0, 0});  // rank 1: T = 3, and 3 >= 3
+    CHECK(select(0.5, 0.4) == Flags{1, 1, 0, 0, 0});   // rank 1.6: T = 2.4
+    CHECK(select(2, 1) == Flags{1, 1, 1, 0, 0});       // 2 >= theta
+    const std::vector<double> row{0.3, 0.9, 0.1, 0.5};
+    // torch.quantile(tensor([.3, .9, .1, .5]), 0.7) = 0.54
+    CHECK(support_magnitude<double>(row, SupportRule::kQuantile, 0.3, workspace) ==
+          doctest::Approx(0.54).epsilon(1e-12));
+}
+
+TEST_CASE("support selection: the rule kCount keeps what exceeds the entry of that rank, whatever theta") {
+    const std::vector<double> z{4, -3, 2, 1, 0};
+    std::vector<double> out(5), workspace(5), z_bar(5);
+    std::vector<std::uint8_t> selected(5);
+    const auto select = [&](double theta, double count) {
+        support_selection(z, theta, SupportRule::kCount, count, out, selected, workspace);
+        return selected;
+    };
+    using Flags = std::vector<std::uint8_t>;
+    CHECK(select(0.5, 0) == Flags{0, 0, 0, 0, 0});
+    CHECK(select(0.5, 1) == Flags{0, 0, 0, 0, 0});
+    CHECK(select(3.5, 3) == Flags{1, 1, 0, 0, 0});
+    CHECK(out == std::vector<double>{4, -3, 0, 0, 0});
+    const std::vector<double> out_bar(5, 1.0);
+    CHECK(support_selection_vjp(z, 3.5, selected, out_bar, z_bar) == 0);
+    CHECK(z_bar == std::vector<double>{1, 1, 0, 0, 0});  // -3 passed whole, though |-3| < theta
+    CHECK(select(0.5, 99) == Flags{1, 1, 1, 1, 0});
+}
+
 TEST_CASE("support selection: the vjp is the central difference where the selection does not change") {
     for (double theta : {0.3, -0.3}) {
         std::vector<double> z = random_normal(60, 3), out(60), workspace(60), z_bar(60);

@@ -104,14 +104,14 @@ class Coupled : public Layers {
         std::optional<std::size_t> gamma;
     };
 
-    /// @param rows, matrices  how many [n] and [B, n] the method takes of the scratch, at most
-    void declare_coupled(OptimizerSpec& spec, int rows = 1, int matrices = 3) {
+    /// @param rows, matrices, residuals  how many [n], [B, n] and [B, m] of the scratch the method takes
+    void declare_coupled(OptimizerSpec& spec, int rows = 1, int matrices = 3, int residuals = 1) {
         model_ = linear_model(spec);
         declare_layers(spec);
         Scratch fixed, row;
         for (int i = 0; i < rows; ++i) fixed.take<double>(model_.n);
         fixed.take<std::uint8_t>(model_.n);
-        row.take<double>(model_.m);
+        for (int i = 0; i < residuals; ++i) row.take<double>(model_.m);
         for (int i = 0; i < matrices; ++i) row.take<double>(model_.n);
         spec.info.scratch_fixed = fixed.bytes();
         spec.info.scratch_per_row = row.bytes();
@@ -136,6 +136,11 @@ class Coupled : public Layers {
         residual = numerics::matrix(in.data(kB));
         if (x) numerics::add_product_nt<T>(residual, -1, numerics::matrix(x), numerics::matrix(in.data(kA)));
     }
+    /// x_k, empty for x_0 = 0.
+    template <class T>
+    static View<const T> point(const StepIn<T>& in, std::int64_t k) {
+        return k == 0 ? View<const T>{} : in.x(0);
+    }
     /// The residual there, and u = residual W_k.
     template <class T, class Out>
     void correction(
@@ -152,7 +157,9 @@ class Coupled : public Layers {
         if (x) z += numerics::matrix(x);
     }
     /// Back through both: with Z = bar z, bar W_k += gamma r^T Z, bar gamma_k += <Z, r W_k>, and to x_bar,
-    /// if it is not empty, Z - gamma (Z W_k^T) A is added. The residual is overwritten.
+    /// if it is not empty, Z - bar r A is added, bar r = gamma Z W_k^T.
+    /// @param residual      overwritten, unless
+    /// @param residual_bar  is given: then bar r is added to what it holds.
     template <class T>
     void correction_vjp(const StepIn<T>& in,
                         std::int64_t k,
@@ -160,17 +167,18 @@ class Coupled : public Layers {
                         const Map<T>& u,
                         const Map<T>& z_bar,
                         const StepAcc<T>& acc,
-                        const View<T>& x_bar) const {
+                        const View<T>& x_bar,
+                        Map<T>* residual_bar = nullptr) const {
         const T gamma = step_size(in, k);
         if (layer_[k].gamma)
             if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
         if (const auto to = acc.param(layer_[k].w))
             numerics::add_product_tn<T>(numerics::matrix(to), gamma, residual, z_bar);
         if (!x_bar) return;
-        residual.setZero();
-        numerics::add_product_nt<T>(residual, 1, z_bar, numerics::matrix(in.param(layer_[k].w)));
+        if (residual_bar == nullptr) residual_bar = &residual, residual.setZero();
+        numerics::add_product_nt<T>(*residual_bar, gamma, z_bar, numerics::matrix(in.param(layer_[k].w)));
         numerics::matrix(x_bar) += z_bar;
-        numerics::add_product<T>(numerics::matrix(x_bar), -gamma, residual, numerics::matrix(in.data(kA)));
+        numerics::add_product<T>(numerics::matrix(x_bar), -1, *residual_bar, numerics::matrix(in.data(kA)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {
         return numerics::support_percent(k, support_per_layer, support_max);
@@ -178,13 +186,6 @@ class Coupled : public Layers {
 
     LinearModel model_;
     std::vector<Layer> layer_;
-
-  private:
-    /// x_k, empty for x_0 = 0.
-    template <class T>
-    static View<const T> point(const StepIn<T>& in, std::int64_t k) {
-        return k == 0 ? View<const T>{} : in.x(0);
-    }
 };
 
 }  // namespace l2o::plugins

@@ -20,11 +20,15 @@ class Layers {
     double lambda_init = 0, ridge = 0;
 
     template <class Method>
+    static void add_depth_option(Options<Method>& options) {
+        options.integer(
+            "layers", &Method::layers, "number of layers, which is the number of steps", between(1, 100));
+    }
+    template <class Method>
     static Options<Method> options() {
         Options<Method> options;
+        add_depth_option(options);
         options
-            .integer(
-                "layers", &Method::layers, "number of layers, which is the number of steps", between(1, 100))
             .real("theta_first",
                   &Method::theta_first,
                   "start analytic: threshold of the first layer, as a share of the size of the entries of x",

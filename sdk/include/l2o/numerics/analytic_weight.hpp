@@ -43,12 +43,30 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
     return analytic_weight(RowMatrix<double>(a.template cast<double>()), ridge);
 }
 
+/// The W = M A of the same problem that is A seen in another metric: M = G^T G positive definite, so that W
+/// = G^T (G A) is the step of the system G A x = G b with its own matrix as weight, whose columns are unit.
+/// The minimum of sum over i != j of (a_i^T M a_j)^2 subject to a_j^T M a_j = 1 has, with P = A^T (A A^T)^-1
+/// A,
+///   M = (A A^T)^-1 A diag(mu) A^T (A A^T)^-1,   W = (A A^T)^-1 A diag(mu) P,   (P o P) mu = 1,
+/// o taken entry by entry. In double whatever the scalar of A. Allocates.
+/// @param a  shape (m, n).
+/// @return   shape (m, n), row-major.
+/// @throw std::invalid_argument as analytic_weight does, if two columns are parallel, and if the M of this
+///        formula is not positive definite.
+/// Source: the symmetric parametrisation of Chen, Liu, Wang & Yin 2021 (HyperLISTA, arXiv:2110.15900), who
+/// approach it by projected gradients with a penalty; the closed form is that of a Lagrange multiplier.
+/// Cost: O(n^3).
+L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>& a, double ridge = 0);
+
 }  // namespace l2o::numerics
 
 #ifdef L2O_NUMERICS_DEFINE
 namespace l2o::numerics {
 
-L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
+namespace detail {
+
+/// (A A^T + ridge I)^-1 A.
+L2O_NUMERICS_FUNCTION RowMatrix<double> whitened(const RowMatrix<double>& a, double ridge) {
     if (!a.allFinite()) throw std::invalid_argument("analytic weight: A has an entry that is not finite");
     if (!(ridge >= 0))
         throw std::invalid_argument("analytic weight: ridge is " + std::to_string(ridge) +
@@ -64,13 +82,40 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>&
                                     std::to_string(a.rows()) + " x " + std::to_string(a.cols()) +
                                     "); expected independent rows; set a ridge > 0");
 
-    RowMatrix<double> w = cholesky.solve(a);
+    return cholesky.solve(a);
+}
+
+}  // namespace detail
+
+L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
+    RowMatrix<double> w = detail::whitened(a, ridge);
     for (Eigen::Index j = 0; j < w.cols(); ++j) {
         const double scale = a.col(j).dot(w.col(j));
         if (!(scale > 0))
             throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
         w.col(j) /= scale;
     }
+    return w;
+}
+
+L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>& a, double ridge) {
+    const RowMatrix<double> whitened = detail::whitened(a, ridge);
+    RowMatrix<double> p = RowMatrix<double>::Zero(a.cols(), a.cols());
+    add_product_tn<double>(p, 1, a, whitened);
+    const Eigen::LLT<Eigen::MatrixXd> squares(p.cwiseAbs2());
+    if (squares.info() != Eigen::Success ||
+        squares.rcond() < double(a.cols()) * std::numeric_limits<double>::epsilon())
+        throw std::invalid_argument(
+            "symmetric weight: columns of A are zero or parallel; expected columns of different directions");
+    const Eigen::VectorXd mu = squares.solve(Eigen::VectorXd::Ones(a.cols()));
+    RowMatrix<double> middle = RowMatrix<double>::Zero(a.rows(), a.rows());
+    add_product_nt<double>(middle, 1, a * mu.asDiagonal(), a);
+    if (Eigen::LLT<Eigen::MatrixXd>(middle).info() != Eigen::Success)
+        throw std::invalid_argument(
+            "symmetric weight: no positive definite metric in closed form for this A; take the analytic "
+            "weight");
+    RowMatrix<double> w = RowMatrix<double>::Zero(a.rows(), a.cols());
+    add_product<double>(w, 1, whitened * mu.asDiagonal(), p);
     return w;
 }
 

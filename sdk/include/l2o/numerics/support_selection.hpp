@@ -1,6 +1,6 @@
 // The soft threshold that leaves the largest entries of a row alone.
 // Source: Chen, Liu, Wang & Yin 2018 (LISTA-CPSS, arXiv:1808.10038v2), thresholding with support selection.
-// The paper leaves open which entries q percent are; this is the rule of the Open-L2O code.
+// The paper leaves open which entries q percent are; the codes of this family differ, see SupportRule.
 #ifndef L2O_NUMERICS_SUPPORT_SELECTION_HPP
 #define L2O_NUMERICS_SUPPORT_SELECTION_HPP
 
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -34,41 +35,62 @@ inline std::size_t support_index(std::size_t n, double percent) {
     return std::size_t(std::clamp(std::nearbyint(last * (1 - (100 - percent) / 100)), 0.0, last));
 }
 
-/// The magnitude T at support_index. NaN ranks as 0.
-/// @param z, workspace  shape (n); the workspace is overwritten.
+/// Which entries are left alone. `amount` says how many, in the unit of the rule.
+enum class SupportRule {
+    /// |z| > theta and |z| > the magnitude at support_index, `amount` in percent: Open-L2O.
+    kPercentile,
+    /// |z| >= theta and |z| >= the quantile 1 - amount, interpolated linearly, `amount` in [0, 1]: the code
+    /// of
+    /// HyperLISTA (Chen, Liu, Wang & Yin 2021), torch.quantile. The largest entry is always one of them.
+    kQuantile,
+    /// |z| > the magnitude of rank `amount`, whatever theta; none if it is 0: the code of NA-ALISTA (Behrens,
+    /// Sauder & Jung 2021). Without ties amount - 1 entries.
+    kCount,
+};
+
+/// The magnitude T that a selected entry must exceed, or reach. NaN ranks as 0.
+/// @param z, workspace  shape (n), n > 0; the workspace is overwritten.
 /// Cost: O(n) on average, no allocation.
 template <std::floating_point Scalar>
 Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
-                         double percent,
+                         SupportRule rule,
+                         double amount,
                          std::span<Scalar> workspace) {
     assert(workspace.size() >= z.size());
+    if (rule == SupportRule::kCount && amount < 1) return std::numeric_limits<Scalar>::infinity();
     const auto magnitudes = workspace.first(z.size());
     std::ranges::transform(z, magnitudes.begin(), [](Scalar v) {
         const Scalar magnitude = std::abs(v);
         // A NaN would break the order that nth_element relies on.
         return magnitude >= 0 ? magnitude : Scalar(0);
     });
-    const auto nth = magnitudes.begin() + std::ptrdiff_t(support_index(z.size(), percent));
+    const double last = double(z.size() - 1);
+    const double rank = rule == SupportRule::kPercentile ? double(support_index(z.size(), amount))
+                        : rule == SupportRule::kQuantile ? std::clamp(amount, 0.0, 1.0) * last
+                                                         : std::min(amount - 1, last);
+    const auto nth = magnitudes.begin() + std::ptrdiff_t(rank);
     std::nth_element(magnitudes.begin(), nth, magnitudes.end(), std::greater<>{});
-    return *nth;
+    const Scalar share = Scalar(rank - std::floor(rank));
+    if (rule != SupportRule::kQuantile || share == 0) return *nth;
+    return *nth + share * (*std::max_element(nth + 1, magnitudes.end()) - *nth);
 }
 
 namespace detail {
 
-template <std::floating_point Scalar, class Theta>
+/// @param theta_of     of entry i
+/// @param is_selected  of entry i, its magnitude and its theta
+template <std::floating_point Scalar, class Theta, class Selected>
 void support_selection(std::span<const Scalar> z,
                        const Theta& theta_of,
-                       double percent,
+                       const Selected& is_selected,
                        std::span<Scalar> out,
-                       std::span<std::uint8_t> selected,
-                       std::span<Scalar> workspace) {
+                       std::span<std::uint8_t> selected) {
     assert(out.size() == z.size() && (selected.empty() || selected.size() == z.size()));
-    const Scalar bar = support_magnitude(z, percent, workspace);
     for (std::size_t i = 0; i < z.size(); ++i) {
         const Scalar theta = theta_of(i);
-        const bool is_selected = std::abs(z[i]) > std::max(theta, bar);
-        if (!selected.empty()) selected[i] = is_selected;
-        out[i] = is_selected ? z[i] : soft_threshold(z[i], theta);
+        const bool is_left = is_selected(std::abs(z[i]), theta);
+        if (!selected.empty()) selected[i] = is_left;
+        out[i] = is_left ? z[i] : soft_threshold(z[i], theta);
     }
 }
 
@@ -82,7 +104,8 @@ void support_selection_vjp(std::span<const Scalar> z,
                            const Subtract& subtract) {
     assert(selected.size() == z.size() && out_bar.size() == z.size() && z_bar.size() == z.size());
     for (std::size_t i = 0; i < z.size(); ++i) {
-        const Scalar passed = soft_threshold_slope(z[i], theta_of(i)) * out_bar[i];
+        const Scalar slope = selected[i] ? Scalar(1) : soft_threshold_slope(z[i], theta_of(i));
+        const Scalar passed = slope * out_bar[i];
         if (!selected[i]) subtract(i, double(std::copysign(Scalar(1), z[i]) * passed));
         z_bar[i] = passed;
     }
@@ -90,13 +113,35 @@ void support_selection_vjp(std::span<const Scalar> z,
 
 }  // namespace detail
 
-/// One row: out = z where selected, else soft_threshold(z, theta); selected = [|z| > theta] [|z| > T],
-/// both strict, T the magnitude at support_index.
+/// One row: out = z where selected, else soft_threshold(z, theta); selected as the rule says, which is where
+/// T = support_magnitude and theta come in.
 /// @param z, out     shape (n); may be the same memory.
-/// @param percent    q, share of the row that may be selected, in percent.
 /// @param selected   shape (n), 1 or 0; empty if not wanted.
 /// @param workspace  shape (n), contents undefined on return.
 /// Cost: O(n) on average, no allocation.
+template <std::floating_point Scalar>
+void support_selection(std::type_identity_t<std::span<const Scalar>> z,
+                       Scalar theta,
+                       SupportRule rule,
+                       double amount,
+                       std::type_identity_t<std::span<Scalar>> out,
+                       std::span<std::uint8_t> selected,
+                       std::type_identity_t<std::span<Scalar>> workspace) {
+    const Scalar bar = support_magnitude<Scalar>(z, rule, amount, workspace), both = std::max(theta, bar);
+    const auto theta_of = [theta](std::size_t) { return theta; };
+    const auto select = [&](auto is_selected) {
+        detail::support_selection<Scalar>(z, theta_of, is_selected, out, selected);
+    };
+    switch (rule) {
+        case SupportRule::kPercentile:
+            return select([both](Scalar size, Scalar) { return size > both; });
+        case SupportRule::kQuantile:
+            return select([both](Scalar size, Scalar) { return size >= both; });
+        case SupportRule::kCount:
+            return select([bar](Scalar size, Scalar) { return size > bar; });
+    }
+}
+/// With the rule kPercentile.   @param percent  q, share of the row that may be selected, in percent.
 template <std::floating_point Scalar>
 void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        Scalar theta,
@@ -104,8 +149,7 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::type_identity_t<std::span<Scalar>> out,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
-    detail::support_selection<Scalar>(
-        z, [theta](std::size_t) { return theta; }, percent, out, selected, workspace);
+    support_selection<Scalar>(z, theta, SupportRule::kPercentile, percent, out, selected, workspace);
 }
 /// With a threshold of its own for every entry.   @param theta  shape (n).
 template <std::floating_point Scalar>
@@ -116,12 +160,17 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
     assert(theta.size() == z.size());
+    const Scalar bar = support_magnitude(z, SupportRule::kPercentile, percent, workspace);
     detail::support_selection<Scalar>(
-        z, [theta](std::size_t i) { return theta[i]; }, percent, out, selected, workspace);
+        z,
+        [theta](std::size_t i) { return theta[i]; },
+        [bar](Scalar size, Scalar theta_i) { return size > std::max(theta_i, bar); },
+        out,
+        selected);
 }
 
 /// z_bar = out_bar on, written; returns theta_bar = -sum out_bar sign(z) on (1 - selected), where
-/// on = [|z| > theta] [z != 0]. The selection is a constant for differentiation, and selected entries are on.
+/// on = max(selected, [|z| > theta] [z != 0]). The selection is a constant for differentiation.
 /// @param z, out_bar, selected, z_bar  shape (n), `selected` from the forward pass; z_bar may be the memory
 ///        of out_bar.
 /// Cost: O(n), no allocation. The sum is taken in double.
