@@ -82,9 +82,9 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
             {"weights", weights}};
 }
 
-void print(const Experiment& experiment, const RunResult& result, const std::string& page) {
+void print(const RunResult& result, const std::string& page) {
     if (!result.curves.empty()) {
-        std::cout << result_table(result.curves, experiment.evaluate.metric);
+        std::cout << result_table(result.curves, result.judging);
         if (result.curves.size() > 1)
             std::cout << "\n" << comparison_table(result.curves, result.judging) << "\n";
     }
@@ -167,7 +167,7 @@ ExitCode report(const CommandLine& line, const Experiment& experiment, const Run
     if (line.common().wants_json) {
         std::cout << json_of(experiment, result, page).dump(2) << "\n";
     } else {
-        print(experiment, result, page);
+        print(result, page);
     }
     if (result.curves.empty() || !all_diverged(result.curves)) return ExitCode::kOk;
     throw Error(ExitCode::kNumerical,

@@ -87,6 +87,22 @@ void check_spec(const l2o_spec* spec, const char* what, std::uint32_t i, std::se
     }
 }
 
+void check_metric(const l2o_spec* spec, std::uint32_t i, std::set<std::string>& names) {
+    check_spec(spec, "metric", i, names);
+    const auto fail = [&](const std::string& text) {
+        throw Broken(fmt::format("metric '{}' {}", spec->name, text));
+    };
+    const bool is_ratio = (spec->flags & L2O_METRIC_RATIO) != 0;
+    const Shape expected = is_ratio ? Shape{2} : Shape{}, found(spec->shape, spec->shape + spec->ndim);
+    if (spec->batched == 0 || found != expected)
+        fail(fmt::format("has {}shape {}; expected a batch of {}",
+                         spec->batched == 0 ? "no batch and " : "",
+                         to_string(found),
+                         is_ratio ? "[2], u and w of a ratio" : "[]"));
+    if (!is_ratio && (spec->flags & L2O_METRIC_DECIBEL) != 0)
+        fail("is in decibel and no ratio; L2O_METRIC_DECIBEL goes with L2O_METRIC_RATIO");
+}
+
 constexpr std::uint64_t kCommonFlags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT | L2O_SERIAL | L2O_STOCHASTIC;
 
 void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescription& component) {
@@ -143,7 +159,7 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     if (by_solve && optimizee.api().solve == nullptr)
         throw Broken("has data that solve is to fill, and no solve");
     names.clear();
-    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_spec(optimizee.metrics()[i], "metric", i, names);
+    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(optimizee.metrics()[i], i, names);
     if ((info.n_metrics > 0) != (optimizee.api().metrics != nullptr))
         throw Broken(fmt::format("declares {} metrics and {} metrics function",
                                  info.n_metrics,

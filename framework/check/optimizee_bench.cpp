@@ -48,7 +48,7 @@ class MetricsCase : public Case {
           batch_(points[0].shape()[0]) {
         for (const l2o_spec* spec : optimizee.metrics()) {
             if (with_solutions || (spec->flags & L2O_METRIC_NEEDS_SOLUTION) == 0) {
-                metrics.add(spec->name, optimizee.dtype(), {batch_});
+                metrics.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, batch_));
             } else {
                 metrics.add_absent(spec->name);
             }

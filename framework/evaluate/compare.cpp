@@ -78,6 +78,7 @@ Judging judging_of(const Experiment& experiment,
                     .starts = evaluate.starts};
     for (const l2o_spec* metric : optimizee.metrics()) {
         if ((metric->flags & L2O_METRIC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
+        if ((metric->flags & L2O_METRIC_RATIO) != 0) judging.ratios.insert(metric->name);
     }
     return judging;
 }

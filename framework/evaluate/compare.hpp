@@ -15,10 +15,19 @@ namespace l2o::framework {
 struct Judging {
     std::string metric{};                      ///< the one that counts
     std::set<std::string> higher_is_better{};  ///< metrics; of the others lower is
+    std::set<std::string> ratios{};            ///< metrics that are an L2O_METRIC_RATIO
     std::string reference{};                   ///< contestant that the others are compared to
     std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
     double tolerance = 1e-3;
     std::int64_t starts = 1;  ///< rows per instance
+
+    [[nodiscard]] bool is_ratio() const { return ratios.contains(metric); }
+    /// What stands for all rows of the metric that counts: their median, or the ratio of their sums.
+    [[nodiscard]] double centre_of(const Distribution& d) const { return is_ratio() ? d.mean : d.median; }
+    /// "nmse_db (median)", "nmse_pooled_db (pooled)".
+    [[nodiscard]] std::string centre_name() const {
+        return metric + (is_ratio() ? " (pooled)" : " (median)");
+    }
 };
 /// @param metrics  those of the curves: what needs a solution may be left out
 [[nodiscard]] Judging judging_of(const Experiment& experiment,
@@ -32,7 +41,8 @@ struct Judging {
 /// @pre all curves have the same rows.
 void find_reached(std::vector<Curve>& curves, const Judging& judging);
 
-/// A contestant against the reference, on the same instances and starts.
+/// A contestant against the reference, on the same instances and starts; by the ratios of single rows where
+/// the metric is a ratio.
 struct Comparison {
     std::string contestant{};
     /// Median over instances of the contestant's value less that of the reference, with its interval; NAN

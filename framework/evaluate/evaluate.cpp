@@ -64,6 +64,16 @@ std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shard
     return iterations;
 }
 
+/// The distribution of a metric over its rows; u and w of a ratio become the ratio of each row.
+Distribution summarise(std::vector<double>& rows, std::uint32_t flags) {
+    if ((flags & L2O_METRIC_RATIO) == 0) return distribution_of(rows);
+    Ratios ratios = ratios_of(rows, (flags & L2O_METRIC_DECIBEL) != 0);
+    rows = std::move(ratios.rows);
+    Distribution distribution = distribution_of(rows);
+    distribution.mean = ratios.pooled;
+    return distribution;
+}
+
 }  // namespace
 
 void check_evaluation(const EvaluateSettings& settings,
@@ -178,11 +188,12 @@ Curve evaluate(const Experiment& experiment,
         curve.values.push_back(sum.values / static_cast<double>(rows));
         curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
         curve.seconds.push_back(seconds);
-        curve.history.values.push_back(all[shown]);
         curve.history.evaluations.push_back(std::move(shard_evaluations));
         curve.history.seconds.push_back(std::move(shard_seconds));
         for (std::size_t i = 0; i < all.size(); ++i)
-            curve.distributions[i].push_back(distribution_of(all[i]));
+            curve.distributions[i].push_back(
+                summarise(all[i], i == 0 ? 0 : optimizee.metrics()[metrics[i - 1]]->flags));
+        curve.history.values.push_back(all[shown]);
         if (iteration == curve.iteration.back()) curve.final_rows = std::move(all);
     }
     return curve;

@@ -9,13 +9,24 @@
 
 namespace l2o::framework {
 
-/// Distribution of a metric over rows (instances x starts) at one recorded point.
+/// Distribution of a metric over rows (instances x starts) at one recorded point. Of an L2O_METRIC_RATIO the
+/// mean is that of all rows together, sum of u over sum of w; the quantiles are those of u / w.
 struct Distribution {
     double mean = 0, median = 0, q10 = 0, q25 = 0, q75 = 0, q90 = 0;
     std::int64_t finite = 0;  ///< rows with a finite value; the statistics are over those
 };
 /// Linear-interpolation quantiles (type 7) over the finite values.
 [[nodiscard]] Distribution distribution_of(std::vector<double> values);
+
+/// A ratio metric: u / w of every row, 0 where u is, and the sum of u over the sum of w, of the rows where
+/// both are finite.
+struct Ratios {
+    std::vector<double> rows{};
+    double pooled = 0;
+};
+/// @param pairs       u and w of every row, one after the other.
+/// @param in_decibel  10 log10 of each.
+[[nodiscard]] Ratios ratios_of(const std::vector<double>& pairs, bool in_decibel);
 
 /// When a row first had what was to be reached, and what it had cost by then: an equal share of its shard.
 struct Reached {

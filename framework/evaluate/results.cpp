@@ -226,16 +226,14 @@ void write_summary(const std::filesystem::path& path,
     csv.write(path);
 }
 
-std::string result_table(const std::vector<Curve>& curves, const std::string& metric) {
-    if (curves.empty()) return "";
-    const std::string& shown = curves.front().metrics[shown_metric(curves.front().metrics, metric)];
+std::string result_table(const std::vector<Curve>& curves, const Judging& judging) {
     std::vector<Line<6>> lines{
-        {"contestant", shown + " (median)", "10-90 %", "evaluations", "time", "training"}};
+        {"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}};
     std::string notes;
     for (const Curve& curve : curves) {
-        const Distribution& d = curve.distributions[shown_metric(curve.metrics, metric)].back();
+        const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         lines.push_back({curve.contestant,
-                         number_text(d.median),
+                         number_text(judging.centre_of(d)),
                          number_text(d.q10) + " .. " + number_text(d.q90),
                          evaluations_text(curve),
                          duration_text(curve.seconds.back()),
@@ -279,8 +277,9 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
         line[8] = break_even_text(way.break_even);
         lines.push_back(line);
     }
-    return table_of(lines) + fmt::format("difference: {}, paired on {}; reached: {}\n",
+    return table_of(lines) + fmt::format("difference: {}{}, paired on {}; reached: {}\n",
                                          judging.metric,
+                                         judging.is_ratio() ? " row by row" : "",
                                          pairs_text(comparisons.front(), judging),
                                          target_text(judging));
 }

@@ -20,10 +20,10 @@ void write_summary(const std::filesystem::path& path,
                    const std::vector<Curve>& curves,
                    const Judging& judging);
 
-/// The table for the terminal: per contestant the metric at its last point (median, 10-90 %), evaluations of
-/// values and gradients per row, time and training time; then a line for everyone with rows that diverged.
-/// @param metric  "" : the first one of the optimizee, or else the objective.
-[[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const std::string& metric);
+/// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
+/// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
+/// time; then a line for everyone with rows that diverged.
+[[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const Judging& judging);
 
 /// The second table: against whom, on how many instances; then per contestant the median difference with its
 /// interval, the share of instances where it is better, p, and the way to the target. "" if there is nobody

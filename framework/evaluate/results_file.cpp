@@ -24,6 +24,7 @@ void read_head(const std::filesystem::path& path, Results& results) try {
     Judging& judging = results.judging;
     judging.metric = head.at("metric");
     judging.higher_is_better = head.at("higher_is_better").get<std::set<std::string>>();
+    judging.ratios = head.value("ratios", std::set<std::string>{});
     judging.reference = head.at("reference");
     if (!head.at("target").is_null()) judging.target = head.at("target").get<double>();
     judging.tolerance = head.at("tolerance");
@@ -130,6 +131,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
     const json head{{"metric", judging.metric},
                     {"metrics", results.curves.front().metrics},
                     {"higher_is_better", judging.higher_is_better},
+                    {"ratios", judging.ratios},
                     {"reference", judging.reference},
                     {"target", judging.target ? json(*judging.target) : json()},
                     {"tolerance", judging.tolerance},

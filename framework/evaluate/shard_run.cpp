@@ -32,8 +32,8 @@ class Recorder {
           data_(abi_data(data)),
           outputs_(task.optimizee.metrics().size(), nullptr) {
         for (const std::size_t metric : task.metrics) {
-            values_.emplace_back(static_cast<Dtype>(task.optimizee.metrics()[metric]->dtype),
-                                 Shape{stepper.layout().rows});
+            const l2o_spec& spec = *task.optimizee.metrics()[metric];
+            values_.emplace_back(static_cast<Dtype>(spec.dtype), shape_of(spec, stepper.layout().rows));
             outputs_[metric] = values_.back().abi();
         }
     }
@@ -53,7 +53,11 @@ class Recorder {
                 if (f < f_best || (std::isnan(f_best) && !std::isnan(f))) best = r;
             }
             rows[0].push_back(seen_.f.value(best));
-            for (std::size_t i = 0; i < values_.size(); ++i) rows[i + 1].push_back(values_[i].value(best));
+            for (std::size_t i = 0; i < values_.size(); ++i) {
+                const std::int64_t width = values_[i].size() / stepper_.layout().rows;
+                for (std::int64_t k = best * width; k < (best + 1) * width; ++k)
+                    rows[i + 1].push_back(values_[i].value(k));
+            }
         }
         return rows;
     }
@@ -116,8 +120,12 @@ class Shard {
         const std::int64_t iterations = task_.settings.iterations;
         const std::int64_t layers = task_.ready.optimizer->info().max_steps;
         const std::int64_t first_leg = layers > 0 ? std::min(iterations, layers) : iterations;
-        const std::vector<double> nothing(static_cast<std::size_t>(task_.count), NAN);
-        run_.records[0].rows.assign(1 + task_.metrics.size(), nothing);
+        std::vector<std::vector<double>>& nothing = run_.records[0].rows;
+        nothing.emplace_back(static_cast<std::size_t>(task_.count), NAN);
+        for (const std::size_t metric : task_.metrics) {
+            const Shape shape = shape_of(*task_.optimizee.metrics()[metric], task_.count);
+            nothing.emplace_back(static_cast<std::size_t>(element_count(shape)), NAN);
+        }
         try {
             std::vector<Tensor> x = leg(*task_.ready.optimizer, *task_.ready.params, 0, first_leg, nullptr);
             if (first_leg < iterations && !is_over_)

@@ -13,7 +13,7 @@ namespace l2o::framework {
 struct ShardRecord {
     Evaluations evaluations;
     double seconds = 0;
-    std::vector<std::vector<double>> rows;  ///< [metric][row of the shard]
+    std::vector<std::vector<double>> rows;  ///< [metric][row of the shard]; a ratio has u, w, u, w, ...
 };
 
 /// All that one shard did.

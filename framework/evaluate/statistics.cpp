@@ -22,4 +22,24 @@ Distribution distribution_of(std::vector<double> values) {
             .finite = static_cast<std::int64_t>(values.size())};
 }
 
+Ratios ratios_of(const std::vector<double>& pairs, bool in_decibel) {
+    const auto ratio = [&](double u, double w) {
+        const double quotient = u == 0 ? 0 : u / w;
+        return in_decibel ? 10 * std::log10(quotient) : quotient;
+    };
+    Ratios ratios;
+    double sum_u = 0, sum_w = 0;
+    bool is_any_finite = false;
+    for (std::size_t i = 0; i < pairs.size(); i += 2) {
+        const double u = pairs[i], w = pairs[i + 1];
+        ratios.rows.push_back(ratio(u, w));
+        if (!std::isfinite(u) || !std::isfinite(w)) continue;
+        is_any_finite = true;
+        sum_u += u;
+        sum_w += w;
+    }
+    ratios.pooled = is_any_finite ? ratio(sum_u, sum_w) : NAN;
+    return ratios;
+}
+
 }  // namespace l2o::framework

@@ -105,7 +105,7 @@ Figure metric_figure(const Results& results,
     for (const Curve& curve : results.curves) {
         Series series{.name = curve.contestant, .x = x_of(curve)};
         for (const Distribution& d : curve.distributions[shown_metric(curve.metrics, judging.metric)]) {
-            series.y.push_back(d.median);
+            series.y.push_back(judging.centre_of(d));
             series.low.push_back(d.q10);
             series.high.push_back(d.q90);
         }
@@ -120,8 +120,10 @@ Figure metric_figure(const Results& results,
     const bool is_higher_better = judging.higher_is_better.contains(judging.metric);
     const bool is_cut = cut_divergence(figure.y, start, is_higher_better);
     widen(figure.y, 0.03);
-    figure.caption = fmt::format("Median over {} solves, band from 10 to 90 %; {} is better.",
+    figure.caption = fmt::format("{} over {} solves, band from 10 to 90 %{}; {} is better.",
+                                 judging.is_ratio() ? "Ratio of the sums" : "Median",
                                  results.curves.front().final_rows[0].size(),
+                                 judging.is_ratio() ? " of single solves" : "",
                                  is_higher_better ? "higher" : "lower");
     if (is_cut) figure.caption += " The axis is cut where somebody diverges.";
     if (figure.x.is_log) figure.caption += " The start, at 0, is left of the axis.";

@@ -97,15 +97,15 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
 }
 
 std::string results_table(const Results& results) {
+    const Judging& judging = results.judging;
     std::vector<std::vector<Cell>> rows;
     for (const Curve& curve : results.curves) {
-        const Distribution& d =
-            curve.distributions[shown_metric(curve.metrics, results.judging.metric)].back();
+        const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.values.back() + curve.gradients.back();
         const auto all = static_cast<double>(curve.final_rows[0].size());
         rows.push_back(
             {Cell(curve.contestant),
-             {number_text(d.median), d.median},
+             {number_text(judging.centre_of(d)), judging.centre_of(d)},
              {number_text(d.q10) + " … " + number_text(d.q90), d.q10},
              {percent_text(static_cast<double>(d.finite) / all), static_cast<double>(d.finite) / all},
              {evaluations_text(curve), evaluations},
@@ -114,7 +114,7 @@ std::string results_table(const Results& results) {
               curve.training_seconds}});
     }
     return table({"contestant",
-                  results.judging.metric + " (median)",
+                  judging.centre_name(),
                   "10–90 %",
                   "finite",
                   "evaluations",
@@ -166,11 +166,13 @@ std::string comparison_section(const Results& results) {
         header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
     std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows);
     out += fmt::format(
-        "<p class=\"facts\">Difference: median of {} less that of {}, paired on {}; 95 % bootstrap interval. "
+        "<p class=\"facts\">Difference: median of {}{} less that of {}, paired on {}; 95 % bootstrap "
+        "interval. "
         "Better: share of the pairs, equal ones count half. p: Wilcoxon's signed-rank test, two-sided; "
         "Holm's "
         "correction for {} comparison{}.",
         escaped(judging.metric),
+        judging.is_ratio() ? ", row by row," : "",
         escaped(judging.reference),
         pairs_text(comparisons.front(), judging),
         comparisons.size(),

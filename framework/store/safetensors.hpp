@@ -18,16 +18,11 @@ struct TensorFile {
     [[nodiscard]] const Tensor& at(const std::string& name) const;
 };
 
-/// Maps a file and checks it completely, so that every tensor is safe to read.
+/// A file as l2o/files/safetensors.hpp reads it; its errors become Error(kIo).
 ///
-/// The tensors borrow the mapping (private: writing to one changes neither the file nor another mapping) and
-/// keep it alive, each by itself; one whose data is not aligned to its element is copied. Nothing more than
-/// that alignment is promised: clone() a tensor that must be a 64-byte aligned buffer. As with every mapping,
-/// a file that another process shortens in place later takes the reader down; files written here are replaced
-/// as a whole and do not.
-///
-/// Throws Error(kIo) that says what is wrong where. float32, float64, int32, int64 and uint8 are supported.
-/// Source: https://github.com/huggingface/safetensors, section "Format" of its README.
+/// The tensors borrow the mapping and keep it alive, each by itself; one whose data is not aligned to its
+/// element is copied. Nothing more than that alignment is promised: clone() a tensor that must be a 64-byte
+/// aligned buffer. Files written here are replaced as a whole: a reader keeps what it has mapped.
 [[nodiscard]] TensorFile read_safetensors(const std::filesystem::path& path);
 
 /// Names and tensors of one file; the tensors are only read.

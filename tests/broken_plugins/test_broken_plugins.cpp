@@ -54,6 +54,7 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_compares_struct_size", "struct_size", "with larger structs: step at t = 0"},
         {"optimizer_crashes", "resume", "crashed with SIGABRT"},
         {"optimizer_ends_the_process", "bounds", "ended the process with exit code 7"},
+        {"optimizee_decibel_of_no_ratio", "specs", "metric 'loss_db' is in decibel and no ratio"},
         {"optimizee_wrong_gradient", "gradient", "g of row 0: wrong along"},
         {"optimizee_wrong_hvp", "hvp", "hvp of row 0: wrong along"},
         {"optimizee_shares_splits", "splits", "instance 0 of train is instance 0 of validation"},

@@ -47,19 +47,21 @@ check(sdk/include/l2o/abi "${c99}" "(base|call|loss|optimizee|optimizer|option|p
 check(sdk/include/l2o/c "(stdint|stdlib|string)[.]h" "l2o/abi/[a-z]+[.]h")
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
+check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|sdk)/[a-z_]+[.]hp*")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
 set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/philox[.]hpp" "framework/.*[.]hpp")
 check(framework ${framework}
   EXCEPT framework/plugin/library.cpp framework/config/info_file.cpp framework/evaluate/paired.cpp
-    framework/store/hash.cpp)
+    framework/store/hash.cpp framework/store/safetensors.cpp)
 check(framework/plugin/library.cpp ${framework} "boost/dll/.*")
 check(framework/config/info_file.cpp ${framework} "boost/property_tree/.*")
 check(framework/evaluate/paired.cpp ${framework} "boost/math/.*")
 check(framework/store/hash.cpp ${framework} "boost/uuid/detail/sha1[.]hpp")
+check(framework/store/safetensors.cpp ${framework} "l2o/files/safetensors[.]hpp")
 
 # A plugin includes what its own family folder holds, by bare name: another family's header has a path.
-set(plugin "${std}" "${eigen}" "l2o/(abi|sdk|numerics)/[a-z_]+[.]hp*" "${sibling}")
+set(plugin "${std}" "${eigen}" "l2o/(abi|sdk|numerics|files)/[a-z_]+[.]hp*" "${sibling}")
 foreach(kind losses optimizees/convex optimizees/minimax optimizees/nonconvex optimizers)
   check(plugins/${kind} ${plugin})
 endforeach()

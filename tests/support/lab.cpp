@@ -178,7 +178,7 @@ std::vector<double> ProblemLab::metric(const std::string& name) {
     std::size_t index = optimizee_->metrics().size();
     for (std::size_t i = 0; i < optimizee_->metrics().size(); ++i) {
         if (optimizee_->metrics()[i]->name == name) index = i;
-        tensors.emplace_back(optimizee_->dtype(), Shape{data_.instances});
+        tensors.emplace_back(optimizee_->dtype(), shape_of(*optimizee_->metrics()[i], data_.instances));
     }
     if (index == tensors.size()) throw std::invalid_argument("no metric '" + name + "'");
     for (std::size_t i = 0; i < tensors.size(); ++i) {

@@ -52,7 +52,7 @@ class ProblemLab {
     std::vector<std::vector<double>> hvp(const std::vector<std::vector<double>>& v);
     /// Proximal point of x() with step tau for every row.
     std::vector<std::vector<double>> prox(double tau);
-    /// A metric per row, by name.
+    /// A metric per row, by name; of a ratio u and w of every row, one after the other.
     std::vector<double> metric(const std::string& name);
 
     /// Worst norm-wise relative difference to central differences, at points moved by N(0, spread^2).

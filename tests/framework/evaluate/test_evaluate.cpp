@@ -11,6 +11,7 @@
 using namespace l2o::framework;
 using l2o::test::catalog;
 using l2o::test::Lab;
+using l2o::test::OptionText;
 using l2o::test::ProblemLab;
 using l2o::test::refusal;
 using l2o::test::relative_error;
@@ -169,12 +170,54 @@ TEST_CASE("evaluate: a metric that needs the solution is there exactly where the
     const Arena::Setup setup{kSparse, "optimizer { use ista }", "iterations 3"};
     Arena with(setup);
     const Curve curve = with.run();
-    CHECK(curve.metrics == std::vector<std::string>{"objective", "nmse_db"});
+    CHECK(curve.metrics == std::vector<std::string>{"objective", "nmse_db", "nmse_pooled_db"});
     CHECK(medians(curve, 1)[0] == doctest::Approx(0).epsilon(1e-12));  // x = 0 is as far away as x* is long
     CHECK(curve.final_rows[1].size() == 5);
     Arena::Setup without = setup;
     without.with_solutions = false;
     CHECK(Arena(without).run().metrics == std::vector<std::string>{"objective"});
+}
+
+TEST_CASE("evaluate: a ratio is pooled over all shards at every point, and taken row by row besides") {
+    const OptionText dense{{"m", "4"}, {"n", "6"}, {"density", "0.9"}};  // no signal is 0
+    Arena arena({"optimizee { use sparse_recovery\n m 4\n n 6\n density 0.9 }\n",
+                 "optimizer { use ista }",
+                 "iterations 3 shard_rows 2 metric nmse_pooled_db"});
+    const Curve curve = arena.run();
+    Lab lab(
+        {.optimizer = "ista", .problem = {.optimizee = "sparse_recovery", .options = dense, .instances = 5}});
+    const Lab::Run run = lab.run(3);
+    const std::vector<double> x_star = l2o::test::values(lab.problem().data("x_star"));
+    for (std::size_t t = 0; t <= 3; ++t) {
+        double error = 0, power = 0;
+        std::vector<double> rows;
+        for (std::size_t row = 0; row < 5; ++row) {
+            double u = 0, w = 0;
+            for (std::size_t i = 6 * row; i < 6 * (row + 1); ++i) {
+                u += std::pow(run.x[t][i] - x_star[i], 2);
+                w += std::pow(x_star[i], 2);
+            }
+            rows.push_back(10 * std::log10(u / w));
+            error += u;
+            power += w;
+        }
+        CAPTURE(t);
+        CHECK(std::abs(curve.distributions[2][t].mean - 10 * std::log10(error / power)) < 1e-12);
+        CHECK(std::abs(curve.distributions[2][t].median - distribution_of(rows).median) < 1e-12);
+        CHECK(relative_error(curve.history.values[t], rows) < 1e-12);
+        if (t == 3) CHECK(relative_error(curve.final_rows[2], rows) < 1e-12);
+    }
+}
+
+TEST_CASE("evaluate: where a plugin gives up, u and w of a ratio are missing") {
+    Arena arena({.problem = "optimizee { use sparse_recovery\n m 4\n n 6\n density 0.9 }\n",
+                 .contestant = "optimizer { use learned_momentum\n gives_up_at 2 }",
+                 .evaluate = "iterations 4 metric nmse_pooled_db"});
+    const std::vector<Distribution> points = arena.run().distributions[2];
+    CHECK(points[2].finite == 5);
+    CHECK(std::isfinite(points[2].mean));
+    CHECK(points[3].finite == 0);
+    CHECK(std::isnan(points[3].mean));
 }
 
 TEST_CASE("evaluate: after the last layer another optimizer goes on from there") {
@@ -216,7 +259,8 @@ TEST_CASE("evaluate: an optimizer that is defined from 0 refuses another start, 
 TEST_CASE("evaluate: an unknown metric is refused") {
     Arena arena({kSparse, "optimizer { use ista }", "iterations 4 metric nmse"});
     CHECK(arena.refused() ==
-          "2 evaluate.metric: 'sparse_recovery' has no metric 'nmse'; known: nmse_db, objective");
+          "2 evaluate.metric: 'sparse_recovery' has no metric 'nmse'; known: nmse_db, nmse_pooled_db, "
+          "objective");
 }
 
 TEST_CASE("evaluate: rows that diverge are counted, not dropped") {

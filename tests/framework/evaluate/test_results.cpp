@@ -37,26 +37,28 @@ Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
             .final_rows = {{1, 2, 3, 4}, {1, 2, 3, 4}}};
 }
 
+const Judging kByNmse{.metric = "nmse_db"};
+
 }  // namespace
 
-TEST_CASE("results: the table shows the optimizee's first metric, aligned, in the order of the file") {
+TEST_CASE("results: the table shows the metric that counts, aligned, in the order of the file") {
     Curve armijo = curve("descent", -3.14159);
     armijo.values = {0, 40.25};
     armijo.seconds = {0, 1.5};
     Curve lista = curve("lista", -41.5);
     lista.training_seconds = 754.4;
-    CHECK(result_table({armijo, lista}, "") ==
+    CHECK(result_table({armijo, lista}, kByNmse) ==
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
           "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n");
 }
 
-TEST_CASE(
-    "results: the table shows the metric that is asked for, and the objective where there is no other") {
-    CHECK(result_table({curve("a", 1)}, "objective").starts_with("contestant  objective (median)"));
-    Curve bare = curve("a", 1);
-    bare.metrics = {"objective"};
-    CHECK(result_table({bare}, "").starts_with("contestant  objective (median)"));
+TEST_CASE("results: of a ratio the table shows the ratio of the sums, and its name says so") {
+    const std::string table = result_table({curve("a", -3)}, {.metric = "nmse_db", .ratios = {"nmse_db"}});
+    CHECK(table.starts_with("contestant  nmse_db (pooled)   10-90 %"));
+    CHECK(table.find("\na                      -2.75  -4 .. -2") != std::string::npos);
+    CHECK(result_table({curve("a", -3)}, {.metric = "objective", .ratios = {"nmse_db"}})
+              .starts_with("contestant  objective (median)"));
 }
 
 TEST_CASE("results: durations have three digits and the unit that suits them") {
@@ -72,12 +74,12 @@ TEST_CASE("results: durations have three digits and the unit that suits them") {
         CAPTURE(seconds);
         Curve timed = curve("a", 1);
         timed.seconds = {0, seconds};
-        CHECK(result_table({timed}, "").find("  " + text + "  ") != std::string::npos);
+        CHECK(result_table({timed}, kByNmse).find("  " + text + "  ") != std::string::npos);
     }
 }
 
 TEST_CASE("results: rows that diverged have a line below the table") {
-    const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, "");
+    const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse);
     CHECK(table.find("\na: ") == std::string::npos);
     CHECK(
         table.ends_with("b: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
@@ -131,6 +133,9 @@ TEST_CASE("results: the second table is against the reference, and says on what 
           "learned          -2.5  -4 .. -1   100 %      0.12    100 %            1  250 ms           -\n"
           "difference: nmse_db, paired on 4 instances; reached: nmse_db <= -30\n");
     CHECK(comparison_table({a}, {.metric = "nmse_db", .reference = "a"}) == "");
+    CHECK(comparison_table({a, b},
+                           {.metric = "nmse_db", .ratios = {"nmse_db"}, .reference = "a", .target = -30})
+              .ends_with("difference: nmse_db row by row, paired on 4 instances; reached: nmse_db <= -30\n"));
     CHECK(target_text({.metric = "accuracy", .higher_is_better = {"accuracy"}, .target = 0.9}) ==
           "accuracy >= 0.9");
     CHECK(target_text({.metric = "objective"}) ==
@@ -144,6 +149,7 @@ TEST_CASE("results: what is written to a run folder is read back") {
     const ScratchFolder folder;
     Results written{.judging = {.metric = "nmse_db",
                                 .higher_is_better = {"objective"},
+                                .ratios = {"nmse_db"},
                                 .reference = "b",
                                 .target = -1.5,
                                 .tolerance = 0.25,
@@ -163,6 +169,7 @@ TEST_CASE("results: what is written to a run folder is read back") {
     const Results read = read_results(folder / "");
     CHECK(read.judging.metric == "nmse_db");
     CHECK(read.judging.higher_is_better == std::set<std::string>{"objective"});
+    CHECK(read.judging.ratios == std::set<std::string>{"nmse_db"});
     CHECK(read.judging.reference == "b");
     CHECK(read.judging.target == -1.5);
     CHECK(read.judging.tolerance == 0.25);

@@ -32,6 +32,28 @@ TEST_CASE("statistics: values that are not finite are left out and missing in th
     CHECK(d.finite == 2);
 }
 
+TEST_CASE("statistics: of ratios the rows are quotients, and all rows together the sum over the sum") {
+    const Ratios plain = ratios_of({1, 2, 9, 3, 0, 5}, false);
+    CHECK(plain.rows == std::vector<double>{0.5, 3, 0});
+    CHECK(plain.pooled == 1);
+    const Ratios decibel = ratios_of({1, 10, 0, 90}, true);
+    CHECK(decibel.rows[0] == doctest::Approx(-10).epsilon(1e-15));
+    CHECK(decibel.rows[1] == -std::numeric_limits<double>::infinity());
+    CHECK(decibel.pooled == doctest::Approx(-20).epsilon(1e-15));
+}
+
+TEST_CASE("statistics: a ratio over 0 counts in the sums, and one that is not finite does not") {
+    const double infinity = std::numeric_limits<double>::infinity();
+    const Ratios over_zero = ratios_of({3, 0, 0, 0, 1, 4}, false);
+    CHECK(over_zero.rows == std::vector<double>{infinity, 0, 0.25});
+    CHECK(over_zero.pooled == 1);
+    const Ratios diverged = ratios_of({NAN, 1, infinity, 1, 1, NAN, 1, 4}, false);
+    CHECK(std::isnan(diverged.rows[0]));
+    CHECK(diverged.rows[1] == infinity);
+    CHECK(diverged.pooled == 0.25);
+    CHECK(std::isnan(ratios_of({NAN, 1}, false).pooled));
+}
+
 TEST_CASE("statistics: without a finite value all are NAN") {
     const Distribution d = distribution_of({NAN});
     for (const double value : {d.mean, d.median, d.q10, d.q25, d.q75, d.q90}) CHECK(std::isnan(value));

@@ -50,6 +50,17 @@ TEST_CASE("figure: the three axes are iterations, evaluations of both kinds, and
     CHECK(figures[0].csv().starts_with("series,x,y,low,high\na,0,1.03"));
 }
 
+TEST_CASE("figure: of a ratio the line is that of the sums, and the caption says so") {
+    Results results = field({contestant("a", 0.9, 10)});
+    CHECK(has(metric_figures(results)[0].caption, "Median over 8 solves, band from 10 to 90 %; lower"));
+    results.judging.ratios = {"objective"};
+    results.curves[0].distributions[0][9].mean = 123;
+    const Figure figure = metric_figures(results)[0];
+    CHECK(figure.series[0].y.back() == 123);
+    CHECK(
+        has(figure.caption, "Ratio of the sums over 8 solves, band from 10 to 90 % of single solves; lower"));
+}
+
 TEST_CASE("figure: of many points those are kept that pixels can show, with the first and the last") {
     const Figure figure = metric_figures(field({contestant("a", 0.999, 5000)}))[0];
     CHECK(figure.series[0].x.size() <= 242);

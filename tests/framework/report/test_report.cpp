@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "field.hpp"
@@ -24,10 +25,12 @@ namespace {
 fs::path finished_run(const ScratchFolder& folder,
                       const char* name,
                       const std::vector<Curve>& curves,
-                      const std::string& seed = "1") {
+                      const std::string& seed = "1",
+                      const std::set<std::string>& ratios = {}) {
     const fs::path run = folder / name;
     fs::create_directories(run);
-    const Results results{{.metric = "objective", .reference = curves.front().contestant}, curves};
+    const Results results{{.metric = "objective", .ratios = ratios, .reference = curves.front().contestant},
+                          curves};
     std::ofstream(run / "config.info")
         << "name \"a <b> & c\"\nseed " << seed << "\noptimizee { use quadratic }\n";
     std::ofstream(run / "environment.json") << R"({"l2o_version": "1.2.3", "cpu": {"threads": 2}})";
@@ -92,6 +95,21 @@ TEST_CASE("report: without gnuplot there are all tables, the CSV files, and a se
         CAPTURE(name);
         CHECK(fs::exists(run / "figures" / (std::string(name) + ".csv")));
     }
+}
+
+TEST_CASE("report: of a ratio the table has the ratio of the sums, and differences are row by row") {
+    const ScratchFolder folder;
+    std::vector<Curve> curves{contestant("a", 0.9), contestant("b", 0.8)};
+    curves[0].distributions[0].back().mean = 0.0625;
+    const Setting path("PATH", "/nowhere");
+    const std::string plain = read_file(write_report({finished_run(folder, "plain", curves)}).page);
+    CHECK(count(plain, ">objective (median)<") == 1);
+    CHECK(count(plain, "<td data-v=\"0.0625\">") == 0);
+    const std::string page =
+        read_file(write_report({finished_run(folder, "ratio", curves, "1", {"objective"})}).page);
+    CHECK(count(page, ">objective (pooled)<") == 1);
+    CHECK(count(page, "<td data-v=\"0.0625\">0.0625</td>") == 1);
+    CHECK(count(page, "median of objective, row by row, less that of a") == 1);
 }
 
 TEST_CASE("report: a page refers to nothing outside, but for the files of its figures") {

@@ -60,7 +60,7 @@ typedef struct l2o_optimizee_api {
     L2O_FN(l2o_status, eval, const l2o_optimizee*, l2o_call*, const l2o_eval_io*); /* [pure] f and g, fused   */
     L2O_FN(l2o_status, hvp, const l2o_optimizee*, l2o_call*, const l2o_eval_io*);  /* [pure] NULL: cannot     */
     L2O_FN(l2o_status, prox, const l2o_optimizee*, l2o_call*, const l2o_eval_io*); /* [pure] NULL: cannot     */
-    /* [pure] metrics[i] is [batch]. NULL iff n_metrics is 0. */
+    /* [pure] metrics[i] is [batch]; an L2O_METRIC_RATIO is [batch, 2]. NULL iff n_metrics is 0. */
     L2O_FN(l2o_status, metrics, const l2o_optimizee*, l2o_call*, const l2o_eval_io*, l2o_out metrics);
     /* [pure] Fills the data tensors marked L2O_DATA_BY_SOLVE from the structure tensors; expensive. NULL: none. */
     L2O_FN(l2o_status, solve, const l2o_optimizee*, l2o_call*, uint32_t count, l2o_in data, l2o_out solution);

@@ -16,7 +16,10 @@ enum { L2O_DATA_STRUCTURE = 0, L2O_DATA_SOLUTION = 1 };/* role of problem data; 
 enum {
     L2O_DATA_BY_SOLVE = 1u,       /* data: filled by l2o_optimizee_api.solve, not by sample              */
     L2O_METRIC_NEEDS_SOLUTION = 2u,/* metric: asked for only when the solution tensors are there         */
-    L2O_METRIC_HIGHER_IS_BETTER = 4u
+    L2O_METRIC_HIGHER_IS_BETTER = 4u,
+    L2O_METRIC_RATIO = 8u,        /* metric of shape [2], u and w: u / w for one row, for many their sum of u over
+                                     their sum of w                                                      */
+    L2O_METRIC_DECIBEL = 16u      /* ratio: told as 10 log10 of it                                       */
 };
 
 typedef struct l2o_spec {

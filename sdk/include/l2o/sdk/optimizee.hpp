@@ -94,6 +94,17 @@ class OptimizeeSpec {
                            dtype_);
     }
 
+    /// A metric that is a ratio u / w, of many rows that of their sums: metrics() writes u and w of row r to
+    /// (r, 0) and (r, 1).   @param flags  also L2O_METRIC_DECIBEL
+    std::size_t ratio(std::string name, std::string doc, std::uint32_t flags = 0) {
+        return metrics.add({.name = std::move(name),
+                            .doc = std::move(doc),
+                            .shape = {2},
+                            .batched = true,
+                            .flags = flags | L2O_METRIC_RATIO},
+                           dtype_);
+    }
+
     SpecList blocks, datas, metrics;
 
   private:
@@ -107,7 +118,8 @@ class OptimizeeSpec {
 ///   template <class T> void init_point(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& x)
 ///   const; template <class T> void eval(const EvalIn<T>&, const EvalOut<T>&) const;
 /// and, found by presence,
-///   hvp, prox: like eval;   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric;
+///   hvp, prox: like eval;   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric, [batch, 2] per
+///   ratio;
 ///   template <class T> void solve(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& solution)
 ///   const.
 template <class P>

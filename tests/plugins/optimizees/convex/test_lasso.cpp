@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -69,6 +70,19 @@ TEST_CASE("lasso: the duality gap is f less 1/2 ||b||^2 - 1/2 ||b - y||^2 at the
         const double dual = (b.row(r).squaredNorm() - (b.row(r) - y).squaredNorm()) / 2;
         CHECK(gap[std::size_t(r)] == doctest::Approx(f[std::size_t(r)] - dual).epsilon(1e-9));
     }
+}
+
+TEST_CASE("lasso: relative_loss is suboptimality over f_star, also where f_star is 0") {
+    ProblemLab lab(
+        {.optimizee = "lasso", .options = {{"m", "5"}, {"n", "10"}, {"init_std", "0.1"}}, .instances = 16});
+    const auto ratio = lab.metric("relative_loss"), absolute = lab.metric("suboptimality"),
+               f_star = values(lab.data("f_star"));
+    REQUIRE(ratio.size() == 32);
+    for (std::size_t r = 0; r < 16; ++r) {
+        CHECK(ratio[2 * r] == absolute[r]);
+        CHECK(ratio[2 * r + 1] == f_star[r]);
+    }
+    CHECK(std::count(f_star.begin(), f_star.end(), 0.0) > 0);  // b = 0 in about one instance of three
 }
 
 TEST_CASE("lasso: suboptimality is f - f_star, and relative_suboptimality its share of f_star") {

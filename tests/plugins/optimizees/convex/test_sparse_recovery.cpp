@@ -143,6 +143,18 @@ TEST_CASE("sparse_recovery: several points of one instance are evaluated like co
     CHECK(evaluate(lab.data(), 2) == evaluate(copies, 1));
 }
 
+TEST_CASE("sparse_recovery: nmse_pooled_db is ||x - x_star||^2 over ||x_star||^2") {
+    ProblemLab lab({.optimizee = "sparse_recovery", .options = kSmall});
+    const Eigen::MatrixXd x = matrix(lab.x()[0]), x_star = matrix(lab.data("x_star"));
+    const auto ratio = lab.metric("nmse_pooled_db");
+    REQUIRE(ratio.size() == 8);
+    for (Eigen::Index r = 0; r < 4; ++r) {
+        const double error = (x.row(r) - x_star.row(r)).squaredNorm();
+        CHECK(ratio[std::size_t(2 * r)] == doctest::Approx(error).epsilon(1e-13));
+        CHECK(ratio[std::size_t(2 * r + 1)] == doctest::Approx(x_star.row(r).squaredNorm()).epsilon(1e-13));
+    }
+}
+
 TEST_CASE(
     "sparse_recovery: nmse_db is 0 at x = 0 and at most about -90 at x_star; a signal of 0 gives 0 dB") {
     ProblemLab lab({.optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12});
