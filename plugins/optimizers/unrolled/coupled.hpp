@@ -118,7 +118,6 @@ class Coupled : public Layers {
     LinearModel model_;
     std::vector<Layer> layer_;
 
-  private:
     template <class T>
     using Map = Eigen::Map<numerics::RowMatrix<T>>;
 

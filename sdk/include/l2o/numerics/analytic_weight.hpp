@@ -43,12 +43,26 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
     return analytic_weight(RowMatrix<double>(a.template cast<double>()), ridge);
 }
 
+/// W taken apart with G as there: W = G^-1 A diag(scale) and W^T A = diag(scale) gram, gram = A^T G^-1 A [n,
+/// n] symmetric. A product with W^T A and one with its transpose read rows of one and the same matrix.
+struct AnalyticGram {
+    RowMatrix<double> w, gram;
+    Eigen::RowVectorXd scale;
+};
+/// @throw std::invalid_argument  as analytic_weight.   Cost: O(m n^2 + m^2 n + m^3).
+L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, double ridge = 0);
+
 }  // namespace l2o::numerics
 
 #ifdef L2O_NUMERICS_DEFINE
 namespace l2o::numerics {
 
-L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
+namespace detail {
+
+/// G^-1 A; writes 1 / (a_j^T G^-1 a_j).
+L2O_NUMERICS_FUNCTION RowMatrix<double> solve_gram(const RowMatrix<double>& a,
+                                                   double ridge,
+                                                   Eigen::RowVectorXd& scale) {
     if (!a.allFinite()) throw std::invalid_argument("analytic weight: A has an entry that is not finite");
     if (!(ridge >= 0))
         throw std::invalid_argument("analytic weight: ridge is " + std::to_string(ridge) +
@@ -64,14 +78,30 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>&
                                     std::to_string(a.rows()) + " x " + std::to_string(a.cols()) +
                                     "); expected independent rows; set a ridge > 0");
 
-    RowMatrix<double> w = cholesky.solve(a);
-    for (Eigen::Index j = 0; j < w.cols(); ++j) {
-        const double scale = a.col(j).dot(w.col(j));
-        if (!(scale > 0))
+    RowMatrix<double> solved = cholesky.solve(a);
+    scale = a.cwiseProduct(solved).colwise().sum().cwiseInverse();
+    for (Eigen::Index j = 0; j < scale.size(); ++j)
+        if (!(scale[j] > 0 && scale[j] < std::numeric_limits<double>::infinity()))
             throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
-        w.col(j) /= scale;
-    }
+    return solved;
+}
+
+}  // namespace detail
+
+L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
+    Eigen::RowVectorXd scale;
+    RowMatrix<double> w = detail::solve_gram(a, ridge, scale);
+    w *= scale.asDiagonal();
     return w;
+}
+
+L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, double ridge) {
+    AnalyticGram parts;
+    parts.w = detail::solve_gram(a, ridge, parts.scale);
+    parts.gram = RowMatrix<double>::Zero(a.cols(), a.cols());
+    add_product_tn<double>(parts.gram, 1, a, parts.w);
+    parts.w *= parts.scale.asDiagonal();
+    return parts;
 }
 
 }  // namespace l2o::numerics

@@ -14,6 +14,7 @@
 #include <span>
 #include <type_traits>
 
+#include "l2o/numerics/marked.hpp"
 #include "l2o/numerics/soft_threshold.hpp"
 
 namespace l2o::numerics {
@@ -34,22 +35,30 @@ inline std::size_t support_index(std::size_t n, double percent) {
     return std::size_t(std::clamp(std::nearbyint(last * (1 - (100 - percent) / 100)), 0.0, last));
 }
 
-/// The magnitude T at support_index. NaN ranks as 0.
+/// The magnitude T at support_index, or `floor` if that is not less. NaN ranks as 0.
 /// @param z, workspace  shape (n); the workspace is overwritten.
+/// @param floor         entries up to it are not ranked: where it is a threshold, most are not.
 /// Cost: O(n) on average, no allocation.
 template <std::floating_point Scalar>
 Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
                          double percent,
-                         std::span<Scalar> workspace) {
+                         std::span<Scalar> workspace,
+                         std::type_identity_t<Scalar> floor = -1) {
     assert(workspace.size() >= z.size());
-    const auto magnitudes = workspace.first(z.size());
-    std::ranges::transform(z, magnitudes.begin(), [](Scalar v) {
-        const Scalar magnitude = std::abs(v);
-        // A NaN would break the order that nth_element relies on.
-        return magnitude >= 0 ? magnitude : Scalar(0);
-    });
-    const auto nth = magnitudes.begin() + std::ptrdiff_t(support_index(z.size(), percent));
-    std::nth_element(magnitudes.begin(), nth, magnitudes.end(), std::greater<>{});
+    // A NaN would break the order that nth_element relies on.
+    const auto magnitude = [z](std::size_t i) {
+        const Scalar size = std::abs(z[i]);
+        return size >= 0 ? size : Scalar(0);
+    };
+    std::size_t count = 0;
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return magnitude(i) > floor; },
+        [&](std::size_t i) { workspace[count++] = magnitude(i); });
+    const std::size_t index = support_index(z.size(), percent);
+    if (count <= index) return floor;
+    const auto nth = workspace.begin() + std::ptrdiff_t(index);
+    std::nth_element(workspace.begin(), nth, workspace.begin() + std::ptrdiff_t(count), std::greater<>{});
     return *nth;
 }
 
@@ -68,7 +77,7 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
     assert(out.size() == z.size() && (selected.empty() || selected.size() == z.size()));
-    const Scalar bar = std::max(theta, support_magnitude(z, percent, workspace));
+    const Scalar bar = support_magnitude(z, percent, workspace, theta);
     for (std::size_t i = 0; i < z.size(); ++i) {
         const bool is_selected = std::abs(z[i]) > bar;
         if (!selected.empty()) selected[i] = is_selected;
@@ -88,12 +97,12 @@ double support_selection_vjp(std::type_identity_t<std::span<const Scalar>> z,
                              std::type_identity_t<std::span<const Scalar>> out_bar,
                              std::type_identity_t<std::span<Scalar>> z_bar) {
     assert(selected.size() == z.size() && out_bar.size() == z.size() && z_bar.size() == z.size());
+    for (std::size_t i = 0; i < z.size(); ++i) z_bar[i] = soft_threshold_slope(z[i], theta) * out_bar[i];
     double theta_bar = 0;
-    for (std::size_t i = 0; i < z.size(); ++i) {
-        const Scalar passed = soft_threshold_slope(z[i], theta) * out_bar[i];
-        if (!selected[i]) theta_bar -= double(std::copysign(Scalar(1), z[i]) * passed);
-        z_bar[i] = passed;
-    }
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return (z_bar[i] != 0) & (selected[i] == 0); },
+        [&](std::size_t i) { theta_bar -= double(std::copysign(Scalar(1), z[i]) * z_bar[i]); });
     return theta_bar;
 }
 
