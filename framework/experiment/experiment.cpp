@@ -105,16 +105,23 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
     }
 }
 
+void make_warm_start_absolute(ConfigNode& train) {
+    for (ConfigNode& setting : train.children)
+        if (setting.key == "warm_start") setting.value = absolute_path(setting);
+}
+
 std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experiment& experiment) {
     make_explicit(root, "dtype", name_of(experiment.dtype));
     make_explicit(root, "seed", std::to_string(experiment.seed));
     make_explicit(root, "name", experiment.name);
     make_option_paths_absolute(catalog, root);
     for (ConfigNode& section : root.children) {
+        if (section.key == "train") make_warm_start_absolute(section);
         if (section.key != "contestants") continue;
         for (ConfigNode& contestant : section.children) {
             for (ConfigNode& setting : contestant.children) {
                 if (setting.key == "weights") setting.value = absolute_path(setting);
+                if (setting.key == "train") make_warm_start_absolute(setting);
             }
         }
     }

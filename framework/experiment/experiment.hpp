@@ -37,6 +37,19 @@ struct PluginChoice {
                                             const std::string& where);
 
 enum class Schedule { kFlat, kLayerwise };
+/// How the rates fall over the epochs of a stage.
+enum class Decay { kConstant, kLinear, kCosine };
+/// What layer_decay damps: the increment of an old layer, or its gradient before the meta-optimizer sees it.
+enum class LayerDecay { kRate, kGradient };
+
+/// `stages { NAME { ... } }`: a part of a flat training; what it leaves out is that of the training.
+struct StageSettings {
+    std::string name;
+    std::int64_t epochs = 0;
+    double rate = 1;  ///< factor of the meta-optimizer's increment
+    Decay decay = Decay::kConstant;
+    std::map<std::string, double> multipliers{};
+};
 
 /// `train { ... }`: how a learned optimizer is trained. A contestant's section is merged over that of the top
 /// level, whose `optimizee` is merged over the experiment's; the defaults of `loss` and `meta_optimizer` are
@@ -52,17 +65,27 @@ struct TrainSettings {
     bool mean = true;            ///< reduction over the batch: mean or sum
     double clip_norm = 0;        ///< of the meta-gradient, 0: off
     SecondOrder second_order = SecondOrder::kDrop;
-    std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together; 0: unlimited
+    std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together, and as much again for a
+                                     ///< fixed training set; 0: unlimited
     std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
-    std::map<std::string, double> multipliers{};  ///< learning-rate factor by parameter name:
-                                                  ///< 'layer.03.theta' is written layer { 03 { theta 0.1 } }
-    std::int64_t validate_every = 0;              ///< epochs (flat) or meta-steps (layerwise); 0: never
+    /// Learning-rate factor by parameter name, 'layer.03.theta' written layer { 03 { theta 0.1 } }, or by
+    /// the end of names: 'theta' is that of all layers. The longer name wins.
+    std::map<std::string, double> multipliers{};
+    Decay decay = Decay::kConstant;       ///< of the rates, within every stage
+    std::vector<StageSettings> stages{};  ///< of a flat training, one after the other; empty: one
+    double average = 0;                  ///< weight of the past in a running mean of the parameters, which is
+                                         ///< what is validated and kept; 0: the parameters themselves
+    std::filesystem::path warm_start{};  ///< weights to start from; "": those of the plugin
+    std::int64_t validate_every = 0;     ///< epochs (flat) or meta-steps (layerwise); 0: never
     std::int64_t validate_instances = 128;
+    std::int64_t patience = 0;  ///< validations without a better one that end a stage; 0: never
+    bool restore = true;        ///< a stage ends with its best parameters, not its last
     double checkpoint_every_s = 10;
     // Layer-wise: per depth, first the new layer's parameters, then all, then all gently.
     std::int64_t steps_new = 200, steps_all = 200, steps_fine = 0;
     double rate_new = 1, rate_all = 0.2, rate_fine = 0.02;  ///< factors of the meta-optimizer's increment
     double layer_decay = 0.3;                               ///< per layer of age, in stages "all" and "fine"
+    LayerDecay layer_decay_of = LayerDecay::kRate;
 };
 
 struct EvaluateSettings {

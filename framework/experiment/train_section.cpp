@@ -31,6 +31,34 @@ void read_multipliers(const ConfigNode& node,
     }
 }
 
+Decay read_decay(const Section& section, Decay absent) {
+    const std::vector<std::string> names{"constant", "linear", "cosine"};
+    const auto index = static_cast<std::size_t>(absent);
+    const std::string name = section.get_choice("decay", names[index], names);
+    return static_cast<Decay>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+void read_stages(const ConfigNode& node, const Section& section, TrainSettings& train) {
+    if (train.schedule != Schedule::kFlat) {
+        throw Error(ExitCode::kUsage,
+                    section.where("stages") +
+                        ": a layer-wise training has stages of its own; expected 'schedule flat', or "
+                        "'layerwise { ... }' instead");
+    }
+    const Section stages = section.child("stages");
+    for (const ConfigNode& child : node.children) {
+        const Section own = stages.child(child.key);
+        StageSettings stage{.name = child.key, .multipliers = train.multipliers};
+        stage.epochs = own.get_int("epochs", train.epochs, at_least(1));
+        stage.rate = own.get_real("rate", 1, above(0));
+        stage.decay = read_decay(own, train.decay);
+        const Section multipliers = own.child("multipliers");
+        if (const ConfigNode* written = child.find("multipliers"))
+            read_multipliers(*written, multipliers, "", stage.multipliers);
+        train.stages.push_back(std::move(stage));
+    }
+}
+
 }  // namespace
 
 ConfigNode train_defaults(const ConfigNode& root) {
@@ -85,6 +113,18 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.validate_every = validate.get_int("every", train.validate_every, at_least(0));
     train.validate_instances = validate.get_int("instances", train.validate_instances, at_least(1));
 
+    train.patience = validate.get_int("patience", train.patience, at_least(0));
+    train.restore = validate.get_bool("restore", train.restore);
+    if (train.patience > 0 && train.validate_every == 0) {
+        throw Error(ExitCode::kUsage,
+                    validate.where("patience") + " is " + std::to_string(train.patience) +
+                        ", and nothing is validated; set validate.every");
+    }
+
+    train.decay = read_decay(section, train.decay);
+    train.average = section.get_real("average", train.average, {.min = 0, .max = 1, .open_max = true});
+    if (section.has("warm_start")) train.warm_start = section.require_path("warm_start");
+
     const Section layerwise = section.child("layerwise");
     train.steps_new = layerwise.get_int("steps_new", train.steps_new, at_least(0));
     train.steps_all = layerwise.get_int("steps_all", train.steps_all, at_least(0));
@@ -93,10 +133,13 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.rate_all = layerwise.get_real("rate_all", train.rate_all, above(0));
     train.rate_fine = layerwise.get_real("rate_fine", train.rate_fine, above(0));
     train.layer_decay = layerwise.get_real("layer_decay", train.layer_decay, at_least(0));
+    if (layerwise.get_choice("layer_decay_of", "rate", {"rate", "gradient"}) == "gradient")
+        train.layer_decay_of = LayerDecay::kGradient;
 
     const Section multipliers = section.child("multipliers");
     if (const ConfigNode* written = node.find("multipliers"))
         read_multipliers(*written, multipliers, "", train.multipliers);
+    if (const ConfigNode* written = node.find("stages")) read_stages(*written, section, train);
     return train;
 }
 

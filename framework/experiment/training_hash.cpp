@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/experiment/weights.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 
 namespace l2o::framework {
@@ -18,28 +19,38 @@ nlohmann::json to_json(const PluginChoice& choice) {
 
 std::string training_hash(const Experiment& experiment, const Contestant& contestant) {
     const TrainSettings& train = contestant.train.value();
-    const nlohmann::json text = {{"format", kWeightFormat},
-                                 {"seed", experiment.seed},
-                                 {"dtype", name_of(experiment.dtype)},
-                                 {"optimizer", to_json(contestant.optimizer)},
-                                 {"optimizee", to_json(train.optimizee)},
-                                 {"loss", to_json(train.loss)},
-                                 {"meta_optimizer", to_json(train.meta_optimizer)},
-                                 {"schedule", static_cast<int>(train.schedule)},
-                                 {"epochs", train.epochs},
-                                 {"horizon", train.horizon},
-                                 {"unroll", train.unroll},
-                                 {"batch", train.batch},
-                                 {"instances", train.instances},
-                                 {"mean", train.mean},
-                                 {"clip_norm", train.clip_norm},
-                                 {"second_order", static_cast<int>(train.second_order)},
-                                 {"shard_rows", train.shard_rows},
-                                 {"multipliers", train.multipliers},
-                                 {"validate", {train.validate_every, train.validate_instances}},
-                                 {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
-                                 {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
-                                 {"layer_decay", train.layer_decay}};
+    nlohmann::json stages = nlohmann::json::array();
+    for (const StageSettings& stage : train.stages) {
+        stages.push_back(
+            {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
+    }
+    const nlohmann::json text = {
+        {"format", kWeightFormat},
+        {"seed", experiment.seed},
+        {"dtype", name_of(experiment.dtype)},
+        {"optimizer", to_json(contestant.optimizer)},
+        {"optimizee", to_json(train.optimizee)},
+        {"loss", to_json(train.loss)},
+        {"meta_optimizer", to_json(train.meta_optimizer)},
+        {"schedule", static_cast<int>(train.schedule)},
+        {"epochs", train.epochs},
+        {"horizon", train.horizon},
+        {"unroll", train.unroll},
+        {"batch", train.batch},
+        {"instances", train.instances},
+        {"mean", train.mean},
+        {"clip_norm", train.clip_norm},
+        {"second_order", static_cast<int>(train.second_order)},
+        {"shard_rows", train.shard_rows},
+        {"multipliers", train.multipliers},
+        {"validate", {train.validate_every, train.validate_instances, train.patience, train.restore}},
+        {"decay", static_cast<int>(train.decay)},
+        {"stages", stages},
+        {"average", train.average},
+        {"warm_start", train.warm_start.empty() ? "" : sha1_hex(read_file(train.warm_start))},
+        {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
+        {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
+        {"layer_decay", {train.layer_decay, static_cast<int>(train.layer_decay_of)}}};
     return sha1_hex(text.dump());
 }
 

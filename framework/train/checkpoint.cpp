@@ -24,21 +24,31 @@ std::string carried_name(std::size_t shard, std::size_t i) {
     return "carried/" + std::to_string(shard) + "/" + std::to_string(i);
 }
 
+/// Calls body with the name in the file and the tensor of every parameter that is kept.
+template <class Kept, class Body>
+void for_each_parameter(const Optimizer& optimizer, Kept& parameters, Body&& body) {
+    const auto all = [&](const char* set, auto& tensors) {
+        for (std::size_t i = 0; i < tensors.size(); ++i)
+            body(std::string(set) + "/" + optimizer.params()[i]->name, tensors[i]);
+    };
+    all("phi", parameters.phi);
+    all("mean", parameters.mean);
+    all("best", parameters.best);
+}
+
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
-                      const TensorSet& phi,
-                      const TensorSet& best,
+                      const Parameters& parameters,
                       MetaOptimizer& meta,
                       const Shards& shards) {
     TensorRefs tensors;
-    for (std::size_t i = 0; i < phi.size(); ++i) {
-        tensors["phi/" + std::string(optimizer.params()[i]->name)] = &phi[i];
-        tensors["best/" + std::string(optimizer.params()[i]->name)] = &best[i];
-    }
+    for_each_parameter(optimizer, parameters, [&](const std::string& name, const Tensor& tensor) {
+        tensors[name] = &tensor;
+    });
     for (std::size_t i = 0; i < meta.state().size(); ++i)
         tensors["meta/" + std::to_string(i)] = &meta.state()[i];
     const auto carried = shards.carried();
@@ -58,6 +68,7 @@ void write_checkpoint(const std::filesystem::path& path,
                               {"loss", cursor.loss},
                               {"gradient_norm", cursor.gradient_norm},
                               {"best_validation", cursor.best_validation},
+                              {"stale", cursor.stale},
                               {"seconds", cursor.seconds},
                               {"metrics_offset", cursor.metrics_offset},
                               {"engine_bytes", cursor.engine_bytes}};
@@ -92,6 +103,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                              .loss = real("loss"),
                              .gradient_norm = real("gradient_norm"),
                              .best_validation = real("best_validation"),
+                             .stale = json.at("stale"),
                              .seconds = real("seconds"),
                              .metrics_offset = json.at("metrics_offset"),
                              .engine_bytes = json.at("engine_bytes")};
@@ -101,11 +113,9 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
     return checkpoint;
 }
 
-void Checkpoint::restore_parameters(const Optimizer& optimizer, TensorSet& phi, TensorSet& best) const {
-    for (std::size_t i = 0; i < phi.size(); ++i) {
-        take(file, "phi/" + std::string(optimizer.params()[i]->name), phi[i]);
-        take(file, "best/" + std::string(optimizer.params()[i]->name), best[i]);
-    }
+void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& parameters) const {
+    for_each_parameter(
+        optimizer, parameters, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
 }
 
 void Checkpoint::restore_trajectory(MetaOptimizer& meta, Shards& shards) const {

@@ -19,20 +19,27 @@ struct Cursor {
     std::int64_t meta_steps = 0, skipped = 0;
     double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
     double best_validation = 0;          ///< of the stage; NAN: none yet
+    std::int64_t stale = 0;              ///< validations since the best one
     double seconds = 0;                  ///< of earlier sessions and this one
     std::int64_t metrics_offset = 0;
     std::int64_t engine_bytes = 0;  ///< most so far
 };
 
-/// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, best/<name>,
-/// meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata. At t = 0 nothing is carried: the
-/// trajectory is started again.
+/// The learned optimizer's parameters that a training keeps.
+struct Parameters {
+    TensorSet phi;   ///< where the meta-optimizer is
+    TensorSet mean;  ///< running mean of them; empty if none is taken
+    TensorSet best;  ///< by validation, of the stage
+};
+
+/// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
+/// best/<name>, meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata. At t = 0 nothing is
+/// carried: the trajectory is started again.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
-                      const TensorSet& phi,
-                      const TensorSet& best,
+                      const Parameters& parameters,
                       MetaOptimizer& meta,
                       const Shards& shards);
 
@@ -44,7 +51,7 @@ struct Checkpoint {
 
     /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
     static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
-    void restore_parameters(const Optimizer& optimizer, TensorSet& phi, TensorSet& best) const;
+    void restore_parameters(const Optimizer& optimizer, Parameters& parameters) const;
     void restore_trajectory(MetaOptimizer& meta, Shards& shards) const;
 };
 

@@ -73,14 +73,19 @@ Shards::Shards(const Optimizer& optimizer,
     }
 }
 
-void Shards::start(std::uint64_t index, std::uint64_t first) {
-    const ProblemData drawn =
+ProblemData Shards::draw(std::uint64_t first) const {
+    ProblemData drawn =
         optimizee_.sample(keys_.train_data, options_.split, first, options_.batch, with_solutions_, &data_);
+    for (std::size_t i = 0; i < drawn.tensors.size(); ++i)
+        if (optimizee_.data()[i]->batched == 0) drawn.tensors[i] = Tensor();
+    return drawn;
+}
+
+void Shards::start(std::uint64_t index, const ProblemData& instances) {
     for (std::size_t i = 0; i < data_.tensors.size(); ++i) {
-        if (!drawn.tensors[i] || optimizee_.data()[i]->batched == 0) continue;
-        std::memcpy(data_.tensors[i].data(),
-                    drawn.tensors[i].data(),
-                    static_cast<std::size_t>(drawn.tensors[i].bytes()));
+        const Tensor& drawn = instances.tensors[i];
+        if (!drawn || optimizee_.data()[i]->batched == 0) continue;
+        std::memcpy(data_.tensors[i].data(), drawn.data(), static_cast<std::size_t>(drawn.bytes()));
     }
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
@@ -145,6 +150,10 @@ Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, s
 
 Unroll::Window Shards::score(std::int64_t n) {
     return all([n](Shard& shard) { return shard.unroll.score(n); });
+}
+
+bool Shards::advance(std::int64_t n) {
+    return all([n](Shard& shard) { return Unroll::Window{.is_finite = shard.unroll.advance(n)}; }).is_finite;
 }
 
 std::int64_t Shards::bytes() const {

@@ -27,8 +27,12 @@ class Shards {
     Shards(const Shards&) = delete;
     Shards& operator=(const Shards&) = delete;
 
-    /// Starts trajectory number `index` on the instances first .. first + batch - 1.
-    void start(std::uint64_t index, std::uint64_t first);
+    /// The instances first .. first + batch - 1 of the split; what all instances share is left out.
+    [[nodiscard]] ProblemData draw(std::uint64_t first) const;
+    /// Starts trajectory number `index` on instances that draw() gave.
+    void start(std::uint64_t index, const ProblemData& instances);
+    /// Runs n steps. @return false if they diverged.
+    bool advance(std::int64_t n);
     /// Goes on in the middle of it: t, and what carried() gave.
     void restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried);
     [[nodiscard]] std::vector<std::vector<const Tensor*>> carried() const;

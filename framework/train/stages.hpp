@@ -13,8 +13,13 @@ struct Stage {
     std::string name;         ///< "flat", "layer 3: new"
     std::int64_t epochs = 0;  ///< trajectories
     std::int64_t horizon = 0, unroll = 0;
-    std::int64_t first_reverse = 0;  ///< the first step that anything trained appears in
-    std::vector<double> rates;       ///< factor of the increment, per parameter; 0: frozen
+    std::int64_t first_reverse = 0;          ///< the first step that anything trained appears in
+    std::vector<double> rates;               ///< factor of the increment, per parameter; 0: frozen
+    std::vector<double> gradient_factors{};  ///< per parameter, before the meta-optimizer; empty: all 1
+    Decay decay = Decay::kConstant;
+
+    /// Factor of all rates in an epoch, from 0: falls from 1 towards 0 if there is a decay.
+    [[nodiscard]] double decayed(std::int64_t epoch) const;
 };
 
 /// The stages of a schedule.

@@ -6,11 +6,13 @@
 #include <optional>
 
 #include "framework/error.hpp"
+#include "framework/experiment/weights.hpp"
 #include "framework/store/metrics_log.hpp"
 #include "framework/train/checkpoint.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
+#include "framework/train/training_batches.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -37,16 +39,14 @@ double norm_of(const TensorSet& gradient) {
     return std::sqrt(sum);
 }
 
-void scale(TensorSet& gradient, double factor) {
-    for (Tensor& tensor : gradient.tensors()) {
-        if (!tensor) continue;
-        with_values(
-            [factor](auto values) {
-                using T = typename decltype(values)::value_type;
-                for (auto& value : values) value *= static_cast<T>(factor);
-            },
-            tensor);
-    }
+void scale(Tensor& tensor, double factor) {
+    if (!tensor) return;
+    with_values(
+        [factor](auto values) {
+            using T = typename decltype(values)::value_type;
+            for (auto& value : values) value *= static_cast<T>(factor);
+        },
+        tensor);
 }
 
 TensorSet clone(const TensorSet& set) {
@@ -74,9 +74,10 @@ class Trainer {
           progress_(progress),
           keys_(keys_of(experiment.seed)),
           loss_(settings_.loss.entry, settings_.loss.resolve(), optimizee),
-          stages_(stages_of(settings_, optimizer)) {
+          stages_(stages_of(settings_, optimizer)),
+          batches_(settings_.memory_bytes) {
         for (const Stage& stage : stages_) {
-            total_ += stage.epochs * ((stage.horizon + stage.unroll - 1) / stage.unroll);
+            total_ += stage.epochs * windows_of(stage);
             if (stage.unroll < stage.horizon && !loss_.additive()) {
                 throw Error(ExitCode::kUsage,
                             "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
@@ -114,7 +115,7 @@ class Trainer {
                     " windows diverged" + (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
                     "; start with smaller steps (output_scale, learning_rate) or set train.clip_norm");
         }
-        return {.params = std::move(phi_),
+        return {.params = std::move(kept_.phi),
                 .meta_steps = cursor_.meta_steps,
                 .skipped = cursor_.skipped,
                 .seconds = seconds_before_ + seconds_since(started_),
@@ -132,27 +133,31 @@ class Trainer {
         // Starting values may be derived from the data (the Lipschitz constant of A): from the first
         // instances.
         const ProblemData data = optimizee_.sample(keys_.train_data, Split::kTrain, 0, 1, false);
-        phi_ = TensorSet(optimizer_.init_params(keys_.init_params, data));
-        best_ = clone(phi_);
-        gradient_ = gradient_like(optimizer_, phi_);
+        kept_.phi =
+            settings_.warm_start.empty()
+                ? TensorSet(optimizer_.init_params(keys_.init_params, data))
+                : read_weights(settings_.warm_start, optimizer_, keys_.init_params, data, &optimizee_);
+        kept_.best = clone(kept_.phi);
+        if (settings_.average > 0) kept_.mean = clone(kept_.phi);
+        gradient_ = gradient_like(optimizer_, kept_.phi);
         cursor_.best_validation = NAN;
         if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
             resumed_ = Checkpoint::read(files_.checkpoint, contestant_.hash);
             has_checkpoint_ = true;
             cursor_ = resumed_->cursor;
-            resumed_->restore_parameters(optimizer_, phi_, best_);
+            resumed_->restore_parameters(optimizer_, kept_);
         }
         if (!files_.metrics.empty()) {
             log_.emplace(files_.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
         }
-        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, phi_);
+        meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi);
     }
 
     void run_stage(const Stage& stage) {
         Shards shards(optimizer_,
                       optimizee_,
                       loss_,
-                      phi_,
+                      kept_.phi,
                       keys_,
                       {.split = Split::kTrain,
                        .batch = settings_.batch,
@@ -166,7 +171,7 @@ class Trainer {
             validation.emplace(optimizer_,
                                optimizee_,
                                loss_,
-                               phi_,
+                               kept_.mean.empty() ? kept_.phi : kept_.mean,
                                keys_,
                                Shards::Options{.split = Split::kValidation,
                                                .batch = settings_.validate_instances,
@@ -174,20 +179,24 @@ class Trainer {
                                                .unroll = {.horizon = stage.horizon}},
                                threads_);
         }
+        if (validation) validation_set_ = validation->draw(0);
+        batches_.forget_prefixes();
         if (resumed_) {
-            if (cursor_.t > 0) start(shards);
+            if (cursor_.t > 0) start(stage, shards);
             resumed_->restore_trajectory(*meta_, shards);
             resumed_.reset();
         } else {
             meta_->reset();
             cursor_.epoch = cursor_.t = 0;
             cursor_.best_validation = NAN;
+            cursor_.stale = 0;
+            if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(stage, *validation);
             // A first checkpoint before the first record: it knows where the records of this training begin.
             if (cursor_.stage == 0) save(shards);
         }
-        while (cursor_.epoch < stage.epochs) {
-            if (cursor_.t == 0) start(shards);
+        while (cursor_.epoch < stage.epochs && !is_stale()) {
+            if (cursor_.t == 0) start(stage, shards);
             const bool goes_on = run_window(stage, shards);
             cursor_.engine_bytes = std::max(cursor_.engine_bytes, shards.bytes());
             if (!goes_on || cursor_.t >= stage.horizon) {
@@ -195,16 +204,30 @@ class Trainer {
             }
             save_if_due(stage, shards);
         }
-        if (validation) phi_.copy_from(best_);
+        total_ -= (stage.epochs - cursor_.epoch) * windows_of(stage);
+        if (validation && settings_.restore)
+            kept_.phi.copy_from(kept_.best);
+        else if (!kept_.mean.empty())
+            kept_.phi.copy_from(kept_.mean);
     }
 
-    void start(Shards& shards) try {
+    [[nodiscard]] bool is_stale() const {
+        return settings_.patience > 0 && cursor_.stale >= settings_.patience;
+    }
+
+    static std::int64_t windows_of(const Stage& stage) {
+        return (stage.horizon + stage.unroll - 1) / stage.unroll;
+    }
+
+    void start(const Stage& stage, Shards& shards) try {
         const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
         std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
-        if (settings_.instances > 0) {
-            first %= static_cast<std::uint64_t>(settings_.instances);
-        }
-        shards.start(index, first);
+        if (settings_.instances == 0) return shards.start(index, shards.draw(first));
+        first %= static_cast<std::uint64_t>(settings_.instances);
+        const bool has_prefix = stage.first_reverse > 0 && stage.unroll == stage.horizon &&
+                                (optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0;
+        if (batches_.start(shards, index, first, has_prefix ? stage.first_reverse : 0) && cursor_.t == 0)
+            cursor_.t = has_prefix ? stage.first_reverse : 0;
     } catch (const Error& error) {
         // A long solve saw the interruption. Between two trajectories nothing is lost.
         if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save(shards);
@@ -215,10 +238,15 @@ class Trainer {
     bool run_window(const Stage& stage, Shards& shards) {
         const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
-        const Unroll::Window window = shards.window(n, cot, gradient_, stage.first_reverse);
+        const Unroll::Window window =
+            shards.window(n, cot, gradient_, std::max<std::int64_t>(stage.first_reverse - cursor_.t, 0));
         // What is frozen counts neither for clipping nor for the meta-optimizer.
         for (std::size_t i = 0; i < gradient_.size(); ++i) {
             if (gradient_[i] && stage.rates[i] == 0) gradient_[i].zero();
+        }
+        for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
+            if (gradient_[i] && stage.gradient_factors[i] != 1)
+                scale(gradient_[i], stage.gradient_factors[i]);
         }
         const double norm = window.is_finite ? norm_of(gradient_) : NAN;
         if (!std::isfinite(norm)) {
@@ -227,9 +255,13 @@ class Trainer {
             report(NAN);
             return false;
         }
-        if (settings_.clip_norm > 0 && norm > settings_.clip_norm)
-            scale(gradient_, settings_.clip_norm / norm);
-        meta_->step(gradient_, stage.rates);
+        if (settings_.clip_norm > 0 && norm > settings_.clip_norm) {
+            for (Tensor& tensor : gradient_.tensors()) scale(tensor, settings_.clip_norm / norm);
+        }
+        std::vector<double> rates = stage.rates;
+        for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
+        meta_->step(gradient_, rates);
+        if (!kept_.mean.empty()) average(rates);
         ++cursor_.meta_steps;
         cursor_.t += n;
         cursor_.loss += window.loss / static_cast<double>(settings_.batch);
@@ -259,13 +291,31 @@ class Trainer {
         if (log_) log_->append(record);
     }
 
+    /// mean += (1 - average) (phi - mean) of what the stage trains.
+    void average(std::span<const double> rates) {
+        for (std::size_t i = 0; i < kept_.mean.size(); ++i) {
+            if (!gradient_[i] || rates[i] == 0) continue;
+            with_values(
+                [&](auto mean, auto phi) {
+                    using T = typename decltype(phi)::value_type;
+                    const T share = static_cast<T>(1 - settings_.average);
+                    for (std::size_t j = 0; j < phi.size(); ++j) mean[j] += share * (phi[j] - mean[j]);
+                },
+                kept_.mean[i],
+                kept_.phi[i]);
+        }
+    }
+
     double validate(const Stage& stage, Shards& validation) {
-        validation.start(0, 0);
+        validation.start(0, validation_set_);
         const Unroll::Window window = validation.score(stage.horizon);
         const double value = window.loss / static_cast<double>(settings_.validate_instances);
         if (window.is_finite && !(value >= cursor_.best_validation)) {
             cursor_.best_validation = value;
-            best_.copy_from(phi_);
+            cursor_.stale = 0;
+            kept_.best.copy_from(kept_.mean.empty() ? kept_.phi : kept_.mean);
+        } else {
+            ++cursor_.stale;
         }
         return value;
     }
@@ -277,8 +327,7 @@ class Trainer {
             cursor_.metrics_offset = log_->offset();
         }
         cursor_.seconds = seconds_before_ + seconds_since(started_);
-        write_checkpoint(
-            files_.checkpoint, contestant_.hash, cursor_, optimizer_, phi_, best_, *meta_, shards);
+        write_checkpoint(files_.checkpoint, contestant_.hash, cursor_, optimizer_, kept_, *meta_, shards);
         last_checkpoint_ = Clock::now();
         has_checkpoint_ = true;
     }
@@ -313,7 +362,10 @@ class Trainer {
     std::vector<Stage> stages_;
     std::int64_t total_ = 0;
 
-    TensorSet phi_, best_, gradient_;
+    Parameters kept_;
+    TensorSet gradient_;
+    ProblemData validation_set_;
+    TrainingBatches batches_;
     std::unique_ptr<MetaOptimizer> meta_;
     std::optional<MetricsLog> log_;
     Cursor cursor_;

@@ -224,6 +224,21 @@ Unroll::Window Unroll::score(std::int64_t n) {
     }
 }
 
+bool Unroll::advance(std::int64_t n) {
+    try {
+        reserve(1, false);
+        for (std::int64_t j = 0; j < n; ++j) {
+            copy_x_and_state(current_, points_[0]);
+            stepper_.advance(points_[0], points_[1], t_);
+            copy_x_and_state(points_[1], current_);
+            ++t_;
+        }
+        return true;
+    } catch (const Diverged&) {
+        return false;
+    }
+}
+
 Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
     if (scene_.optimizer.vjp() == nullptr || loss_.api().vjp == nullptr) {
         throw Error(ExitCode::kPlugin,

@@ -54,6 +54,8 @@ class Unroll {
     Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse = 0);
     /// Runs and scores n steps without a gradient.
     Window score(std::int64_t n);
+    /// Runs n steps. @return false if they diverged.
+    bool advance(std::int64_t n);
 
     /// Bytes of all points held now.
     [[nodiscard]] std::int64_t bytes() const;

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <l2o/sdk/loss.hpp>
+#include <numbers>
 #include <string>
 
 namespace {
@@ -8,24 +10,39 @@ namespace {
 struct MseToSolution {
     static constexpr l2o::About about{
         .id = "mse_to_solution",
-        .version = "1.0.0",
+        .version = "1.1.0",
         .title = "Squared distance to the solution",
         .doc =
             "1/2 ||x_T - x_star||^2, the training loss of the LISTA family (Chen, Liu, Wang & Yin "
             "2018), at the last point of a window (at last), or summed over all its points but the "
-            "first, which belongs to the window before (at all). Several blocks count as one vector, in "
-            "their order. Of a population, the mean over the particles.",
+            "first, which belongs to the window before (at all), point t with the weight "
+            "discount^(horizon - t). form decibel: 10 log10 of the mean square error over the mean "
+            "square of x_star, each + 1e-10, the NMSE of every instance; a sample that is already good "
+            "counts as much as a bad one. Several blocks count as one vector, in their order. Of a "
+            "population, the mean over the particles.",
         .needs = "x_star"};
 
     enum class At { kLast, kAll };
+    enum class Form { kSquared, kDecibel };
     At at = At::kLast;
+    Form form = Form::kSquared;
+    double discount = 1;
 
     static l2o::Options<MseToSolution> options() {
         l2o::Options<MseToSolution> options;
-        options.choice("at",
-                       &MseToSolution::at,
-                       {"last", "all"},
-                       "the last point of each window, or the sum over its points");
+        options
+            .choice("at",
+                    &MseToSolution::at,
+                    {"last", "all"},
+                    "the last point of each window, or the sum over its points")
+            .choice("form",
+                    &MseToSolution::form,
+                    {"squared", "decibel"},
+                    "the squared distance, or its logarithm instance by instance")
+            .real("discount",
+                  &MseToSolution::discount,
+                  "at all: weight of a point relative to that of the next one",
+                  l2o::between(0, 1));
         return options;
     }
 
@@ -37,10 +54,8 @@ struct MseToSolution {
     template <class T>
     void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
         l2o::fill(per_row, 0);
-        for_each_row(trajectory, [&](const Row<T>& r) {
-            T sum = 0;
-            for (std::int64_t i = 0; i < r.n; ++i) sum += (r.x[i] - r.x_star[i]) * (r.x[i] - r.x_star[i]);
-            per_row[r.instance] += r.weight * sum / 2;
+        for_each_row(trajectory, [&](const Row& row) {
+            per_row[row.instance] += T(row.weight * score(distance(trajectory, row)));
         });
     }
 
@@ -48,53 +63,73 @@ struct MseToSolution {
     void vjp(const l2o::Trajectory<const T>& trajectory,
              const l2o::View<const T>& cot_row,
              const l2o::Trajectory<T>& acc) const {
-        for_each_row(trajectory, [&](const Row<T>& r) {
-            const auto cot_x = acc.x(r.block, r.point);
-            if (!cot_x) return;
-            const T weight = r.weight * cot_row[r.instance];
-            for (std::int64_t i = 0; i < r.n; ++i) cot_x(r.row, i) += weight * (r.x[i] - r.x_star[i]);
+        for_each_row(trajectory, [&](const Row& row) {
+            const T factor =
+                T(2 * row.weight * slope(distance(trajectory, row)) * double(cot_row[row.instance]));
+            for_each_entry(trajectory, row, [&](std::size_t block, std::int64_t i, T x, T x_star) {
+                if (const auto cot_x = acc.x(block, row.point)) cot_x(row.row, i) += factor * (x - x_star);
+            });
         });
     }
 
   private:
-    /// A row of a block at a point that counts, and what it is compared with.
-    template <class T>
+    /// A row of all blocks at a point that counts.
     struct Row {
-        std::int64_t point;
-        std::size_t block;
-        std::int64_t row, instance;
-        const T *x, *x_star;
-        std::int64_t n;
-        T weight;  ///< 1 / particles
+        std::int64_t point, row, instance;
+        double weight;
     };
+    /// ||x - x_star||^2 and ||x_star||^2 of a row, which has n entries.
+    struct Distance {
+        double error, power, n;
+    };
+
+    // The 1e-10 of the Open-L2O code keeps signals that are 0 finite, and the floor at about -90 dB.
+    static constexpr double kFloor = 1e-10;
+    [[nodiscard]] double score(const Distance& d) const {
+        return form == Form::kSquared ? d.error / 2
+                                      : 10 * std::log10((d.error / d.n + kFloor) / (d.power / d.n + kFloor));
+    }
+    /// d score / d error
+    [[nodiscard]] double slope(const Distance& d) const {
+        return form == Form::kSquared ? 0.5 : 10 * std::numbers::log10e / (d.error + kFloor * d.n);
+    }
+
+    template <class T>
+    static Distance distance(const l2o::Trajectory<const T>& trajectory, const Row& row) {
+        Distance d{};
+        for_each_entry(trajectory, row, [&](std::size_t, std::int64_t, T x, T x_star) {
+            d.error += double(x - x_star) * double(x - x_star);
+            d.power += double(x_star) * double(x_star);
+            d.n += 1;
+        });
+        return d;
+    }
+
+    template <class T, class Body>
+    static void for_each_entry(const l2o::Trajectory<const T>& trajectory, const Row& row, Body&& body) {
+        const T* x_star = trajectory.data(0).row(row.instance);
+        for (std::size_t block = 0; block < trajectory.blocks(); ++block) {
+            const auto x = trajectory.x(block, row.point);
+            for (std::int64_t i = 0; i < x.cols; ++i) body(block, i, x(row.row, i), *x_star++);
+        }
+    }
 
     template <class T, class Body>
     void for_each_row(const l2o::Trajectory<const T>& trajectory, Body&& body) const {
-        const auto x_star = trajectory.data(0);
-        check_size(trajectory, x_star);
+        check_size(trajectory);
         const std::int64_t particles = std::max<std::int64_t>(1, trajectory.raw().particles);
         for (std::int64_t j = at == At::kLast ? trajectory.len() - 1 : 1; j < trajectory.len(); ++j) {
-            std::int64_t offset = 0;  // of the block in x_star
-            for (std::size_t k = 0; k < trajectory.blocks(); ++k) {
-                const auto x = trajectory.x(k, j);
-                for (std::int64_t r = 0; r < x.rows; ++r) {
-                    const std::int64_t instance = r / particles;
-                    body(Row<T>{.point = j,
-                                .block = k,
-                                .row = r,
-                                .instance = instance,
-                                .x = x.row(r),
-                                .x_star = x_star.row(instance) + offset,
-                                .n = x.cols,
-                                .weight = 1 / T(particles)});
-                }
-                offset += x.cols;
-            }
+            const double left = double(trajectory.horizon() - trajectory.t0() - j);
+            const double weight =
+                (at == At::kLast ? 1 : std::pow(discount, std::max(left, 0.0))) / double(particles);
+            for (std::int64_t row = 0; row < trajectory.batch() * particles; ++row)
+                body(Row{.point = j, .row = row, .instance = row / particles, .weight = weight});
         }
     }
 
     template <class T>
-    static void check_size(const l2o::Trajectory<const T>& trajectory, const l2o::View<const T>& x_star) {
+    static void check_size(const l2o::Trajectory<const T>& trajectory) {
+        const auto x_star = trajectory.data(0);
         std::int64_t n = 0;
         for (std::size_t k = 0; k < trajectory.blocks(); ++k) n += trajectory.x(k, 0).cols;
         if (x_star.rows != trajectory.batch() || x_star.cols != n)

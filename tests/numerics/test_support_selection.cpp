@@ -114,3 +114,27 @@ TEST_CASE("support selection: the vjp is the central difference where the select
         CHECK(relative_error({theta_bar}, central_difference(f, at_theta)) < 1e-8);
     }
 }
+
+TEST_CASE("support selection: a threshold per entry; equal ones are one threshold, and the vjp is its own") {
+    std::vector<double> z = random_normal(60, 3), out(60), whole(60), workspace(60), z_bar(60);
+    std::vector<double> theta(60, 0.3);
+    std::vector<std::uint8_t> selected(60), want(60);
+    const auto run = [&] {
+        support_selection(z, std::span<const double>(theta), 13, out, selected, workspace);
+    };
+    run();
+    support_selection(z, 0.3, 13, whole, want, workspace);
+    CHECK(out == whole);
+    CHECK(selected == want);
+
+    for (std::size_t i = 0; i < 60; ++i) theta[i] = 0.01 * double(i) - 0.1;
+    const std::vector<double> out_bar = random_normal(60, 4);
+    const auto f = [&] { return run(), dot(out, out_bar); };
+    f();
+    CHECK(out[50] == soft_threshold(z[50], 0.4));
+    std::vector<double> theta_bar(60, 1);
+    support_selection_vjp(z, std::span<const double>(theta), selected, out_bar, z_bar, theta_bar);
+    for (double& bar : theta_bar) bar -= 1;
+    CHECK(relative_error(z_bar, central_difference(f, z)) < 1e-8);
+    CHECK(relative_error(theta_bar, central_difference(f, theta)) < 1e-8);
+}

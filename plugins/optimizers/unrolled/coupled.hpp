@@ -42,8 +42,8 @@ class Coupled : public Layers {
         Map<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
         const View<T> x_next = out.x(0);
         auto z = numerics::matrix(x_next);
-        correction(in, k, residual, z);
-        pre_activation(in, k, z, z);
+        correction(in, k, point(in, k), residual, z);
+        pre_activation(in, k, point(in, k), z, z);
         for (std::int64_t r = 0; r < in.batch(); ++r)
             numerics::support_selection<T>(numerics::row(x_next, r),
                                            in.param(layer_[k].theta).scalar(),
@@ -53,21 +53,19 @@ class Coupled : public Layers {
                                            magnitudes);
     }
 
-    // With G = bar x_{k+1} and Z = bar z_k: bar W_k = gamma r^T Z, bar gamma = <Z, r W_k>,
-    // bar x_k = Z - gamma (Z W_k^T) A.
     template <class T>
     void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
         const View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
         const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
-        const T gamma = step_size(in, k), theta = in.param(layer_[k].theta).scalar();
+        const T theta = in.param(layer_[k].theta).scalar();
         Scratch scratch(in.call);
         const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
         const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
         Map<T> residual(scratch.take<T>(batch * m), batch, m), u(scratch.take<T>(batch * n), batch, n);
         Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        correction(in, k, residual, u);
-        pre_activation(in, k, u, z);
+        correction(in, k, point(in, k), residual, u);
+        pre_activation(in, k, point(in, k), u, z);
 
         double theta_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
@@ -78,17 +76,7 @@ class Coupled : public Layers {
                 z_row, theta, selected, numerics::row(x_next_bar, r), z_bar_row);
         }
         if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
-        if (layer_[k].gamma)
-            if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
-        if (const auto to = acc.param(layer_[k].w))
-            numerics::add_product_tn<T>(numerics::matrix(to), gamma, residual, z_bar);
-        if (k == 0) return;
-        if (const auto to = acc.x(0)) {
-            residual.setZero();
-            numerics::add_product_nt<T>(residual, 1, z_bar, numerics::matrix(in.param(layer_[k].w)));
-            numerics::matrix(to) += z_bar;
-            numerics::add_product<T>(numerics::matrix(to), -gamma, residual, numerics::matrix(in.data(kA)));
-        }
+        correction_vjp(in, k, residual, u, z_bar, acc, k == 0 ? View<T>{} : acc.x(0));
     }
 
   protected:
@@ -98,13 +86,15 @@ class Coupled : public Layers {
         std::optional<std::size_t> gamma;
     };
 
-    void declare_coupled(OptimizerSpec& spec) {
+    /// @param rows, matrices  how many [n] and [B, n] the method takes of the scratch, at most
+    void declare_coupled(OptimizerSpec& spec, int rows = 1, int matrices = 3) {
         model_ = linear_model(spec);
         declare_layers(spec);
         Scratch fixed, row;
-        fixed.take<double>(model_.n), fixed.take<std::uint8_t>(model_.n);
+        for (int i = 0; i < rows; ++i) fixed.take<double>(model_.n);
+        fixed.take<std::uint8_t>(model_.n);
         row.take<double>(model_.m);
-        for (int matrix = 0; matrix < 3; ++matrix) row.take<double>(model_.n);
+        for (int i = 0; i < matrices; ++i) row.take<double>(model_.n);
         spec.info.scratch_fixed = fixed.bytes();
         spec.info.scratch_per_row = row.bytes();
     }
@@ -115,9 +105,6 @@ class Coupled : public Layers {
         return spec.param({.name = layer_name(k, "gamma"), .doc = "step", .layer = std::int32_t(k)});
     }
 
-    LinearModel model_;
-    std::vector<Layer> layer_;
-
     template <class T>
     using Map = Eigen::Map<numerics::RowMatrix<T>>;
 
@@ -125,24 +112,55 @@ class Coupled : public Layers {
     T step_size(const StepIn<T>& in, std::int64_t k) const {
         return layer_[k].gamma ? in.param(*layer_[k].gamma).scalar() : T(1);
     }
-    /// residual = b - x_k A^T, u = residual W_k; x_0 = 0 is not multiplied.
+    /// residual = b - x A^T, u = residual W_k, at any point x [B, n]; an empty one is 0, and not multiplied.
     template <class T, class Out>
-    void correction(const StepIn<T>& in, std::int64_t k, Map<T>& residual, Out& u) const {
+    void correction(
+        const StepIn<T>& in, std::int64_t k, const View<const T>& x, Map<T>& residual, Out& u) const {
         residual = numerics::matrix(in.data(kB));
-        if (k > 0)
-            numerics::add_product_nt<T>(
-                residual, -1, numerics::matrix(in.x(0)), numerics::matrix(in.data(kA)));
+        if (x) numerics::add_product_nt<T>(residual, -1, numerics::matrix(x), numerics::matrix(in.data(kA)));
         u.setZero();
         numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
     }
-    /// z = x_k + gamma_k u.
+    /// z = x + gamma_k u; u may be the memory of z.
     template <class T, class U, class Out>
-    void pre_activation(const StepIn<T>& in, std::int64_t k, const U& u, Out& z) const {
+    void pre_activation(
+        const StepIn<T>& in, std::int64_t k, const View<const T>& x, const U& u, Out& z) const {
         z = step_size(in, k) * u;
-        if (k > 0) z += numerics::matrix(in.x(0));
+        if (x) z += numerics::matrix(x);
+    }
+    /// Back through both: with Z = bar z, bar W_k += gamma r^T Z, bar gamma_k += <Z, r W_k>, and to x_bar,
+    /// if it is not empty, Z - gamma (Z W_k^T) A is added. The residual is overwritten.
+    template <class T>
+    void correction_vjp(const StepIn<T>& in,
+                        std::int64_t k,
+                        Map<T>& residual,
+                        const Map<T>& u,
+                        const Map<T>& z_bar,
+                        const StepAcc<T>& acc,
+                        const View<T>& x_bar) const {
+        const T gamma = step_size(in, k);
+        if (layer_[k].gamma)
+            if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
+        if (const auto to = acc.param(layer_[k].w))
+            numerics::add_product_tn<T>(numerics::matrix(to), gamma, residual, z_bar);
+        if (!x_bar) return;
+        residual.setZero();
+        numerics::add_product_nt<T>(residual, 1, z_bar, numerics::matrix(in.param(layer_[k].w)));
+        numerics::matrix(x_bar) += z_bar;
+        numerics::add_product<T>(numerics::matrix(x_bar), -gamma, residual, numerics::matrix(in.data(kA)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {
         return numerics::support_percent(k, support_per_layer, support_max);
+    }
+
+    LinearModel model_;
+    std::vector<Layer> layer_;
+
+  private:
+    /// x_k, empty for x_0 = 0.
+    template <class T>
+    static View<const T> point(const StepIn<T>& in, std::int64_t k) {
+        return k == 0 ? View<const T>{} : in.x(0);
     }
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -31,21 +32,28 @@ class Lamp : public l2o::plugins::Layers {
         .title = "LAMP: learned approximate message passing",
         .doc =
             "v <- b - A x + (|x|_0 / m) v, x <- S(x + W_k^T v, lambda_k |v|_2 / sqrt(m)), S the soft "
-            "threshold; W_k [m, n] and lambda_k are learned. Start 'amp': W = A and lambda = "
-            "amp_lambda, approximate message passing; start 'reference': W = A / L and lambda = "
-            "lambda_init. Borgerding, Schniter & Rangan 2017.",
+            "threshold; W_k [m, n] and lambda_k are learned. Start 'analytic': W = the analytic weight "
+            "of A and lambda = amp_lambda; start 'amp': W = A and lambda = amp_lambda, approximate "
+            "message passing; start 'reference': W = A / L and lambda = lambda_init. Borgerding, "
+            "Schniter & Rangan 2017.",
         .needs = "A,b,lambda?"};
 
-    enum class Start { kAmp, kReference };
-    Start start = Start::kAmp;
+    enum class Start { kAnalytic, kAmp, kReference };
+    // Untrained, after 16 layers on sparse_recovery at (256, 512): analytic -58 dB, amp -35 dB.
+    Start start = Start::kAnalytic;
     double amp_lambda = 1.4;
 
     static l2o::Options<Lamp> options() {
         l2o::Options<Lamp> options = Layers::options<Lamp>();
-        options.choice("start", &Lamp::start, {"amp", "reference"}, "what the parameters are before training")
+        options
+            .choice("start",
+                    &Lamp::start,
+                    {"analytic", "amp", "reference"},
+                    "what the parameters are before training")
             .real("amp_lambda",
                   &Lamp::amp_lambda,
-                  "start amp: threshold as a multiple of the standard deviation of the noise in x + W^T v",
+                  "starts analytic and amp: threshold as a multiple of the standard deviation of the noise "
+                  "in x + W^T v",
                   l2o::kNonNegative);
         return options;
     }
@@ -82,6 +90,8 @@ class Lamp : public l2o::plugins::Layers {
         if (start == Start::kReference) {
             lambda = start_lambda(data[kLambda]);
             w /= l2o::numerics::lipschitz_constant(w);
+        } else if (start == Start::kAnalytic) {
+            w = l2o::numerics::analytic_weight(w, ridge);
         }
         for (std::int64_t k = 0; k < layers; ++k) {
             if (params[w_[k]]) matrix(params[w_[k]]) = w.cast<T>();

@@ -10,7 +10,7 @@ class LearnedWeights : public Coupled {
   public:
     enum class Start { kAnalytic, kIsta, kReference };
     Start start = Start::kAnalytic;
-    bool tied = false;
+    bool tied = false, gains = false;
 
     template <class Method>
     static Options<Method> options() {
@@ -24,7 +24,11 @@ class LearnedWeights : public Coupled {
                 "theta_ratio^k; or W = A / L and theta = lambda / L, which is ISTA; or W = A "
                 "and theta = lambda / L, the start of Open-L2O, from which the untrained "
                 "network diverges")
-            .flag("tied", &Method::tied, "one W for all layers, and a learned step gamma_k in every layer");
+            .flag("tied", &Method::tied, "one W for all layers, and a learned step gamma_k in every layer")
+            .flag("gains",
+                  &Method::gains,
+                  "a learned factor gamma_k of W_k, which the untied W_k could take in: one number is "
+                  "trained faster than a matrix");
         return options;
     }
 
@@ -38,9 +42,8 @@ class LearnedWeights : public Coupled {
         const std::size_t shared = tied ? spec.param(weight) : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
             Layer layer{.w = shared, .theta = 0, .gamma = {}};
-            if (tied) {
-                layer.gamma = declare_gamma(spec, k);
-            } else {
+            if (tied || gains) layer.gamma = declare_gamma(spec, k);
+            if (!tied) {
                 TensorSpec own = weight;
                 own.name = layer_name(k, "W");
                 own.layer = std::int32_t(k);

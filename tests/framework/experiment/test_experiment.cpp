@@ -71,14 +71,19 @@ train { epochs 7
                          learning_rate 2e-3 }
         optimizee { m 9 }
         validate { every 10
-                   instances 11 }
+                   instances 11
+                   patience 12
+                   restore false }
+        decay linear
+        average 0.99
         layerwise { steps_new 1
                     steps_all 2
                     steps_fine 3
                     rate_new 0.9
                     rate_all 0.8
                     rate_fine 0.7
-                    layer_decay 0.6 }
+                    layer_decay 0.6
+                    layer_decay_of gradient }
         multipliers { linear/w 0.1
                       layer { 03 { theta 0.2 } } } }
 contestants {
@@ -138,6 +143,11 @@ evaluate { instances 6
     CHECK(train.rate_all == 0.8);
     CHECK(train.rate_fine == 0.7);
     CHECK(train.layer_decay == 0.6);
+    CHECK(train.layer_decay_of == LayerDecay::kGradient);
+    CHECK(train.patience == 12);
+    CHECK_FALSE(train.restore);
+    CHECK(train.decay == Decay::kLinear);
+    CHECK(train.average == 0.99);
     CHECK(train.multipliers == std::map<std::string, double>{{"linear/w", 0.1}, {"layer.03.theta", 0.2}});
 
     CHECK(experiment.evaluate.instances == 6);
@@ -208,6 +218,11 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
                                "train.loss.use=mse_to_solution",
                                "train.meta_optimizer.beta1=0.8",
                                "train.shard_rows=16",
+                               "train.decay=cosine",
+                               "train.average=0.9",
+                               "train.layerwise.layer_decay_of=gradient",
+                               "train.validate.restore=false",
+                               "train.stages.one.epochs=3",
                                "train.multipliers.shared.B=0.5"}) {
         CAPTURE(change);
         CHECK(hash != hash_of(text, {change}));
@@ -332,6 +347,46 @@ TEST_CASE("experiment: missing weights are reported before anything else happens
 TEST_CASE("experiment: an unroll longer than the horizon is refused") {
     CHECK(refused(lista("horizon 4 unroll 5")) ==
           "2 dir/run.info:4: contestants.lista.train.unroll is '5'; expected at most the horizon, 4");
+}
+
+TEST_CASE("experiment: stages take from the training what they do not say themselves") {
+    const Experiment experiment = read(
+        lista("horizon 4 epochs 5 decay cosine multipliers { S 0.5 B 0.1 }\n"
+              "stages { numbers { multipliers { S 0 } }\n all { epochs 9\n rate 0.2\n decay constant } }\n"));
+    const std::vector<StageSettings>& stages = experiment.contestants[0].train.value().stages;
+    REQUIRE(stages.size() == 2);
+    CHECK(stages[0].name == "numbers");
+    CHECK(stages[0].epochs == 5);
+    CHECK(stages[0].rate == 1);
+    CHECK(stages[0].decay == Decay::kCosine);
+    CHECK(stages[0].multipliers == std::map<std::string, double>{{"S", 0}, {"B", 0.1}});
+    CHECK(stages[1].epochs == 9);
+    CHECK(stages[1].rate == 0.2);
+    CHECK(stages[1].decay == Decay::kConstant);
+    CHECK(stages[1].multipliers == std::map<std::string, double>{{"S", 0.5}, {"B", 0.1}});
+}
+
+TEST_CASE("experiment: stages of a layer-wise training, and patience without validation, are refused") {
+    CHECK(refused(lista("horizon 4 schedule layerwise stages { a { epochs 3 } }")) ==
+          "2 dir/run.info:4: contestants.lista.train.stages: a layer-wise training has stages of its own; "
+          "expected 'schedule flat', or 'layerwise { ... }' instead");
+    CHECK(refused(lista("horizon 4 validate { patience 3 }")) ==
+          "2 dir/run.info:4: contestants.lista.train.validate.patience is 3, and nothing is validated; set "
+          "validate.every");
+}
+
+TEST_CASE("experiment: a warm start is relative to the file that names it, and part of the hash") {
+    const ScratchFolder folder;
+    std::ofstream(folder / "w.safetensors") << "one";
+    const auto hash = [&] {
+        return hash_of(lista("horizon 4 warm_start " + (folder / "w.safetensors").string()));
+    };
+    const std::string before = hash();
+    CHECK(before == hash());
+    std::ofstream(folder / "w.safetensors") << "two";
+    CHECK(before != hash());
+    CHECK(refused(lista("horizon 4 warm_start none.safetensors")).find("dir/none.safetensors") !=
+          std::string::npos);
 }
 
 TEST_CASE("experiment: names that cannot be names of files are refused") {

@@ -42,9 +42,22 @@ Trainee layerwise() {
     settings.steps_all = 2;
     settings.steps_fine = 1;
     settings.batch = 5;
+    settings.instances = 10;
     settings.shard_rows = 2;
     settings.validate_every = 2;
     settings.validate_instances = 3;
+    return trainee;
+}
+/// Two stages with a running mean; the second one may end early.
+Trainee staged() {
+    Trainee trainee = windows_of(Dtype::kF64);
+    TrainSettings& settings = trainee.settings();
+    settings.average = 0.9;
+    settings.patience = 2;
+    settings.validate_every = 1;
+    settings.instances = 10;
+    settings.stages = {{.name = "one", .epochs = 2, .multipliers = {}},
+                       {.name = "two", .epochs = 6, .rate = 30, .decay = Decay::kCosine, .multipliers = {}}};
     return trainee;
 }
 /// 8 windows, every second one diverges.
@@ -103,7 +116,7 @@ ProgressSink crash_after(std::int64_t window) {
 
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, single, layerwise, diverging}) {
+    for (Trainee (*make)() : {flat, single, layerwise, staged, diverging}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
@@ -121,7 +134,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, diverging}) {
+    for (Trainee (*make)() : {flat, layerwise, staged, diverging}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         const ScratchFolder folder;
@@ -135,7 +148,7 @@ TEST_CASE("a training interrupted after every window ends with the bits and reco
 TEST_CASE(
     "a training that dies without a word goes on from its last checkpoint, and no record is there twice") {
     for (const double every_s : {0.0, 1e6}) {
-        for (Trainee (*make)() : {flat, layerwise, diverging}) {
+        for (Trainee (*make)() : {flat, layerwise, staged, diverging}) {
             Trainee trainee = make();
             trainee.settings().checkpoint_every_s = every_s;
             const Reference reference(trainee);

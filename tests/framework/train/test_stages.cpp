@@ -65,6 +65,100 @@ TEST_CASE("a flat training is one stage with the settings' lengths") {
     CHECK(rate_of(trainee, stages[0], "log_step") == 1);
 }
 
+TEST_CASE("the stages of a flat training have their own lengths, rates and multipliers") {
+    Trainee trainee = lista();
+    TrainSettings& settings = trainee.settings();
+    settings.schedule = Schedule::kFlat;
+    settings.horizon = settings.unroll = 3;
+    settings.stages = {{.name = "numbers", .epochs = 4, .multipliers = {{"S", 0}, {"B", 0}}},
+                       {.name = "all",
+                        .epochs = 6,
+                        .rate = 0.5,
+                        .decay = Decay::kCosine,
+                        .multipliers = {{"S", 0.1}, {"layer.02.S", 0.2}}}};
+    const auto stages = stages_of(settings, trainee.optimizer());
+    REQUIRE(stages.size() == 2);
+    CHECK(stages[0].name == "numbers");
+    CHECK(stages[0].epochs == 4);
+    CHECK(stages[0].horizon == 3);
+    CHECK(rate_of(trainee, stages[0], "layer.01.S") == 0);
+    CHECK(rate_of(trainee, stages[0], "shared.B") == 0);
+    CHECK(rate_of(trainee, stages[0], "layer.01.theta") == 1);
+    CHECK(stages[1].epochs == 6);
+    CHECK(rate_of(trainee, stages[1], "layer.01.S") == doctest::Approx(0.05));
+    CHECK(rate_of(trainee, stages[1], "layer.02.S") == doctest::Approx(0.1));  // the longer name
+    CHECK(rate_of(trainee, stages[1], "shared.B") == 0.5);
+}
+
+TEST_CASE("rates fall from 1 to 0 over the epochs of a stage, linearly or as a cosine") {
+    Stage stage{.name = "", .epochs = 8, .rates = {}};
+    CHECK(stage.decayed(7) == 1);
+    stage.decay = Decay::kLinear;
+    CHECK(stage.decayed(0) == 1);
+    CHECK(stage.decayed(2) == 0.75);
+    stage.decay = Decay::kCosine;
+    CHECK(stage.decayed(0) == 1);
+    CHECK(stage.decayed(4) == doctest::Approx(0.5));
+    CHECK(stage.decayed(6) == doctest::Approx((1 - std::sqrt(0.5)) / 2));
+}
+
+TEST_CASE("layer_decay of the gradient leaves the rates alone") {
+    Trainee trainee = lista();
+    trainee.settings().layer_decay_of = LayerDecay::kGradient;
+    const auto stages = stages_of(trainee.settings(), trainee.optimizer());
+    const Stage& all = stages[7];
+    CHECK(rate_of(trainee, all, "layer.00.theta") == doctest::Approx(0.2));
+    for (std::size_t i = 0; i < all.rates.size(); ++i) {
+        const std::string name = trainee.optimizer().params()[i]->name;
+        const double expected = name.find("02") != std::string::npos   ? 1
+                                : name.find("01") != std::string::npos ? 0.3
+                                                                       : 0.09;
+        CHECK(all.gradient_factors[i] == doctest::Approx(expected));
+    }
+}
+
+TEST_CASE("a gradient damped by age moves old layers less under descent, and hardly at all under Adam") {
+    for (const char* meta : {"gradient_descent", "adam"}) {
+        Trainee trainee({.optimizer = "lista",
+                         .options = {{"layers", "2"}},
+                         .optimizee = "sparse_recovery",
+                         .problem = {{"m", "6"}, {"n", "10"}},
+                         .loss = "mse_to_solution",
+                         .meta = meta,
+                         .meta_options = {{"learning_rate", "1e-3"}}});
+        TrainSettings& settings = trainee.settings();
+        settings.schedule = Schedule::kLayerwise;
+        settings.steps_new = settings.steps_fine = 0;
+        settings.steps_all = 1;
+        settings.layer_decay_of = LayerDecay::kGradient;
+        settings.layer_decay = 1;
+        const auto moved = [&](double decay) {
+            settings.layer_decay = decay;
+            const TensorSet start = trainee.initial_params(), end = trainee.train().params;
+            return param(trainee, end, "layer.00.theta").value(0) -
+                   param(trainee, start, "layer.00.theta").value(0);
+        };
+        // Two steps: one at depth 1, where nothing is old, one at depth 2.
+        const double at_depth_1 = moved(0), whole = moved(1) - at_depth_1, damped = moved(0.3) - at_depth_1;
+        CAPTURE(meta);
+        CHECK(damped / whole == doctest::Approx(std::string(meta) == "adam" ? 1 : 0.3).epsilon(1e-3));
+    }
+}
+
+TEST_CASE("layers run once for all epochs of a fixed training set give the bits of running them every time") {
+    Trainee trainee = lista();
+    TrainSettings& settings = trainee.settings();
+    settings.steps_new = settings.steps_all = 60;
+    settings.instances = 100;  // 20 batches, so that all are met three times
+    settings.validate_every = 10;
+    settings.validate_instances = 4;
+    const TrainResult kept = trainee.train();
+    // Enough for the recorded points, and for a part of the instances: no prefix fits any more.
+    settings.memory_bytes = static_cast<std::uint64_t>(kept.engine_bytes) * 5 / 4;
+    REQUIRE(settings.memory_bytes < 100 * (6 + 10) * sizeof(double));
+    CHECK(bytes(trainee.train().params) == bytes(kept.params));
+}
+
 TEST_CASE("layer by layer: every depth has its new parameters first, then all of them, damped by age") {
     Trainee trainee = lista();
     trainee.settings().multipliers = {{"layer.01.theta", 10}};
@@ -161,9 +255,9 @@ TEST_CASE("stopping the reverse at the new layer gives the bits of the full reve
                   1);
     TensorSet full = gradient_like(trainee.optimizer(), phi),
               stopped = gradient_like(trainee.optimizer(), phi);
-    shards.start(0, 0);
+    shards.start(0, shards.draw(0));
     shards.window(3, 0.2, full, 0);
-    shards.start(0, 0);
+    shards.start(0, shards.draw(0));
     shards.window(3, 0.2, stopped, 2);
     for (const char* name : {"layer.02.S", "layer.02.theta"}) {
         CHECK(bytes(param(trainee, stopped, name)) == bytes(param(trainee, full, name)));

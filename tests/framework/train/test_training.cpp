@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/error.hpp"
+#include "framework/experiment/weights.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/unroll/arithmetic.hpp"
@@ -86,6 +88,67 @@ TEST_CASE("parameters that no training improves are returned as they were") {
     CHECK(bytes(result.params) == bytes(trainee.initial_params()));
 }
 
+TEST_CASE("patience ends a stage after as many validations that were no better, and progress knows") {
+    Trainee trainee = uneven({.meta_options = {{"learning_rate", "1"}}});
+    trainee.settings().epochs = 200;
+    trainee.settings().validate_every = 1;
+    trainee.settings().patience = 3;
+    const ScratchFolder folder;
+    Progress last;
+    const TrainResult result = trainee.train({.checkpoint = {}, .metrics = folder / "metrics.jsonl"},
+                                             1,
+                                             [&](const Progress& progress) { last = progress; });
+    std::vector<double> losses{trainee.validation_loss(trainee.initial_params())};
+    for (const auto& record : records(folder / "metrics.jsonl")) {
+        losses.push_back(record.contains("validation") && !record.at("validation").is_null()
+                             ? record.at("validation").get<double>()
+                             : NAN);
+    }
+    REQUIRE(losses.size() > 4);
+    REQUIRE(losses.size() < 200);
+    const auto best = std::min_element(
+        losses.begin(), losses.end(), [](double a, double b) { return !(a >= b) && !std::isnan(a); });
+    CHECK(losses.end() - best == 4);
+    CHECK(trainee.validation_loss(result.params) == *best);
+}
+
+TEST_CASE("with restore off a stage ends with its last parameters, as without validation") {
+    Trainee trainee = uneven({.meta_options = {{"learning_rate", "0.1"}}});
+    trainee.settings().restore = false;
+    const TrainResult last = trainee.train();
+    trainee.settings().validate_every = 0;
+    CHECK(bytes(last.params) == bytes(trainee.train().params));
+}
+
+TEST_CASE("with average the parameters returned are their running mean from the start on") {
+    Trainee trainee = uneven({.meta = "gradient_descent", .meta_options = {{"learning_rate", "1e-3"}}});
+    trainee.settings().unroll = trainee.settings().horizon;
+    trainee.settings().validate_every = 0;
+    const TensorSet start = trainee.initial_params();
+    double mean = param(trainee, start, "log_step").value(0);
+    for (std::int64_t epochs = 1; epochs <= 4; ++epochs) {
+        trainee.settings().average = 0;
+        trainee.settings().epochs = epochs;
+        mean += 0.25 * (param(trainee, trainee.train().params, "log_step").value(0) - mean);
+    }
+    trainee.settings().average = 0.75;
+    const double found = param(trainee, trainee.train().params, "log_step").value(0);
+    CHECK(found == doctest::Approx(mean).epsilon(1e-14));
+    CHECK(found != param(trainee, start, "log_step").value(0));
+}
+
+TEST_CASE("a warm start begins with the weights of a file") {
+    const ScratchFolder folder;
+    Trainee trainee = uneven();
+    const TrainResult first = trainee.train();
+    write_weights(folder / "w.safetensors", trainee.optimizer(), first.params, {});
+    trainee.settings().warm_start = folder / "w.safetensors";
+    for (const l2o_spec* spec : trainee.optimizer().params()) trainee.settings().multipliers[spec->name] = 0;
+    CHECK(bytes(trainee.train().params) == bytes(first.params));
+    trainee.settings().warm_start = folder / "none.safetensors";
+    CHECK_THROWS_WITH_AS(trainee.train(), doctest::Contains("none.safetensors"), Error);
+}
+
 TEST_CASE("without validation the last parameters are returned") {
     Trainee trainee = uneven();
     trainee.settings().validate_every = 0;
@@ -141,7 +204,7 @@ TEST_CASE("every window is one step along its own gradient, from the state that 
                   1);
     int clipped = 0;
     for (std::uint64_t trajectory = 0; trajectory < 4; ++trajectory) {
-        shards.start(trajectory, 5 * trajectory);
+        shards.start(trajectory, shards.draw(5 * trajectory));
         for (const std::int64_t steps : {10, 10, 5}) {
             shards.window(steps, mean ? 0.2 : 1.0, gradient, 0);
             double squares = 0;

@@ -58,7 +58,7 @@ double Trainee::validation_loss(const TensorSet& params) const {
                    .shard_rows = train.shard_rows,
                    .unroll = {.horizon = train.horizon}},
                   1);
-    shards.start(0, 0);
+    shards.start(0, shards.draw(0));
     return shards.score(train.horizon).loss / static_cast<double>(train.validate_instances);
 }
 

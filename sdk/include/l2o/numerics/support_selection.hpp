@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -62,6 +63,46 @@ Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
     return *nth;
 }
 
+namespace detail {
+
+/// @param theta_least  of all theta_of(i)
+template <std::floating_point Scalar, class Theta>
+void support_selection(std::span<const Scalar> z,
+                       const Theta& theta_of,
+                       Scalar theta_least,
+                       double percent,
+                       std::span<Scalar> out,
+                       std::span<std::uint8_t> selected,
+                       std::span<Scalar> workspace) {
+    assert(out.size() == z.size() && (selected.empty() || selected.size() == z.size()));
+    const Scalar bar = support_magnitude(z, percent, workspace, theta_least);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+        const Scalar theta = theta_of(i);
+        const bool is_selected = std::abs(z[i]) > std::max(theta, bar);
+        if (!selected.empty()) selected[i] = is_selected;
+        out[i] = is_selected ? z[i] : soft_threshold(z[i], theta);
+    }
+}
+
+/// @param subtract  called with i and what of out_bar[i] goes back to theta with a minus
+template <std::floating_point Scalar, class Theta, class Subtract>
+void support_selection_vjp(std::span<const Scalar> z,
+                           const Theta& theta_of,
+                           std::span<const std::uint8_t> selected,
+                           std::span<const Scalar> out_bar,
+                           std::span<Scalar> z_bar,
+                           const Subtract& subtract) {
+    assert(selected.size() == z.size() && out_bar.size() == z.size() && z_bar.size() == z.size());
+    for (std::size_t i = 0; i < z.size(); ++i)
+        z_bar[i] = soft_threshold_slope(z[i], theta_of(i)) * out_bar[i];
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return (z_bar[i] != 0) & (selected[i] == 0); },
+        [&](std::size_t i) { subtract(i, double(std::copysign(Scalar(1), z[i]) * z_bar[i])); });
+}
+
+}  // namespace detail
+
 /// One row: out = z where selected, else soft_threshold(z, theta); selected = [|z| > theta] [|z| > T],
 /// both strict, T the magnitude at support_index.
 /// @param z, out     shape (n); may be the same memory.
@@ -76,13 +117,22 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::type_identity_t<std::span<Scalar>> out,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
-    assert(out.size() == z.size() && (selected.empty() || selected.size() == z.size()));
-    const Scalar bar = support_magnitude(z, percent, workspace, theta);
-    for (std::size_t i = 0; i < z.size(); ++i) {
-        const bool is_selected = std::abs(z[i]) > bar;
-        if (!selected.empty()) selected[i] = is_selected;
-        out[i] = is_selected ? z[i] : soft_threshold(z[i], theta);
-    }
+    detail::support_selection<Scalar>(
+        z, [theta](std::size_t) { return theta; }, theta, percent, out, selected, workspace);
+}
+/// With a threshold of its own for every entry.   @param theta  shape (n).
+template <std::floating_point Scalar>
+void support_selection(std::type_identity_t<std::span<const Scalar>> z,
+                       std::span<const Scalar> theta,
+                       double percent,
+                       std::type_identity_t<std::span<Scalar>> out,
+                       std::span<std::uint8_t> selected,
+                       std::type_identity_t<std::span<Scalar>> workspace) {
+    assert(theta.size() == z.size());
+    Scalar least = std::numeric_limits<Scalar>::infinity();
+    for (const Scalar t : theta) least = std::min(least, t);
+    detail::support_selection<Scalar>(
+        z, [theta](std::size_t i) { return theta[i]; }, least, percent, out, selected, workspace);
 }
 
 /// z_bar = out_bar on, written; returns theta_bar = -sum out_bar sign(z) on (1 - selected), where
@@ -96,14 +146,32 @@ double support_selection_vjp(std::type_identity_t<std::span<const Scalar>> z,
                              std::span<const std::uint8_t> selected,
                              std::type_identity_t<std::span<const Scalar>> out_bar,
                              std::type_identity_t<std::span<Scalar>> z_bar) {
-    assert(selected.size() == z.size() && out_bar.size() == z.size() && z_bar.size() == z.size());
-    for (std::size_t i = 0; i < z.size(); ++i) z_bar[i] = soft_threshold_slope(z[i], theta) * out_bar[i];
     double theta_bar = 0;
-    for_each_marked(
-        z.size(),
-        [&](std::size_t i) { return (z_bar[i] != 0) & (selected[i] == 0); },
-        [&](std::size_t i) { theta_bar -= double(std::copysign(Scalar(1), z[i]) * z_bar[i]); });
+    detail::support_selection_vjp<Scalar>(
+        z,
+        [theta](std::size_t) { return theta; },
+        selected,
+        out_bar,
+        z_bar,
+        [&](std::size_t, double bar) { theta_bar -= bar; });
     return theta_bar;
+}
+/// With a threshold of its own for every entry.   @param theta, theta_bar  shape (n), the latter added to.
+template <std::floating_point Scalar>
+void support_selection_vjp(std::type_identity_t<std::span<const Scalar>> z,
+                           std::span<const Scalar> theta,
+                           std::span<const std::uint8_t> selected,
+                           std::type_identity_t<std::span<const Scalar>> out_bar,
+                           std::type_identity_t<std::span<Scalar>> z_bar,
+                           std::span<double> theta_bar) {
+    assert(theta.size() == z.size() && theta_bar.size() == z.size());
+    detail::support_selection_vjp<Scalar>(
+        z,
+        [theta](std::size_t i) { return theta[i]; },
+        selected,
+        out_bar,
+        z_bar,
+        [&](std::size_t i, double bar) { theta_bar[i] -= bar; });
 }
 
 }  // namespace l2o::numerics

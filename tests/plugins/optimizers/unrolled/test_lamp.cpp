@@ -19,8 +19,10 @@ const ProblemLab::Setup kSmall{
 }  // namespace
 
 TEST_CASE(
-    "lamp: untrained it is approximate message passing, -12, -20, -28, -35 dB after 4, 8, 12, 16 layers") {
-    Lab lab({.optimizer = "lamp", .problem = {.optimizee = "sparse_recovery", .instances = 128}});
+    "lamp: at the start 'amp' it is approximate message passing, -12, -20, -28, -35 dB after 4, 8, 12, 16") {
+    Lab lab({.optimizer = "lamp",
+             .options = {{"start", "amp"}},
+             .problem = {.optimizee = "sparse_recovery", .instances = 128}});
     const auto x = lab.run(16).x;
     const double published[] = {-12.1, -20.4, -27.8, -35.0};
     for (std::size_t i = 0; i < 4; ++i) {
@@ -31,8 +33,17 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("lamp: at the start 'analytic' W is the analytic weight, and 16 layers reach -56 dB untrained") {
+    Lab lab({.optimizer = "lamp", .problem = {.optimizee = "sparse_recovery", .instances = 128}});
+    Lab alista({.optimizer = "alista", .problem = {.optimizee = "sparse_recovery", .instances = 128}});
+    CHECK(matrix(lab.param("layer.05.W")) == matrix(alista.param("const.W")));
+    set_values(lab.problem().x()[0], lab.run(16).x[16]);
+    const auto nmse = lab.problem().metric("nmse_db");
+    CHECK(std::accumulate(nmse.begin(), nmse.end(), 0.0) / double(nmse.size()) < -56);
+}
+
 TEST_CASE("lamp: three layers equal the equations evaluated by hand") {
-    Lab lab({.optimizer = "lamp", .problem = kSparse});
+    Lab lab({.optimizer = "lamp", .options = {{"start", "amp"}}, .problem = kSparse});
     set_values(lab.param("layer.01.lam"), {0.7});
     set_values(lab.param("layer.02.lam"), {-0.3});  // thresholds below 0 count as 0
     const Eigen::MatrixXd a = matrix(lab.problem().data("A")), b = matrix(lab.problem().data("b"));
