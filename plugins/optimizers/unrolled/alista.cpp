@@ -14,10 +14,10 @@ using l2o::numerics::row;
 // Deviation: W is the closed form of numerics/analytic_weight.hpp, not the projected gradient of the paper's
 // code, which stops short of the same minimum.
 //
-// W^T A = diag(d) S with S symmetric, and iterates are sparse. So where S is not much larger than A, the
-// state carries c = b W and the correction u_k = (b - x_k A^T) W = c - d (x_k S), at the cost of a row of S
-// for every non-zero entry; no product is done twice on the way back. With many more unknowns than
-// measurements it is the two products of Coupled.
+// W^T A = diag(d) S with S symmetric, and iterates are sparse. So where S is not much larger than A,
+//   (b - x_k A^T) W = c - d (x_k S),   c = b W carried in the state,
+// at the cost of a row of S for every non-zero entry. With many more unknowns than measurements it is the two
+// products of Coupled.
 class Alista : public l2o::plugins::Coupled {
   public:
     static constexpr l2o::About about{
@@ -63,10 +63,6 @@ class Alista : public l2o::plugins::Coupled {
             d_ = spec.param(
                 {.name = "const.d", .doc = "1 / S_jj", .axes = "n", .shape = {n}, .role = L2O_PARAM_BUFFER});
             c_ = spec.state({.name = "c", .doc = "b W", .axes = "n", .shape = {n}, .batched = true});
-            u_ = spec.state({.name = "u", .doc = "(b - A x) W", .axes = "n", .shape = {n}, .batched = true});
-            l2o::Scratch more;
-            more.take<double>(n);
-            spec.info.scratch_per_row += more.bytes();
         }
         for (std::int64_t k = 0; k < layers; ++k) {
             const std::size_t gamma = declare_gamma(spec, k);
@@ -103,53 +99,41 @@ class Alista : public l2o::plugins::Coupled {
         const std::int64_t k = layer(in.t()), n = model_.n;
         const std::span magnitudes(l2o::Scratch(in.call).take<T>(n), std::size_t(n));
         const T theta = in.param(layer_[k].theta).scalar();
-        const l2o::View<T> x_next = out.x(0), c = out.state(c_), u_next = out.state(u_);
+        const l2o::View<T> x_next = out.x(0);
         if (k == 0) {
-            weigh_measurements(in, c);
+            weigh_measurements(in, out.state(c_));
         } else {
-            l2o::copy(in.state(c_), c);
+            l2o::copy(in.state(c_), out.state(c_));
         }
-        pre_activation(in, k, k == 0 ? read_only(c) : in.state(u_), x_next);
+        correction(in, k, read_only(out.state(c_)), x_next);
+        pre_activation(in, k, read_only(x_next), x_next);
         for (std::int64_t r = 0; r < in.batch(); ++r)
             l2o::numerics::support_selection<T>(
                 row(x_next, r), theta, percent(k), row(x_next, r), {}, magnitudes);
-        l2o::fill(u_next, 0);
-        if (k + 1 == layers) return;
-        add_sparse_product<T>(matrix(u_next), 1, matrix(x_next), matrix(in.param(s_)));
-        for (std::int64_t r = 0; r < in.batch(); ++r)
-            l2o::each([](T c_i, T d_i, T& u_i) { u_i = c_i - d_i * u_i; },
-                      row_of(c, r),
-                      as_row(in.param(d_)),
-                      row_of(u_next, r));
     }
 
-    // With G = bar x_{k+1}, U = bar u_{k+1}, C = bar c behind the step and Z = bar z_k:
-    //   Z = G - (U d) S passed back through SS,   bar gamma = <Z, u_k>,
-    //   bar x_k = Z,   bar u_k = gamma Z,   bar c = C + U.
+    // With G = bar x_{k+1}, C = bar c behind the step, u = c - d (x_k S) and Z = bar z_k: bar gamma = <Z, u>,
+    // bar x_k = Z - gamma (Z d) S, bar c = C + gamma Z.
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         if (!has_gram_) return Coupled::step_vjp(in, cot, acc);
         const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
+        const auto add = [](T bar, T& sum) { sum += bar; };
+        if (const auto to = acc.state(c_); to && c_bar && k > 0) l2o::each(add, c_bar, to);
+        if (!x_next_bar) return;
         const T gamma = in.param(*layer_[k].gamma).scalar(), theta = in.param(layer_[k].theta).scalar();
         l2o::Scratch scratch(in.call);
         const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
         const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
         const auto rows = [&] { return l2o::View<T>{scratch.take<T>(batch * n), batch, n, n}; };
-        const l2o::View<T> x_next_bar = rows(), z = rows(), z_bar = rows(), u_0 = rows();
-        const l2o::View<const T> g = cot.x(0), u_next_bar = cot.state(u_);
-        l2o::fill(x_next_bar, 0);
-        if (g) l2o::copy(g, x_next_bar);
-        if (u_next_bar && k + 1 < layers) {
-            for (std::int64_t r = 0; r < batch; ++r)
-                l2o::each([](T u_bar, T d, T& scaled) { scaled = u_bar * d; },
-                          row_of(u_next_bar, r),
-                          as_row(in.param(d_)),
-                          row_of(z_bar, r));
-            add_sparse_product<T>(matrix(x_next_bar), -1, matrix(z_bar), matrix(in.param(s_)));
+        const l2o::View<T> u = rows(), z = rows(), z_bar = rows();
+        if (k == 0) {
+            weigh_measurements(in, u);
+        } else {
+            correction(in, k, in.state(c_), u);
         }
-        if (k == 0) weigh_measurements(in, u_0);
-        const l2o::View<const T> u = k == 0 ? read_only(u_0) : in.state(u_);
-        pre_activation(in, k, u, z);
+        pre_activation(in, k, read_only(u), z);
 
         double theta_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
@@ -162,13 +146,13 @@ class Alista : public l2o::plugins::Coupled {
         if (const auto to = acc.param(*layer_[k].gamma))
             to.scalar() += matrix(z_bar).cwiseProduct(matrix(u)).sum();
         if (k == 0) return;
-        const auto add = [](T bar, T& sum) { sum += bar; };
-        if (const auto to = acc.x(0)) l2o::each(add, z_bar, to);
-        if (const auto to = acc.state(u_))
+        if (const auto to = acc.state(c_))
             l2o::each([gamma](T bar, T& sum) { sum += gamma * bar; }, z_bar, to);
-        if (const auto to = acc.state(c_)) {
-            if (u_next_bar && k + 1 < layers) l2o::each(add, u_next_bar, to);
-            if (const auto c_next_bar = cot.state(c_)) l2o::each(add, c_next_bar, to);
+        if (const auto to = acc.x(0)) {
+            l2o::each(add, z_bar, to);
+            for (std::int64_t r = 0; r < batch; ++r)
+                l2o::each([](T d, T& bar) { bar *= d; }, as_row(in.param(d_)), row_of(z_bar, r));
+            add_sparse_product<T>(matrix(to), -gamma, matrix(z_bar), matrix(in.param(s_)));
         }
     }
 
@@ -188,13 +172,28 @@ class Alista : public l2o::plugins::Coupled {
     static l2o::View<T> as_row(const l2o::View<T>& v) {
         return {v.data, 1, v.rows, v.rows};
     }
-    /// c = b W, which is u_0.
+    /// c = b W
     template <class T>
     void weigh_measurements(const l2o::StepIn<T>& in, const l2o::View<T>& c) const {
         l2o::fill(c, 0);
         add_product<T>(matrix(c), 1, matrix(in.data(kB)), matrix(in.param(w_)));
     }
-    /// z = x_k + gamma_k u, x_0 = 0.
+    /// u = c - d (x_k S); x_0 = 0 is not multiplied.
+    template <class T>
+    void correction(const l2o::StepIn<T>& in,
+                    std::int64_t k,
+                    const l2o::View<const T>& c,
+                    const l2o::View<T>& u) const {
+        if (k == 0) return l2o::copy(c, u);
+        l2o::fill(u, 0);
+        add_sparse_product<T>(matrix(u), 1, matrix(in.x(0)), matrix(in.param(s_)));
+        for (std::int64_t r = 0; r < in.batch(); ++r)
+            l2o::each([](T c_i, T d_i, T& u_i) { u_i = c_i - d_i * u_i; },
+                      row_of(c, r),
+                      as_row(in.param(d_)),
+                      row_of(u, r));
+    }
+    /// z = x_k + gamma_k u; u may be the memory of z.
     template <class T>
     void pre_activation(const l2o::StepIn<T>& in,
                         std::int64_t k,
@@ -206,7 +205,7 @@ class Alista : public l2o::plugins::Coupled {
     }
 
     bool has_gram_ = false;
-    std::size_t w_ = 0, s_ = 0, d_ = 0, c_ = 0, u_ = 0;
+    std::size_t w_ = 0, s_ = 0, d_ = 0, c_ = 0;
 };
 
 }  // namespace
