@@ -1,6 +1,7 @@
 #include "framework/experiment/weights.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -50,10 +51,10 @@ bool is_derived(const l2o_spec& spec) {
 
 bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
 
-/// A tensor of the file as a parameter; nullopt if it is to be derived.
-std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec, bool is_same_problem) {
+/// A tensor of the file as a parameter; nullopt if it is derived and not there.
+std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec) {
     const auto found = file.tensors.find(spec.name);
-    if (is_derived(spec) && (found == file.tensors.end() || !is_same_problem)) return std::nullopt;
+    if (is_derived(spec) && found == file.tensors.end()) return std::nullopt;
     const Shape expected = shape_of(spec, 1);
     const std::string name = std::string("tensor '") + spec.name + "'";
     if (found == file.tensors.end()) {
@@ -71,6 +72,26 @@ std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec, bool 
     return tensor.to(static_cast<Dtype>(spec.dtype));
 }
 
+/// A file that gives some of what is derived must give what is derived here: the rest would not belong to it.
+void check_agreement(const TensorFile& file,
+                     const l2o_spec& given,
+                     const Tensor& tensor,
+                     const Tensor& derived,
+                     const std::string& missing,
+                     const std::string& optimizer_id) {
+    constexpr double kAgrees = 1e-3;  // chosen: a weight matrix of ALISTA's own code passes
+    double difference = 0, size = 0;
+    for (std::int64_t i = 0; i < tensor.size(); ++i) {
+        difference += std::pow(tensor.value(i) - derived.value(i), 2);
+        size += std::pow(derived.value(i), 2);
+    }
+    if (difference <= kAgrees * kAgrees * size) return;
+    refuse(file,
+           std::string("tensor '") + given.name + "' is not what '" + optimizer_id +
+               "' derives from this problem, and '" + missing +
+               "', derived together with it, is not in the file; give all tensors that are derived, or none");
+}
+
 }  // namespace
 
 void write_weights(const std::filesystem::path& path,
@@ -83,7 +104,9 @@ void write_weights(const std::filesystem::path& path,
     metadata[kOptionsKey] = optimizer.options().to_json().dump();
     metadata[kVersionKey] = optimizer.entry().plugin->version;
     TensorRefs tensors;
-    for (std::size_t i = 0; i < params.size(); ++i) tensors[optimizer.params()[i]->name] = &params[i];
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        if (!is_derived(*optimizer.params()[i])) tensors[optimizer.params()[i]->name] = &params[i];
+    }
     write_safetensors(path, tensors, metadata);
 }
 
@@ -132,11 +155,21 @@ TensorSet read_weights(const std::filesystem::path& path,
     const std::string* problem = metadata(file, kProblemKey);
     const bool is_same_problem = problem == nullptr || optimizee == nullptr ||
                                  *problem == problem_metadata(optimizer, *optimizee, data).at(kProblemKey);
-    std::vector<Tensor> params, derived;
-    for (std::size_t i = 0; i < known.size(); ++i) {
-        std::optional<Tensor> tensor = stored(file, *optimizer.params()[i], is_same_problem);
-        if (!tensor && derived.empty()) derived = optimizer.init_params(key, data);
-        params.push_back(tensor ? std::move(*tensor) : std::move(derived[i]));
+    std::vector<Tensor> params;
+    std::string missing;  // a derived tensor that the file lacks
+    for (const l2o_spec* spec : optimizer.params()) {
+        const bool derives = is_derived(*spec);
+        std::optional<Tensor> tensor = derives && !is_same_problem ? std::nullopt : stored(file, *spec);
+        if (derives && !tensor) missing = spec->name;
+        params.push_back(tensor ? std::move(*tensor) : Tensor());
+    }
+    if (missing.empty()) return TensorSet(std::move(params));
+    std::vector<Tensor> derived = optimizer.init_params(key, data);
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        const l2o_spec& spec = *optimizer.params()[i];
+        if (!is_derived(spec)) continue;
+        if (params[i]) check_agreement(file, spec, params[i], derived[i], missing, optimizer.id());
+        params[i] = std::move(derived[i]);
     }
     return TensorSet(std::move(params));
 }

@@ -15,7 +15,8 @@ namespace l2o::framework {
 /// caller adds. Tensor names and shapes are those of the optimizer's parameters.
 inline constexpr const char* kWeightFormat = "1";
 
-/// Writes all parameters atomically.
+/// Writes the parameters atomically, but for those that are derived from the problem (`const.*`, buffers):
+/// they can be large, and are derived again in a moment.
 void write_weights(const std::filesystem::path& path,
                    const Optimizer& optimizer,
                    const TensorSet& params,
@@ -26,14 +27,15 @@ void write_weights(const std::filesystem::path& path,
 [[nodiscard]] std::vector<SettingText> weight_options(const std::filesystem::path& path,
                                                       const std::string& optimizer_id);
 
-/// Metadata that names the data that parameters `const.*` were derived from: pass it to write_weights.
+/// Metadata that names the data that `const.*` were derived from: pass it to write_weights.
 [[nodiscard]] std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
                                                                   const Optimizee& optimizee,
                                                                   const ProblemData& data);
 
-/// Parameters from a file, converted to the optimizer's element type. A `const.*` tensor that is missing, or
-/// was derived from other data than these (see problem_metadata), is derived again; any other missing, extra
-/// or misshapen tensor is an Error(kUsage) that names it.
+/// Parameters from a file, converted to the optimizer's element type. What is derived (`const.*`) is taken
+/// from the file if it is all there, and not of other data than these (see problem_metadata); else all of it
+/// is derived again, and what the file has of it must agree. Any other missing, extra or misshapen tensor is
+/// an Error(kUsage) that names it.
 /// @param optimizee  the data's; NULL: `const.*` of the file are taken as they are.
 [[nodiscard]] TensorSet read_weights(const std::filesystem::path& path,
                                      const Optimizer& optimizer,

@@ -61,6 +61,18 @@ TEST_CASE("analytic weight: coherence is the largest off-diagonal magnitude of W
     CHECK(mutual_coherence(w, a) == 0.5);
 }
 
+TEST_CASE(
+    "analytic weight: its parts have W^T A = diag(scale) gram, gram symmetric, with and without a ridge") {
+    const RowMatrix<double> a = gaussian(7, 16, 6);
+    for (const double ridge : {0.0, 0.5}) {
+        const AnalyticGram parts = analytic_gram(a, ridge);
+        CHECK(parts.w == analytic_weight(a, ridge));
+        CHECK((parts.gram - parts.gram.transpose()).cwiseAbs().maxCoeff() < 1e-14);
+        const Eigen::MatrixXd product = parts.scale.asDiagonal() * parts.gram;
+        CHECK((product - parts.w.transpose() * a).cwiseAbs().maxCoeff() < 1e-13);
+    }
+}
+
 TEST_CASE("analytic weight: a float A gives the same W as its double copy") {
     const Eigen::MatrixXf a = gaussian(6, 9, 4).cast<float>();
     CHECK(analytic_weight(a) == analytic_weight(a.cast<double>()));

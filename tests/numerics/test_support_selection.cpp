@@ -53,6 +53,17 @@ TEST_CASE("support selection: the index stays within the row from 0 to 100 perce
     CHECK(support_index(7, 100) == 6);
 }
 
+TEST_CASE("support selection: a floor hides the entries up to it and leaves the magnitude above it alone") {
+    const std::vector<double> z = random_normal(200, 11);
+    std::vector<double> workspace(200);
+    for (const double percent : {0.0, 5.0, 13.0, 60.0, 100.0}) {
+        const double magnitude = support_magnitude<double>(z, SupportRule::kPercentile, percent, workspace);
+        for (const double floor : {-0.5, 0.0, 0.3, 1.0, 2.0, 5.0})
+            CHECK(support_magnitude<double>(z, SupportRule::kPercentile, percent, workspace, floor) ==
+                  std::max(magnitude, floor));
+    }
+}
+
 TEST_CASE("support selection: selected entries pass whole, the others are shrunk") {
     const std::vector<double> z{3, -2, 1, 0.2, 0};
     std::vector<double> out(5), workspace(5);

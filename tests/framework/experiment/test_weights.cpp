@@ -119,20 +119,61 @@ TEST_CASE("weights: a constant that the file lacks is derived again") {
     CHECK(values(bench.read(path)[0]) == values(bench.start()[0]));
 }
 
+TEST_CASE("weights: constants are not written") {
+    const ScratchFolder folder;
+    const Bench bench("alista", kTwoLayers);
+    write_weights(folder / "w.safetensors", bench.optimizer, bench.start());
+    const TensorFile file = read_safetensors(folder / "w.safetensors");
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : file.tensors) names.push_back(name);
+    CHECK(names ==
+          std::vector<std::string>{"layer.00.gamma", "layer.00.theta", "layer.01.gamma", "layer.01.theta"});
+    const TensorSet start = bench.start(), again = bench.read(folder / "w.safetensors");
+    for (std::size_t i = 0; i < start.size(); ++i) CHECK(values(again[i]) == values(start[i]));
+}
+
 TEST_CASE("weights: a constant is taken from the file for the same problem, derived again for another one") {
     const ScratchFolder folder;
     const Bench bench("ista"), other("ista", {}, Dtype::kF64, 4);
     TensorSet params = bench.start();
     params[0].values<double>()[0] *= 2;  // tells a constant that was read from one that was derived
     const std::filesystem::path path = folder / "w.safetensors";
-    write_weights(
-        path, bench.optimizer, params, problem_metadata(bench.optimizer, bench.optimizee, bench.data));
+    std::map<std::string, std::string> metadata =
+        problem_metadata(bench.optimizer, bench.optimizee, bench.data);
+    metadata.insert({{"l2o.format", "1"}, {"l2o.optimizer", "ista"}});
+    write_safetensors(path, {{"const.L", &params[0]}}, metadata);
     CHECK(values(bench.read(path)[0]) == values(params[0]));
     CHECK(values(other.read(path)[0]) == values(other.start()[0]));
     CHECK(values(other.start()[0]) != values(bench.start()[0]));
 
-    write_weights(path, bench.optimizer, params);  // nothing is known of the problem
+    metadata.erase("l2o.problem");  // nothing is known of the problem
+    write_safetensors(path, {{"const.L", &params[0]}}, metadata);
     CHECK(values(other.read(path)[0]) == values(params[0]));
+}
+
+TEST_CASE("weights: constants that are not complete must agree with those that are derived") {
+    const ScratchFolder folder;
+    const Bench bench("alista", kTwoLayers);
+    const TensorSet start = bench.start();
+    REQUIRE(std::string(bench.optimizer.params()[0]->name) == "const.W");
+    write_weights(folder / "learned.safetensors", bench.optimizer, start);
+    const TensorFile learned = read_safetensors(folder / "learned.safetensors");
+    const auto file_with = [&](const Tensor& w) {
+        TensorRefs refs{{"const.W", &w}};
+        for (const auto& [name, tensor] : learned.tensors) refs[name] = &tensor;
+        write_safetensors(folder / "w.safetensors", refs, learned.metadata);
+        return folder / "w.safetensors";
+    };
+    const TensorSet again = bench.read(file_with(start[0].to(Dtype::kF32)));  // as an older l2o wrote it
+    for (std::size_t i = 0; i < start.size(); ++i) CHECK(values(again[i]) == values(start[i]));
+
+    Tensor other = start[0].clone();
+    other.values<double>()[3] += 0.1;
+    const std::filesystem::path path = file_with(other);
+    CHECK(refusal([&] { (void)bench.read(path); }) ==
+          "2 " + path.string() +
+              ": tensor 'const.W' is not what 'alista' derives from this problem, and 'const.d', derived "
+              "together with it, is not in the file; give all tensors that are derived, or none");
 }
 
 TEST_CASE("weights: a missing tensor is named, with one that may be meant") {

@@ -57,6 +57,14 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
 /// approach it by projected gradients with a penalty; the closed form is that of a Lagrange multiplier.
 /// Cost: O(n^3).
 L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>& a, double ridge = 0);
+/// W taken apart with G as there: W = G^-1 A diag(scale) and W^T A = diag(scale) gram, gram = A^T G^-1 A [n,
+/// n] symmetric. A product with W^T A and one with its transpose read rows of one and the same matrix.
+struct AnalyticGram {
+    RowMatrix<double> w, gram;
+    Eigen::RowVectorXd scale;
+};
+/// @throw std::invalid_argument  as analytic_weight.   Cost: O(m n^2 + m^2 n + m^3).
+L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, double ridge = 0);
 
 }  // namespace l2o::numerics
 
@@ -85,16 +93,21 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> whitened(const RowMatrix<double>& a, dou
     return cholesky.solve(a);
 }
 
+/// 1 / (a_j^T w_j): what makes a column w_j an admissible weight.
+L2O_NUMERICS_FUNCTION Eigen::RowVectorXd admissible_scale(const RowMatrix<double>& a,
+                                                          const RowMatrix<double>& w) {
+    const Eigen::RowVectorXd scale = a.cwiseProduct(w).colwise().sum().cwiseInverse();
+    for (Eigen::Index j = 0; j < scale.size(); ++j)
+        if (!(scale[j] > 0 && scale[j] < std::numeric_limits<double>::infinity()))
+            throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
+    return scale;
+}
+
 }  // namespace detail
 
 L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>& a, double ridge) {
     RowMatrix<double> w = detail::whitened(a, ridge);
-    for (Eigen::Index j = 0; j < w.cols(); ++j) {
-        const double scale = a.col(j).dot(w.col(j));
-        if (!(scale > 0))
-            throw std::invalid_argument("analytic weight: column " + std::to_string(j) + " of A is zero");
-        w.col(j) /= scale;
-    }
+    w *= detail::admissible_scale(a, w).asDiagonal();
     return w;
 }
 
@@ -117,6 +130,16 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>
     RowMatrix<double> w = RowMatrix<double>::Zero(a.rows(), a.cols());
     add_product<double>(w, 1, whitened * mu.asDiagonal(), p);
     return w;
+}
+
+L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, double ridge) {
+    AnalyticGram parts;
+    parts.w = detail::whitened(a, ridge);
+    parts.scale = detail::admissible_scale(a, parts.w);
+    parts.gram = RowMatrix<double>::Zero(a.cols(), a.cols());
+    add_product_tn<double>(parts.gram, 1, a, parts.w);
+    parts.w *= parts.scale.asDiagonal();
+    return parts;
 }
 
 }  // namespace l2o::numerics

@@ -10,6 +10,8 @@
 #include <span>
 #include <type_traits>
 
+#include "l2o/numerics/marked.hpp"
+
 namespace l2o::numerics {
 
 /// sign(z) max(|z| - theta, 0) with sign(0) = 0. A negative theta is not clamped: it moves z away from 0 by
@@ -25,7 +27,7 @@ constexpr Scalar soft_threshold(Scalar z, Scalar theta) {
 /// The derivative with respect to z, 0 or 1: [|z| > theta] [z != 0].
 template <std::floating_point Scalar>
 constexpr Scalar soft_threshold_slope(Scalar z, Scalar theta) {
-    return Scalar(std::abs(z) > theta && z != 0);
+    return Scalar((std::abs(z) > theta) & (z != 0));  // && would not be vectorised
 }
 
 /// out = soft_threshold(z, theta), entry by entry.
@@ -49,12 +51,12 @@ double soft_threshold_vjp(std::type_identity_t<std::span<const Scalar>> z,
                           std::type_identity_t<std::span<const Scalar>> out_bar,
                           std::type_identity_t<std::span<Scalar>> z_bar) {
     assert(out_bar.size() == z.size() && z_bar.size() == z.size());
+    for (std::size_t i = 0; i < z.size(); ++i) z_bar[i] = soft_threshold_slope(z[i], theta) * out_bar[i];
     double theta_bar = 0;
-    for (std::size_t i = 0; i < z.size(); ++i) {
-        const Scalar passed = soft_threshold_slope(z[i], theta) * out_bar[i];
-        theta_bar -= double(std::copysign(Scalar(1), z[i]) * passed);  // passed is 0 where sign(z) is
-        z_bar[i] = passed;
-    }
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return z_bar[i] != 0; },
+        [&](std::size_t i) { theta_bar -= double(std::copysign(Scalar(1), z[i]) * z_bar[i]); });
     return theta_bar;
 }
 

@@ -15,6 +15,7 @@
 #include <span>
 #include <type_traits>
 
+#include "l2o/numerics/marked.hpp"
 #include "l2o/numerics/soft_threshold.hpp"
 
 namespace l2o::numerics {
@@ -50,29 +51,38 @@ enum class SupportRule {
 
 /// The magnitude T that a selected entry must exceed, or reach. NaN ranks as 0.
 /// @param z, workspace  shape (n), n > 0; the workspace is overwritten.
+/// @param floor         kPercentile only: T is `floor` if it is not greater. Entries up to it are not ranked:
+///                      where it is a threshold, most are not.
 /// Cost: O(n) on average, no allocation.
 template <std::floating_point Scalar>
 Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
                          SupportRule rule,
                          double amount,
-                         std::span<Scalar> workspace) {
+                         std::span<Scalar> workspace,
+                         std::type_identity_t<Scalar> floor = -1) {
     assert(workspace.size() >= z.size());
     if (rule == SupportRule::kCount && amount < 1) return std::numeric_limits<Scalar>::infinity();
-    const auto magnitudes = workspace.first(z.size());
-    std::ranges::transform(z, magnitudes.begin(), [](Scalar v) {
-        const Scalar magnitude = std::abs(v);
-        // A NaN would break the order that nth_element relies on.
-        return magnitude >= 0 ? magnitude : Scalar(0);
-    });
+    // A NaN would break the order that nth_element relies on.
+    const auto magnitude = [z](std::size_t i) {
+        const Scalar size = std::abs(z[i]);
+        return size >= 0 ? size : Scalar(0);
+    };
+    std::size_t count = 0;
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return magnitude(i) > floor; },
+        [&](std::size_t i) { workspace[count++] = magnitude(i); });
     const double last = double(z.size() - 1);
     const double rank = rule == SupportRule::kPercentile ? double(support_index(z.size(), amount))
                         : rule == SupportRule::kQuantile ? std::clamp(amount, 0.0, 1.0) * last
                                                          : std::min(amount - 1, last);
-    const auto nth = magnitudes.begin() + std::ptrdiff_t(rank);
-    std::nth_element(magnitudes.begin(), nth, magnitudes.end(), std::greater<>{});
+    if (double(count) <= rank) return floor;
+    const auto end = workspace.begin() + std::ptrdiff_t(count);
+    const auto nth = workspace.begin() + std::ptrdiff_t(rank);
+    std::nth_element(workspace.begin(), nth, end, std::greater<>{});
     const Scalar share = Scalar(rank - std::floor(rank));
     if (rule != SupportRule::kQuantile || share == 0) return *nth;
-    return *nth + share * (*std::max_element(nth + 1, magnitudes.end()) - *nth);
+    return *nth + share * (*std::max_element(nth + 1, end) - *nth);
 }
 
 namespace detail {
@@ -104,11 +114,13 @@ void support_selection_vjp(std::span<const Scalar> z,
                            const Subtract& subtract) {
     assert(selected.size() == z.size() && out_bar.size() == z.size() && z_bar.size() == z.size());
     for (std::size_t i = 0; i < z.size(); ++i) {
-        const Scalar slope = selected[i] ? Scalar(1) : soft_threshold_slope(z[i], theta_of(i));
-        const Scalar passed = slope * out_bar[i];
-        if (!selected[i]) subtract(i, double(std::copysign(Scalar(1), z[i]) * passed));
-        z_bar[i] = passed;
+        const Scalar slope = std::max(Scalar(selected[i] != 0), soft_threshold_slope(z[i], theta_of(i)));
+        z_bar[i] = slope * out_bar[i];
     }
+    for_each_marked(
+        z.size(),
+        [&](std::size_t i) { return (z_bar[i] != 0) & (selected[i] == 0); },
+        [&](std::size_t i) { subtract(i, double(std::copysign(Scalar(1), z[i]) * z_bar[i])); });
 }
 
 }  // namespace detail
@@ -127,7 +139,9 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::type_identity_t<std::span<Scalar>> out,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
-    const Scalar bar = support_magnitude<Scalar>(z, rule, amount, workspace), both = std::max(theta, bar);
+    const Scalar floor = rule == SupportRule::kPercentile ? theta : Scalar(-1);
+    const Scalar bar = support_magnitude<Scalar>(z, rule, amount, workspace, floor);
+    const Scalar both = std::max(theta, bar);
     const auto theta_of = [theta](std::size_t) { return theta; };
     const auto select = [&](auto is_selected) {
         detail::support_selection<Scalar>(z, theta_of, is_selected, out, selected);
@@ -160,7 +174,9 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::span<std::uint8_t> selected,
                        std::type_identity_t<std::span<Scalar>> workspace) {
     assert(theta.size() == z.size());
-    const Scalar bar = support_magnitude(z, SupportRule::kPercentile, percent, workspace);
+    Scalar least = std::numeric_limits<Scalar>::infinity();
+    for (const Scalar t : theta) least = std::min(least, t);
+    const Scalar bar = support_magnitude(z, SupportRule::kPercentile, percent, workspace, least);
     detail::support_selection<Scalar>(
         z,
         [theta](std::size_t i) { return theta[i]; },
