@@ -129,9 +129,10 @@ class Trainer {
 
   private:
     void prepare() {
-        // Starting values may be derived from the data (the Lipschitz constant of A): from the first
-        // instances.
-        const ProblemData data = optimizee_.sample(keys_.train_data, Split::kTrain, 0, 1, false);
+        // Starting values may be derived from the data (the Lipschitz constant of A, the mean of |b|): from
+        // the first batch.
+        const ProblemData data =
+            optimizee_.sample(keys_.train_data, Split::kTrain, 0, settings_.batch, false);
         phi_ = TensorSet(optimizer_.init_params(keys_.init_params, data));
         best_ = clone(phi_);
         gradient_ = gradient_like(optimizer_, phi_);
