@@ -130,9 +130,10 @@ class Trainer {
 
   private:
     void prepare() {
-        // Starting values may be derived from the data (the Lipschitz constant of A): from the first
-        // instances.
-        const ProblemData data = optimizee_.sample(keys_.train_data, Split::kTrain, 0, 1, false);
+        // Starting values may be derived from the data (the Lipschitz constant of A, the mean of |b|): from
+        // the first batch.
+        const ProblemData data =
+            optimizee_.sample(keys_.train_data, Split::kTrain, 0, settings_.batch, false);
         kept_.phi =
             settings_.warm_start.empty()
                 ? TensorSet(optimizer_.init_params(keys_.init_params, data))

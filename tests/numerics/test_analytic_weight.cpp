@@ -106,21 +106,19 @@ TEST_CASE("analytic weight: a zero column, a negative ridge and a NaN are refuse
         analytic_weight(a), "analytic weight: A has an entry that is not finite", std::invalid_argument);
 }
 
-TEST_CASE("symmetric weight: W = M A with M symmetric, positive definite and a_j^T M a_j = 1") {
+TEST_CASE("symmetric transform: G A has unit columns") {
     Eigen::MatrixXd a = gaussian(20, 40, 1);
     a.colwise().normalize();
-    const Eigen::MatrixXd w = symmetric_weight(a);
-    CHECK(worst_diagonal(w, a) < 1e-12);
-    const Eigen::MatrixXd m = w * a.transpose() * (a * a.transpose()).inverse();
-    CHECK((m - m.transpose()).norm() < 1e-12);
-    CHECK((m * a - w).norm() < 1e-12);
-    CHECK(Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(m).eigenvalues()(0) > 0);
+    const Eigen::MatrixXd own = symmetric_transform(a) * a;
+    CHECK(worst_diagonal(own, own) < 1e-12);
+    CHECK(mutual_coherence(own, own) < mutual_coherence(a, a));
 }
 
-TEST_CASE("symmetric weight: no feasible direction lowers the sum of squares, and analytic W lies below it") {
+TEST_CASE(
+    "symmetric transform: no feasible direction lowers the sum of squares, and analytic W lies below it") {
     Eigen::MatrixXd a = gaussian(12, 24, 2);
     a.colwise().normalize();
-    const Eigen::MatrixXd w = symmetric_weight(a), gram = a.transpose() * a;
+    const Eigen::MatrixXd g = symmetric_transform(a), w = g.transpose() * g * a, gram = a.transpose() * a;
     const Eigen::MatrixXd cross = w.transpose() * a;
     for (std::uint64_t seed = 10; seed < 14; ++seed) {
         Eigen::MatrixXd h = gaussian(12, 12, seed);
@@ -134,15 +132,16 @@ TEST_CASE("symmetric weight: no feasible direction lowers the sum of squares, an
     CHECK((analytic_weight(a).transpose() * a).norm() < cross.norm());
 }
 
-TEST_CASE("symmetric weight: parallel columns, and columns of very different sizes, are refused") {
-    CHECK_THROWS_WITH_AS(symmetric_weight(gaussian(15, 40, 1)),
-                         "symmetric weight: no positive definite metric in closed form for this A; take the "
-                         "analytic weight",
-                         std::invalid_argument);
+TEST_CASE("symmetric transform: parallel columns, and columns of very different sizes, are refused") {
+    CHECK_THROWS_WITH_AS(
+        symmetric_transform(gaussian(15, 40, 1)),
+        "symmetric transform: no positive definite metric in closed form for this A; take the "
+        "analytic weight",
+        std::invalid_argument);
     Eigen::MatrixXd a = gaussian(4, 6, 7);
     a.col(3) = -2 * a.col(1);
     CHECK_THROWS_WITH_AS(
-        symmetric_weight(a),
-        "symmetric weight: columns of A are zero or parallel; expected columns of different directions",
+        symmetric_transform(a),
+        "symmetric transform: columns of A are zero or parallel; expected columns of different directions",
         std::invalid_argument);
 }

@@ -156,10 +156,8 @@ class Coupled : public Layers {
         z = step_size(in, k) * u;
         if (x) z += numerics::matrix(x);
     }
-    /// Back through both: with Z = bar z, bar W_k += gamma r^T Z, bar gamma_k += <Z, r W_k>, and to x_bar,
-    /// if it is not empty, Z - bar r A is added, bar r = gamma Z W_k^T.
-    /// @param residual      overwritten, unless
-    /// @param residual_bar  is given: then bar r is added to what it holds.
+    /// Back through both: with Z = bar z, bar gamma_k += <Z, u>, x_bar += Z if it is not empty, and what
+    /// goes back through u, whose bar is gamma_k Z.   @param residual, residual_bar  as below
     template <class T>
     void correction_vjp(const StepIn<T>& in,
                         std::int64_t k,
@@ -169,15 +167,29 @@ class Coupled : public Layers {
                         const StepAcc<T>& acc,
                         const View<T>& x_bar,
                         Map<T>* residual_bar = nullptr) const {
-        const T gamma = step_size(in, k);
         if (layer_[k].gamma)
             if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
+        if (x_bar) numerics::matrix(x_bar) += z_bar;
+        residual_vjp(in, k, residual, step_size(in, k), z_bar, acc, x_bar, residual_bar);
+    }
+    /// Back through u = r W_k alone, whose bar is alpha U: bar W_k += alpha r^T U, bar r = alpha U W_k^T, and
+    /// x_bar -= bar r A if it is not empty.
+    /// @param residual      r, overwritten, unless
+    /// @param residual_bar  is given: then bar r is added to what it holds.
+    template <class T>
+    void residual_vjp(const StepIn<T>& in,
+                      std::int64_t k,
+                      Map<T>& residual,
+                      T alpha,
+                      const Map<T>& u_bar,
+                      const StepAcc<T>& acc,
+                      const View<T>& x_bar,
+                      Map<T>* residual_bar = nullptr) const {
         if (const auto to = acc.param(layer_[k].w))
-            numerics::add_product_tn<T>(numerics::matrix(to), gamma, residual, z_bar);
+            numerics::add_product_tn<T>(numerics::matrix(to), alpha, residual, u_bar);
         if (!x_bar) return;
         if (residual_bar == nullptr) residual_bar = &residual, residual.setZero();
-        numerics::add_product_nt<T>(*residual_bar, gamma, z_bar, numerics::matrix(in.param(layer_[k].w)));
-        numerics::matrix(x_bar) += z_bar;
+        numerics::add_product_nt<T>(*residual_bar, alpha, u_bar, numerics::matrix(in.param(layer_[k].w)));
         numerics::add_product<T>(numerics::matrix(x_bar), -1, *residual_bar, numerics::matrix(in.data(kA)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {

@@ -86,10 +86,18 @@ class HyperLista : public l2o::plugins::Coupled {
     void init_params(const l2o_call&,
                      const l2o::Tensors<const T>& data,
                      const l2o::Tensors<T>& params) const {
-        const l2o::numerics::RowMatrix<double> a = matrix(data[kA]).template cast<double>();
+        using Matrix = l2o::numerics::RowMatrix<double>;
+        const Matrix a = matrix(data[kA]).template cast<double>();
         if (const auto to = params[layer_[0].w]) {
-            const auto w = weight == Weight::kAnalytic ? l2o::numerics::analytic_weight(a, ridge)
-                                                       : l2o::numerics::symmetric_weight(a, ridge);
+            Matrix w = Matrix::Zero(a.rows(), a.cols());
+            if (weight == Weight::kAnalytic) {
+                w = l2o::numerics::analytic_weight(a, ridge);
+            } else {
+                const Matrix g = l2o::numerics::symmetric_transform(a, ridge);
+                Matrix g_a = w;
+                l2o::numerics::add_product<double>(g_a, 1, g, a);
+                l2o::numerics::add_product_tn<double>(w, 1, g, g_a);
+            }
             matrix(to) = w.cast<T>();
         }
         if (const auto to = params[pinv_]) matrix(to) = l2o::numerics::pseudo_inverse(a).cast<T>();

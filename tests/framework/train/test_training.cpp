@@ -235,6 +235,24 @@ TEST_CASE("a fixed training set is gone through batch by batch, again and again"
     CHECK(refusal([&] { trainee.train(); }) == "4 training of 'trainee': the well is dry");
 }
 
+TEST_CASE("start values may be derived from all instances of the first batch") {
+    Trainee trainee({.optimizer = "na_alista",
+                     .options = {{"layers", "2"}, {"hidden", "2"}},
+                     .optimizee = "sparse_recovery",
+                     .problem = {{"m", "4"}, {"n", "8"}},
+                     .loss = "mse_to_solution"});
+    trainee.settings().epochs = 1;
+    trainee.settings().horizon = trainee.settings().unroll = 2;
+    trainee.settings().batch = 6;
+    const auto& optimizee = trainee.optimizee();
+    const ProblemData first = optimizee.sample(trainee.keys().train_data, Split::kTrain, 0, 6, false);
+    const std::vector<double> b = values(first.tensors[1]);
+    REQUIRE(b.size() == 6 * 4);
+    double size = 0;
+    for (const double b_i : b) size += std::abs(b_i);
+    CHECK(param(trainee, trainee.train().params, "norm.mu1").value(0) == doctest::Approx(size / 6));
+}
+
 TEST_CASE("a memory budget that holds only some of the points does not change a bit") {
     Trainee trainee = uneven({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}});
     trainee.settings().horizon = 70;

@@ -43,20 +43,20 @@ RowMatrix<double> analytic_weight(const Eigen::MatrixBase<Derived>& a, double ri
     return analytic_weight(RowMatrix<double>(a.template cast<double>()), ridge);
 }
 
-/// The W = M A of the same problem that is A seen in another metric: M = G^T G positive definite, so that W
-/// = G^T (G A) is the step of the system G A x = G b with its own matrix as weight, whose columns are unit.
-/// The minimum of sum over i != j of (a_i^T M a_j)^2 subject to a_j^T M a_j = 1 has, with P = A^T (A A^T)^-1
-/// A,
-///   M = (A A^T)^-1 A diag(mu) A^T (A A^T)^-1,   W = (A A^T)^-1 A diag(mu) P,   (P o P) mu = 1,
-/// o taken entry by entry. In double whatever the scalar of A. Allocates.
+/// The G for which G A has unit columns of least coherence, so that it is its own weight: of the system
+/// G A x = G b, and G^T G A that of A x = b. With M = G^T G, the minimum of sum over i != j of (a_i^T M
+/// a_j)^2 subject to a_j^T M a_j = 1 has, with P = A^T (A A^T)^-1 A and o entry by entry,
+///   M = (A A^T)^-1 A diag(mu) A^T (A A^T)^-1,   (P o P) mu = 1.
+/// In double whatever the scalar of A. Allocates.
 /// @param a  shape (m, n).
-/// @return   shape (m, n), row-major.
+/// @return   shape (m, m), upper triangular, row-major.
 /// @throw std::invalid_argument as analytic_weight does, if two columns are parallel, and if the M of this
-///        formula is not positive definite.
+///        formula is not positive definite, as it may be for columns of very different norms.
 /// Source: the symmetric parametrisation of Chen, Liu, Wang & Yin 2021 (HyperLISTA, arXiv:2110.15900), who
 /// approach it by projected gradients with a penalty; the closed form is that of a Lagrange multiplier.
 /// Cost: O(n^3).
-L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>& a, double ridge = 0);
+L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_transform(const RowMatrix<double>& a, double ridge = 0);
+
 /// W taken apart with G as there: W = G^-1 A diag(scale) and W^T A = diag(scale) gram, gram = A^T G^-1 A [n,
 /// n] symmetric. A product with W^T A and one with its transpose read rows of one and the same matrix.
 struct AnalyticGram {
@@ -111,7 +111,7 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> analytic_weight(const RowMatrix<double>&
     return w;
 }
 
-L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>& a, double ridge) {
+L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_transform(const RowMatrix<double>& a, double ridge) {
     const RowMatrix<double> whitened = detail::whitened(a, ridge);
     RowMatrix<double> p = RowMatrix<double>::Zero(a.cols(), a.cols());
     add_product_tn<double>(p, 1, a, whitened);
@@ -119,17 +119,17 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> symmetric_weight(const RowMatrix<double>
     if (squares.info() != Eigen::Success ||
         squares.rcond() < double(a.cols()) * std::numeric_limits<double>::epsilon())
         throw std::invalid_argument(
-            "symmetric weight: columns of A are zero or parallel; expected columns of different directions");
+            "symmetric transform: columns of A are zero or parallel; expected columns of different "
+            "directions");
     const Eigen::VectorXd mu = squares.solve(Eigen::VectorXd::Ones(a.cols()));
-    RowMatrix<double> middle = RowMatrix<double>::Zero(a.rows(), a.rows());
-    add_product_nt<double>(middle, 1, a * mu.asDiagonal(), a);
-    if (Eigen::LLT<Eigen::MatrixXd>(middle).info() != Eigen::Success)
+    RowMatrix<double> metric = RowMatrix<double>::Zero(a.rows(), a.rows());
+    add_product_nt<double>(metric, 1, whitened * mu.asDiagonal(), whitened);
+    const Eigen::LLT<Eigen::MatrixXd> root(metric);
+    if (root.info() != Eigen::Success)
         throw std::invalid_argument(
-            "symmetric weight: no positive definite metric in closed form for this A; take the analytic "
+            "symmetric transform: no positive definite metric in closed form for this A; take the analytic "
             "weight");
-    RowMatrix<double> w = RowMatrix<double>::Zero(a.rows(), a.cols());
-    add_product<double>(w, 1, whitened * mu.asDiagonal(), p);
-    return w;
+    return root.matrixU();
 }
 
 L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, double ridge) {
