@@ -17,16 +17,19 @@ Usage usage() {
         .synopsis = "EXPERIMENT.info [KEY.PATH=VALUE ...]",
         .text =
             "Compares the contestants of an experiment and trains nothing: learned ones use the weights\n"
-            "that are given here, or those that an earlier 'l2o train' or 'l2o run' has left.\n",
+            "that are given here, or those that an earlier 'l2o train' or 'l2o run' has left; or, with\n"
+            "--untrained, the values that they start their training from.\n",
         .examples =
             "  l2o evaluate examples/experiments/sparse_recovery.info evaluate.instances=4096\n"
-            "  l2o evaluate sparse.info --weights lista=lista.safetensors\n",
+            "  l2o evaluate sparse.info --weights lista=lista.safetensors\n"
+            "  l2o evaluate sparse.info --untrained\n",
         .max_arguments = 1000};
     add_experiment_options(usage);
     usage.options.add_options()  //
         ("weights",
          po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),  //
          "weights of a contestant, in place of its training; may be given again")            //
+        ("untrained", "learned contestants without --weights from their start values")       //
         ("no-report", "write no report.html and no figures");
     return usage;
 }

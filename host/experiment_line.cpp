@@ -154,9 +154,11 @@ RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPar
     ProgressLine progress(common.is_quiet);
     RunOptions options{.part = part,
                        .retrain = line.has("retrain"),
+                       .untrained = line.has("untrained"),
                        .threads = common.threads,
                        .build = {.version = L2O_VERSION, .type = L2O_BUILD_TYPE, .flags = L2O_BUILD_FLAGS},
                        .progress = progress.sink()};
+    if (options.untrained) note(common, "learned contestants run from their start values");
     if (line.has("out")) options.root = line.text("out");
     if (line.has("resume")) options.resume = line.text("resume");
     return run_experiment(experiment, options);

@@ -66,7 +66,8 @@ class Run {
             const Contestant& contestant = *entrant.contestant;
             if (!contestant.weights.empty()) {
                 use(entrant, contestant.weights, WeightsReport::Source::kGiven);
-            } else if (!contestant.hash.empty() && !options_.retrain && !is_unfinished(contestant)) {
+            } else if (!contestant.hash.empty() && !options_.retrain && !options_.untrained &&
+                       !is_unfinished(contestant)) {
                 if (std::filesystem::exists(stored_weights(contestant)))
                     use(entrant, stored_weights(contestant), WeightsReport::Source::kFound);
             }
@@ -134,8 +135,8 @@ class Run {
         entrants_.push_back(std::move(entrant));
     }
 
-    static bool needs_training(const Entrant& entrant) {
-        return !entrant.contestant->hash.empty() && entrant.weights.empty();
+    [[nodiscard]] bool needs_training(const Entrant& entrant) const {
+        return !entrant.contestant->hash.empty() && entrant.weights.empty() && !options_.untrained;
     }
 
     [[nodiscard]] std::filesystem::path root() const {

@@ -20,7 +20,8 @@ struct RunOptions {
     std::filesystem::path root = "runs";  ///< run folders, and weights/ for those found again
     /// A run folder to go on in; "" : a new one. Read the experiment from it, see resumed_experiment().
     std::filesystem::path resume{};
-    bool retrain = false;  ///< train even if there are weights of the same hash
+    bool retrain = false;    ///< train even if there are weights of the same hash
+    bool untrained = false;  ///< everybody from their start values, except with weights that are given
     int threads = 1;
     BuildInfo build{};  ///< for environment.json
     ProgressSink progress{};

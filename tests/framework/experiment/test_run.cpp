@@ -145,6 +145,16 @@ TEST_CASE("run: training alone writes the weights, evaluation alone wants them")
     CHECK(evaluated.curves.size() == 2);
 }
 
+TEST_CASE("run: untrained, learned contestants run from their start values, whatever weights there are") {
+    const ScratchFolder folder;
+    const RunResult untrained = run(folder, {.part = RunPart::kEvaluate, .untrained = true});
+    CHECK(untrained.weights.empty());
+    CHECK_FALSE(fs::exists(folder / "runs" / "weights"));
+    const RunResult trained = run(folder);
+    CHECK(rows(trained) != rows(untrained));
+    CHECK(rows(run(folder, {.part = RunPart::kEvaluate, .untrained = true})) == rows(untrained));
+}
+
 TEST_CASE("run: given weights are evaluated as they are") {
     const ScratchFolder folder;
     const RunResult first = run(folder);
