@@ -1,6 +1,9 @@
 #include "framework/experiment/training_hash.hpp"
 
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "framework/experiment/weights.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -10,9 +13,15 @@ namespace l2o::framework {
 namespace {
 
 nlohmann::json to_json(const PluginChoice& choice) {
-    return {{"id", choice.id()},
-            {"version", choice.entry.plugin->version},
-            {"options", choice.resolve().canonical()}};
+    const std::map<std::string, std::string> options = choice.resolve().canonical();
+    nlohmann::json json{{"id", choice.id()}, {"version", choice.entry.plugin->version}, {"options", options}};
+    for (const OptionSchema& option : choice.entry.component.options) {
+        const std::filesystem::path file = options.at(option.key);
+        std::error_code none;
+        if (option.type == L2O_PATH && std::filesystem::is_regular_file(file, none))
+            json["files"][option.key] = sha1_hex(read_file(file));  // another content is another training
+    }
+    return json;
 }
 
 }  // namespace

@@ -52,8 +52,6 @@ FileHandle::~FileHandle() {
     if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-bool FileHandle::is_regular() const { return S_ISREG(status_of(*this).st_mode); }
-
 std::int64_t FileHandle::size_bytes() const { return status_of(*this).st_size; }
 
 std::string FileHandle::read_all() {

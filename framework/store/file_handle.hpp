@@ -31,7 +31,6 @@ class FileHandle {
 
     [[nodiscard]] int descriptor() const { return descriptor_; }
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-    [[nodiscard]] bool is_regular() const;
     [[nodiscard]] std::int64_t size_bytes() const;
 
     /// The rest of the file, from the current position.

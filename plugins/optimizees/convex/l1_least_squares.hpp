@@ -8,23 +8,25 @@
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizee.hpp>
 #include <l2o/sdk/scratch.hpp>
+#include <memory>
+
+#include "measurement_model.hpp"
 
 namespace l2o::plugins {
 
 /// f(x) = 1/2 ||Ax - b||^2 + lambda ||x||_1 with one A [m, n] for all instances. What the problems of this
 /// form share: their objective, and instances b = A x + noise of sparse signals x,
-///   A_ij ~ N(0, 1/m), columns scaled to norm 1;   x_i ~ Bernoulli(density) N(0, 1).
-class L1LeastSquares {
+///   A_ij ~ N(0, 1/m), columns scaled to norm 1;   x_i ~ Bernoulli(density) N(0, 1);
+/// or with the matrix, or also the instances, of a user.
+class L1LeastSquares : public MeasurementModel {
   public:
-    std::int64_t m = 0, n = 0;
     double lambda = 0, density = 0.1, init_std = 0;
 
+    /// @param m_doc, n_doc  of the sizes, with what 0 stands for without a matrix.
     template <class Problem>
-    static Options<Problem> options() {
-        Options<Problem> options;
-        options.integer("m", &Problem::m, "number of measurements, rows of A", at_least(1))
-            .integer("n", &Problem::n, "number of unknowns, columns of A", at_least(1))
-            .real("lambda", &Problem::lambda, "weight of ||x||_1", kPositive)
+    static Options<Problem> options(const char* m_doc, const char* n_doc) {
+        Options<Problem> options = MeasurementModel::options<Problem>(m_doc, n_doc);
+        options.real("lambda", &Problem::lambda, "weight of ||x||_1", kPositive)
             .real("density",
                   &Problem::density,
                   "expected share of non-zero entries of the signal",
@@ -89,8 +91,12 @@ class L1LeastSquares {
     template <class T>
     using Map = Eigen::Map<numerics::RowMatrix<T>>;
 
-    /// The block and the data tensors up to kLambda.
-    void declare_model(OptimizeeSpec& spec) const {
+    L1LeastSquares(std::int64_t default_m, std::int64_t default_n, double default_lambda)
+        : MeasurementModel(default_m, default_n), lambda(default_lambda) {}
+
+    /// Reads the files; then the block and the data tensors up to kLambda.
+    void declare_model(OptimizeeSpec& spec) {
+        open_files();
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_ROW_INVARIANT);
         spec.block({.name = "x", .doc = "the unknown signal", .axes = "n", .shape = {n}});
@@ -112,10 +118,12 @@ class L1LeastSquares {
                       MakeNoise&& make_noise) const {
         if (data[kLambda]) data[kLambda].scalar() = T(lambda);
         const View<T> b = data[kB];
-        if (!data[kA] && !b && !x_star) return;
-        const Eigen::MatrixXd a = sample_matrix(draw.call);
-        if (data[kA]) numerics::matrix(data[kA]) = a.cast<T>();
-        if (!b && !x_star) return;
+        if (data[kA]) numerics::matrix(data[kA]) = matrix_of(draw.call)->template cast<T>();
+        if (samples() && b) samples()->read(draw, "b", b);
+        if (samples() && x_star) samples()->read(draw, "x_star", x_star);
+        if (samples() || (!b && !x_star)) return;
+        const std::shared_ptr<const Eigen::MatrixXd> held = matrix_of(draw.call);
+        const Eigen::MatrixXd& a = *held;
         Eigen::VectorXd measured(m);
         for (std::int64_t r = 0; r < draw.count; ++r) {
             const std::uint64_t instance = draw.first + static_cast<std::uint64_t>(r);
@@ -130,19 +138,6 @@ class L1LeastSquares {
             make_noise(numerics::Stream(draw.call.key, instance, draw.purpose(kB)), measured);
             numerics::row_vector(b.row(r), m) = measured.transpose().cast<T>();
         }
-    }
-
-  private:
-    /// Depends on the key alone: all splits share A. The factor 1/m of the variance goes with the scaling.
-    [[nodiscard]] Eigen::MatrixXd sample_matrix(const l2o_call& call) const {
-        constexpr std::uint32_t kPurpose = 0x8000;  // below those of Draw::purpose, above those of starts
-        numerics::RowMatrix<double> rows(m, n);
-        numerics::fill_rows(View<double>{rows.data(), m, n, n}, call.key, 0, kPurpose, [](auto& draws) {
-            return draws.normal();
-        });
-        Eigen::MatrixXd a = rows;
-        a.colwise().normalize();
-        return a;
     }
 };
 

@@ -17,14 +17,19 @@ class Lasso : public l2o::plugins::L1LeastSquares {
         .title = "Lasso",
         .doc =
             "f = 1/2 ||Ax - b||^2 + lambda ||x||_1, b = A x of a sparse x, A Gaussian with columns of "
-            "norm 1. The solutions x_star and f_star are the minimiser and its value, certified by the "
+            "norm 1; or A, also with its b, from a file. The solutions x_star and f_star are the minimiser "
+            "and its value, certified by the "
             "duality gap. relative_suboptimality is (f - f_star) / f_star; an instance with f_star = 0 "
             "(b = 0) counts with f. relative_loss is what the survey plots, the mean of f - f_star over the "
             "mean of f_star. Tibshirani 1996; Chen et al. 2021 "
             "(arXiv:2103.12828), section 4.1 and equation 19."};
 
-    Lasso() { m = 25, n = 50, lambda = 0.005; }
-    static l2o::Options<Lasso> options() { return L1LeastSquares::options<Lasso>(); }
+    Lasso() : L1LeastSquares(25, 50, 0.005) {}
+    static l2o::Options<Lasso> options() {
+        return L1LeastSquares::options<Lasso>(
+            "number of measurements, rows of A; 0: those of the matrix, else 25",
+            "number of unknowns, columns of A; 0: those of the matrix, else 50");
+    }
 
     void declare(l2o::OptimizeeSpec& spec) {
         declare_model(spec);

@@ -19,7 +19,9 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
             "of norm 1, x_star sparse. The answer is x_star, not the minimiser of f: score with "
             "nmse_db, the mean over instances of decibels, or nmse_pooled_db, the decibels of the means, "
             "which "
-            "the hardest instances decide; train with a distance to x_star. Chen et al. 2021 "
+            "the hardest instances decide; train with a distance to x_star. A and the instances may come "
+            "from "
+            "files. Chen et al. 2021 "
             "(arXiv:2103.12828), section "
             "4.1."};
 
@@ -27,9 +29,11 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
 
     // lambda chosen on 128 instances: FISTA is at -7.5, -10.6, -11.2, -7.6 dB after 16 steps with lambda
     // 0.05, 0.1, 0.2, 0.4, and at -22.6, -17.1, -12.0, -7.4 dB in the limit.
-    SparseRecovery() { m = 256, n = 512, lambda = 0.1; }
+    SparseRecovery() : L1LeastSquares(256, 512, 0.1) {}
     static l2o::Options<SparseRecovery> options() {
-        l2o::Options<SparseRecovery> options = L1LeastSquares::options<SparseRecovery>();
+        l2o::Options<SparseRecovery> options = L1LeastSquares::options<SparseRecovery>(
+            "number of measurements, rows of A; 0: those of the matrix, else 256",
+            "number of unknowns, columns of A; 0: those of the matrix, else 512");
         options.real("snr_db",
                      &SparseRecovery::snr_db,
                      "signal-to-noise ratio of every instance in dB; 0: no noise",
@@ -38,6 +42,8 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
     }
 
     void declare(l2o::OptimizeeSpec& spec) {
+        if (snr_db > 0 && !data_file.empty())
+            l2o::invalid("snr_db adds noise to instances that are drawn; leave it out beside 'data'");
         declare_model(spec);
         spec.solution({.name = "x_star",
                        .doc = "the signal that was measured",

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -171,6 +172,19 @@ TEST_CASE("experiment: the reference is the one that is named, or the first that
               .find("evaluate.reference is 'c'; expected the name of a contestant") != std::string::npos);
     CHECK(refused(text + "evaluate { tolerance 1 }\n").find("evaluate.tolerance is '1'") !=
           std::string::npos);
+}
+
+TEST_CASE("experiment: the hash of a training knows the content of its files") {
+    const ScratchFolder folder;
+    const auto hash = [&](const std::vector<double>& entries) {
+        Tensor a(Dtype::kF64, {1, 2});
+        std::copy(entries.begin(), entries.end(), a.values<double>().begin());
+        write_safetensors(folder / "a", {{"A", &a}});
+        return hash_of(lista("horizon 4\n loss { use mse_to_solution }"),
+                       {"optimizee.m=1", "optimizee.n=2", "optimizee.matrix=" + (folder / "a").string()});
+    };
+    CHECK(hash({1, 2}) == hash({1, 2}));
+    CHECK(hash({1, 2}) != hash({1, 3}));
 }
 
 TEST_CASE("experiment: what is not written has its default") {

@@ -26,7 +26,8 @@ typedef struct l2o_spec {
     uint32_t struct_size, flags;
     const char *name, *doc;
     const char* axes;     /* names of the axes without B, "m,n", or NULL. An axis named like an integer option of
-                             the optimizee has that option's value; the host infers the option from a file       */
+                             the optimizee has that option's value (0: the optimizee's choice); the host infers the option from
+                             a file                                                                            */
     int32_t dtype, role;
     int32_t ndim, batched;/* batched: a leading axis B is prepended to shape */
     const int64_t* shape;

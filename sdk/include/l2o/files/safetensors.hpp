@@ -84,6 +84,13 @@ inline std::string shape_text(const Shape& shape) {
     return "[" + text + "]";
 }
 
+/// "float32" ...
+inline std::string type_name(std::int32_t dtype) {
+    for (const StoredType& type : kStoredTypes)
+        if (type.dtype == dtype) return std::string(type.name);
+    return "?";
+}
+
 namespace detail {
 
 using nlohmann::json;

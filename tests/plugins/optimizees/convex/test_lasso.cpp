@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "framework/error.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
 #include "tests/plugins/matrix.hpp"
 #include "tests/support/lab.hpp"
 
@@ -147,4 +149,18 @@ TEST_CASE("lasso: solving stops when the run is cancelled") {
     CHECK_THROWS_AS(lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true), l2o::framework::Error);
     cancel = 0;
     CHECK_NOTHROW(lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true));
+}
+
+TEST_CASE("lasso: a user's matrix and measurements need no solution: the minimiser is computed") {
+    const ScratchFolder folder;
+    Tensor a(Dtype::kF64, {2, 2}), b(Dtype::kF64, {2, 2});
+    set_values(a, {1, 0, 0, 1});
+    set_values(b, {3, -0.001, 0, 2});
+    const std::string path = (folder / "all").string();
+    l2o::framework::write_safetensors(path, {{"A", &a}, {"train.b", &b}});
+    ProblemLab lab({.optimizee = "lasso",
+                    .options = {{"matrix", path}, {"data", path}, {"lambda", "0.5"}},
+                    .instances = 2});
+    // With A = I the minimiser is the soft threshold of b.
+    CHECK(relative_error(values(lab.data("x_star")), {2.5, 0, 0, 1.5}) < 1e-9);
 }

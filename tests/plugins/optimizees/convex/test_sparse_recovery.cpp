@@ -1,8 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <Eigen/SVD>
 #include <cmath>
 #include <utility>
 
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/config/refusal.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
 #include "tests/plugins/matrix.hpp"
 #include "tests/support/lab.hpp"
 
@@ -20,6 +24,54 @@ std::vector<double> draw(
     const ProblemData data = lab.optimizee().sample({5, 6}, split, first, count, true);
     return values(data.tensors.at(lab.optimizee().data_index(name).value()));
 }
+
+Tensor tensor_of(const Eigen::MatrixXd& matrix, Dtype dtype = Dtype::kF64) {
+    Tensor tensor(Dtype::kF64, {matrix.rows(), matrix.cols()});
+    for (Eigen::Index i = 0; i < matrix.rows(); ++i)
+        for (Eigen::Index j = 0; j < matrix.cols(); ++j)
+            tensor.values<double>()[std::size_t(i * matrix.cols() + j)] = matrix(i, j);
+    return tensor.to(dtype);
+}
+
+/// A matrix of 3 x 5 and instances of it: 4 to train, 2 to validate, 3 to test.
+class UserFiles {
+  public:
+    UserFiles() {
+        a << 1, 0, 0, 0.6, 0,  //
+            0, 1, 0, 0.8, 0,   //
+            0, 0, 1, 0, -1;
+        write("a", a);
+        const Tensor train_b = tensor_of(ramp(4, 3), Dtype::kF32), train_x = tensor_of(ramp(4, 5)),
+                     validation_b = tensor_of(ramp(2, 3)), validation_x = tensor_of(ramp(2, 5)),
+                     test_b = tensor_of(ramp(3, 3));
+        l2o::framework::write_safetensors(folder / "data",
+                                          {{"train.b", &train_b},
+                                           {"train.x_star", &train_x},
+                                           {"validation.b", &validation_b},
+                                           {"validation.x_star", &validation_x},
+                                           {"test.b", &test_b}});
+    }
+    /// 0.5, 1.5, ... row by row.
+    static Eigen::MatrixXd ramp(Eigen::Index rows, Eigen::Index cols) {
+        return Eigen::MatrixXd::NullaryExpr(
+            rows, cols, [=](Eigen::Index i, Eigen::Index j) { return double(i * cols + j) + 0.5; });
+    }
+    void write(const char* name, const Eigen::MatrixXd& matrix, Dtype dtype = Dtype::kF64) const {
+        const Tensor stored = tensor_of(matrix, dtype);
+        l2o::framework::write_safetensors(folder / name, {{"A", &stored}});
+    }
+    std::string path(const char* name) const { return (folder / name).string(); }
+    ProblemLab lab(OptionText options, std::int64_t instances = 4) const {
+        return ProblemLab(
+            {.optimizee = "sparse_recovery", .options = std::move(options), .instances = instances});
+    }
+    std::string refused(const OptionText& options) const {
+        return refusal([&] { (void)lab(options); });
+    }
+
+    ScratchFolder folder;
+    Eigen::MatrixXd a{3, 5};
+};
 
 }  // namespace
 
@@ -174,4 +226,142 @@ TEST_CASE(
     for (double& x : tenth) x *= 1.1;
     set_values(lab.x()[0], tenth);
     CHECK(lab.metric("nmse_db")[0] == doctest::Approx(x_star.row(0).norm() > 0 ? -20 : 0).epsilon(1e-6));
+}
+
+TEST_CASE("sparse_recovery: condition_number spreads the singular values evenly in their logarithm") {
+    const auto drawn = [](const char* m, const char* n, const char* condition) {
+        ProblemLab lab({.optimizee = "sparse_recovery",
+                        .options = {{"m", m}, {"n", n}, {"condition_number", condition}},
+                        .instances = 1});
+        return matrix(lab.data("A"));
+    };
+    for (const auto& [m, n] : {std::pair("20", "40"), std::pair("40", "20")}) {
+        CAPTURE(m);
+        const Eigen::MatrixXd plain = drawn(m, n, "0"), spread = drawn(m, n, "1000");
+        CHECK((spread.colwise().norm().array() - 1).abs().maxCoeff() < 1e-12);
+        CHECK(plain == drawn(m, n, "1"));
+        // The scaling of the columns, which differ little, moves the singular values a little.
+        const Eigen::VectorXd s = Eigen::JacobiSVD<Eigen::MatrixXd>(spread).singularValues();
+        const double condition = s(0) / s(19);
+        CHECK(condition > 500);
+        CHECK(condition < 2000);
+        CHECK(s(9) / s(0) == doctest::Approx(std::pow(1000, -9.0 / 19)).epsilon(0.3));
+    }
+}
+
+TEST_CASE("sparse_recovery: a user's matrix is taken as it is, or with its columns scaled") {
+    const UserFiles files;
+    ProblemLab lab = files.lab({{"matrix", files.path("a")}}, 64);
+    CHECK(matrix(lab.data("A")) == files.a);
+    const Eigen::MatrixXd b = matrix(lab.data("b")), x = matrix(lab.data("x_star"));
+    CHECK((b - x * files.a.transpose()).cwiseAbs().maxCoeff() < 1e-14);
+    CHECK((x.array() != 0).any());
+
+    files.write("twice", 2 * files.a, Dtype::kF32);
+    ProblemLab scaled = files.lab({{"matrix", files.path("twice")}});
+    CHECK((matrix(scaled.data("A")) - files.a).cwiseAbs().maxCoeff() < 1e-7);
+    ProblemLab raw =
+        files.lab({{"matrix", files.path("twice")}, {"normalize", "false"}, {"m", "3"}, {"n", "5"}});
+    CHECK((matrix(raw.data("A")) - 2 * files.a).cwiseAbs().maxCoeff() < 1e-7);
+}
+
+TEST_CASE("sparse_recovery: a matrix that cannot be used is refused with its file") {
+    const UserFiles files;
+    const std::string path = files.path("a");
+    CHECK(files.refused({{"matrix", files.path("none")}})
+              .ends_with(files.path("none") +
+                         ": cannot open: No such file or directory; check the path and its permissions"));
+    CHECK(files.refused({{"matrix", files.path("data")}})
+              .ends_with(": there is no tensor 'A'; expected the measurement matrix, float32 or float64 [m, "
+                         "n]; known: "
+                         "test.b, train.b, train.x_star, validation.b, validation.x_star"));
+    CHECK(files.refused({{"matrix", path}, {"m", "4"}})
+              .ends_with("m is 4; expected 3, the rows of A in '" + path + "', or nothing"));
+    CHECK(files.refused({{"matrix", path}, {"n", "4"}})
+              .ends_with("n is 4; expected 5, the columns of A in '" + path + "', or nothing"));
+    CHECK(files.refused({{"matrix", path}, {"condition_number", "10"}})
+              .ends_with("condition_number shapes a matrix that is drawn; leave it out beside 'matrix'"));
+    CHECK(files.refused({{"condition_number", "0.5"}})
+              .ends_with("condition_number is 0.500000; expected 0 or at least 1"));
+    CHECK(files.refused({{"normalize", "false"}})
+              .ends_with("normalize is about a matrix from a file; set the option 'matrix'"));
+
+    Eigen::MatrixXd bad = files.a;
+    bad.col(3).setZero();
+    files.write("zero", bad);
+    CHECK(files.refused({{"matrix", files.path("zero")}})
+              .ends_with(
+                  files.path("zero") +
+                  ": column 3 of A is zero; expected columns that can be scaled, or set normalize to false"));
+    bad(1, 3) = NAN;
+    files.write("nan", bad);
+    CHECK(files.refused({{"matrix", files.path("nan")}})
+              .ends_with("tensor 'A' has an entry that is not finite"));
+    Tensor line(Dtype::kF64, {6}), whole(Dtype::kI32, {2, 3});
+    l2o::framework::write_safetensors(files.folder / "line", {{"A", &line}});
+    l2o::framework::write_safetensors(files.folder / "whole", {{"A", &whole}});
+    CHECK(files.refused({{"matrix", files.path("line")}})
+              .ends_with(
+                  "tensor 'A' is float64 [6]; expected the measurement matrix, float32 or float64 [m, n]"));
+    CHECK(files.refused({{"matrix", files.path("whole")}}).find("tensor 'A' is int32 [2, 3]") !=
+          std::string::npos);
+}
+
+TEST_CASE("sparse_recovery: a user's instances are the rows of the split, and training goes round them") {
+    const UserFiles files;
+    const OptionText options{{"matrix", files.path("a")}, {"data", files.path("data")}};
+    const ProblemLab lab = files.lab(options, 2);
+    const auto rows = [](const Eigen::MatrixXd& all, std::initializer_list<Eigen::Index> numbers) {
+        std::vector<double> out;
+        for (const Eigen::Index r : numbers)
+            for (Eigen::Index c = 0; c < all.cols(); ++c) out.push_back(all(r, c));
+        return out;
+    };
+    CHECK(draw(lab, "b", Split::kTrain, 2, 5) == rows(UserFiles::ramp(4, 3), {2, 3, 0, 1, 2}));
+    CHECK(draw(lab, "x_star", Split::kTrain, 2, 5) == rows(UserFiles::ramp(4, 5), {2, 3, 0, 1, 2}));
+    CHECK(draw(lab, "b", Split::kValidation, 0, 2) == rows(UserFiles::ramp(2, 3), {0, 1}));
+    const ProblemData test = lab.optimizee().sample({5, 6}, Split::kTest, 1, 2, false);
+    CHECK(values(test.tensors[lab.optimizee().data_index("b").value()]) ==
+          rows(UserFiles::ramp(3, 3), {1, 2}));
+}
+
+TEST_CASE("sparse_recovery: instances that are not there, or not of this matrix, are refused") {
+    const UserFiles files;
+    const std::string path = files.path("data");
+    const OptionText options{{"matrix", files.path("a")}, {"data", path}};
+    const ProblemLab lab = files.lab(options);
+    const auto refused_draw = [&](Split split, std::uint64_t first, std::int64_t count) {
+        return refusal([&] { (void)lab.optimizee().sample({5, 6}, split, first, count, true); });
+    };
+    CHECK(refused_draw(Split::kValidation, 1, 2)
+              .ends_with(
+                  path +
+                  ": tensor 'validation.b' has 2 rows, and 3 instances are asked for; expected at most 2, "
+                  "set train.validate.instances"));
+    CHECK(refused_draw(Split::kTest, 0, 4).ends_with("expected at most 3, set evaluate.instances"));
+    CHECK(
+        refused_draw(Split::kTest, 0, 3)
+            .ends_with(
+                path +
+                ": there is no tensor 'test.x_star'; expected a row for each instance of this split, float32 "
+                "or float64 [count, 5]; known: test.b, train.b, train.x_star, validation.b, "
+                "validation.x_star"));
+
+    CHECK(files.refused({{"data", path}})
+              .ends_with("data has no matrix; set the option 'matrix' to the file with its A"));
+    OptionText noisy = options;
+    noisy["snr_db"] = "20";
+    CHECK(files.refused(noisy).ends_with(
+        "snr_db adds noise to instances that are drawn; leave it out beside 'data'"));
+    files.write("twice", 2 * files.a);
+    CHECK(files.refused({{"matrix", files.path("twice")}, {"data", path}})
+              .ends_with(
+                  "have norms from 2.000000 to 2.000000, and the instances of 'data' are of A as it is; set "
+                  "normalize to false"));
+    files.write("wide", Eigen::MatrixXd::Identity(4, 5).colwise() + Eigen::Vector4d::Ones());
+    const ProblemLab wide = files.lab({{"matrix", files.path("wide")}});
+    CHECK(files.refused({{"matrix", files.path("wide")}, {"normalize", "false"}, {"data", path}})
+              .ends_with("tensor 'train.b' is float32 [4, 3]; expected a row for each instance of this "
+                         "split, float32 or "
+                         "float64 [count, 4]"));
 }
