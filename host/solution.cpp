@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "framework/error.hpp"
 #include "framework/parallel.hpp"
+#include "framework/safeguard/safe_steps.hpp"
 #include "framework/unroll/arithmetic.hpp"
 #include "host/problem_file.hpp"
 
@@ -34,6 +36,8 @@ class Shard {
     /// @return what a plugin said if it gave up; f and x are NAN from there on.
     std::string run() {
         Stepper stepper(scene_);
+        std::optional<SafeSteps> safe;
+        if (job_.safeguard != nullptr) safe.emplace(stepper, scene_, *job_.safeguard);
         const PointParts parts{.g = job_.optimizer.reads_g(), .f = true, .state = true};
         Point from(stepper.layout(), parts), to(stepper.layout(), parts);
         for (std::size_t k = 0; k < job_.start.size(); ++k)
@@ -48,19 +52,25 @@ class Shard {
                 if (is_last) break;
                 if (CallContext::cancel_flag().load() != 0)
                     throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
-                stepper.advance(from, to, t);
+                if (safe) {
+                    safe->advance(from, to, t);
+                } else {
+                    stepper.advance(from, to, t);
+                }
                 std::swap(from, to);
             }
         } catch (const Diverged& diverged) {
             for (std::int64_t rest = t; rest <= job_.iterations; ++rest) record_nothing(rest);
-            add(stepper.evaluations());
+            end(stepper, safe);
             return fmt::format("row {} at iteration {}: {}", first_, t, diverged.text);
         }
-        add(stepper.evaluations());
+        end(stepper, safe);
         return "";
     }
 
     [[nodiscard]] const Evaluations& evaluations() const { return evaluations_; }
+    /// Steps of all rows that the safeguard replaced.
+    [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
 
   private:
     /// f for the record and, together with it, what the next step reads. Only the latter is charged.
@@ -73,9 +83,11 @@ class Shard {
         stepper.evaluate(point, t, true, reads_g, false);
     }
 
-    void add(const Evaluations& more) {
+    void end(const Stepper& stepper, const std::optional<SafeSteps>& safe) {
+        const Evaluations more = safe ? safe->evaluations() : stepper.evaluations();
         evaluations_.values += more.values;
         evaluations_.gradients += more.gradients;
+        if (safe) fallbacks_ = safe->fallbacks();
     }
 
     /// Of a population: the particle with the smallest value, the first if none has a value.
@@ -141,6 +153,7 @@ class Shard {
     ProblemData data_;
     Scene scene_;
     Evaluations evaluations_;
+    std::int64_t fallbacks_ = 0;
 };
 
 }  // namespace
@@ -156,16 +169,20 @@ Solution solve(const Job& job, int threads) {
     const std::int64_t shards = (batch + kShardRows - 1) / kShardRows;
     std::vector<std::string> gave_up(static_cast<std::size_t>(shards));
     std::vector<Evaluations> evaluations(gave_up.size());
+    std::vector<std::int64_t> fallbacks(gave_up.size());
     const auto rows_of = [&](std::int64_t i) { return std::min(kShardRows, batch - i * kShardRows); };
     parallel_for(shards, threads, [&](std::int64_t i) {
         Shard shard(job, i * kShardRows, rows_of(i), out);
         gave_up[static_cast<std::size_t>(i)] = shard.run();
         evaluations[static_cast<std::size_t>(i)] = shard.evaluations();
+        fallbacks[static_cast<std::size_t>(i)] = shard.fallbacks();
     });
     for (std::int64_t i = 0; i < shards; ++i) {
         const auto weight = static_cast<double>(rows_of(i)) / static_cast<double>(batch);
         out.evaluations.values += weight * evaluations[static_cast<std::size_t>(i)].values;
         out.evaluations.gradients += weight * evaluations[static_cast<std::size_t>(i)].gradients;
+        out.fallback_rate += static_cast<double>(fallbacks[static_cast<std::size_t>(i)]) /
+                             static_cast<double>(batch * std::max<std::int64_t>(job.iterations, 1));
         if (out.gave_up.empty()) out.gave_up = gave_up[static_cast<std::size_t>(i)];
     }
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

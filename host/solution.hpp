@@ -6,6 +6,7 @@
 
 #include "framework/plugin/optimizee.hpp"
 #include "framework/plugin/optimizer.hpp"
+#include "framework/safeguard/safeguard.hpp"
 #include "framework/unroll/point.hpp"
 #include "framework/unroll/stepper.hpp"
 
@@ -21,6 +22,7 @@ struct Job {
     framework::Key key;
     std::int64_t iterations = 0;
     bool keeps_trajectory = false;
+    const framework::Safeguard* safeguard = nullptr;
 };
 
 /// The points of a job; of a population the best particle of each point.
@@ -30,6 +32,7 @@ struct Solution {
     framework::Tensor trajectory;        ///< [T + 1, B, n], or empty
     framework::Evaluations evaluations;  ///< charged, mean over the rows
     std::string gave_up{};               ///< what a plugin said when it stopped some rows: NAN from there on
+    double fallback_rate = 0;            ///< share of the steps that the safeguard replaced
     double seconds = 0;
 };
 

@@ -4,8 +4,10 @@
 #include <iostream>
 #include <l2o/numerics/philox.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "framework/evaluate/evaluate.hpp"
+#include "framework/evaluate/results.hpp"
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/safetensors.hpp"
@@ -41,13 +43,21 @@ Usage usage() {
             "sizes follow from the shapes. float32 and float64 files are computed in their own precision.\n\n"
             "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. Of a\n"
             "population every point is its best particle. f is recorded at every point without being\n"
-            "charged. If no row ends with a finite f, the file is written and the exit code is 4.\n",
+            "charged. If no row ends with a finite f, the file is written and the exit code is 4.\n\n"
+            "With --safeguard every step is tested, row by row: one that does not bring x closer to where "
+            "the\n"
+            "classic optimizer comes to rest is replaced by a step of that. --safeguard-set takes its "
+            "options\n"
+            "and those of the test: test residual|objective, bound ema|geometric|recent_max, alpha, theta,\n"
+            "recent.\n",
         .examples =
             "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
             "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
             "      --output x.safetensors --iterations 1000 --trajectory\n"
             "  l2o solve --optimizer lista --weights w.safetensors --problem p.safetensors \\\n"
-            "      --output x.safetensors\n"};
+            "      --output x.safetensors\n"
+            "  l2o solve --optimizer alista --weights w.safetensors --safeguard ista \\\n"
+            "      --problem p.safetensors --output x.safetensors\n"};
     usage.options.add_options()                                                                 //
         ("optimizer", po::value<std::string>()->value_name("ID"), "see 'l2o list optimizers'")  //
         ("set",
@@ -61,6 +71,12 @@ Usage usage() {
         ("iterations",
          po::value<std::string>()->value_name("T"),                         //
          "default: the number of layers of a layered optimizer, else 100")  //
+        ("safeguard",
+         po::value<std::string>()->value_name("ID"),                //
+         "a classic optimizer whose step replaces one that fails")  //
+        ("safeguard-set",
+         po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
+         "an option of the safeguard; may be given again")                             //
         ("trajectory", "keep x at every iteration, too");
     return usage;
 }
@@ -112,6 +128,42 @@ TensorSet parameters_of(const CommandLine& line,
              "'" + optimizer.id() + "' is not trained: it runs from its initial parameters; give --weights");
     }
     return TensorSet(optimizer.init_params(key, problem.data));
+}
+
+/// The classic optimizer of --safeguard, with its rule; nothing if there is none.
+struct Guard {
+    std::unique_ptr<const Optimizer> classic{};
+    TensorSet params{};
+    SafeguardRule rule{};
+};
+Guard guard_of(const CommandLine& line,
+               const Catalog& catalog,
+               const Optimizer& optimizer,
+               const Key& key,
+               const ProblemFile& problem) {
+    if (!line.has("safeguard")) {
+        if (line.has("safeguard-set")) throw line.refusal("--safeguard-set needs --safeguard ID");
+        return {};
+    }
+    const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("safeguard"));
+    std::vector<SettingText> settings;
+    const Origin origin{
+        .file = "--safeguard-set", .folder = std::filesystem::current_path(), .is_override = true};
+    for (auto& [name, text] : key_values(line, "safeguard-set"))
+        settings.push_back({.key = name, .text = text, .origin = origin});
+    const SafeguardChoice choice = safeguard_choice(entry,
+                                                    settings,
+                                                    {.origin = "l2o solve",
+                                                     .path = "safeguard",
+                                                     .kind = name_of(Kind::kOptimizer),
+                                                     .id = entry.component.id});
+    Guard guard{.classic = std::make_unique<const Optimizer>(
+                    entry, choice.classic.resolve(), task_of(*problem.optimizee, 0)),
+                .params = {},
+                .rule = choice.rule};
+    check_safeguard(optimizer, *guard.classic, *problem.optimizee, "--safeguard");
+    guard.params = TensorSet(guard.classic->init_params(key, problem.data));
+    return guard;
 }
 
 /// x0 [B, n] taken apart into blocks.
@@ -211,7 +263,7 @@ void print(const Solution& solution,
            bool as_json) {
     const std::int64_t batch = job.data.instances;
     if (as_json) {
-        const nlohmann::json json{
+        nlohmann::json json{
             {"optimizer", job.optimizer.id()},
             {"optimizee", job.optimizee.id()},
             {"dtype", name_of(job.optimizee.dtype())},
@@ -223,6 +275,9 @@ void print(const Solution& solution,
              {{"values", solution.evaluations.values}, {"gradients", solution.evaluations.gradients}}},
             {"seconds", solution.seconds},
             {"output", output}};
+        if (job.safeguard != nullptr)
+            json["safeguard"] = {{"use", job.safeguard->classic.id()},
+                                 {"fallback_rate", solution.fallback_rate}};
         std::cout << json.dump(2) << "\n";
         return;
     }
@@ -241,6 +296,11 @@ void print(const Solution& solution,
     std::cout << fmt::format("  evaluations  {:.6g} values, {:.6g} gradients per instance\n",
                              solution.evaluations.values,
                              solution.evaluations.gradients)
+              << (job.safeguard == nullptr
+                      ? ""
+                      : fmt::format("  safeguard    {} of the steps were those of '{}'\n",
+                                    percent_text(solution.fallback_rate),
+                                    job.safeguard->classic.id()))
               << fmt::format("  time         {:.3g} s\n", solution.seconds) << "  written      " << output
               << "\n";
 }
@@ -263,6 +323,9 @@ ExitCode solve(const Arguments& given) {
     const Keys keys = keys_of(seed);
     const std::vector<Tensor> start = starts_of(*optimizer, problem, keys.test_start, line->text("problem"));
     const TensorSet params = parameters_of(*line, *optimizer, keys.init_params, problem);
+    const Guard guard = guard_of(*line, catalog, *optimizer, keys.init_params, problem);
+    std::optional<Safeguard> safeguard;
+    if (guard.classic) safeguard.emplace(Safeguard{*guard.classic, guard.params, guard.rule});
     const Job job{.optimizer = *optimizer,
                   .optimizee = *problem.optimizee,
                   .data = problem.data,
@@ -270,7 +333,8 @@ ExitCode solve(const Arguments& given) {
                   .start = start,
                   .key = keys.test_steps,
                   .iterations = iterations,
-                  .keeps_trajectory = line->has("trajectory")};
+                  .keeps_trajectory = line->has("trajectory"),
+                  .safeguard = safeguard ? &*safeguard : nullptr};
     const Solution solution = solve(job, line->common().threads);
     write(solution, job, seed, line->text("output"));
 

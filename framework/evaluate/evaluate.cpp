@@ -101,6 +101,11 @@ void check_evaluation(const EvaluateSettings& settings,
     if (goes_on && (optimizer.info().particles > 0 || ready.continue_with->info().particles > 0)) {
         refuse(*ready.contestant, "continue_with: a population cannot take over, nor be taken over");
     }
+    if (ready.safeguard)
+        check_safeguard(optimizer,
+                        ready.safeguard->classic,
+                        optimizee,
+                        "contestants." + ready.contestant->name + ".safeguard");
     if (needs_zero(optimizer) && !is_zero(x0)) {
         const auto& options = optimizee.entry().component.options;
         const bool has_option = std::any_of(
@@ -163,6 +168,15 @@ Curve evaluate(const Experiment& experiment,
     reporter.finish();
 
     Curve curve{.contestant = ready.contestant->name, .training_seconds = ready.training_seconds};
+    if (ready.safeguard) {
+        double fallbacks = 0, steps = 0;
+        for (const ShardRun& shard : shards) {
+            fallbacks += static_cast<double>(shard.fallbacks);
+            steps += static_cast<double>(shard.safeguarded);
+        }
+        curve.safeguard = ready.safeguard->classic.id();
+        curve.fallback_rate = steps > 0 ? fallbacks / steps : 0;
+    }
     curve.metrics.emplace_back("objective");
     for (const std::size_t metric : metrics) curve.metrics.emplace_back(optimizee.metrics()[metric]->name);
     curve.distributions.resize(curve.metrics.size());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,8 @@ struct Curve {
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
     double training_seconds = 0;
+    std::string safeguard{};         ///< id of the classic optimizer; "": none
+    double fallback_rate = NAN;      ///< share of the safeguarded steps that were classic ones
     History history{};               ///< as long as find_reached() needs it
     std::vector<Reached> reached{};  ///< [row]
 };
@@ -64,6 +67,7 @@ struct Ready {
     const TensorSet* params;
     const Optimizer* continue_with = nullptr;
     const TensorSet* continue_params = nullptr;
+    std::optional<Safeguard> safeguard{};  ///< of the steps of `optimizer`
     double training_seconds = 0;
 };
 

@@ -197,7 +197,8 @@ void write_summary(const std::filesystem::path& path,
                    "iterations_to_target",
                    "evaluations_to_target",
                    "seconds_to_target",
-                   "break_even_solves"});
+                   "break_even_solves",
+                   "fallback_rate"});
     std::map<std::string, std::vector<Comparison>> comparisons;
     for (const std::string& metric : curves.front().metrics)
         comparisons[metric] = compare(curves, judging, metric);
@@ -220,6 +221,7 @@ void write_summary(const std::filesystem::path& path,
                                        row_count(curve)};
             append_comparison(cells, judging, find(comparisons[curve.metrics[metric]], curve.contestant));
             append_arrival(cells, curve.metrics[metric] == judging.metric ? &ways[i] : nullptr);
+            cells.push_back(number_or_empty(curve.fallback_rate));
             csv.add_row(cells);
         }
     }
@@ -246,7 +248,17 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
                                  d.finite > 0 ? "; the numbers are those of the others" : "");
         }
     }
+    for (const Curve& curve : curves)
+        notes += safeguard_text(curve).empty() ? "" : safeguard_text(curve) + "\n";
     return table_of(lines) + notes;
+}
+
+std::string safeguard_text(const Curve& curve) {
+    if (curve.safeguard.empty()) return "";
+    return fmt::format("{}: {} of its safeguarded steps were those of '{}'",
+                       curve.contestant,
+                       percent_text(curve.fallback_rate),
+                       curve.safeguard);
 }
 
 std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging) {

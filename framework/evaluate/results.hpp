@@ -14,16 +14,19 @@ void write_curves(const std::filesystem::path& path, const std::vector<Curve>& c
 
 /// One line per contestant and metric, at the last point: contestant, metric, median, q10, q90, mean,
 /// value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the comparison with
-/// the reference, and for the metric that counts the way to the target. A cell is empty where there is
-/// nothing to say. @throw Error kIo
+/// the reference, for the metric that counts the way to the target, and the share of safeguarded steps that
+/// were classic ones. A cell is empty where there is nothing to say. @throw Error kIo
 void write_summary(const std::filesystem::path& path,
                    const std::vector<Curve>& curves,
                    const Judging& judging);
 
 /// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
 /// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
-/// time; then a line for everyone with rows that diverged.
+/// time; then a line for everyone with rows that diverged, or with a safeguard.
 [[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const Judging& judging);
+
+/// "lista: 3 % of its safeguarded steps were those of 'ista'"; "" without a safeguard.
+[[nodiscard]] std::string safeguard_text(const Curve& curve);
 
 /// The second table: against whom, on how many instances; then per contestant the median difference with its
 /// interval, the share of instances where it is better, p, and the way to the target. "" if there is nobody

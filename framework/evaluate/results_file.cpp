@@ -1,5 +1,6 @@
 #include "framework/evaluate/results_file.hpp"
 
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -32,7 +33,9 @@ void read_head(const std::filesystem::path& path, Results& results) try {
     for (const json& contestant : head.at("contestants"))
         results.curves.push_back({.contestant = contestant.at("name"),
                                   .metrics = head.at("metrics"),
-                                  .training_seconds = contestant.at("training_seconds")});
+                                  .training_seconds = contestant.at("training_seconds"),
+                                  .safeguard = contestant.value("safeguard", ""),
+                                  .fallback_rate = contestant.value("fallback_rate", NAN)});
 } catch (const json::exception& error) {
     refuse(path, error.what());
 }
@@ -126,8 +129,12 @@ void write_finals(const std::filesystem::path& path, const Results& results) {
 void write_results(const std::filesystem::path& path, const Results& results) {
     const Judging& judging = results.judging;
     json contestants = json::array();
-    for (const Curve& curve : results.curves)
+    for (const Curve& curve : results.curves) {
         contestants.push_back({{"name", curve.contestant}, {"training_seconds", curve.training_seconds}});
+        if (curve.safeguard.empty()) continue;
+        contestants.back()["safeguard"] = curve.safeguard;
+        contestants.back()["fallback_rate"] = curve.fallback_rate;
+    }
     const json head{{"metric", judging.metric},
                     {"metrics", results.curves.front().metrics},
                     {"higher_is_better", judging.higher_is_better},

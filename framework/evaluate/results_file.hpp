@@ -17,7 +17,8 @@ struct Results {
 /// reached_evaluations, reached_seconds, and every metric at the last point. @throw Error kIo
 void write_finals(const std::filesystem::path& path, const Results& results);
 
-/// What the CSV files do not hold: the metric that counts, the reference, the target, training times.
+/// What the CSV files do not hold: the metric that counts, the reference, the target, training times,
+/// safeguards.
 /// @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 

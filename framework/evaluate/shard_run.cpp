@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "framework/error.hpp"
+#include "framework/safeguard/safe_steps.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -127,9 +128,19 @@ class Shard {
             nothing.emplace_back(static_cast<std::size_t>(element_count(shape)), NAN);
         }
         try {
-            std::vector<Tensor> x = leg(*task_.ready.optimizer, *task_.ready.params, 0, first_leg, nullptr);
+            std::vector<Tensor> x = leg(*task_.ready.optimizer,
+                                        *task_.ready.params,
+                                        task_.ready.safeguard ? &*task_.ready.safeguard : nullptr,
+                                        0,
+                                        first_leg,
+                                        nullptr);
             if (first_leg < iterations && !is_over_)
-                leg(*task_.ready.continue_with, *task_.ready.continue_params, first_leg, iterations, &x);
+                leg(*task_.ready.continue_with,
+                    *task_.ready.continue_params,
+                    nullptr,
+                    first_leg,
+                    iterations,
+                    &x);
         } catch (const Diverged&) {
             run_.is_diverged = true;
         }
@@ -141,6 +152,7 @@ class Shard {
     /// @param x  where the last leg ended; NULL: the start.
     std::vector<Tensor> leg(const Optimizer& optimizer,
                             const TensorSet& params,
+                            const Safeguard* safeguard,
                             std::int64_t begin,
                             std::int64_t end,
                             const std::vector<Tensor>* x) {
@@ -151,6 +163,8 @@ class Shard {
                           task_.keys.test_steps,
                           static_cast<std::uint64_t>(task_.first)};
         Stepper stepper(scene);
+        std::optional<SafeSteps> safe;
+        if (safeguard != nullptr) safe.emplace(stepper, scene, *safeguard);
         Recorder recorder(task_, data_, stepper);
         Point from(stepper.layout(), stepper.parts()), to(stepper.layout(), stepper.parts());
         if (x == nullptr) {
@@ -170,10 +184,14 @@ class Shard {
                             "the evaluation of '" + task_.ready.contestant->name + "' was interrupted");
             }
             const auto start = std::chrono::steady_clock::now();
-            stepper.advance(from, to, t - begin);
+            if (safe) {
+                safe->advance(from, to, t - begin);
+            } else {
+                stepper.advance(from, to, t - begin);
+            }
             const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-            const Evaluations after{before.values + stepper.evaluations().values,
-                                    before.gradients + stepper.evaluations().gradients};
+            const Evaluations spent = safe ? safe->evaluations() : stepper.evaluations();
+            const Evaluations after{before.values + spent.values, before.gradients + spent.gradients};
             const auto budget = static_cast<double>(task_.settings.max_evaluations);
             if (budget > 0 && after.values + after.gradients > budget) {
                 is_over_ = true;
@@ -181,6 +199,10 @@ class Shard {
                 break;
             }
             evaluations_ = after;
+            if (safe) {
+                run_.safeguarded += task_.count;
+                run_.fallbacks = safe->fallbacks();
+            }
             seconds_ += elapsed.count();
             std::swap(from, to);
             const std::int64_t done = t + 1;

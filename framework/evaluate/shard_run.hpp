@@ -20,6 +20,7 @@ struct ShardRecord {
 struct ShardRun {
     std::map<std::int64_t, ShardRecord> records;  ///< by iteration; always 0 and the last one
     bool is_diverged = false;                     ///< a plugin gave up after the last record
+    std::int64_t safeguarded = 0, fallbacks = 0;  ///< steps of all rows under a safeguard; classic ones
 
     /// The state at an iteration: after a shard has stopped, that at its end; after it diverged, NAN.
     [[nodiscard]] ShardRecord at(std::int64_t iteration) const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/experiment.hpp"
 
@@ -37,6 +38,37 @@ PluginChoice read_unchecked_choice(const Catalog& catalog, Kind kind, const Sect
 PluginChoice read_choice(const Catalog& catalog, Kind kind, const Section& section) {
     PluginChoice choice = read_unchecked_choice(catalog, kind, section);
     static_cast<void>(choice.resolve());
+    return choice;
+}
+
+SafeguardChoice safeguard_choice(const Catalog::Entry& classic,
+                                 const std::vector<SettingText>& settings,
+                                 const OptionContext& context) {
+    const std::vector<OptionSchema>& own = safeguard_schema();
+    const auto has = [](const std::vector<OptionSchema>& schema, const std::string& key) {
+        return std::any_of(
+            schema.begin(), schema.end(), [&](const OptionSchema& option) { return option.key == key; });
+    };
+    std::vector<SettingText> of_rule, of_classic;
+    for (const SettingText& setting : settings) {
+        if (!has(own, setting.key) && !has(classic.component.options, setting.key)) {
+            std::vector<std::string> known;
+            for (const auto* schema : {&own, &classic.component.options}) {
+                for (const OptionSchema& option : *schema) known.push_back(option.key);
+            }
+            throw Error(ExitCode::kUsage,
+                        setting.origin.text() + ": " + context.path + ": neither the safeguard nor '" +
+                            classic.component.id + "' has an option '" + setting.key + "'" +
+                            did_you_mean(setting.key, known));
+        }
+        (has(own, setting.key) ? of_rule : of_classic).push_back(setting);
+    }
+    const OptionContext rule{
+        .origin = context.origin, .path = context.path, .kind = "safeguard", .id = classic.component.id};
+    SafeguardChoice choice{
+        .classic = {.entry = classic, .settings = of_classic, .context = context},
+        .rule = safeguard_rule(resolve_options(own, of_rule, rule), context.origin + ": " + context.path)};
+    static_cast<void>(choice.classic.resolve());
     return choice;
 }
 

@@ -56,7 +56,7 @@ void complete_contestant(const Catalog& catalog,
             node.origin.text() + ": the contestant '" + node.key +
             "' has a '/' in its name, and files are named after it; expected letters, digits, '_' and '-'");
     }
-    refuse_other_keys(node, path, {"optimizer", "continue_with", "train", "weights"});
+    refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "weights"});
     if (!is_learned(catalog, node, path)) {
         const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
         refuse_key(node, path, "train", optimizer + " has nothing to learn; remove 'train'");
@@ -90,6 +90,11 @@ Contestant read_contestant(const Catalog& catalog, const ConfigNode& node, const
             refuse(section.where("continue_with") + ": '" + contestant.continue_with->id() +
                    "' is learned; expected an optimizer that needs no training, as 'fista'");
         }
+    }
+    if (section.has("safeguard")) {
+        const Section safeguard = section.child("safeguard");
+        const PluginChoice classic = read_unchecked_choice(catalog, Kind::kOptimizer, safeguard);
+        contestant.safeguard = safeguard_choice(classic.entry, classic.settings, classic.context);
     }
     std::vector<SettingText> from_weights;
     if (section.has("weights")) {

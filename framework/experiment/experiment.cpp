@@ -82,7 +82,9 @@ std::string absolute_path(const ConfigNode& setting) {
 }
 
 std::optional<Kind> kind_of_section(const std::string& key) {
-    if (key == "optimizer" || key == "meta_optimizer" || key == "continue_with") return Kind::kOptimizer;
+    for (const char* optimizer : {"optimizer", "meta_optimizer", "continue_with", "safeguard"}) {
+        if (key == optimizer) return Kind::kOptimizer;
+    }
     if (key == "optimizee") return Kind::kOptimizee;
     if (key == "loss") return Kind::kLoss;
     return std::nullopt;

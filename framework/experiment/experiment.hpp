@@ -10,6 +10,7 @@
 #include "framework/config/config.hpp"
 #include "framework/config/options.hpp"
 #include "framework/plugin/catalog.hpp"
+#include "framework/safeguard/safeguard.hpp"
 #include "framework/unroll/unroll.hpp"
 
 namespace l2o::framework {
@@ -35,6 +36,17 @@ struct PluginChoice {
                                             Kind kind,
                                             const std::string& id,
                                             const std::string& where);
+
+/// `safeguard { use ista  test residual }`: the settings of the rule, and those of the classic optimizer.
+struct SafeguardChoice {
+    PluginChoice classic;
+    SafeguardRule rule;
+};
+/// @param settings  of both, as they were written.
+/// @throw Error kUsage for a key that neither has, a wrong value, or an optimizer that is learned.
+[[nodiscard]] SafeguardChoice safeguard_choice(const Catalog::Entry& classic,
+                                               const std::vector<SettingText>& settings,
+                                               const OptionContext& context);
 
 enum class Schedule { kFlat, kLayerwise };
 /// How the rates fall over the epochs of a stage.
@@ -103,6 +115,7 @@ struct Contestant {
     std::string name{};
     PluginChoice optimizer{};
     std::optional<PluginChoice> continue_with{};  ///< takes over after the last layer
+    std::optional<SafeguardChoice> safeguard{};   ///< of the steps before
     std::optional<TrainSettings> train{};         ///< exactly the learned ones that have no `weights`
     std::filesystem::path weights{};              ///< given weights; "" : trained, or none needed
     /// Names what training depends on: equal hash, equal weights. Empty if nothing is trained.

@@ -35,8 +35,8 @@ TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee) 
 /// A contestant with its plugins.
 struct Entrant {
     const Contestant* contestant;
-    std::unique_ptr<const Optimizer> optimizer, continue_with;  // on the test problem
-    TensorSet params, continue_params;
+    std::unique_ptr<const Optimizer> optimizer, continue_with, classic;  // on the test problem
+    TensorSet params, continue_params, classic_params;
     // What its training needs; null if it is not trained.
     std::unique_ptr<const Optimizee> train_optimizee{};
     std::unique_ptr<const Optimizer> train_optimizer{};
@@ -116,8 +116,14 @@ class Run {
                         .optimizer = std::make_unique<Optimizer>(
                             contestant.optimizer.entry, contestant.optimizer.resolve(from_weights), task),
                         .continue_with = nullptr,
+                        .classic = nullptr,
                         .params = {},
-                        .continue_params = {}};
+                        .continue_params = {},
+                        .classic_params = {}};
+        if (contestant.safeguard) {
+            const PluginChoice& classic = contestant.safeguard->classic;
+            entrant.classic = std::make_unique<Optimizer>(classic.entry, classic.resolve(), task);
+        }
         if (contestant.continue_with) {
             entrant.continue_with = std::make_unique<Optimizer>(
                 contestant.continue_with->entry, contestant.continue_with->resolve(), task);
@@ -209,6 +215,10 @@ class Run {
                                        test_.instances,
                                        &optimizee_);
             }
+            if (entrant.classic && entrant.classic_params.empty()) {
+                entrant.classic_params =
+                    TensorSet(entrant.classic->init_params(keys_.init_params, test_.instances));
+            }
             if (entrant.continue_with && entrant.continue_params.empty()) {
                 entrant.continue_params =
                     TensorSet(entrant.continue_with->init_params(keys_.init_params, test_.instances));
@@ -217,12 +227,16 @@ class Run {
     }
 
     static Ready ready(const Entrant& entrant) {
-        return {.contestant = entrant.contestant,
-                .optimizer = entrant.optimizer.get(),
-                .params = &entrant.params,
-                .continue_with = entrant.continue_with.get(),
-                .continue_params = &entrant.continue_params,
-                .training_seconds = entrant.report ? entrant.report->seconds : 0};
+        Ready ready{.contestant = entrant.contestant,
+                    .optimizer = entrant.optimizer.get(),
+                    .params = &entrant.params,
+                    .continue_with = entrant.continue_with.get(),
+                    .continue_params = &entrant.continue_params,
+                    .training_seconds = entrant.report ? entrant.report->seconds : 0};
+        if (entrant.classic)
+            ready.safeguard.emplace(
+                Safeguard{*entrant.classic, entrant.classic_params, entrant.contestant->safeguard->rule});
+        return ready;
     }
 
     void evaluate_all(RunResult& result) const {

@@ -261,7 +261,12 @@ std::string html_of(const Page& page) {
         escaped(results.judging.metric),
         results.judging.higher_is_better.contains(results.judging.metric) ? "higher" : "lower");
     if (!page.note.empty()) out += "<p class=\"note\">" + escaped(page.note) + "</p>\n";
-    out += "<h2>Results</h2>\n" + results_table(results) + comparison_section(results);
+    out += "<h2>Results</h2>\n" + results_table(results);
+    for (const Curve& curve : results.curves) {
+        if (!curve.safeguard.empty())
+            out += "<p class=\"facts\">" + escaped(safeguard_text(curve)) + ".</p>\n";
+    }
+    out += comparison_section(results);
     out += "<h2>Figures</h2>\n";
     for (const Figure& figure : page.figures) out += figure_html(page, figure);
     for (const RunRecord& run : page.runs) {

@@ -162,6 +162,43 @@ TEST_CASE("l2o solve --json tells the final objective and the evaluations") {
     CHECK(json.at("instances") == 2);
 }
 
+TEST_CASE("--safeguard replaces the steps that fail, and says how many") {
+    Problem problem = small_quadratic();
+    const std::string diverges = "--optimizer gradient_descent --set learning_rate=10 --iterations 300";
+    CHECK(problem.solve(diverges).code == 4);
+    const std::string safeguard = " --safeguard gradient_descent --safeguard-set learning_rate=0.05";
+    const Outcome outcome = problem.solve(diverges + safeguard);
+    CHECK(outcome.refusal() == "0 ");
+    CHECK(contains(outcome.out, "safeguard    100 % of the steps were those of 'gradient_descent'\n"));
+    const Numbers f = numbers(problem.output().at("f"));
+    for (std::size_t row = 0; row < 2; ++row) CHECK(f[600 + row] < 1e-3 * f[row]);
+    const auto json = nlohmann::json::parse(problem.solve(diverges + safeguard + " --json").out);
+    CHECK(json.at("safeguard").at("use") == "gradient_descent");
+    CHECK(json.at("safeguard").at("fallback_rate") == 1);
+    CHECK(json.at("evaluations").at("gradients") == 601);
+
+    const Outcome good =
+        problem.solve("--optimizer gradient_descent --set learning_rate=0.05 --iterations 5" + safeguard +
+                      " --safeguard-set test=objective");
+    CHECK(contains(good.out, "safeguard    0 % of the steps"));
+    CHECK(contains(good.out, "11 values, 6 gradients per instance"));
+    CHECK(!contains(problem.solve("--optimizer gradient_descent").out, "safeguard"));
+}
+
+TEST_CASE("a safeguard that makes no sense is refused") {
+    Problem problem = small_quadratic();
+    const std::string use = "--optimizer gradient_descent ";
+    CHECK(contains(problem.solve(use + "--safeguard-set alpha=0.5").refusal(),
+                   "2 l2o: error: --safeguard-set needs --safeguard ID; see 'l2o solve --help'"));
+    CHECK(contains(problem.solve(use + "--safeguard adam").refusal(),
+                   "2 l2o: error: --safeguard: 'adam' keeps a state ('m')"));
+    CHECK(
+        contains(problem.solve(use + "--safeguard gradient_descent --safeguard-set alhpa=1").refusal(),
+                 "2 l2o: error: --safeguard-set: safeguard: neither the safeguard nor 'gradient_descent' has "
+                 "an option 'alhpa'; did you mean 'alpha'?"));
+    CHECK(contains(problem.solve(use + "--safeguard itsa").refusal(), "unknown optimizer 'itsa'"));
+}
+
 TEST_CASE("without x0 the start is the optimizee's, by --seed") {
     Problem problem = small_quadratic();
     problem.tensors.erase("x0");

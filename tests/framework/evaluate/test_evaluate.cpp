@@ -47,6 +47,11 @@ class Arena {
                 contestant_.continue_with->entry, contestant_.continue_with->resolve(), task());
             continue_params_ = TensorSet(continue_with_->init_params({1, 2}, lab_.data()));
         }
+        if (contestant_.safeguard) {
+            classic_.emplace(
+                contestant_.safeguard->classic.entry, contestant_.safeguard->classic.resolve(), task());
+            classic_params_ = TensorSet(classic_->init_params({1, 2}, lab_.data()));
+        }
         if (!setup.with_solutions) {
             for (std::size_t i = 0; i < lab_.optimizee().data().size(); ++i) {
                 if (lab_.optimizee().data()[i]->role == L2O_DATA_SOLUTION) lab_.data().tensors[i] = Tensor();
@@ -57,12 +62,14 @@ class Arena {
     ProblemLab& lab() { return lab_; }
     Experiment& experiment() { return experiment_; }
     Curve run(int threads = 1, const ProgressSink& progress = nullptr) {
-        const Ready ready{.contestant = &contestant_,
-                          .optimizer = &optimizer_,
-                          .params = &params_,
-                          .continue_with = continue_with_ ? &*continue_with_ : nullptr,
-                          .continue_params = &continue_params_,
-                          .training_seconds = 7};
+        Ready ready{.contestant = &contestant_,
+                    .optimizer = &optimizer_,
+                    .params = &params_,
+                    .continue_with = continue_with_ ? &*continue_with_ : nullptr,
+                    .continue_params = &continue_params_,
+                    .training_seconds = 7};
+        if (classic_)
+            ready.safeguard.emplace(Safeguard{*classic_, classic_params_, contestant_.safeguard->rule});
         return evaluate(experiment_, lab_.optimizee(), lab_.data(), lab_.x(), ready, threads, progress);
     }
     std::string refused() {
@@ -76,8 +83,8 @@ class Arena {
     const Contestant& contestant_;
     ProblemLab lab_;
     Optimizer optimizer_;
-    std::optional<Optimizer> continue_with_;
-    TensorSet params_, continue_params_;
+    std::optional<Optimizer> continue_with_, classic_;
+    TensorSet params_, continue_params_, classic_params_;
 };
 
 std::vector<double> medians(const Curve& curve, std::size_t metric) {
@@ -136,6 +143,48 @@ TEST_CASE(
 
     Arena alone({kQuadratic, "optimizer { use particle_swarm\n particles 1 }", "iterations 1"});
     CHECK(alone.run().distributions[0][0].mean == start.mean);
+}
+
+TEST_CASE("evaluate: a safeguard makes a diverging method descend; its steps are counted, and charged") {
+    const std::string diverging = "optimizer { use gradient_descent\n learning_rate 10 }";
+    const std::string safeguard =
+        "safeguard { use gradient_descent\n learning_rate 0.001\n bound geometric\n theta 0.9 }";
+    Arena arena({kQuadratic, diverging + safeguard, "iterations 6"});
+    const Curve safe = arena.run(), alone = Arena({kQuadratic, diverging, "iterations 6"}).run();
+    CHECK(alone.safeguard.empty());
+    CHECK(std::isnan(alone.fallback_rate));
+    CHECK(alone.distributions[0][6].median > 1e6 * alone.distributions[0][0].median);
+    CHECK(safe.safeguard == "gradient_descent");
+    CHECK(safe.fallback_rate == 1);
+    const Curve classic =
+        Arena({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.001 }", "iterations 6"}).run();
+    CHECK(safe.final_rows == classic.final_rows);
+    CHECK(safe.gradients == std::vector<double>{0, 3, 5, 7, 9, 11, 13});  // at x_0; at y_k and at x_k
+
+    const Curve budget = Arena({kQuadratic, diverging + safeguard, "iterations 6\n max_evaluations 8"}).run();
+    CHECK(budget.iteration.back() == 3);
+    CHECK(budget.gradients.back() == 7);
+    CHECK(budget.final_rows[0] ==
+          Arena({kQuadratic, diverging + safeguard, "iterations 3"}).run().final_rows[0]);
+}
+
+TEST_CASE("evaluate: behind the last layer the method that goes on needs no safeguard") {
+    const std::string contestant =
+        "optimizer { use lista\n layers 2 }\n continue_with { use ista }\n safeguard { use ista }";
+    const Curve curve = Arena({kSparse, contestant, "iterations 5"}).run();
+    // T at x_0 and at two proposals at least, beside the optimizer's own; then one in every step.
+    CHECK(curve.gradients[2] >= 2 + 3);
+    CHECK(curve.gradients[5] == curve.gradients[2] + 3);
+    CHECK(curve.fallback_rate >= 0);
+    CHECK(curve.fallback_rate <= 1);
+}
+
+TEST_CASE("evaluate: a safeguard that is none is refused at its place") {
+    CHECK(Arena({kQuadratic, "optimizer { use gradient_descent }\n safeguard { use adam }", "iterations 3"})
+              .refused() ==
+          "2 contestants.it.safeguard: 'adam' keeps a state ('m'), and a safeguard needs a step that depends "
+          "on "
+          "x alone; expected one as 'ista' or 'gradient_descent'");
 }
 
 TEST_CASE("evaluate: points are recorded at the start, every so often, and at the end") {

@@ -86,6 +86,17 @@ TEST_CASE("results: rows that diverged have a line below the table") {
                         "c: 4 of 4 rows are not finite at the end\n"));
 }
 
+TEST_CASE("results: a safeguard has a line below the table, with the share of its steps") {
+    Curve safe = curve("lista", 1, 3);
+    safe.safeguard = "ista";
+    safe.fallback_rate = 0.031;
+    const std::string table = result_table({curve("a", 1), safe}, "");
+    CHECK(
+        table.ends_with("lista: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
+                        "lista: 3 % of its safeguarded steps were those of 'ista'\n"));
+    CHECK(safeguard_text(curve("a", 1)) == "");
+}
+
 TEST_CASE("results: everything diverged only if every contestant did") {
     CHECK(all_diverged({curve("a", 1, 0), curve("b", 1, 0)}));
     CHECK_FALSE(all_diverged({curve("a", 1, 0), curve("b", 1, 1)}));
@@ -110,15 +121,17 @@ TEST_CASE(
     curves[1].reached = {{1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}, {1, 1, 0.25}};
     curves[1].final_rows = {{1, 2, 3, 4}, {0, 0, 0, 0}};
     curves[1].training_seconds = 10;
+    curves[1].fallback_rate = 0.0625;
     write_summary(folder / "summary.csv", curves, {.metric = "nmse_db", .reference = "a"});
     CHECK(read_file(folder / "summary.csv") ==
           "contestant,metric,median,q10,q90,mean,value_evaluations,gradient_evaluations,seconds,training_"
           "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
-          "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves\n"
-          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4,,,,,,,,,,,,\n"
-          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,\n"
-          "b,objective,2,1,3,2.25,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,\n"
-          "b,nmse_db,2,1,3,2.25,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10\n");
+          "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves,"
+          "fallback_rate\n"
+          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4,,,,,,,,,,,,,\n"
+          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,\n"
+          "b,objective,2,1,3,2.25,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625\n"
+          "b,nmse_db,2,1,3,2.25,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625\n");
 }
 
 TEST_CASE("results: the second table is against the reference, and says on what and how far") {
@@ -158,6 +171,8 @@ TEST_CASE("results: what is written to a run folder is read back") {
     written.curves[0].reached = {{2, 3.5, 0.1}, {}, {4, 5, 0.2}, {}};
     written.curves[1].reached.resize(4);
     written.curves[1].training_seconds = 12.5;
+    written.curves[1].safeguard = "ista";
+    written.curves[1].fallback_rate = 0.25;
     written.curves[1].final_rows[1] = {NAN, 1, 2, -3};
     write_results(folder / "results.json", written);
     write_curves(folder / "curves.csv", written.curves);
@@ -177,6 +192,10 @@ TEST_CASE("results: what is written to a run folder is read back") {
     REQUIRE(read.curves.size() == 2);
     CHECK(read.curves[1].contestant == "b, c");
     CHECK(read.curves[1].training_seconds == 12.5);
+    CHECK(read.curves[0].safeguard == "");
+    CHECK(std::isnan(read.curves[0].fallback_rate));
+    CHECK(read.curves[1].safeguard == "ista");
+    CHECK(read.curves[1].fallback_rate == 0.25);
     CHECK(read.curves[1].iteration == written.curves[1].iteration);
     CHECK(read.curves[1].gradients == written.curves[1].gradients);
     CHECK(read.curves[1].seconds == written.curves[1].seconds);

@@ -302,7 +302,7 @@ TEST_CASE("experiment: a mistyped key is reported as such, at every level") {
           "evaluate, name, optimizee, seed, train");
     CHECK(refused(kProblem + "contestants { a { optimiser { use ista } } }\n") ==
           "2 dir/run.info:4: unknown key 'contestants.a.optimiser'; did you mean 'optimizer'? known: "
-          "continue_with, optimizer, train, weights");
+          "continue_with, optimizer, safeguard, train, weights");
     CHECK(refused(lista("epohcs 3"))
               .find("run.info:4: unknown key 'contestants.lista.train.epohcs'; did you "
                     "mean 'epochs'?") != std::string::npos);
@@ -351,6 +351,31 @@ TEST_CASE("experiment: training and weights are refused where they make no sense
               .ends_with(
                   "contestants.lista.continue_with: 'lista' is learned; expected an optimizer that needs "
                   "no training, as 'fista'"));
+}
+
+TEST_CASE(
+    "experiment: a safeguard has settings of its own and those of the classic optimizer, at their place") {
+    const auto contestant = [](const std::string& safeguard) {
+        return kProblem + "contestants { a { optimizer { use fista }\n safeguard { " + safeguard + " } } }\n";
+    };
+    const Experiment experiment = read(contestant("use ista\n theta 0.5\n step_size frobenius"));
+    const SafeguardChoice& safeguard = experiment.contestants[0].safeguard.value();
+    CHECK(safeguard.classic.id() == "ista");
+    CHECK(safeguard.classic.resolve().canonical().at("step_size") == "frobenius");
+    CHECK(safeguard.rule.theta == 0.5);
+    CHECK(read(experiment.info).contestants[0].safeguard->rule.theta == 0.5);
+    CHECK(refused(contestant("test objective")) ==
+          "2 dir/run.info:5: contestants.a.safeguard.use is missing; expected a text that is not empty");
+    CHECK(refused(contestant("use itsa"))
+              .starts_with("2 dir/run.info:5: contestants.a.safeguard.use: unknown optimizer 'itsa'; did you "
+                           "mean 'ista'?"));
+    CHECK(refused(contestant("use ista\n alhpa 0.5"))
+              .starts_with("2 dir/run.info:6: contestants.a.safeguard: neither the safeguard nor 'ista' has "
+                           "an option 'alhpa'; did "
+                           "you mean 'alpha'?"));
+    // What is evaluated does not change what was trained.
+    CHECK(hash_of(lista("horizon 4"), {"contestants.lista.safeguard.use=ista"}) ==
+          hash_of(lista("horizon 4")));
 }
 
 TEST_CASE("experiment: missing weights are reported before anything else happens") {

@@ -1,0 +1,220 @@
+#include "framework/safeguard/safe_steps.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+using Test = SafeguardRule::Test;
+using Bound = SafeguardRule::Bound;
+
+/// Calls body(a's row, b's row) with the rows of every block.
+template <class A, class B, class Body>
+void for_row(A& a, B& b, std::size_t row, std::size_t rows, Body&& body) {
+    for (std::size_t k = 0; k < a.size(); ++k) {
+        with_values(
+            [&](auto left, auto right) {
+                const std::size_t cols = left.size() / rows;
+                body(left.subspan(row * cols, cols), right.subspan(row * cols, cols));
+            },
+            a[k],
+            b[k]);
+    }
+}
+
+void copy_row(const TensorSet& from, TensorSet& to, std::size_t row, std::size_t rows) {
+    for_row(from, to, row, rows, [](auto source, auto target) {
+        std::copy(source.begin(), source.end(), target.begin());
+    });
+}
+
+/// |a - b| of a row; not finite if an entry is not.
+double distance(const TensorSet& a, const TensorSet& b, std::size_t row, std::size_t rows) {
+    double sum = 0;
+    for_row(a, b, row, rows, [&](auto left, auto right) {
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            const double difference = static_cast<double>(left[i]) - static_cast<double>(right[i]);
+            sum += difference * difference;
+        }
+    });
+    return std::sqrt(sum);
+}
+
+/// What is known of f and g at the same x is known at both points.
+void share(const Point& from, Point& to) {
+    if (from.has_g && !to.has_g && !to.g.empty()) {
+        to.g.copy_from(from.g);
+        to.has_g = true;
+    }
+    if (from.has_f && !to.has_f && to.f) {
+        copy_values(to.f, from.f);
+        to.has_f = true;
+    }
+}
+
+void move_to(Point& point, const Point& where) {
+    point.x.copy_from(where.x);
+    point.has_f = point.has_g = false;
+    share(where, point);
+}
+
+}  // namespace
+
+SafeSteps::SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safeguard)
+    : stepper_(stepper),
+      rule_(safeguard.rule),
+      classic_scene_{safeguard.classic, scene.optimizee, scene.data, safeguard.params, scene.key, scene.row0},
+      classic_(classic_scene_) {
+    PointParts parts = classic_.parts();
+    parts.f = parts.f || rule_.test == Test::kObjective;
+    for (Point* point : {&at_, &image_, &proposal_, &other_image_}) *point = Point(classic_.layout(), parts);
+    const auto rows = static_cast<std::size_t>(classic_.layout().batch);
+    refused_.resize(rows);
+    mu_.resize(rows);
+    lowered_.resize(rows);
+    if (rule_.bound == Bound::kRecentMax) newest_.resize(rows * static_cast<std::size_t>(rule_.recent));
+}
+
+Evaluations SafeSteps::evaluations() const {
+    return {stepper_.evaluations().values + classic_.evaluations().values,
+            stepper_.evaluations().gradients + classic_.evaluations().gradients};
+}
+
+void SafeSteps::advance(Point& from, Point& to, std::int64_t t) {
+    if (!has_begun_) begin(from);
+    propose(from, to, t);
+    if (rule_.test == Test::kResidual) {
+        judge_by_residual(to);
+    } else {
+        judge_by_objective(to);
+    }
+}
+
+void SafeSteps::begin(Point& from) {
+    const std::size_t rows = refused_.size();
+    const bool by_residual = rule_.test == Test::kResidual;
+    move_to(at_, from);
+    if (!stepper_.parts().f) at_.has_f = false;  // somebody looked, and was not charged
+    classic_.evaluate(at_, 0, !by_residual, classic_.parts().g, true);
+    classic_.advance(at_, image_, 0);
+    share(at_, from);
+    std::fill(lowered_.begin(), lowered_.end(), 0);
+    for (std::size_t row = 0; row < rows; ++row) {
+        mu_[row] =
+            by_residual ? distance(at_.x, image_.x, row, rows) : at_.f.value(static_cast<std::int64_t>(row));
+        if (!by_residual) lower_bound(row, mu_[row]);
+    }
+    has_begun_ = true;
+}
+
+/// Rows without a finite proposal are refused at once; they stay where they are until the classic step is
+/// taken.
+void SafeSteps::propose(Point& from, Point& to, std::int64_t t) {
+    const std::size_t rows = refused_.size();
+    bool gave_up = false;
+    try {
+        stepper_.advance(from, to, t);
+    } catch (const Diverged&) {
+        to.state.copy_from(from.state);
+        gave_up = true;
+    }
+    bool any = false;
+    for (std::size_t row = 0; row < rows; ++row) {
+        refused_[row] = gave_up || !std::isfinite(distance(to.x, from.x, row, rows));
+        if (refused_[row] != 0) copy_row(from.x, to.x, row, rows);
+        any = any || refused_[row] != 0;
+    }
+    if (any) to.has_f = to.has_g = false;
+    move_to(proposal_, to);
+}
+
+/// @return whether there was any.
+bool SafeSteps::take_classic_steps(Point& to) {
+    const std::size_t rows = refused_.size();
+    bool any = false;
+    for (std::size_t row = 0; row < rows; ++row) {
+        if (refused_[row] == 0) continue;
+        copy_row(image_.x, to.x, row, rows);
+        any = true;
+        ++fallbacks_;
+    }
+    if (any) to.has_f = to.has_g = false;
+    return any;
+}
+
+void SafeSteps::judge_by_residual(Point& to) {
+    const std::size_t rows = refused_.size();
+    classic_.advance(proposal_, other_image_, 0);
+    for (std::size_t row = 0; row < rows; ++row) {
+        const double residual = distance(proposal_.x, other_image_.x, row, rows);
+        if (refused_[row] == 0 && residual <= rule_.alpha * mu_[row]) {
+            lower_bound(row, residual);
+        } else {
+            refused_[row] = 1;
+        }
+    }
+    if (take_classic_steps(to)) {
+        move_to(at_, to);
+        classic_.advance(at_, image_, 0);
+        for (std::size_t row = 0; row < rows; ++row) {
+            const double residual = distance(at_.x, image_.x, row, rows);
+            if (refused_[row] != 0 && residual <= rule_.alpha * mu_[row]) lower_bound(row, residual);
+        }
+    } else {
+        std::swap(at_, proposal_);
+        std::swap(image_, other_image_);
+    }
+    share(at_, to);
+}
+
+void SafeSteps::judge_by_objective(Point& to) {
+    const std::size_t rows = refused_.size();
+    classic_.evaluate(proposal_, 0, true, false, true);
+    classic_.evaluate(image_, 0, true, false, true);
+    for (std::size_t row = 0; row < rows; ++row) {
+        const auto i = static_cast<std::int64_t>(row);
+        const double gain = at_.f.value(i) - image_.f.value(i);
+        if (!(proposal_.f.value(i) <= mu_[row] - (1 - rule_.alpha) * gain)) refused_[row] = 1;
+    }
+    take_classic_steps(to);
+    with_values(
+        [&](auto f, auto proposed, auto classic) {
+            for (std::size_t row = 0; row < rows; ++row)
+                f[row] = refused_[row] != 0 ? classic[row] : proposed[row];
+        },
+        at_.f,
+        proposal_.f,
+        image_.f);
+    at_.x.copy_from(to.x);
+    at_.has_f = true;
+    at_.has_g = false;
+    share(to, at_);
+    classic_.advance(at_, image_, 0);
+    share(at_, to);
+    for (std::size_t row = 0; row < rows; ++row)
+        lower_bound(row, at_.f.value(static_cast<std::int64_t>(row)));
+}
+
+void SafeSteps::lower_bound(std::size_t row, double newest) {
+    double& mu = mu_[row];
+    switch (rule_.bound) {
+        case Bound::kEma:
+            mu = rule_.theta * newest + (1 - rule_.theta) * mu;
+            return;
+        case Bound::kGeometric:
+            mu *= rule_.theta;
+            return;
+        case Bound::kRecentMax: {
+            double* const first = newest_.data() + row * static_cast<std::size_t>(rule_.recent);
+            first[lowered_[row]++ % rule_.recent] = newest;
+            mu = *std::max_element(first, first + std::min(lowered_[row], rule_.recent));
+            return;
+        }
+    }
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,88 @@
+#include "framework/safeguard/safeguard.hpp"
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+enum Key : std::size_t { kTest, kBound, kAlpha, kTheta, kRecent };
+
+}  // namespace
+
+const std::vector<OptionSchema>& safeguard_schema() {
+    static const std::vector<OptionSchema> schema{
+        {.type = L2O_CHOICE,
+         .key = "test",
+         .doc = "what a step has to pass: its fixed-point residual, or its objective",
+         .def = "residual",
+         .choices = {"residual", "objective"}},
+        {.type = L2O_CHOICE,
+         .key = "bound",
+         .doc = "how the bound mu falls",
+         .def = "ema",
+         .choices = {"ema", "geometric", "recent_max"}},
+        {.type = L2O_REAL,
+         .key = "alpha",
+         .doc = "test residual: passed up to alpha mu; test objective: passed with a gain over mu of 1 - "
+                "alpha times what the classic step gains",
+         .def = "0.99",
+         .min = 0,
+         .max = 1,
+         .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
+        {.type = L2O_REAL,
+         .key = "theta",
+         .doc = "bound ema: share of the newest point in mu; geometric: factor of mu",
+         .def = "0.25",
+         .min = 0,
+         .max = 1,
+         .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
+        {.type = L2O_INT,
+         .key = "recent",
+         .doc = "bound recent_max: number of points",
+         .def = "5",
+         .min = 1,
+         .max = 1000}};
+    return schema;
+}
+
+SafeguardRule safeguard_rule(const ResolvedOptions& options, const std::string& where) {
+    const auto values = options.values();
+    const SafeguardRule rule{.test = static_cast<SafeguardRule::Test>(values[kTest]->i),
+                             .bound = static_cast<SafeguardRule::Bound>(values[kBound]->i),
+                             .alpha = values[kAlpha]->d,
+                             .theta = values[kTheta]->d,
+                             .recent = values[kRecent]->i};
+    if (rule.test == SafeguardRule::Test::kObjective && rule.bound == SafeguardRule::Bound::kGeometric)
+        throw Error(
+            ExitCode::kUsage,
+            where +
+                ".bound is 'geometric', which is for residuals: an objective need not go to 0; with test "
+                "objective expected one of: ema, recent_max");
+    return rule;
+}
+
+void check_safeguard(const Optimizer& guarded,
+                     const Optimizer& classic,
+                     const Optimizee& optimizee,
+                     const std::string& where) {
+    const auto refuse = [&](const std::string& text) { throw Error(ExitCode::kUsage, where + ": " + text); };
+    const std::string id = "'" + classic.id() + "'";
+    if (classic.entry().component.has_tag("learned"))
+        refuse(id + " is learned; expected a classic optimizer, as 'ista' or 'gradient_descent'");
+    if (!classic.state().empty())
+        refuse(id + " keeps a state ('" + classic.state().front()->name +
+               "'), and a safeguard needs a step that depends on x alone; expected one as 'ista' or "
+               "'gradient_descent'");
+    if (classic.info().particles > 0 || guarded.info().particles > 0)
+        refuse("'" + (guarded.info().particles > 0 ? guarded : classic).id() +
+               "' is a population, which a safeguard cannot handle");
+    constexpr std::uint64_t kNoMap = L2O_STOCHASTIC | L2O_STARTS_AT_ZERO;
+    if ((classic.info().flags & kNoMap) != 0 || classic.info().max_steps > 0)
+        refuse(id + " is not the same map at every step; expected one as 'ista' or 'gradient_descent'");
+    if ((optimizee.info().flags & L2O_STOCHASTIC) != 0)
+        refuse("'" + optimizee.id() +
+               "' draws its objective anew at every step, so that steps cannot be compared; remove the "
+               "safeguard");
+}
+
+}  // namespace l2o::framework
