@@ -72,9 +72,12 @@ check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "
 
 check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|torch)/[a-z_]+[.]hp*")
 
+check(examples/paper "${system}" "${eigen}" "${fmt}" "l2o/numerics/[a-z_]+[.]hpp" "framework/(error|store/safetensors)[.]hpp"
+  "boost/program_options[.]hpp" "${sibling}")
+
 # Tests see everything public, and plugins only through the ABI.
 check(tests "${system}" "${eigen}" "${torch}" "${json}" "${fmt}" "doctest/doctest[.]h" "benchmark/benchmark[.]h"
-  "l2o/.*" "framework/.*[.]hpp" "host/.*[.]hpp" "tests/.*[.]hpp" "${sibling}" "[a-z_]+[.]h")
+  "l2o/.*" "framework/.*[.]hpp" "host/.*[.]hpp" "examples/.*[.]hpp" "tests/.*[.]hpp" "${sibling}" "[a-z_]+[.]h")
 
 if(files_seen LESS 100)
   message(SEND_ERROR "saw ${files_seen} files under ${ROOT}; expected the whole tree")
