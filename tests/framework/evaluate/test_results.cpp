@@ -90,7 +90,7 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
     Curve safe = curve("lista", 1, 3);
     safe.safeguard = "ista";
     safe.fallback_rate = 0.031;
-    const std::string table = result_table({curve("a", 1), safe}, "");
+    const std::string table = result_table({curve("a", 1), safe}, kByNmse);
     CHECK(
         table.ends_with("lista: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
                         "lista: 3 % of its safeguarded steps were those of 'ista'\n"));
