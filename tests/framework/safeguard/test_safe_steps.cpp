@@ -249,8 +249,8 @@ TEST_CASE("safeguard: of recent residuals the largest counts") {
         const SafeguardRule rule{.bound = Bound::kRecentMax, .alpha = 0.99, .recent = recent};
         return bench.run(4, rule).fallbacks;
     };
-    // recent 1: mu is the last residual that lowered it, of which 1.4 times as much is refused every time. recent
-    // 3: after 0.1 and 0.01, where classic steps led, 0.014 and 0.0196 are below the largest.
+    // recent 1: mu is the last residual that lowered it, of which 1.4 times as much is refused every time.
+    // recent 3: after 0.1 and 0.01, where classic steps led, 0.014 and 0.0196 are below the largest.
     CHECK(refused(1) == 4);
     CHECK(refused(3) == 2);
 }
