@@ -23,17 +23,19 @@ long double gauss(long double x, long double variance) {
     return std::exp(-x * x / (2 * variance)) / std::sqrt(2 * std::numbers::pi_v<long double> * variance);
 }
 
-double noise_by_hand(const Eigen::MatrixXd& a,
-                     const Eigen::RowVectorXd& residual,
-                     double gamma,
-                     double sigma2) {
-    const double m = double(a.rows()), n = double(a.cols());
-    const Eigen::MatrixXd pinv = a.transpose() * (a * a.transpose()).inverse();
-    double v2 = (residual.squaredNorm() - m * sigma2) / (a.transpose() * a).trace();
-    v2 = std::min(std::max(v2, 1e-9), 1e6);
-    return v2 / n * (n + (gamma * gamma - 2 * gamma) * m) +
-           gamma * gamma * (pinv.transpose() * pinv).trace() * sigma2 / n;
-}
+/// tau^2, with tr A^T A and tr A+^T A+ taken once.
+struct Noise {
+    double m, n, taa, tww;
+    explicit Noise(const Eigen::MatrixXd& a) : m(double(a.rows())), n(double(a.cols())) {
+        const Eigen::MatrixXd pinv = a.transpose() * (a * a.transpose()).inverse();
+        taa = (a.transpose() * a).trace();
+        tww = (pinv.transpose() * pinv).trace();
+    }
+    double tau2(const Eigen::RowVectorXd& residual, double gamma, double sigma2) const {
+        const double v2 = std::min(std::max((residual.squaredNorm() - m * sigma2) / taa, 1e-9), 1e6);
+        return v2 / n * (n + (gamma * gamma - 2 * gamma) * m) + gamma * gamma * tww * sigma2 / n;
+    }
+};
 
 Eigen::MatrixXd layer_by_hand(Lab& lab, int k, const Eigen::MatrixXd& x, bool fixed, double sigma2) {
     const Eigen::MatrixXd a = wide(lab.problem().data("A")), b = wide(lab.problem().data("b"));
@@ -41,11 +43,12 @@ Eigen::MatrixXd layer_by_hand(Lab& lab, int k, const Eigen::MatrixXd& x, bool fi
     const double gamma = lab.param(layer_param(k, "gamma")).value(0);
     const long double p = lab.param(layer_param(k, "p")).value(0);
     const long double alpha2 = lab.param(layer_param(k, "alpha2")).value(0);
+    const Noise noise(a);
     Eigen::MatrixXd next = x;
     for (Eigen::Index r = 0; r < x.rows(); ++r) {
         const Eigen::RowVectorXd residual = b.row(r) - x.row(r) * a.transpose();
         const Eigen::RowVectorXd z = x.row(r) + gamma * residual * w;
-        const long double tau2 = noise_by_hand(a, residual, gamma, sigma2);
+        const long double tau2 = noise.tau2(residual, gamma, sigma2);
         for (Eigen::Index i = 0; i < x.cols(); ++i) {
             const long double y = z(i), there = p * gauss(y, alpha2 + tau2);
             next(r, i) = double(y * alpha2 / (alpha2 + tau2) * there / ((1 - p) * gauss(y, tau2) + there));
@@ -81,9 +84,10 @@ TEST_CASE(
     Lab lab({.optimizer = "tista", .options = {{"layers", "1"}}, .problem = survey});
     const Eigen::MatrixXd a = wide(lab.problem().data("A")), b = wide(lab.problem().data("b"));
     const Eigen::MatrixXd w = wide(lab.param("layer.00.W")), x = wide(lab.problem().data("x_star"));
+    const Noise noise(a);
     for (const double gamma : {0.7, 1.0, 1.5}) {
         double tau2 = 0;
-        for (Eigen::Index r = 0; r < b.rows(); ++r) tau2 += noise_by_hand(a, b.row(r), gamma, 0);
+        for (Eigen::Index r = 0; r < b.rows(); ++r) tau2 += noise.tau2(b.row(r), gamma, 0);
         CHECK(tau2 == doctest::Approx((gamma * b * w - x).squaredNorm() / 512).epsilon(0.05));
     }
 }
@@ -124,10 +128,11 @@ TEST_CASE("tista: entries far beyond the noise, whose densities underflow, pass 
     set_values(lab.param("layer.00.W"), w);
     const auto x = lab.run(1).x[1];
     const Eigen::MatrixXd z = b * wide(lab.param("layer.00.W"));
+    const Noise noise(a);
     int far = 0;
     for (Eigen::Index r = 0; r < z.rows(); ++r)
         for (Eigen::Index i = 0; i < z.cols(); ++i) {
-            const double tau2 = noise_by_hand(a, b.row(r), 1, 0), got = x[std::size_t(r * 10 + i)];
+            const double tau2 = noise.tau2(b.row(r), 1, 0), got = x[std::size_t(r * 10 + i)];
             CHECK(std::isfinite(got));
             if (z(r, i) * z(r, i) < 2000 * tau2) continue;
             ++far;
