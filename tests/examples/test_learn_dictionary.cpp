@@ -234,7 +234,7 @@ TEST_CASE("learn_dictionary: an interrupt writes what there is") {
         folder,
         L2O_LEARN_DICTIONARY,
         "--images . --patch 4 --atoms 20 --patches 300 --iterations 100000000 --output a",
-        "timeout --preserve-status --signal INT 2");
+        "timeout --foreground --preserve-status --signal INT 2");
     CHECK(stopped.code == 130);
     CHECK(contains(stopped.out, "\nwritten: a\n"));
     const auto file = l2o::framework::read_safetensors(folder / "a");

@@ -10,7 +10,7 @@
 #include "tests/host/command.hpp"
 
 using l2o::framework::read_file;
-using l2o::test::Outcome, l2o::test::run_l2o, l2o::test::ScratchFolder;
+using l2o::test::Outcome, l2o::test::run_l2o;
 using nlohmann::json;
 
 namespace {

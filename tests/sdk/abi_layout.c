@@ -199,6 +199,7 @@ static const l2o_layout_line kLines[] = {
     FIELD(l2o_step_in, q),
     FIELD(l2o_step_in, qg),
     FIELD(l2o_step_in, qf),
+    FIELD(l2o_step_in, out),
     STRUCT(l2o_step_out),
     FIELD(l2o_step_out, struct_size),
     FIELD(l2o_step_out, batch),
