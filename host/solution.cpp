@@ -11,8 +11,8 @@
 #include "framework/error.hpp"
 #include "framework/parallel.hpp"
 #include "framework/safeguard/safe_steps.hpp"
+#include "framework/solve/problem_file.hpp"
 #include "framework/unroll/arithmetic.hpp"
-#include "host/problem_file.hpp"
 
 namespace l2o::host {
 namespace {

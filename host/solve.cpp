@@ -10,10 +10,10 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/weights.hpp"
+#include "framework/solve/problem_file.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/unroll/arithmetic.hpp"
 #include "host/command.hpp"
-#include "host/problem_file.hpp"
 #include "host/solution.hpp"
 
 namespace l2o::host {
@@ -164,24 +164,6 @@ Guard guard_of(const CommandLine& line,
     check_safeguard(optimizer, *guard.classic, *problem.optimizee, "--safeguard");
     guard.params = TensorSet(guard.classic->init_params(key, problem.data));
     return guard;
-}
-
-/// x0 [B, n] taken apart into blocks.
-std::vector<Tensor> split_blocks(const Tensor& x0, const Optimizee& optimizee) {
-    std::vector<Tensor> blocks;
-    const std::int64_t batch = x0.shape()[0], n = x0.shape()[1], bytes = bytes_of(x0.dtype());
-    std::int64_t offset = 0;
-    for (const l2o_spec* spec : optimizee.blocks()) {
-        blocks.emplace_back(x0.dtype(), shape_of(*spec, batch));
-        const std::int64_t size = batch == 0 ? 0 : blocks.back().size() / batch;
-        for (std::int64_t row = 0; row < batch; ++row) {
-            std::memcpy(static_cast<std::byte*>(blocks.back().data()) + row * size * bytes,
-                        static_cast<const std::byte*>(x0.data()) + (row * n + offset) * bytes,
-                        static_cast<std::size_t>(size * bytes));
-        }
-        offset += size;
-    }
-    return blocks;
 }
 
 /// Starts of a population: particle 0 is the start itself, the others are drawn as the optimizee draws

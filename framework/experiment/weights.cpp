@@ -28,7 +28,7 @@ const std::string* metadata(const TensorFile& file, const std::string& key) {
     return found == file.metadata.end() ? nullptr : &found->second;
 }
 
-void check_owner(const TensorFile& file, const std::string& optimizer_id) {
+void check_format(const TensorFile& file) {
     const std::string* format = metadata(file, kFormatKey);
     if (format == nullptr || *format != kWeightFormat) {
         refuse(file,
@@ -36,6 +36,10 @@ void check_owner(const TensorFile& file, const std::string& optimizer_id) {
                    (format == nullptr ? "missing" : "'" + *format + "'") + "; expected '" + kWeightFormat +
                    "', a weight file");
     }
+}
+
+void check_owner(const TensorFile& file, const std::string& optimizer_id) {
+    check_format(file);
     const std::string* owner = metadata(file, kOptimizerKey);
     if (owner == nullptr || *owner != optimizer_id) {
         refuse(file,
@@ -122,6 +126,16 @@ std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
             sha1_hex({static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
     }
     return {{kProblemKey, sha1_hex(hashes)}};
+}
+
+std::string weight_optimizer(const std::filesystem::path& path) {
+    const TensorFile file = read_safetensors(path);
+    check_format(file);
+    const std::string* owner = metadata(file, kOptimizerKey);
+    if (owner == nullptr)
+        refuse(file,
+               std::string("metadata ") + kOptimizerKey + " is missing; expected the id of an optimizer");
+    return *owner;
 }
 
 std::vector<SettingText> weight_options(const std::filesystem::path& path, const std::string& optimizer_id) {

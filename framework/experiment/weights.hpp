@@ -22,6 +22,9 @@ void write_weights(const std::filesystem::path& path,
                    const TensorSet& params,
                    const std::map<std::string, std::string>& more_metadata = {});
 
+/// The id of the optimizer that a weight file belongs to. @throw Error kIo; kUsage if it is no weight file.
+[[nodiscard]] std::string weight_optimizer(const std::filesystem::path& path);
+
 /// The options a weight file was written with, as settings between the config's and the command line's.
 /// @throw Error kIo; kUsage if the file belongs to another optimizer.
 [[nodiscard]] std::vector<SettingText> weight_options(const std::filesystem::path& path,

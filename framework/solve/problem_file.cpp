@@ -1,7 +1,8 @@
-#include "host/problem_file.hpp"
+#include "framework/solve/problem_file.hpp"
 
 #include <fmt/core.h>
 
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,10 +11,9 @@
 #include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
 
-namespace l2o::host {
+namespace l2o::framework {
 namespace {
 
-using namespace l2o::framework;
 using Texts = std::map<std::string, std::string>;
 
 constexpr const char* kStart = "x0";
@@ -165,6 +165,23 @@ std::int64_t variables_of(const Optimizee& optimizee) {
     return n;
 }
 
+std::vector<Tensor> split_blocks(const Tensor& x0, const Optimizee& optimizee) {
+    std::vector<Tensor> blocks;
+    const std::int64_t batch = x0.shape()[0], n = x0.shape()[1], bytes = bytes_of(x0.dtype());
+    std::int64_t offset = 0;
+    for (const l2o_spec* spec : optimizee.blocks()) {
+        blocks.emplace_back(x0.dtype(), shape_of(*spec, batch));
+        const std::int64_t size = batch == 0 ? 0 : blocks.back().size() / batch;
+        for (std::int64_t row = 0; row < batch; ++row) {
+            std::memcpy(static_cast<std::byte*>(blocks.back().data()) + row * size * bytes,
+                        static_cast<const std::byte*>(x0.data()) + (row * n + offset) * bytes,
+                        static_cast<std::size_t>(size * bytes));
+        }
+        offset += size;
+    }
+    return blocks;
+}
+
 ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& path) {
     TensorFile file = read_safetensors(path);
     const auto id = file.metadata.find("l2o.optimizee");
@@ -210,4 +227,4 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
     return problem;
 }
 
-}  // namespace l2o::host
+}  // namespace l2o::framework
