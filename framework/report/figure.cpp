@@ -55,7 +55,7 @@ Series thinned(const Series& series, const Figure::Axis& axis) {
     double last = -kInfinity;
     for (std::size_t i = 0; i < series.x.size(); ++i) {
         if (axis.is_log && series.x[i] <= 0) continue;
-        if (std::isnan(series.y[i])) continue;
+        if (!std::isfinite(series.y[i])) continue;
         const double here = place(axis, series.x[i]);
         if (here < last + 1 / kPointsPerCurve && i + 1 < series.x.size()) continue;
         last = here;

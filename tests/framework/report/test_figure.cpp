@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "field.hpp"
 #include "framework/report/figure.hpp"
@@ -57,6 +58,8 @@ TEST_CASE("figure: of a ratio the line is that of the sums, and the caption says
     results.curves[0].distributions[0][9].mean = 123;
     const Figure figure = metric_figures(results)[0];
     CHECK(figure.series[0].y.back() == 123);
+    results.curves[0].distributions[0][9].mean = -std::numeric_limits<double>::infinity();  // 0 in decibel
+    CHECK(metric_figures(results)[0].series[0].y.back() == results.curves[0].distributions[0][8].mean);
     CHECK(
         has(figure.caption, "Ratio of the sums over 8 solves, band from 10 to 90 % of single solves; lower"));
 }
