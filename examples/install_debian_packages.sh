@@ -7,7 +7,7 @@ packages=(
     g++ cmake ninja-build ccache
     libboost-dev libboost-filesystem-dev libboost-iostreams-dev libboost-program-options-dev
     libeigen3-dev libfmt-dev nlohmann-json3-dev libpng-dev
-    libtorch-dev libopenblas0-pthread # without OpenBLAS, LibTorch multiplies 60 times slower
+    libtorch-dev libopenblas-pthread-dev # the reference BLAS multiplies 60 times slower
     gnuplot-nox # the figures of a report: 1 MB to download, 3 MB on disk
     dataset-fashion-mnist
     "$@"

@@ -177,19 +177,15 @@ Arguments verb_first(const Arguments& given) {
 }
 
 void warn_without_blas(const Common& common, const std::vector<framework::Catalog::Entry>& plugins) {
-    bool needs_torch = false;
-    for (const framework::Catalog::Entry& entry : plugins) {
-        if (entry.plugin->runtime.find("libtorch") == std::string::npos) continue;
-        (void)framework::Catalog::load(entry);
-        needs_torch = true;
-    }
-    if (!needs_torch) return;
+    for (const framework::Catalog::Entry& entry : plugins) (void)framework::Catalog::load(entry);
     std::ostringstream maps;
     maps << std::ifstream("/proc/self/maps").rdbuf();
     const std::string text = maps.str();
-    if (text.find("openblas") != std::string::npos || text.find("mkl") != std::string::npos) return;
+    const auto has = [&text](const char* library) { return text.find(library) != std::string::npos; };
+    if (!has("libtorch") && !has("libblas")) return;
+    if (has("openblas") || has("mkl") || has("blis")) return;
     note(common,
-         "LibTorch runs on the reference BLAS, which is many times slower; install libopenblas0-pthread");
+         "plugins run on the reference BLAS, which is many times slower; install libopenblas0-pthread");
 }
 
 void note(const Common& common, const std::string& text) {

@@ -74,8 +74,7 @@ std::vector<std::pair<std::string, std::string>> key_values(const CommandLine& l
 /// {"list", "--quiet"}.
 Arguments verb_first(const Arguments& given);
 
-/// Says on stderr, once, that LibTorch came without a fast BLAS, if one of the plugins needs LibTorch. Loads
-/// their libraries.
+/// Says on stderr, once, that the plugins run on the reference BLAS, if they do. Loads their libraries.
 void warn_without_blas(const Common& common, const std::vector<framework::Catalog::Entry>& plugins);
 
 /// "note: ..." on stderr, unless --quiet.

@@ -12,6 +12,7 @@ namespace l2o::framework {
 namespace {
 
 constexpr std::uint64_t kTrajectoryTag = 0x747261;
+constexpr std::int64_t kWorthThreads = 1 << 20;  // bytes to add up, more than the start of threads costs
 
 }  // namespace
 
@@ -38,7 +39,7 @@ Shards::Shard::Shard(const Optimizer& optimizer,
     : data(std::move(rows)),
       scene{optimizer, optimizee, data, params, {}, row0},
       unroll(scene, loss, options),
-      gradient(gradient_like(optimizer, params, rates)) {}
+      gradient(row0 > 0 ? gradient_like(optimizer, params, rates) : TensorSet()) {}
 
 Shards::Shards(const Optimizer& optimizer,
                const Optimizee& optimizee,
@@ -141,15 +142,16 @@ Unroll::Window Shards::all(Body&& body) {
 
 Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
     const Unroll::Window sum = all([&](Shard& shard) {
-        shard.gradient.zero();
-        return shard.unroll.window(n, cot, shard.gradient, first_reverse);
+        TensorSet& own = &shard == shards_.front().get() ? gradient : shard.gradient;
+        own.zero();
+        return shard.unroll.window(n, cot, own, first_reverse);
     });
-    gradient.zero();
-    for (const auto& shard : shards_) {
-        for (std::size_t i = 0; i < gradient.size(); ++i) {
-            if (gradient[i]) add(gradient[i], shard->gradient[i]);
-        }
-    }
+    const int threads = gradient.bytes() < kWorthThreads ? 1 : threads_;
+    parallel_for(static_cast<std::int64_t>(gradient.size()), threads, [&](std::int64_t index) {
+        const auto i = static_cast<std::size_t>(index);
+        if (!gradient[i]) return;
+        for (std::size_t k = 1; k < shards_.size(); ++k) add(gradient[i], shards_[k]->gradient[i]);
+    });
     return sum;
 }
 

@@ -59,7 +59,7 @@ class Shards {
         ProblemData data;
         Scene scene;
         Unroll unroll;
-        TensorSet gradient;
+        TensorSet gradient;  // empty in the first shard, which writes to the sum
     };
     template <class Body>
     Unroll::Window all(Body&& body);

@@ -4,17 +4,23 @@
 #include <benchmark/benchmark.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <l2o/numerics/dense.hpp>
 #include <limits>
+#include <span>
 #include <stdexcept>
 
+#include "framework/experiment/weights.hpp"
 #include "framework/plugin/loss.hpp"
+#include "framework/solve/solver.hpp"
+#include "framework/store/safetensors.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/unroll/stepper.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"
 #ifdef L2O_BENCH_WITH_TORCH
 #include "tests/benchmarks/unrolled_torch.hpp"
@@ -41,7 +47,8 @@ using namespace l2o::framework;
 using l2o::test::catalog;
 using l2o::test::Lab;
 
-constexpr std::int64_t kM = 256, kN = 512, kLayers = 16, kBatch = 128;
+constexpr std::int64_t kN = 512, kLayers = 16, kBatch = 128;
+constexpr std::size_t kM = 256;
 
 double seconds(const std::function<void()>& body) {
     const auto begin = std::chrono::steady_clock::now();
@@ -87,7 +94,7 @@ class Training {
                   loss_,
                   params_,
                   keys_,
-                  {.batch = kBatch, .shard_rows = TrainSettings{}.shard_rows, .unroll = {.horizon = kLayers}},
+                  {.batch = kBatch, .shard_rows = kBatch / threads, .unroll = {.horizon = kLayers}},
                   threads) {
         shards_.start(0, data_);
         for (const auto& shard : shards_.carried()) {
@@ -242,7 +249,155 @@ void training(benchmark::State& state, const std::string& optimizer) {
 #endif
 }
 
+/// Instances of sparse recovery with small lambda, their signals, and files to solve them from.
+class Instances {
+  public:
+    static constexpr std::int64_t kCount = 32;
+
+    Instances() {
+        const Optimizer alista(catalog().find(Kind::kOptimizer, "alista"),
+                               options_of(catalog().find(Kind::kOptimizer, "alista"), {}),
+                               task_of(optimizee_, kLayers));
+        params_ = TensorSet(alista.init_params(keys_.init_params, data_));
+        write_weights(weights(), alista, params_);
+        write_safetensors(problem(),
+                          {{"A", &tensor("A")}, {"b", &tensor("b")}},
+                          {{"l2o.optimizee", "sparse_recovery"}, {"l2o.options", R"({"lambda": 0.01})"}});
+        for (std::size_t i = 0; i < params_.size(); ++i) names_.emplace_back(alista.params()[i]->name);
+    }
+
+    [[nodiscard]] std::filesystem::path problem() const { return folder_ / "problem.safetensors"; }
+    [[nodiscard]] std::filesystem::path weights() const { return folder_ / "weights.safetensors"; }
+    [[nodiscard]] std::span<const float> b(std::int64_t instance) const {
+        return tensor("b").values<float>().subspan(static_cast<std::size_t>(instance) * kM, kM);
+    }
+    /// Of an instance, in dB.
+    [[nodiscard]] double nmse(std::int64_t instance, std::span<const float> x) const {
+        double error = 1e-10 * kN, size = 1e-10 * kN;
+        for (std::int64_t j = 0; j < kN; ++j) {
+            const double want = tensor("x_star").value(instance * kN + j);
+            error += std::pow(static_cast<double>(x[static_cast<std::size_t>(j)]) - want, 2);
+            size += want * want;
+        }
+        return 10 * std::log10(error / size);
+    }
+    /// Solves all of them. @return the mean NMSE in dB.
+    double solve_all(Solver& solver) const {
+        double sum = 0;
+        for (std::int64_t i = 0; i < kCount; ++i) {
+            std::ranges::copy(b(i), solver.input("b").values<float>().begin());
+            sum += nmse(i, solver.solve().values<float>());
+        }
+        return sum / kCount;
+    }
+    /// Iterations after which FISTA is as good as `wanted` in the mean, or within half a decibel of the best
+    /// that it comes to.
+    [[nodiscard]] std::int64_t fista_iterations(double wanted) const {
+        const Optimizer fista(catalog().find(Kind::kOptimizer, "fista"),
+                              options_of(catalog().find(Kind::kOptimizer, "fista"), {}),
+                              task_of(optimizee_, 0));
+        const TensorSet params(fista.init_params(keys_.init_params, data_));
+        const Scene scene{fista, optimizee_, data_, params, keys_.test_steps, 0};
+        Stepper stepper(scene);
+        Point from(stepper.layout(), stepper.parts()), to(stepper.layout(), stepper.parts());
+        stepper.init_state(from);
+        std::vector<double> means;
+        for (std::int64_t t = 0; t < 500; ++t) {
+            stepper.advance(from, to, t);
+            std::swap(from, to);
+            double sum = 0;
+            for (std::int64_t i = 0; i < kCount; ++i)
+                sum += nmse(i, from.x[0].values<float>().subspan(static_cast<std::size_t>(i * kN), kN));
+            means.push_back(sum / kCount);
+        }
+        const double enough = std::max(wanted, *std::ranges::min_element(means) + 0.5);
+        const auto first = std::ranges::find_if(means, [&](double mean) { return mean <= enough; });
+        return first - means.begin() + 1;
+    }
+#ifdef L2O_BENCH_WITH_TORCH
+    [[nodiscard]] std::map<std::string, l2o::bench::Array> arrays() const {
+        std::map<std::string, l2o::bench::Array> arrays;
+        for (std::size_t i = 0; i < params_.size(); ++i)
+            arrays[names_[i]] = {params_[i].shape(), static_cast<const float*>(params_[i].data())};
+        for (const char* name : {"A", "b", "x_star"})
+            arrays[name] = {tensor(name).shape(), static_cast<const float*>(tensor(name).data())};
+        return arrays;
+    }
+#endif
+
+  private:
+    [[nodiscard]] const Tensor& tensor(const char* name) const {
+        return data_.tensors[*optimizee_.data_index(name)];
+    }
+
+    const ScratchFolder folder_;
+    const Optimizee optimizee_{
+        catalog().find(Kind::kOptimizee, "sparse_recovery"),
+        options_of(catalog().find(Kind::kOptimizee, "sparse_recovery"), {{"lambda", "0.01"}}),
+        Dtype::kF32};
+    const Keys keys_ = keys_of(1);
+    const ProblemData data_ = optimizee_.sample(keys_.test_data, Split::kTest, 0, kCount, true);
+    TensorSet params_;
+    std::vector<std::string> names_;
+};
+
+void latency(benchmark::State& state) {
+    const Instances instances;
+    Solver alista({.problem = instances.problem(), .weights = instances.weights()});
+    Solver safe({.problem = instances.problem(), .weights = instances.weights(), .safeguard = "ista"});
+    const double nmse = instances.solve_all(alista);
+    Solver fista({.problem = instances.problem(),
+                  .optimizer = "fista",
+                  .iterations = instances.fista_iterations(nmse)});
+    const double fista_nmse = instances.solve_all(fista);
+    std::vector<float> x(kN);
+    double best = std::numeric_limits<double>::infinity();
+    double safe_best = best, fista_best = best, torch_best = best;
+#ifdef L2O_BENCH_WITH_TORCH
+    TorchNet torch(TorchNet::Kind::kAlista, kLayers, instances.arrays());
+    TorchNet::set_threads(1);
+    set_blas_threads(1);
+    torch.solve(instances.b(0).data(), x.data());
+    check(std::abs(instances.nmse(0, x) -
+                   [&] {
+                       std::ranges::copy(instances.b(0), alista.input("b").values<float>().begin());
+                       return instances.nmse(0, alista.solve().values<float>());
+                   }()) < 0.1,
+          "ALISTA");
+#endif
+    std::int64_t instance = 0;
+    for (auto _ : state) {
+        instance = (instance + 1) % Instances::kCount;
+        const auto time = [&](Solver& solver) {
+            std::ranges::copy(instances.b(instance), solver.input("b").values<float>().begin());
+            solver.solve();  // so that what others have left in the caches does not count
+            return seconds([&] { solver.solve(); });
+        };
+        const double mine = time(alista);
+        best = std::min(best, mine);
+        state.SetIterationTime(mine);
+        safe_best = std::min(safe_best, time(safe));
+        fista_best = std::min(fista_best, time(fista));
+#ifdef L2O_BENCH_WITH_TORCH
+        torch.solve(instances.b(instance).data(), x.data());
+        torch_best =
+            std::min(torch_best, seconds([&] { torch.solve(instances.b(instance).data(), x.data()); }));
+#endif
+    }
+    state.counters["l2o_us"] = best * 1e6;
+    state.counters["nmse_db"] = nmse;
+    state.counters["safeguarded_us"] = safe_best * 1e6;
+    state.counters["fista_us"] = fista_best * 1e6;
+    state.counters["fista_nmse_db"] = fista_nmse;
+    state.counters["fista_iterations"] = static_cast<double>(fista.iterations());
+    state.counters["fista/l2o"] = fista_best / best;
+    if (!std::isfinite(torch_best)) return;
+    state.counters["torch_us"] = torch_best * 1e6;
+    state.counters["torch/l2o"] = torch_best / best;
+}
+
 }  // namespace
 
+BENCHMARK(latency)->Iterations(300)->UseManualTime();
 BENCHMARK_CAPTURE(training, lista, "lista")->ArgName("threads")->Arg(1)->Arg(2)->UseManualTime();
 BENCHMARK_CAPTURE(training, alista, "alista")->ArgName("threads")->Arg(1)->Arg(2)->UseManualTime();
