@@ -88,6 +88,7 @@ class AdaLista : public l2o::plugins::Layers {
             w2 = l2o::numerics::symmetric_transform(a.template cast<double>(), ridge);
             w1.setZero();
             add_product_tn<double>(w1, 1, w2, w2);
+            gamma = gamma_start;
         } else if (start == Start::kIsta) {
             gamma = 1 / l2o::numerics::lipschitz_constant(a);
         }

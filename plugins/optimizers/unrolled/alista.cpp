@@ -87,7 +87,8 @@ class Alista : public l2o::plugins::Coupled {
             start == Start::kReference ? start_lambda(data[kLambda]) / l2o::numerics::lipschitz_constant(a)
                                        : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
-            if (const auto gamma = params[*layer_[k].gamma]) gamma.scalar() = 1;
+            if (const auto gamma = params[*layer_[k].gamma])
+                gamma.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
             if (const auto theta = params[layer_[k].theta])
                 theta.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta_reference);
         }

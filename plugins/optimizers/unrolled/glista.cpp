@@ -100,7 +100,7 @@ class Glista : public l2o::plugins::Coupled {
         l2o::numerics::RowMatrix<double> w = matrix(data[kA]).template cast<double>();
         double theta = 0;
         if (is_analytic) {
-            w = l2o::numerics::analytic_weight(w, ridge);
+            w = gains ? l2o::numerics::analytic_weight(w, ridge) : start_weight(w);
         } else {
             const double l = l2o::numerics::lipschitz_constant(w);
             theta = start_lambda(data[kLambda]) / l;
@@ -111,7 +111,7 @@ class Glista : public l2o::plugins::Coupled {
                 if (params[param]) fill(params[param], T(value));
             };
             if (const auto to = params[layer_[k].w]) matrix(to) = w.cast<T>();
-            if (layer_[k].gamma) set(*layer_[k].gamma, 1);
+            if (layer_[k].gamma) set(*layer_[k].gamma, is_analytic ? gamma_start : 1);
             set(layer_[k].theta, is_analytic ? analytic_theta(k) : theta);
             set(gates_[k].a, is_analytic ? gain_start : alti);
             set(gates_[k].ao, is_analytic ? overshoot_start : alti);

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -91,7 +90,7 @@ class Lamp : public l2o::plugins::Layers {
             lambda = start_lambda(data[kLambda]);
             w /= l2o::numerics::lipschitz_constant(w);
         } else if (start == Start::kAnalytic) {
-            w = l2o::numerics::analytic_weight(w, ridge);
+            w = start_weight(w);
         }
         for (std::int64_t k = 0; k < layers; ++k) {
             if (params[w_[k]]) matrix(params[w_[k]]) = w.cast<T>();

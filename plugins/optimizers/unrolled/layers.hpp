@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -16,7 +17,7 @@ namespace l2o::plugins {
 class Layers {
   public:
     std::int64_t layers = 16;
-    double theta_first = 0.6, theta_ratio = 0.7;
+    double gamma_start = 1, theta_first = 0.6, theta_ratio = 0.7;
     double lambda_init = 0, ridge = 0;
 
     template <class Method>
@@ -25,10 +26,23 @@ class Layers {
             "layers", &Method::layers, "number of layers, which is the number of steps", between(1, 100));
     }
     template <class Method>
+    static void add_lambda_option(Options<Method>& options) {
+        options.real("lambda_init",
+                     &Method::lambda_init,
+                     "thresholds that start at lambda / L use this lambda; 0: that of the problem",
+                     kNonNegative);
+    }
+    template <class Method>
     static Options<Method> options() {
         Options<Method> options;
         add_depth_option(options);
         options
+            .real(
+                "gamma_start",
+                &Method::gamma_start,
+                "start analytic: the step, a factor of the analytic weight W; less than 1 where columns of A "
+                "are much alike, so that eigenvalues of W^T A are far above 2",
+                kPositive)
             .real("theta_first",
                   &Method::theta_first,
                   "start analytic: threshold of the first layer, as a share of the size of the entries of x",
@@ -40,11 +54,8 @@ class Layers {
             .real("ridge",
                   &Method::ridge,
                   "added to the diagonal of A A^T in the analytic weight; needed if A has dependent rows",
-                  kNonNegative)
-            .real("lambda_init",
-                  &Method::lambda_init,
-                  "thresholds that start at lambda / L use this lambda; 0: that of the problem",
                   kNonNegative);
+        add_lambda_option(options);
         return options;
     }
 
@@ -67,6 +78,11 @@ class Layers {
         if (t < layers) return t;
         refuse("step " + std::to_string(t + 1) + " was asked of a network of " + std::to_string(layers) +
                " layers; raise 'layers' or take fewer steps");
+    }
+    /// The analytic weight as it is before training in methods that have no gamma_k.
+    template <class Matrix>
+    [[nodiscard]] numerics::RowMatrix<double> start_weight(const Matrix& a) const {
+        return gamma_start * numerics::analytic_weight(a, ridge);
     }
     /// The threshold of layer k that the analytic start sets.
     [[nodiscard]] double analytic_theta(std::int64_t k) const {

@@ -42,7 +42,7 @@ class LearnedWeights : public Coupled {
         const std::size_t shared = tied ? spec.param(weight) : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
             Layer layer{.w = shared, .theta = 0, .gamma = {}};
-            if (tied || gains) layer.gamma = declare_gamma(spec, k);
+            if (has_gamma()) layer.gamma = declare_gamma(spec, k);
             if (!tied) {
                 TensorSpec own = weight;
                 own.name = layer_name(k, "W");
@@ -61,6 +61,7 @@ class LearnedWeights : public Coupled {
         double theta = 0;
         if (start == Start::kAnalytic) {
             w = numerics::analytic_weight(a, ridge);
+            if (!has_gamma()) w *= gamma_start;
         } else {
             const double l = numerics::lipschitz_constant(a);
             theta = start_lambda(data[kLambda]) / l;
@@ -70,11 +71,15 @@ class LearnedWeights : public Coupled {
             const Layer& layer = layer_[k];
             if (const auto to = params[layer.w]) numerics::matrix(to) = w.cast<T>();
             if (layer.gamma)
-                if (const auto to = params[*layer.gamma]) to.scalar() = 1;
+                if (const auto to = params[*layer.gamma])
+                    to.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
             if (const auto to = params[layer.theta])
                 to.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);
         }
     }
+
+  private:
+    [[nodiscard]] bool has_gamma() const { return tied || gains; }
 };
 
 }  // namespace l2o::plugins

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -82,9 +81,8 @@ class LFista : public l2o::plugins::Layers {
         const Matrix a = matrix(data[kA]).template cast<double>();
         const double l = start == Start::kAnalytic ? 0 : l2o::numerics::lipschitz_constant(a);
         const double theta = start == Start::kAnalytic ? 0 : start_lambda(data[kLambda]) / l;
-        const Matrix we = start == Start::kAnalytic
-                              ? Matrix(l2o::numerics::analytic_weight(a, ridge).transpose())
-                              : Matrix(a.transpose() / l);
+        const Matrix we =
+            start == Start::kAnalytic ? Matrix(start_weight(a).transpose()) : Matrix(a.transpose() / l);
         Matrix s = Matrix::Identity(model_.n, model_.n);
         add_product<double>(s, -1, we, a);
         if (params[we_]) matrix(params[we_]) = we.cast<T>();

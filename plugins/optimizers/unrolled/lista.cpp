@@ -1,4 +1,3 @@
-#include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -87,7 +86,7 @@ class Lista : public l2o::plugins::Layers {
             b = a.transpose() / l;
             theta_ista = start_lambda(data[kLambda]) / l;
         } else {
-            b = l2o::numerics::analytic_weight(a, ridge).transpose();
+            b = start_weight(a).transpose();
         }
         l2o::numerics::RowMatrix<double> s = l2o::numerics::RowMatrix<double>::Identity(model_.n, model_.n);
         add_product<double>(s, -1, b, a);

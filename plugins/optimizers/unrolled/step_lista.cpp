@@ -29,7 +29,12 @@ class StepLista : public l2o::plugins::Layers {
             "whatever A. Ablin, Moreau, Massias & Gramfort 2019.",
         .needs = "A,b,lambda?"};
 
-    static l2o::Options<StepLista> options() { return Layers::options<StepLista>(); }
+    static l2o::Options<StepLista> options() {
+        l2o::Options<StepLista> options;
+        add_depth_option(options);
+        add_lambda_option(options);
+        return options;
+    }
 
     void declare(l2o::OptimizerSpec& spec) {
         model_ = l2o::linear_model(spec);

@@ -67,3 +67,14 @@ TEST_CASE("fista: at 100 steps it is at least ten times closer to the minimum th
     };
     CHECK(10 * suboptimality("fista") < suboptimality("ista"));
 }
+
+TEST_CASE("fista: with restart it is the same until the momentum points uphill, and linear after that") {
+    auto problem = lasso("25", "50");
+    Lab plain({.optimizer = "fista", .problem = problem});
+    Lab restarting({.optimizer = "fista", .options = {{"restart", "true"}}, .problem = problem});
+    const auto f_star = values(plain.problem().data("f_star"));
+    const auto without = plain.run(1000), with = restarting.run(1000);
+    CHECK(with.x[3] == without.x[3]);
+    CHECK(with.x[200] != without.x[200]);
+    for (std::size_t r = 0; r < f_star.size(); ++r) CHECK(with.f.back()[r] - f_star[r] <= 1e-10 * f_star[r]);
+}

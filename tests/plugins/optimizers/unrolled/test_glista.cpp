@@ -93,10 +93,14 @@ TEST_CASE("glista: every layer is the equations evaluated entry by entry, for ev
 }
 
 TEST_CASE("glista: at its analytic start, a = ao = 0, it is LISTA-CPSS at its own, whatever the gate") {
-    const auto want = Lab({.optimizer = "lista_cpss", .problem = kSparse}).run(16).x;
+    const auto want =
+        Lab({.optimizer = "lista_cpss", .options = {{"gamma_start", "0.4"}}, .problem = kSparse}).run(16).x;
     for (const char* gate : {"relu", "inv"})
         for (const char* form : {"reference", "original"}) {
-            const OptionText options{{"gate", gate}, {"form", form}};
+            const OptionText options{{"gate", gate},
+                                     {"form", form},
+                                     {"gamma_start", "0.4"},
+                                     {"gains", form == std::string("original") ? "true" : "false"}};
             const auto got = Lab({.optimizer = "glista", .options = options, .problem = kSparse}).run(16).x;
             for (std::size_t t = 0; t <= 16; ++t) CHECK(relative_error(got[t], want[t]) < 1e-12);
         }

@@ -25,9 +25,16 @@ TEST_CASE("lista_cp: at the start 'ista' it is ISTA, to rounding") {
 }
 
 TEST_CASE("lista_cp: at its analytic start it is LISTA at its own, S = I - W^T A") {
-    const auto got = Lab({.optimizer = "lista_cp", .problem = kSparse}).run(16).x;
-    const auto want = Lab({.optimizer = "lista", .problem = kSparse}).run(16).x;
-    for (std::size_t t = 0; t <= 16; ++t) CHECK(relative_error(got[t], want[t]) < 1e-11);
+    for (const char* gamma : {"1", "0.4"}) {
+        const OptionText options{{"gamma_start", gamma}};
+        const auto want = Lab({.optimizer = "lista", .options = options, .problem = kSparse}).run(16).x;
+        for (const char* gains : {"false", "true"}) {
+            OptionText own = options;
+            own["gains"] = gains;
+            const auto got = Lab({.optimizer = "lista_cp", .options = own, .problem = kSparse}).run(16).x;
+            for (std::size_t t = 0; t <= 16; ++t) CHECK(relative_error(got[t], want[t]) < 1e-11);
+        }
+    }
 }
 
 TEST_CASE("lista_cp: at the start 'reference' W is A itself, and the untrained network diverges") {
