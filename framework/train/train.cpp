@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <l2o/numerics/sum.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -31,8 +32,9 @@ double norm_of(const TensorSet& gradient) {
         if (!tensor) continue;
         with_values(
             [&](auto values) {
-                for (const auto value : values)
-                    sum += static_cast<double>(value) * static_cast<double>(value);
+                sum += numerics::sum_over(values.size(), [values](std::size_t i) {
+                    return static_cast<double>(values[i]) * static_cast<double>(values[i]);
+                });
             },
             tensor);
     }

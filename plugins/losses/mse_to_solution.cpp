@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <l2o/numerics/sum.hpp>
 #include <l2o/sdk/loss.hpp>
 #include <numbers>
 #include <string>
@@ -66,9 +67,13 @@ struct MseToSolution {
         for_each_row(trajectory, [&](const Row& row) {
             const T factor =
                 T(2 * row.weight * slope(distance(trajectory, row)) * double(cot_row[row.instance]));
-            for_each_entry(trajectory, row, [&](std::size_t block, std::int64_t i, T x, T x_star) {
-                if (const auto cot_x = acc.x(block, row.point)) cot_x(row.row, i) += factor * (x - x_star);
-            });
+            for_each_block(
+                trajectory, row, [&](std::size_t block, std::size_t n, const T* x, const T* x_star) {
+                    const auto cot_x = acc.x(block, row.point);
+                    if (!cot_x) return;
+                    T* const to = cot_x.row(row.row);
+                    for (std::size_t i = 0; i < n; ++i) to[i] += factor * (x[i] - x_star[i]);
+                });
         });
     }
 
@@ -96,21 +101,25 @@ struct MseToSolution {
 
     template <class T>
     static Distance distance(const l2o::Trajectory<const T>& trajectory, const Row& row) {
+        using l2o::numerics::sum_over;
         Distance d{};
-        for_each_entry(trajectory, row, [&](std::size_t, std::int64_t, T x, T x_star) {
-            d.error += double(x - x_star) * double(x - x_star);
-            d.power += double(x_star) * double(x_star);
-            d.n += 1;
+        for_each_block(trajectory, row, [&](std::size_t, std::size_t n, const T* x, const T* x_star) {
+            d.error += sum_over(
+                n, [=](std::size_t i) { return double(x[i] - x_star[i]) * double(x[i] - x_star[i]); });
+            d.power += sum_over(n, [=](std::size_t i) { return double(x_star[i]) * double(x_star[i]); });
+            d.n += double(n);
         });
         return d;
     }
 
+    /// body(block, entries, x, x_star)
     template <class T, class Body>
-    static void for_each_entry(const l2o::Trajectory<const T>& trajectory, const Row& row, Body&& body) {
+    static void for_each_block(const l2o::Trajectory<const T>& trajectory, const Row& row, Body&& body) {
         const T* x_star = trajectory.data(0).row(row.instance);
         for (std::size_t block = 0; block < trajectory.blocks(); ++block) {
             const auto x = trajectory.x(block, row.point);
-            for (std::int64_t i = 0; i < x.cols; ++i) body(block, i, x(row.row, i), *x_star++);
+            body(block, std::size_t(x.cols), x.row(row.row), x_star);
+            x_star += x.cols;
         }
     }
 

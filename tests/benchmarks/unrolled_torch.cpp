@@ -31,7 +31,7 @@ struct TorchNet::Net {
         const double percent = numerics::support_percent(k, 1.2, 13);
         const auto index =
             static_cast<std::int64_t>(numerics::support_index(static_cast<std::size_t>(z.size(1)), percent));
-        const torch::Tensor bar = std::get<0>(torch::kthvalue(size, z.size(1) - index, 1, true));
+        const torch::Tensor bar = std::get<0>(torch::topk(size, index + 1, 1)).slice(1, index);
         const torch::Tensor selected = (size > bar).logical_and(size > theta.detach());
         return torch::where(selected, z, soft_threshold(z, theta));
     }

@@ -10,7 +10,7 @@
 #include <span>
 #include <type_traits>
 
-#include "l2o/numerics/marked.hpp"
+#include "l2o/numerics/sum.hpp"
 
 namespace l2o::numerics {
 
@@ -52,12 +52,7 @@ double soft_threshold_vjp(std::type_identity_t<std::span<const Scalar>> z,
                           std::type_identity_t<std::span<Scalar>> z_bar) {
     assert(out_bar.size() == z.size() && z_bar.size() == z.size());
     for (std::size_t i = 0; i < z.size(); ++i) z_bar[i] = soft_threshold_slope(z[i], theta) * out_bar[i];
-    double theta_bar = 0;
-    for_each_marked(
-        z.size(),
-        [&](std::size_t i) { return z_bar[i] != 0; },
-        [&](std::size_t i) { theta_bar -= double(std::copysign(Scalar(1), z[i]) * z_bar[i]); });
-    return theta_bar;
+    return -sum_over(z.size(), [&](std::size_t i) { return std::copysign(Scalar(1), z[i]) * z_bar[i]; });
 }
 
 }  // namespace l2o::numerics

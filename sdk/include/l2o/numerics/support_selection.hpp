@@ -61,7 +61,10 @@ Scalar support_magnitude(std::type_identity_t<std::span<const Scalar>> z,
                          std::span<Scalar> workspace,
                          std::type_identity_t<Scalar> floor = -1) {
     assert(workspace.size() >= z.size());
-    if (rule == SupportRule::kCount && amount < 1) return std::numeric_limits<Scalar>::infinity();
+    // Nothing exceeds the largest.
+    if ((rule == SupportRule::kCount && amount < 1) ||
+        (rule == SupportRule::kPercentile && support_index(z.size(), amount) == 0))
+        return std::numeric_limits<Scalar>::infinity();
     // A NaN would break the order that nth_element relies on.
     const auto magnitude = [z](std::size_t i) {
         const Scalar size = std::abs(z[i]);
