@@ -61,6 +61,7 @@ struct StageSettings {
     double rate = 1;  ///< factor of the meta-optimizer's increment
     Decay decay = Decay::kConstant;
     std::map<std::string, double> multipliers{};
+    std::optional<PluginChoice> loss{};  ///< none: that of the training
 };
 
 /// `train { ... }`: how a learned optimizer is trained. A contestant's section is merged over that of the top

@@ -136,7 +136,12 @@ class Run {
                 std::make_unique<Optimizer>(contestant.optimizer.entry,
                                             contestant.optimizer.resolve(),
                                             task_of(*entrant.train_optimizee, train.horizon));
-            const Loss suits(train.loss.entry, train.loss.resolve(), *entrant.train_optimizee);
+            const auto check = [&](const PluginChoice& loss) {
+                const Loss suits(loss.entry, loss.resolve(), *entrant.train_optimizee);
+            };
+            check(train.loss);
+            for (const StageSettings& stage : train.stages)
+                if (stage.loss) check(*stage.loss);
         }
         entrants_.push_back(std::move(entrant));
     }

@@ -38,7 +38,10 @@ Decay read_decay(const Section& section, Decay absent) {
     return static_cast<Decay>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
-void read_stages(const ConfigNode& node, const Section& section, TrainSettings& train) {
+void read_stages(const Catalog& catalog,
+                 const ConfigNode& node,
+                 const Section& section,
+                 TrainSettings& train) {
     if (train.schedule != Schedule::kFlat) {
         throw Error(ExitCode::kUsage,
                     section.where("stages") +
@@ -52,6 +55,7 @@ void read_stages(const ConfigNode& node, const Section& section, TrainSettings& 
         stage.epochs = own.get_int("epochs", train.epochs, at_least(1));
         stage.rate = own.get_real("rate", 1, above(0));
         stage.decay = read_decay(own, train.decay);
+        if (own.has("loss")) stage.loss = read_choice(catalog, Kind::kLoss, own.child("loss"));
         const Section multipliers = own.child("multipliers");
         if (const ConfigNode* written = child.find("multipliers"))
             read_multipliers(*written, multipliers, "", stage.multipliers);
@@ -139,7 +143,7 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     const Section multipliers = section.child("multipliers");
     if (const ConfigNode* written = node.find("multipliers"))
         read_multipliers(*written, multipliers, "", train.multipliers);
-    if (const ConfigNode* written = node.find("stages")) read_stages(*written, section, train);
+    if (const ConfigNode* written = node.find("stages")) read_stages(catalog, *written, section, train);
     return train;
 }
 

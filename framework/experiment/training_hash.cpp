@@ -30,8 +30,12 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     const TrainSettings& train = contestant.train.value();
     nlohmann::json stages = nlohmann::json::array();
     for (const StageSettings& stage : train.stages) {
-        stages.push_back(
-            {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
+        stages.push_back({stage.name,
+                          stage.epochs,
+                          stage.rate,
+                          static_cast<int>(stage.decay),
+                          stage.multipliers,
+                          stage.loss ? to_json(*stage.loss) : nlohmann::json()});
     }
     const nlohmann::json text = {
         {"format", kWeightFormat},

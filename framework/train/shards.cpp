@@ -53,7 +53,7 @@ Shards::Shards(const Optimizer& optimizer,
       keys_(keys),
       options_(options),
       threads_(threads),
-      with_solutions_(loss.needs_solution()) {
+      with_solutions_(options.with_solutions || loss.needs_solution()) {
     if (optimizer.info().particles > 0) {
         throw Error(ExitCode::kUsage,
                     "optimizer '" + optimizer.id() + "' is a population; training one is not offered yet");

@@ -17,6 +17,7 @@ class Shards {
         std::int64_t batch = 0, shard_rows = 0;
         std::vector<double> rates{};  ///< of the stage, per parameter: 0 gets no gradient; empty: all do
         UnrollOptions unroll;         ///< memory_bytes: of all shards together
+        bool with_solutions = false;  ///< drawn even if the loss needs none
     };
     Shards(const Optimizer& optimizer,
            const Optimizee& optimizee,

@@ -64,7 +64,8 @@ std::vector<Stage> flat_stages(const TrainSettings& settings, const Optimizer& o
                     .unroll = settings.unroll,
                     .first_reverse = 0,
                     .rates = multipliers_of(part.multipliers, optimizer),
-                    .decay = part.decay};
+                    .decay = part.decay,
+                    .loss = part.loss};
         for (double& rate : stage.rates) rate *= part.rate;
         stages.push_back(std::move(stage));
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Stage {
     std::vector<double> rates;               ///< factor of the increment, per parameter; 0: frozen
     std::vector<double> gradient_factors{};  ///< per parameter, before the meta-optimizer; empty: all 1
     Decay decay = Decay::kConstant;
+    std::optional<PluginChoice> loss{};  ///< none: that of the training
 
     /// Factor of all rates in an epoch, from 0: falls from 1 towards 0 if there is a decay.
     [[nodiscard]] double decayed(std::int64_t epoch) const;

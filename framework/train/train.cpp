@@ -75,15 +75,18 @@ class Trainer {
           threads_(threads),
           progress_(progress),
           keys_(keys_of(experiment.seed)),
-          loss_(settings_.loss.entry, settings_.loss.resolve(), optimizee),
           stages_(stages_of(settings_, optimizer)),
           batches_(settings_.memory_bytes) {
         for (const Stage& stage : stages_) {
             total_ += stage.epochs * windows_of(stage);
-            if (stage.unroll < stage.horizon && !loss_.additive()) {
+            const PluginChoice& choice = stage.loss ? *stage.loss : settings_.loss;
+            const Loss& loss =
+                *losses_.emplace_back(std::make_unique<Loss>(choice.entry, choice.resolve(), optimizee));
+            with_solutions_ = with_solutions_ || loss.needs_solution();
+            if (stage.unroll < stage.horizon && !loss.additive()) {
                 throw Error(ExitCode::kUsage,
                             "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
-                                std::to_string(stage.horizon) + ": loss '" + loss_.id() +
+                                std::to_string(stage.horizon) + ": loss '" + loss.id() +
                                 "' is not a sum over time, so windows cannot be scored; set unroll to the "
                                 "horizon, or "
                                 "use trajectory_sum");
@@ -157,9 +160,10 @@ class Trainer {
     void run_stage(const Stage& stage) {
         meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
+        const Loss& loss = *losses_[static_cast<std::size_t>(cursor_.stage)];
         Shards shards(optimizer_,
                       optimizee_,
-                      loss_,
+                      loss,
                       kept_.phi,
                       keys_,
                       {.split = Split::kTrain,
@@ -168,13 +172,14 @@ class Trainer {
                        .rates = stage.rates,
                        .unroll = {.second_order = settings_.second_order,
                                   .horizon = stage.horizon,
-                                  .memory_bytes = settings_.memory_bytes}},
+                                  .memory_bytes = settings_.memory_bytes},
+                       .with_solutions = with_solutions_},
                       threads_);
         std::optional<Shards> validation;
         if (settings_.validate_every > 0) {
             validation.emplace(optimizer_,
                                optimizee_,
-                               loss_,
+                               loss,
                                kept_.mean.empty() ? kept_.phi : kept_.mean,
                                keys_,
                                Shards::Options{.split = Split::kValidation,
@@ -358,8 +363,9 @@ class Trainer {
     int threads_;
     const ProgressSink& progress_;
     Keys keys_;
-    Loss loss_;
     std::vector<Stage> stages_;
+    std::vector<std::unique_ptr<const Loss>> losses_;  // of the stages
+    bool with_solutions_ = false;                      // some stage needs them, and the training set is kept
     std::int64_t total_ = 0;
 
     Parameters kept_;

@@ -389,9 +389,10 @@ TEST_CASE("experiment: an unroll longer than the horizon is refused") {
 }
 
 TEST_CASE("experiment: stages take from the training what they do not say themselves") {
-    const Experiment experiment = read(
-        lista("horizon 4 epochs 5 decay cosine multipliers { S 0.5 B 0.1 }\n"
-              "stages { numbers { multipliers { S 0 } }\n all { epochs 9\n rate 0.2\n decay constant } }\n"));
+    const Experiment experiment =
+        read(lista("horizon 4 epochs 5 decay cosine multipliers { S 0.5 B 0.1 }\n"
+                   "stages { numbers { multipliers { S 0 } }\n all { epochs 9\n rate 0.2\n decay constant\n"
+                   "loss { use mse_to_solution } } }\n"));
     const std::vector<StageSettings>& stages = experiment.contestants[0].train.value().stages;
     REQUIRE(stages.size() == 2);
     CHECK(stages[0].name == "numbers");
@@ -403,6 +404,9 @@ TEST_CASE("experiment: stages take from the training what they do not say themse
     CHECK(stages[1].rate == 0.2);
     CHECK(stages[1].decay == Decay::kConstant);
     CHECK(stages[1].multipliers == std::map<std::string, double>{{"S", 0.5}, {"B", 0.1}});
+    CHECK(!stages[0].loss);
+    REQUIRE(stages[1].loss);
+    CHECK(stages[1].loss->id() == "mse_to_solution");
 }
 
 TEST_CASE("experiment: stages of a layer-wise training, and patience without validation, are refused") {

@@ -150,6 +150,29 @@ TEST_CASE("a warm start begins with the weights of a file") {
     CHECK_THROWS_WITH_AS(trainee.train(), doctest::Contains("none.safetensors"), Error);
 }
 
+TEST_CASE("a stage with a loss of its own goes on with that one, on the same training set") {
+    const auto trainee = [](const char* loss) {
+        Trainee made({.optimizer = "lista",
+                      .options = {{"layers", "3"}},
+                      .optimizee = "sparse_recovery",
+                      .problem = {{"m", "6"}, {"n", "10"}},
+                      .loss = loss});
+        made.settings().horizon = made.settings().unroll = 3;
+        made.settings().batch = made.settings().instances = 5;
+        return made;
+    };
+    Trainee both = trainee("trajectory_sum"), first = trainee("trajectory_sum"),
+            second = trainee("mse_to_solution");
+    both.settings().stages = {{.name = "objective", .epochs = 4},
+                              {.name = "distance", .epochs = 3, .loss = second.settings().loss}};
+    first.settings().stages = {{.name = "objective", .epochs = 4}};
+    second.settings().stages = {{.name = "distance", .epochs = 3}};
+    const ScratchFolder folder;
+    write_weights(folder / "first.safetensors", first.optimizer(), first.train().params);
+    second.settings().warm_start = folder / "first.safetensors";
+    CHECK(bytes(both.train().params) == bytes(second.train().params));
+}
+
 TEST_CASE("without validation the last parameters are returned") {
     Trainee trainee = uneven();
     trainee.settings().validate_every = 0;

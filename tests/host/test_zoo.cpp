@@ -1,0 +1,50 @@
+// The weights of examples/zoo, on the problems they were trained for.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/host/command.hpp"
+
+using l2o::test::Outcome, l2o::test::run_l2o;
+using nlohmann::json;
+
+namespace {
+
+const std::string kZoo = L2O_ZOO;
+
+/// Means of a metric after the last iteration over 128 test instances, by contestant.
+std::map<std::string, double> evaluate(const std::string& experiment,
+                                       const std::string& weights,
+                                       const std::string& metric) {
+    const ScratchFolder folder;
+    const Outcome outcome = run_l2o(folder,
+                                    "evaluate '" + kZoo + "/" + experiment + ".info' " + weights +
+                                        " evaluate.instances=128 --json --quiet --no-report");
+    REQUIRE(outcome.refusal() == "0 ");
+    const json result = json::parse(outcome.out);
+    std::map<std::string, double> means;
+    for (const json& contestant : result.at("contestants"))
+        means[contestant.at("name")] = contestant.at("metrics").at(metric).at("mean");
+    return means;
+}
+std::string weights_of(const std::string& name) {
+    return "--weights " + name + "='" + kZoo + "/" + name + ".safetensors'";
+}
+
+}  // namespace
+
+TEST_CASE("zoo: ALISTA and HyperLISTA recover signals as their cards say") {
+    auto nmse = evaluate("sparse_recovery", weights_of("alista") + " " + weights_of("hyperlista"), "nmse_db");
+    CHECK(std::abs(nmse["alista"] + 87.2) < 1.5);
+    CHECK(std::abs(nmse["hyperlista"] + 89.3) < 1.5);
+}
+
+TEST_CASE("zoo: 16 steps of Step-LISTA are closer to the minimum than 16 of FISTA, as its card says") {
+    auto loss = evaluate("lasso", weights_of("step_lista"), "relative_loss");
+    CHECK(std::abs(loss["step_lista"] - 0.669) < 0.07);
+    CHECK(loss["step_lista"] < loss["fista"]);
+    CHECK(loss["fista"] < loss["ista"]);
+}
