@@ -1,14 +1,7 @@
 #pragma once
 
-#include <doctest/doctest.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <l2o/sdk/spec.hpp>
-#include <map>
 #include <random>
-#include <sstream>
 
 #include "framework/unroll/point.hpp"
 #include "tests/support/lab.hpp"
@@ -78,6 +71,55 @@ class Rig {
         call_.check(optimizer_->api().step(optimizer_->raw(), call_.with({1, 1}), &in, &out), id_);
     }
 
+    /// State of before the first step, drawn under the key {seed, 4}.
+    TensorSet init_state(TensorSet& x, std::int64_t batch, std::uint64_t seed = 1) {
+        TensorSet start = state(batch);
+        l2o_step_in in{};
+        in.struct_size = sizeof in;
+        in.batch = static_cast<std::uint32_t>(batch);
+        in.params = params.in();
+        in.x = x.in();
+        call_.check(optimizer_->api().init_state(optimizer_->raw(), call_.with({seed, 4}), &in, start.out()),
+                    id_);
+        return start;
+    }
+
+    /// step_vjp: cotangents of parameters and state where those of x' and the new state are given.
+    struct Cotangents {
+        TensorSet params, state;
+    };
+    Cotangents reverse(TensorSet& state_at,
+                       TensorSet& x,
+                       const TensorSet& g,
+                       TensorSet& x_bar,
+                       TensorSet& state_bar,
+                       std::int64_t batch,
+                       std::int64_t t) {
+        std::vector<Tensor> sums;
+        for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
+        Cotangents out{TensorSet(std::move(sums)), state(batch)};
+        const std::vector<l2o_tensor*> nothing(x.size(), nullptr);
+        l2o_step_in in{};
+        in.struct_size = sizeof in;
+        in.batch = static_cast<std::uint32_t>(batch);
+        in.t = t;
+        in.params = params.in();
+        in.state = state_at.in();
+        in.x = x.in();
+        in.g = g.in();
+        l2o_step_out cot{};
+        cot.struct_size = sizeof cot;
+        cot.batch = in.batch;
+        cot.x = x_bar.out();
+        cot.state = state_bar.out();
+        l2o_step_in acc = in;
+        acc.params = out.params.in();
+        acc.state = out.state.in();
+        acc.x = acc.g = nothing.data();
+        call_.check(optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, &cot, &acc), id_);
+        return out;
+    }
+
     TensorSet params;
 
   private:
@@ -133,42 +175,6 @@ class Slice {
     Shape shape_, strides_;
     l2o_tensor view_;
 };
-
-inline std::filesystem::path shared_weights() {
-    const char* given = std::getenv("L2O_SHARED");
-    return std::filesystem::path(given != nullptr ? given : L2O_SHARED) / "data" / "public_weights";
-}
-
-/// Weight sets in text form: a line "name rowsxcols", then a line of values.
-inline std::map<std::string, std::vector<double>> read_text_weights(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    std::map<std::string, std::vector<double>> weights;
-    std::string name, shape;
-    while (in >> name >> shape) {
-        std::int64_t count = 1;
-        std::stringstream sizes(shape);
-        for (std::string size; std::getline(sizes, size, 'x');) count *= std::stoll(size);
-        auto& numbers = weights[name];
-        numbers.resize(static_cast<std::size_t>(count));
-        for (double& number : numbers) in >> number;
-    }
-    return weights;
-}
-
-/// False, with a message, where the published weights are not at hand.
-inline bool load_public_weights(Rig& rig, const std::string& name) {
-    const std::filesystem::path file = shared_weights() / (name + ".txt");
-    if (!exists(file)) {
-        MESSAGE("skipped: no published weights in '",
-                shared_weights().string(),
-                "'; set L2O_SHARED to the folder that holds data/public_weights");
-        return false;
-    }
-    const auto weights = read_text_weights(file);
-    REQUIRE(weights.size() == rig.params.size());
-    for (const auto& [param, numbers] : weights) set_values(rig.param(param), numbers);
-    return true;
-}
 
 /// From x, state to those of the next point, in place. @return the new x of the first block.
 inline std::vector<double> step_once(

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
-#include "tests/plugins/optimizers/recurrent/rig.hpp"
+#include "tests/plugins/optimizers/recurrent/public_weights.hpp"
 
 using namespace l2o::test;
 
