@@ -205,3 +205,41 @@ TEST_CASE("lstm: double accumulators collect what float ones do, x may be unwant
     CHECK(relative_error(std::vector<double>(b.begin(), b.end()), b_wide) < 1e-6);
     CHECK(std::abs(w_wide[0]) > 0);
 }
+
+TEST_CASE("lstm: block by block into double, the float gradient of a million coordinates keeps five digits") {
+    constexpr Index kN = 1000000, kBlock = 64, kInputs = 2, kHidden = 4;
+    // Cotangents of one sign: a float sum of so many would lose its last digits.
+    const auto gradient = [&]<class Scalar>(Scalar) {
+        const auto numbers = [](Index count, std::uint64_t seed, double scale) {
+            const auto narrow = random_normal<float>(std::size_t(count), seed, scale);
+            return std::vector<Scalar>(narrow.begin(), narrow.end());
+        };
+        const auto w = numbers((kInputs + kHidden) * 4 * kHidden, 1, 0.3), b = numbers(4 * kHidden, 2, 0.5);
+        const LstmCell<Scalar> cell{kInputs, kHidden, w.data(), b.data()};
+        const std::vector<Scalar> bar(std::size_t(kHidden * kBlock), Scalar(1));
+        std::vector<Scalar> h_next(bar.size()), c_next(bar.size()), h_bar(bar.size()), c_bar(bar.size());
+        std::vector<Scalar> tape(std::size_t(kLstmTapeRows * kHidden * kBlock));
+        std::vector<Scalar> workspace(std::size_t(lstm_vjp_workspace<Scalar>(kHidden, kBlock)));
+        std::vector<double> w_bar(w.size()), b_bar(b.size());
+        for (Index first = 0; first < kN; first += kBlock) {
+            const auto seed = std::uint64_t(first);
+            const auto x = numbers(kInputs * kBlock, seed + 10, 1),
+                       h = numbers(kHidden * kBlock, seed + 11, 1),
+                       c = numbers(kHidden * kBlock, seed + 12, 1);
+            const LstmInput<Scalar> in{{x.data(), kBlock}, {h.data(), kBlock}, {c.data(), kBlock}};
+            lstm_forward(
+                cell, kBlock, in, {{h_next.data(), kBlock}, {c_next.data(), kBlock}}, {tape.data(), kBlock});
+            lstm_vjp(cell,
+                     kBlock,
+                     in,
+                     {tape.data(), kBlock},
+                     {{bar.data(), kBlock}, {bar.data(), kBlock}},
+                     LstmGradient<Scalar, double>{
+                         w_bar.data(), b_bar.data(), {}, {h_bar.data(), kBlock}, {c_bar.data(), kBlock}},
+                     workspace.data());
+        }
+        w_bar.insert(w_bar.end(), b_bar.begin(), b_bar.end());
+        return w_bar;
+    };
+    CHECK(relative_error(gradient(float{}), gradient(double{})) <= 1e-5);
+}

@@ -3,22 +3,18 @@
 // two layers; per coordinate  x' = x + output_scale (h2' w + b). Deviation from the paper, that of its
 // authors' code: log_sign_k = 5 instead of p = 10, see log_and_sign.hpp.
 #include <l2o/numerics/log_and_sign.hpp>
-#include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
 
-#include "lstm_net.hpp"
+#include "coordinate_wise.hpp"
 
 namespace {
 
-using l2o::recurrent::Index;
+using l2o::numerics::Block;
 using l2o::recurrent::kTile;
-using l2o::recurrent::LayerStates;
-using l2o::recurrent::LstmNet;
 using l2o::recurrent::Tile;
 
 enum class Preprocess { kLogSign, kIdentity };
 
-class L2oDm {
+class L2oDm : public l2o::recurrent::CoordinateWise<L2oDm> {
   public:
     static constexpr l2o::About about{
         .id = "l2o_dm",
@@ -48,12 +44,7 @@ class L2oDm {
     void declare(l2o::OptimizerSpec& spec) {
         net_.declare(spec, preprocess_ == Preprocess::kLogSign ? 2 : 1, hidden_);
         spec.coordinatewise().reads_g().minimises();
-        l2o::Scratch scratch;
-        if (spec.problem().dtype == L2O_F64)
-            Workspace<double>(scratch, net_), Reverse<double>(scratch, net_);
-        else
-            Workspace<float>(scratch, net_), Reverse<float>(scratch, net_);
-        spec.info.scratch_fixed = scratch.bytes();
+        reserve_scratch(spec);
     }
 
     template <class T>
@@ -63,134 +54,56 @@ class L2oDm {
         net_.init_params(call, params);
     }
 
-    template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        l2o::Scratch scratch(in.call);
-        const Workspace<T> work(scratch, net_);
-        const LstmNet::Bound<T> net(net_, in);
-        for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const l2o::View<const T> x = in.x(k);
-            const l2o::View<T> x_next = out.x(k);
-            l2o::recurrent::for_each_tile(x.rows * x.cols, [&](const Tile& tile) {
-                preprocess(in.g(k), tile, work);
-                net_.load_state(in, k, tile, work.from);
-                net.forward(tile.count, work.features, work.from, work.to, work.read_out);
-                net_.store_state(work.to, out, k, tile);
-                move(x, tile, work.read_out, x_next);
-            });
-        }
-    }
+    static constexpr bool kBounded = false;
 
     template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        l2o::Scratch scratch(in.call);
-        const Workspace<T> work(scratch, net_);
-        const Reverse<T> reverse(scratch, net_);
-        const LstmNet::Bound<T> net(net_, in);
-        for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const l2o::View<const T> x_bar = cot.x(k);
-            l2o::recurrent::for_each_tile(in.x(k).rows * in.x(k).cols, [&](const Tile& tile) {
-                preprocess(in.g(k), tile, work);
-                net_.load_state(in, k, tile, work.from);
-                net.forward(tile.count, work.features, work.from, work.to, work.read_out, &reverse.tape);
+    struct Front {
+        const L2oDm& method;
+        T *g, *g_bar;
 
-                std::fill_n(reverse.read_out_bar, kTile, T(0));
-                if (x_bar) {
-                    l2o::recurrent::gather(x_bar, tile, reverse.read_out_bar);
-                    if (acc.x(k)) l2o::recurrent::scatter_add(reverse.read_out_bar, tile, acc.x(k));
-                    for (Index i = 0; i < tile.count; ++i) reverse.read_out_bar[i] *= T(output_scale_);
-                }
-                net_.load_cotangent(cot, k, tile, reverse.cot);
-                std::fill_n(reverse.features_bar.data, net_.inputs() * kTile, T(0));
-                net.reverse(tile.count,
-                            work.features,
-                            work.from,
-                            work.to,
-                            reverse.read_out_bar,
-                            reverse.tape,
-                            reverse.cot,
-                            reverse.gradient,
-                            acc.g(k) ? reverse.features_bar : l2o::numerics::Block<T>{});
-                net_.add_cotangent(reverse.cot, acc, k, tile);
-                if (acc.g(k)) add_gradient_cotangent(work, tile, reverse, acc.g(k));
-            });
+        Front(l2o::Scratch& scratch, const L2oDm& of)
+            : method(of), g(scratch.take<T>(kTile)), g_bar(scratch.take<T>(kTile)) {}
+
+        void forward(const l2o::StepIn<T>& in,
+                     std::size_t k,
+                     const Tile& tile,
+                     const Block<T>& features) const {
+            const auto n = static_cast<std::size_t>(tile.count);
+            l2o::recurrent::gather(in.g(k), tile, g);
+            if (method.preprocess_ == Preprocess::kIdentity)
+                std::copy_n(g, n, features.data);
+            else
+                l2o::numerics::log_and_sign<T>(
+                    {g, n}, T(method.log_sign_k_), {features.at(0, 0), n}, {features.at(1, 0), n});
         }
-        net_.add_gradient(reverse.gradient, acc);
-    }
+        void store(const l2o::StepOut<T>&, std::size_t, const Tile&) const {}
+
+        [[nodiscard]] bool wants_cotangent(const l2o::StepAcc<T>& acc, std::size_t k) const {
+            return bool(acc.g(k));
+        }
+        void reverse(const l2o::StepIn<T>&,
+                     const l2o::StepCot<T>&,
+                     const l2o::StepAcc<T>& acc,
+                     std::size_t k,
+                     const Tile& tile,
+                     const Block<T>&,
+                     const Block<T>& bar) const {
+            const auto n = static_cast<std::size_t>(tile.count);
+            if (method.preprocess_ == Preprocess::kIdentity)
+                return l2o::recurrent::scatter_add(bar.data, tile, acc.g(k));
+            std::fill_n(g_bar, n, T(0));
+            l2o::numerics::log_and_sign_vjp<T>(
+                {g, n}, T(method.log_sign_k_), {bar.at(0, 0), n}, {bar.at(1, 0), n}, {g_bar, n});
+            l2o::recurrent::scatter_add(g_bar, tile, acc.g(k));
+        }
+        void finish(const l2o::StepAcc<T>&) const {}
+    };
 
   private:
-    template <class T>
-    struct Workspace {
-        T* g;
-        l2o::numerics::Block<T> features;
-        LayerStates<T> from, to;
-        T* read_out;
-
-        Workspace(l2o::Scratch& scratch, const LstmNet& net)
-            : g(scratch.take<T>(kTile)),
-              features{scratch.take<T>(net.inputs() * kTile), kTile},
-              from(scratch, net.hidden()),
-              to(scratch, net.hidden()),
-              read_out(scratch.take<T>(kTile)) {}
-    };
-    template <class T>
-    struct Reverse {
-        LstmNet::Tape<T> tape;
-        LstmNet::Gradient gradient;
-        LayerStates<T> cot;
-        T *read_out_bar, *g_bar;
-        l2o::numerics::Block<T> features_bar;
-
-        Reverse(l2o::Scratch& scratch, const LstmNet& net)
-            : tape(scratch, net),
-              gradient(scratch, net),
-              cot(scratch, net.hidden()),
-              read_out_bar(scratch.take<T>(kTile)),
-              g_bar(scratch.take<T>(kTile)),
-              features_bar{scratch.take<T>(net.inputs() * kTile), kTile} {}
-    };
-
-    template <class T>
-    void preprocess(const l2o::View<const T>& g, const Tile& tile, const Workspace<T>& work) const {
-        const auto n = static_cast<std::size_t>(tile.count);
-        l2o::recurrent::gather(g, tile, work.g);
-        if (preprocess_ == Preprocess::kIdentity)
-            std::copy_n(work.g, n, work.features.data);
-        else
-            l2o::numerics::log_and_sign<T>(
-                {work.g, n}, T(log_sign_k_), {work.features.at(0, 0), n}, {work.features.at(1, 0), n});
-    }
-    template <class T>
-    void add_gradient_cotangent(const Workspace<T>& work,
-                                const Tile& tile,
-                                const Reverse<T>& reverse,
-                                const l2o::View<T>& g_bar) const {
-        const auto n = static_cast<std::size_t>(tile.count);
-        const l2o::numerics::Block<T>& bar = reverse.features_bar;
-        if (preprocess_ == Preprocess::kIdentity) return l2o::recurrent::scatter_add(bar.data, tile, g_bar);
-        std::fill_n(reverse.g_bar, n, T(0));
-        l2o::numerics::log_and_sign_vjp<T>(
-            {work.g, n}, T(log_sign_k_), {bar.at(0, 0), n}, {bar.at(1, 0), n}, {reverse.g_bar, n});
-        l2o::recurrent::scatter_add(reverse.g_bar, tile, g_bar);
-    }
-    template <class T>
-    void move(const l2o::View<const T>& x, const Tile& tile, T* read_out, const l2o::View<T>& x_next) const {
-        // Two roundings on purpose: a fused multiply-add in the vector loop only would make the bits depend
-        // on where a coordinate lies.
-        using Lanes = l2o::numerics::Lanes<T>;
-        for (Index at = 0; at < tile.count; at += l2o::numerics::kLanes<T>)
-            Eigen::Map<Lanes>(read_out + at) *= T(output_scale_);
-        tile.pieces(x, 1, [&](const T* from, Index count, Index at) {
-            for (Index i = 0; i < count; ++i) read_out[at + i] += from[i];
-        });
-        tile.pieces(x_next, 1, [&](T* to, Index count, Index at) { std::copy_n(read_out + at, count, to); });
-    }
+    friend CoordinateWise;
 
     Preprocess preprocess_ = Preprocess::kLogSign;
     double log_sign_k_ = 5;
-    double output_scale_ = 0.01;
-    std::int64_t hidden_ = 20;
-    LstmNet net_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <l2o/numerics/lstm.hpp>
@@ -58,6 +59,10 @@ void gather(const View<const T>& block, const Tile& tile, T* to) {
     tile.pieces(block, 1, [&](const T* from, Index count, Index at) { std::copy_n(from, count, to + at); });
 }
 template <class T>
+void scatter(const T* from, const Tile& tile, const View<T>& block) {
+    tile.pieces(block, 1, [&](T* to, Index count, Index at) { std::copy_n(from + at, count, to); });
+}
+template <class T>
 void scatter_add(const T* from, const Tile& tile, const View<T>& block) {
     tile.pieces(block, 1, [&](T* to, Index count, Index at) {
         for (Index i = 0; i < count; ++i) to[i] += from[at + i];
@@ -77,6 +82,46 @@ void store(const numerics::Block<T>& from, Index hidden, const Tile& tile, const
         numerics::transpose<kAdd>(from.at(0, at), hidden, count, from.stride, to, hidden);
     });
 }
+
+/// Draws from N(0, sigma^2) truncated at two standard deviations.
+/// @param index  of the parameter, which names its draws.
+template <class T>
+void fill_truncated_normal(const View<T>& param, double sigma, const l2o_call& call, std::size_t index) {
+    numerics::Stream random(call.key, index);
+    each(
+        [&](T& weight) {
+            double draw = random.normal();
+            while (std::abs(draw) > 2) draw = random.normal();
+            weight = static_cast<T>(sigma * draw);
+        },
+        param);
+}
+
+/// Sums of parameter cotangents over tiles, in double: over 1e6 coordinates a float sum loses 1e-5.
+template <std::size_t kParams>
+class GradientSums {
+  public:
+    GradientSums(Scratch& scratch, const std::array<Index, kParams>& sizes) {
+        for (std::size_t i = 0; i < kParams; ++i) {
+            sums_[i] = scratch.take<double>(sizes[i]);
+            if (sums_[i] != nullptr) std::fill_n(sums_[i], sizes[i], 0.0);
+        }
+    }
+    [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
+
+    /// To the accumulators of the parameters `first`, first + 1 ...
+    template <class T>
+    void add_to(const StepAcc<T>& acc, std::size_t first) const {
+        for (std::size_t i = 0; i < kParams; ++i) {
+            const double* sum = sums_[i];
+            if (const View<T> param = acc.param(first + i))
+                each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
+        }
+    }
+
+  private:
+    std::array<double*, kParams> sums_;
+};
 
 /// State of the two layers for a tile, or cotangents of it: four blocks [hidden, tile].
 template <class T>
@@ -143,9 +188,7 @@ class LstmNet {
                 fill(param, T(0));
                 continue;
             }
-            numerics::Stream random(call.key, first_param_ + i);
-            const double sigma = 1 / std::sqrt(double(fan_in[i]));
-            each([&](T& weight) { weight = static_cast<T>(sigma * truncated_normal(random)); }, param);
+            fill_truncated_normal(param, 1 / std::sqrt(double(fan_in[i])), call, first_param_ + i);
         }
     }
 
@@ -199,33 +242,15 @@ class LstmNet {
               workspace(scratch.take<T>(numerics::lstm_vjp_workspace<T>(net.hidden_, kTile))) {}
     };
 
-    /// Sums of parameter cotangents over tiles, in double: over 1e6 coordinates a float sum loses 1e-5.
-    class Gradient {
-      public:
-        Gradient(Scratch& scratch, const LstmNet& net) {
-            const Index gates = 4 * net.hidden_;
-            const Index sizes[kParams] = {
-                (net.inputs_ + net.hidden_) * gates, gates, 2 * net.hidden_ * gates, gates, net.hidden_, 1};
-            std::copy_n(sizes, kParams, sizes_);
-            for (std::size_t i = 0; i < kParams; ++i) {
-                sums_[i] = scratch.take<double>(sizes[i]);
-                if (sums_[i] != nullptr) std::fill_n(sums_[i], sizes[i], 0.0);
-            }
-        }
-        [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
-        [[nodiscard]] Index size(std::size_t i) const { return sizes_[i]; }
-
-      private:
-        double* sums_[kParams];
-        Index sizes_[kParams];
-    };
+    /// Cotangents of the parameters.
+    using Gradient = GradientSums<kParams>;
+    [[nodiscard]] Gradient gradient(Scratch& scratch) const {
+        const Index gates = 4 * hidden_;
+        return {scratch, {(inputs_ + hidden_) * gates, gates, 2 * hidden_ * gates, gates, hidden_, Index(1)}};
+    }
     template <class T>
     void add_gradient(const Gradient& gradient, const StepAcc<T>& acc) const {
-        for (std::size_t i = 0; i < kParams; ++i) {
-            const View<T> param = acc.param(first_param_ + i);
-            const double* sum = gradient[i];
-            if (param) each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
-        }
+        gradient.add_to(acc, first_param_);
     }
 
     /// The network for one step, bound to the parameters of a call.
@@ -319,11 +344,6 @@ class LstmNet {
     [[nodiscard]] Index inputs() const { return inputs_; }
 
   private:
-    static double truncated_normal(numerics::Stream& random) {
-        double draw = random.normal();
-        while (std::abs(draw) > 2) draw = random.normal();
-        return draw;
-    }
     [[nodiscard]] std::size_t state_index(std::size_t block) const { return first_state_ + kStates * block; }
 
     Index inputs_ = 0, hidden_ = 0;

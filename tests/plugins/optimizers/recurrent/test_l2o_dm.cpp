@@ -2,180 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <l2o/sdk/spec.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
-#include <random>
 
 #include "framework/error.hpp"
-#include "framework/unroll/point.hpp"
-#include "tests/support/lab.hpp"
+#include "tests/plugins/optimizers/recurrent/public_weights.hpp"
 
 using namespace l2o::test;
-using l2o::framework::CallContext;
-using l2o::framework::Kind;
-using l2o::framework::Optimizer;
-using l2o::framework::Shape;
-using l2o::framework::TensorSet;
-
-namespace {
-
-/// The optimizer on blocks of our choice, with gradients of our choice: no optimizee.
-class Rig {
-  public:
-    Rig(const OptionText& options, const std::vector<l2o::TensorSpec>& blocks, Dtype dtype = Dtype::kF64)
-        : dtype_(dtype) {
-        l2o::framework::Task task;
-        for (const l2o::TensorSpec& block : blocks) blocks_.add(block, static_cast<std::int32_t>(dtype));
-        for (std::uint32_t k = 0; k < blocks_.size(); ++k) task.blocks.push_back(blocks_.at(k));
-        task.name = "rig";
-        task.dtype = dtype;
-        task.oracle_kinds = unsigned{L2O_VALUE} | unsigned{L2O_GRADIENT};
-        const auto& entry = catalog().find(Kind::kOptimizer, "l2o_dm");
-        optimizer_ = std::make_unique<Optimizer>(
-            entry,
-            l2o::framework::resolve_options(
-                entry.component.options, l2o::framework::settings_from(options, {.file = "test"}), {}),
-            task);
-        params = TensorSet(optimizer_->init_params({1, 2}, {}));
-        call_.reserve_scratch(optimizer_->info().scratch_fixed);
-    }
-
-    const Optimizer& optimizer() const { return *optimizer_; }
-    Tensor& param(const std::string& name) {
-        for (std::size_t i = 0; i < params.size(); ++i)
-            if (optimizer_->params()[i]->name == name) return params[i];
-        throw std::invalid_argument(name);
-    }
-    TensorSet blocks(std::int64_t batch) const { return tensors(task_blocks(), batch); }
-    TensorSet state(std::int64_t batch) const { return tensors(optimizer_->state(), batch); }
-
-    /// One step on any tensors: views of slices too.
-    void step(l2o_in state, l2o_in x, l2o_in g, l2o_out state_next, l2o_out x_next, std::int64_t batch) {
-        l2o_step_in in{};
-        in.struct_size = sizeof in;
-        in.batch = static_cast<std::uint32_t>(batch);
-        in.params = params.in();
-        in.state = state;
-        in.x = x;
-        in.g = g;
-        l2o_step_out out{};
-        out.struct_size = sizeof out;
-        out.batch = in.batch;
-        out.state = state_next;
-        out.x = x_next;
-        call_.check(optimizer_->api().step(optimizer_->raw(), call_.with({1, 1}), &in, &out), "l2o_dm");
-    }
-
-    TensorSet params;
-
-  private:
-    std::vector<const l2o_spec*> task_blocks() const {
-        std::vector<const l2o_spec*> list;
-        for (std::uint32_t k = 0; k < blocks_.size(); ++k) list.push_back(blocks_.at(k));
-        return list;
-    }
-    TensorSet tensors(const std::vector<const l2o_spec*>& specs, std::int64_t batch) const {
-        std::vector<Tensor> list;
-        for (const l2o_spec* spec : specs) list.emplace_back(dtype_, l2o::framework::shape_of(*spec, batch));
-        return TensorSet(std::move(list));
-    }
-
-    Dtype dtype_;
-    l2o::SpecList blocks_;
-    std::unique_ptr<Optimizer> optimizer_;
-    CallContext call_;
-};
-
-l2o::TensorSpec block(const std::string& name, const Shape& shape, std::int32_t role = L2O_MIN) {
-    return {.name = name, .shape = shape, .batched = true, .role = role};
-}
-
-void randomise(TensorSet& set, unsigned seed) {
-    std::mt19937 bits(seed);
-    std::normal_distribution<double> normal;
-    for (Tensor& tensor : set.tensors()) {
-        std::vector<double> numbers = values(tensor);
-        for (double& number : numbers) number = normal(bits);
-        set_values(tensor, numbers);
-    }
-}
-
-void zero(TensorSet& set) { set.zero(); }
-
-/// Columns [first, first + count) of a tensor [B, n, ...], as the host slices a block.
-class Slice {
-  public:
-    Slice(Tensor& tensor, std::int64_t first, std::int64_t count)
-        : shape_(tensor.shape()), strides_(shape_.size(), 1), view_(*tensor.abi()) {
-        for (std::size_t i = shape_.size() - 1; i-- > 0;) strides_[i] = strides_[i + 1] * shape_[i + 1];
-        const std::int64_t offset = first * strides_[1] * l2o::framework::bytes_of(tensor.dtype());
-        shape_[1] = count;
-        view_.data = static_cast<std::byte*>(view_.data) + offset;
-        view_.shape = shape_.data();
-        view_.strides = strides_.data();
-    }
-    Slice(const Slice&) = delete;
-    Slice& operator=(const Slice&) = delete;
-    l2o_tensor* abi() { return &view_; }
-
-  private:
-    Shape shape_, strides_;
-    l2o_tensor view_;
-};
-
-std::filesystem::path shared_weights() {
-    const char* given = std::getenv("L2O_SHARED");
-    return std::filesystem::path(given != nullptr ? given : L2O_SHARED) / "data" / "public_weights";
-}
-
-/// Weight sets in text form: a line "name rowsxcols", then a line of values.
-std::map<std::string, std::vector<double>> read_text_weights(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    std::map<std::string, std::vector<double>> weights;
-    std::string name, shape;
-    while (in >> name >> shape) {
-        std::int64_t count = 1;
-        std::stringstream sizes(shape);
-        for (std::string size; std::getline(sizes, size, 'x');) count *= std::stoll(size);
-        auto& numbers = weights[name];
-        numbers.resize(static_cast<std::size_t>(count));
-        for (double& number : numbers) in >> number;
-    }
-    return weights;
-}
-
-/// False, with a message, where the published weights are not at hand.
-bool load_public_weights(Rig& rig) {
-    if (!exists(shared_weights() / "dm.txt")) {
-        MESSAGE("skipped: no published weights in '",
-                shared_weights().string(),
-                "'; set L2O_SHARED to the folder that holds data/public_weights");
-        return false;
-    }
-    const auto weights = read_text_weights(shared_weights() / "dm.txt");
-    REQUIRE(weights.size() == rig.params.size());
-    for (const auto& [name, numbers] : weights) set_values(rig.param(name), numbers);
-    return true;
-}
-
-std::vector<double> step_once(
-    Rig& rig, TensorSet& state, TensorSet& x, const TensorSet& g, std::int64_t batch) {
-    TensorSet x_next = rig.blocks(batch), state_next = rig.state(batch);
-    rig.step(state.in(), x.in(), g.in(), state_next.out(), x_next.out(), batch);
-    std::swap(x, x_next);
-    std::swap(state, state_next);
-    return values(x[0]);
-}
-
-}  // namespace
 
 TEST_CASE("l2o_dm: where the read-out has no weights, every step is output_scale times its bias") {
-    Rig rig({{"output_scale", "0.5"}}, {block("x", {3})});
+    Rig rig("l2o_dm", {{"output_scale", "0.5"}}, {block("x", {3})});
     set_values(rig.param("linear/w"), std::vector<double>(20, 0.0));
     set_values(rig.param("linear/b"), {-0.25});
     TensorSet x = rig.blocks(2), g = rig.blocks(2), state = rig.state(2);
@@ -185,8 +22,8 @@ TEST_CASE("l2o_dm: where the read-out has no weights, every step is output_scale
 }
 
 TEST_CASE("l2o_dm: without weights a cell forgets by the logistic function of 1, the forget bias") {
-    Rig rig({}, {block("x", {2})});
-    zero(rig.params);
+    Rig rig("l2o_dm", {}, {block("x", {2})});
+    rig.params.zero();
     TensorSet x = rig.blocks(1), g = rig.blocks(1), state = rig.state(1);
     randomise(g, 1);
     std::vector<std::vector<double>> before;
@@ -206,7 +43,9 @@ TEST_CASE("l2o_dm: without weights a cell forgets by the logistic function of 1,
 TEST_CASE("l2o_dm: log_sign tells large gradients apart by their logarithm alone, identity by themselves") {
     // Beyond exp(-log_sign_k) the sign is all that is left beside the logarithm.
     for (const bool identity : {false, true}) {
-        Rig rig({{"preprocess", identity ? "identity" : "log_sign"}, {"log_sign_k", "1"}}, {block("x", {2})});
+        Rig rig("l2o_dm",
+                {{"preprocess", identity ? "identity" : "log_sign"}, {"log_sign_k", "1"}},
+                {block("x", {2})});
         const Shape expected{identity ? 21 : 22, 80};
         REQUIRE(rig.param("lstm_1/w_gates").shape() == expected);
         TensorSet g = rig.blocks(1);
@@ -226,8 +65,8 @@ TEST_CASE("l2o_dm: log_sign tells large gradients apart by their logarithm alone
 
 TEST_CASE("l2o_dm: the published weights give the updates of an independent evaluator to 1e-6") {
     // golden.json: gradients fed to one coordinate from zero state, double precision.
-    Rig rig({}, {block("x", {1})});
-    if (!load_public_weights(rig)) return;
+    Rig rig("l2o_dm", {}, {block("x", {1})});
+    if (!load_public_weights(rig, "dm")) return;
     std::ifstream file(shared_weights() / "golden.json");
     const auto golden = nlohmann::json::parse(file);
     const auto gradients = golden["gradients"].get<std::vector<double>>();
@@ -245,8 +84,8 @@ TEST_CASE("l2o_dm: the published weights minimise an ill-conditioned quadratic, 
     // f = 1/2 sum a_i x_i^2, a log-uniform on [1e-3, 1], x_0 ~ N(0, 1): its authors' plain training ends in a
     // limit cycle, at about a hundredth of the start. Another order of the gates diverges.
     constexpr std::int64_t kRows = 64, kN = 6;
-    Rig rig({}, {block("x", {kN})});
-    if (!load_public_weights(rig)) return;
+    Rig rig("l2o_dm", {}, {block("x", {kN})});
+    if (!load_public_weights(rig, "dm")) return;
     TensorSet x = rig.blocks(kRows), g = rig.blocks(kRows), state = rig.state(kRows);
     randomise(x, 5);
     std::mt19937 bits(6);
@@ -292,7 +131,7 @@ TEST_CASE(
     constexpr std::int64_t kRows = 5, kN = 37;
     for (const Dtype dtype : {Dtype::kF32, Dtype::kF64}) {
         for (const char* preprocess : {"log_sign", "identity"}) {
-            Rig rig({{"preprocess", preprocess}}, {block("x", {kN})}, dtype);
+            Rig rig("l2o_dm", {{"preprocess", preprocess}}, {block("x", {kN})}, dtype);
             TensorSet x = rig.blocks(kRows), g = rig.blocks(kRows), state = rig.state(kRows);
             randomise(x, 1);
             randomise(g, 2);
@@ -344,7 +183,7 @@ TEST_CASE(
 }
 
 TEST_CASE("l2o_dm: blocks of any shape share the network, each with a state of its own") {
-    Rig rig({}, {block("W", {4, 3}), block("b", {})});
+    Rig rig("l2o_dm", {}, {block("W", {4, 3}), block("b", {})});
     const auto& state_specs = rig.optimizer().state();
     REQUIRE(state_specs.size() == 8);
     CHECK(std::string(state_specs[0]->name) == "h1.W");
@@ -361,7 +200,7 @@ TEST_CASE("l2o_dm: blocks of any shape share the network, each with a state of i
 }
 
 TEST_CASE("l2o_dm: weights and gate biases start as a normal truncated at two standard deviations") {
-    Rig rig({}, {block("x", {1})});
+    Rig rig("l2o_dm", {}, {block("x", {1})});
     constexpr double kShrink = 0.8796;  // standard deviation of N(0, 1) truncated at 2
     const std::map<std::string, double> fan_in{{"lstm_1/w_gates", 22},
                                                {"lstm_1/b_gates", 22},
@@ -384,7 +223,8 @@ TEST_CASE("l2o_dm: weights and gate biases start as a normal truncated at two st
 }
 
 TEST_CASE("l2o_dm: float32 follows float64") {
-    Rig narrow({}, {block("x", {70})}, Dtype::kF32), wide({}, {block("x", {70})}, Dtype::kF64);
+    Rig narrow("l2o_dm", {}, {block("x", {70})}, Dtype::kF32),
+        wide("l2o_dm", {}, {block("x", {70})}, Dtype::kF64);
     for (std::size_t i = 0; i < wide.params.size(); ++i) set_values(wide.params[i], values(narrow.params[i]));
     TensorSet x32 = narrow.blocks(1), g32 = narrow.blocks(1), s32 = narrow.state(1);
     TensorSet x64 = wide.blocks(1), g64 = wide.blocks(1), s64 = wide.state(1);
@@ -400,7 +240,7 @@ TEST_CASE("l2o_dm: float32 follows float64") {
 
 TEST_CASE("l2o_dm: a minimax problem is refused by name of the block") {
     try {
-        Rig rig({}, {block("u", {2}), block("v", {2}, L2O_MAX)});
+        Rig rig("l2o_dm", {}, {block("u", {2}), block("v", {2}, L2O_MAX)});
         FAIL("not refused");
     } catch (const l2o::framework::Error& error) {
         CHECK(std::string(error.what()).find("block 'v' is to be maximised") != std::string::npos);

@@ -1,0 +1,152 @@
+// What the coordinate level of L2O-Scale reads: gradients averaged over four time scales, each divided by its
+// mean size, and how much that size and the learning rate stand out.
+//
+// Source: Wichrowska et al. 2017 (arXiv:1703.04813), with the asinh and the products of their
+// code. Symbols: g_s mean of g at scale s, l_s mean of g_s^2, z_s = g_s / sqrt(l_s + kTiny).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <l2o/numerics/lanes.hpp>
+#include <l2o/numerics/lstm.hpp>
+#include <l2o/sdk/scratch.hpp>
+
+namespace l2o::recurrent {
+
+using numerics::Block;
+using numerics::Index;
+using numerics::kLanes;
+using numerics::load_lanes;
+using numerics::store_lanes;
+
+inline constexpr Index kScales = 4;
+inline constexpr Index kScaleInputs = 3 * kScales;  ///< asinh z_s, their products, ln l_s, learning rate
+
+/// Where the state of a coordinate lies, or the cotangents of it; data NULL: none.
+template <class T>
+struct ScaleMeans {
+    Block<T> g, l;  // [4, n]
+};
+
+/// The features of a tile and what their reverse needs.
+template <class T>
+struct ScaleFeatures {
+    using Lanes = numerics::Lanes<T>;
+    static constexpr T kFloor = T(1e-12), kTiny = T(1e-16);
+    static constexpr Index kTileSize = 64;
+
+    Block<T> inputs;               // [12, tile]
+    Block<T> mean, size, z, keep;  // [4, tile]: g_s, l_s, z_s, decay of g_s
+    T* l_keep;
+
+    explicit ScaleFeatures(Scratch& scratch) {
+        const auto block = [&](Index rows) { return Block<T>{scratch.take<T>(rows * kTileSize), kTileSize}; };
+        inputs = block(kScaleInputs);
+        for (Block<T>* one : {&mean, &size, &z, &keep}) *one = block(kScales);
+        l_keep = scratch.take<T>(kTileSize);
+    }
+
+    /// g_s' = k_s g_s + (1 - k_s) g,  l_s' = r l_s + (1 - r) (g_s'^2 + floor),  k_{s+1} = sqrt(k_s).
+    /// @param g, input_decay, scale_decay, log_rate  [n]; a decay NULL is 0, as before the first step.
+    /// @param old      means of before the step.
+    /// @param mean_log_rate  over all coordinates of the problem.
+    void forward(Index n,
+                 const T* g,
+                 const T* input_decay,
+                 const T* scale_decay,
+                 const T* log_rate,
+                 const ScaleMeans<const T>& old,
+                 T mean_log_rate) const {
+        for (Index at = 0; at < n; at += kLanes<T>) {
+            const Index count = std::min(kLanes<T>, n - at);
+            const auto given = [&](const T* decay) {
+                return decay == nullptr ? Lanes(Lanes::Zero()) : load_lanes(decay + at, count);
+            };
+            const Lanes g_t = load_lanes(g + at, count), r = given(scale_decay);
+            Lanes k = given(input_decay), logs = Lanes::Zero(), before = Lanes::Zero();
+            store_lanes(r, l_keep + at, count);
+            for (Index s = 0; s < kScales; ++s, k = k.sqrt()) {
+                const Lanes g_s = k * load_lanes(old.g.at(s, at), count) + (1 - k) * g_t;
+                const Lanes l_s = r * load_lanes(old.l.at(s, at), count) + (1 - r) * (g_s * g_s + kFloor);
+                const Lanes z_s = g_s / (l_s + kTiny).sqrt();
+                const Lanes a = asinh(z_s), log_l = (l_s + kTiny).log();
+                store_lanes(k, keep.at(s, at), count);
+                store_lanes(g_s, mean.at(s, at), count);
+                store_lanes(l_s, size.at(s, at), count);
+                store_lanes(z_s, z.at(s, at), count);
+                store_lanes(a, inputs.at(s, at), count);
+                if (s > 0) store_lanes<T>(before * a, inputs.at(kScales + s - 1, at), count);
+                store_lanes(log_l, inputs.at(kLogs + s, at), count);
+                logs += log_l / T(kScales);
+                before = a;
+            }
+            for (Index s = 0; s < kScales; ++s) {
+                T* log_l = inputs.at(kLogs + s, at);
+                store_lanes<T>(load_lanes(log_l, count) - logs, log_l, count);
+            }
+            store_lanes<T>(
+                load_lanes(log_rate + at, count) - mean_log_rate, inputs.at(kScaleInputs - 1, at), count);
+        }
+    }
+
+    /// @param inputs_bar  of `inputs`; to it the caller has added what else reads the asinh.
+    /// @param new_bar     of the new means.
+    /// @param old_bar     of the means of before the step, added to.
+    /// @param g_bar, input_decay_bar, scale_decay_bar  added to; NULL: not wanted. The cotangent of log_rate
+    ///                    is the last row of inputs_bar, less its mean over the problem.
+    void reverse(Index n,
+                 const T* g,
+                 const ScaleMeans<const T>& old,
+                 const Block<T>& inputs_bar,
+                 const ScaleMeans<const T>& new_bar,
+                 const ScaleMeans<T>& old_bar,
+                 T* g_bar,
+                 T* input_decay_bar,
+                 T* scale_decay_bar) const {
+        for (Index i = 0; i < n; ++i) {
+            T bar_of[kScales], log_mean = 0;
+            for (Index s = 0; s < kScales; ++s) {
+                bar_of[s] = *inputs_bar.at(s, i);
+                if (s > 0) bar_of[s] += *inputs_bar.at(kScales + s - 1, i) * *inputs.at(s - 1, i);
+                if (s + 1 < kScales) bar_of[s] += *inputs_bar.at(kScales + s, i) * *inputs.at(s + 1, i);
+                log_mean += *inputs_bar.at(kLogs + s, i) / T(kScales);
+            }
+            const T r = l_keep[i];
+            T r_bar = 0, next_keep_bar = 0, gradient = 0;
+            for (Index s = kScales - 1; s >= 0; --s) {
+                const T g_s = *mean.at(s, i), l = *size.at(s, i) + kTiny, k = *keep.at(s, i);
+                const T z_s = *z.at(s, i), slope = bar_of[s] / std::sqrt(1 + z_s * z_s);
+                const auto of = [&](const Block<const T>& block) {
+                    return block.data == nullptr ? T(0) : *block.at(s, i);
+                };
+                const T l_bar =
+                    of(new_bar.l) + (*inputs_bar.at(kLogs + s, i) - log_mean - T(0.5) * z_s * slope) / l;
+                const T g_s_bar = of(new_bar.g) + slope / std::sqrt(l) + 2 * (1 - r) * g_s * l_bar;
+                r_bar += l_bar * (*old.l.at(s, i) - g_s * g_s - kFloor);
+                T keep_bar = g_s_bar * (*old.g.at(s, i) - g[i]);
+                // k_{s+1} = sqrt(k_s). Decays of 0 are those before the first step, which are constants.
+                if (s + 1 < kScales && *keep.at(s + 1, i) > 0)
+                    keep_bar += next_keep_bar / (2 * *keep.at(s + 1, i));
+                next_keep_bar = keep_bar;
+                gradient += (1 - k) * g_s_bar;
+                if (old_bar.l.data != nullptr) *old_bar.l.at(s, i) += r * l_bar;
+                if (old_bar.g.data != nullptr) *old_bar.g.at(s, i) += k * g_s_bar;
+            }
+            if (g_bar != nullptr) g_bar[i] += gradient;
+            if (scale_decay_bar != nullptr) scale_decay_bar[i] += r_bar;
+            if (input_decay_bar != nullptr) input_decay_bar[i] += next_keep_bar;
+        }
+    }
+
+  private:
+    static constexpr Index kLogs = 2 * kScales - 1;
+
+    /// By log1p: log(x + sqrt(1 + x^2)) loses all digits where x is far below 0.
+    static Lanes asinh(const Lanes& x) {
+        const Lanes size = x.abs();
+        const Lanes value = (size + size * size / (1 + (1 + size * size).sqrt())).log1p();
+        return (x < 0).select(-value, value);
+    }
+};
+
+}  // namespace l2o::recurrent

@@ -1,0 +1,189 @@
+#pragma once
+
+#include <l2o/sdk/spec.hpp>
+#include <random>
+
+#include "framework/unroll/point.hpp"
+#include "tests/support/lab.hpp"
+
+namespace l2o::test {
+
+using framework::CallContext;
+using framework::Kind;
+using framework::Optimizer;
+using framework::Shape;
+using framework::TensorSet;
+
+/// An optimizer on blocks of our choice, with gradients of our choice: no optimizee.
+class Rig {
+  public:
+    Rig(const std::string& id,
+        const OptionText& options,
+        const std::vector<l2o::TensorSpec>& blocks,
+        Dtype dtype = Dtype::kF64)
+        : id_(id), dtype_(dtype) {
+        framework::Task task;
+        for (const l2o::TensorSpec& block : blocks) blocks_.add(block, static_cast<std::int32_t>(dtype));
+        for (std::uint32_t k = 0; k < blocks_.size(); ++k) task.blocks.push_back(blocks_.at(k));
+        task.name = "rig";
+        task.dtype = dtype;
+        task.oracle_kinds = unsigned{L2O_VALUE} | unsigned{L2O_GRADIENT};
+        const auto& entry = catalog().find(Kind::kOptimizer, id);
+        optimizer_ = std::make_unique<Optimizer>(
+            entry,
+            framework::resolve_options(
+                entry.component.options, framework::settings_from(options, {.file = "test"}), {}),
+            task);
+        params = TensorSet(optimizer_->init_params({1, 2}, {}));
+        call_.reserve_scratch(optimizer_->info().scratch_fixed);
+    }
+
+    const Optimizer& optimizer() const { return *optimizer_; }
+    Tensor& param(const std::string& name) {
+        for (std::size_t i = 0; i < params.size(); ++i)
+            if (optimizer_->params()[i]->name == name) return params[i];
+        throw std::invalid_argument(name);
+    }
+    TensorSet blocks(std::int64_t batch) const { return tensors(task_blocks(), batch); }
+    TensorSet state(std::int64_t batch) const { return tensors(optimizer_->state(), batch); }
+
+    /// One step on any tensors: views of slices too.
+    void step(l2o_in state,
+              l2o_in x,
+              l2o_in g,
+              l2o_out state_next,
+              l2o_out x_next,
+              std::int64_t batch,
+              std::int64_t t = 0) {
+        l2o_step_in in{};
+        in.struct_size = sizeof in;
+        in.batch = static_cast<std::uint32_t>(batch);
+        in.t = t;
+        in.params = params.in();
+        in.state = state;
+        in.x = x;
+        in.g = g;
+        l2o_step_out out{};
+        out.struct_size = sizeof out;
+        out.batch = in.batch;
+        out.state = state_next;
+        out.x = x_next;
+        call_.check(optimizer_->api().step(optimizer_->raw(), call_.with({1, 1}), &in, &out), id_);
+    }
+
+    /// State of before the first step, drawn under the key {seed, 4}.
+    TensorSet init_state(TensorSet& x, std::int64_t batch, std::uint64_t seed = 1) {
+        TensorSet start = state(batch);
+        l2o_step_in in{};
+        in.struct_size = sizeof in;
+        in.batch = static_cast<std::uint32_t>(batch);
+        in.params = params.in();
+        in.x = x.in();
+        call_.check(optimizer_->api().init_state(optimizer_->raw(), call_.with({seed, 4}), &in, start.out()),
+                    id_);
+        return start;
+    }
+
+    /// step_vjp: cotangents of parameters and state where those of x' and the new state are given.
+    struct Cotangents {
+        TensorSet params, state;
+    };
+    Cotangents reverse(TensorSet& state_at,
+                       TensorSet& x,
+                       const TensorSet& g,
+                       TensorSet& x_bar,
+                       TensorSet& state_bar,
+                       std::int64_t batch,
+                       std::int64_t t) {
+        std::vector<Tensor> sums;
+        for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
+        Cotangents out{TensorSet(std::move(sums)), state(batch)};
+        const std::vector<l2o_tensor*> nothing(x.size(), nullptr);
+        l2o_step_in in{};
+        in.struct_size = sizeof in;
+        in.batch = static_cast<std::uint32_t>(batch);
+        in.t = t;
+        in.params = params.in();
+        in.state = state_at.in();
+        in.x = x.in();
+        in.g = g.in();
+        l2o_step_out cot{};
+        cot.struct_size = sizeof cot;
+        cot.batch = in.batch;
+        cot.x = x_bar.out();
+        cot.state = state_bar.out();
+        l2o_step_in acc = in;
+        acc.params = out.params.in();
+        acc.state = out.state.in();
+        acc.x = acc.g = nothing.data();
+        call_.check(optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, &cot, &acc), id_);
+        return out;
+    }
+
+    TensorSet params;
+
+  private:
+    std::vector<const l2o_spec*> task_blocks() const {
+        std::vector<const l2o_spec*> list;
+        for (std::uint32_t k = 0; k < blocks_.size(); ++k) list.push_back(blocks_.at(k));
+        return list;
+    }
+    TensorSet tensors(const std::vector<const l2o_spec*>& specs, std::int64_t batch) const {
+        std::vector<Tensor> list;
+        for (const l2o_spec* spec : specs) list.emplace_back(dtype_, framework::shape_of(*spec, batch));
+        return TensorSet(std::move(list));
+    }
+
+    std::string id_;
+    Dtype dtype_;
+    l2o::SpecList blocks_;
+    std::unique_ptr<Optimizer> optimizer_;
+    CallContext call_;
+};
+
+inline l2o::TensorSpec block(const std::string& name, const Shape& shape, std::int32_t role = L2O_MIN) {
+    return {.name = name, .shape = shape, .batched = true, .role = role};
+}
+
+inline void randomise(TensorSet& set, unsigned seed) {
+    std::mt19937 bits(seed);
+    std::normal_distribution<double> normal;
+    for (Tensor& tensor : set.tensors()) {
+        std::vector<double> numbers = values(tensor);
+        for (double& number : numbers) number = normal(bits);
+        set_values(tensor, numbers);
+    }
+}
+
+/// Columns [first, first + count) of a tensor [B, n, ...], as the host slices a block.
+class Slice {
+  public:
+    Slice(Tensor& tensor, std::int64_t first, std::int64_t count)
+        : shape_(tensor.shape()), strides_(shape_.size(), 1), view_(*tensor.abi()) {
+        for (std::size_t i = shape_.size() - 1; i-- > 0;) strides_[i] = strides_[i + 1] * shape_[i + 1];
+        const std::int64_t offset = first * strides_[1] * framework::bytes_of(tensor.dtype());
+        shape_[1] = count;
+        view_.data = static_cast<std::byte*>(view_.data) + offset;
+        view_.shape = shape_.data();
+        view_.strides = strides_.data();
+    }
+    Slice(const Slice&) = delete;
+    Slice& operator=(const Slice&) = delete;
+    l2o_tensor* abi() { return &view_; }
+
+  private:
+    Shape shape_, strides_;
+    l2o_tensor view_;
+};
+
+/// From x, state to those of the next point, in place. @return the new x of the first block.
+inline std::vector<double> step_once(
+    Rig& rig, TensorSet& state, TensorSet& x, const TensorSet& g, std::int64_t batch, std::int64_t t = 0) {
+    TensorSet x_next = rig.blocks(batch), state_next = rig.state(batch);
+    rig.step(state.in(), x.in(), g.in(), state_next.out(), x_next.out(), batch, t);
+    std::swap(x, x_next);
+    std::swap(state, state_next);
+    return values(x[0]);
+}
+
+}  // namespace l2o::test
