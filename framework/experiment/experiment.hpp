@@ -54,6 +54,16 @@ enum class Decay { kConstant, kLinear, kCosine };
 /// What layer_decay damps: the increment of an old layer, or its gradient before the meta-optimizer sees it.
 enum class LayerDecay { kRate, kGradient };
 
+/// How the gradient of the meta-loss is found: by back-propagation through the windows, by evolution
+/// strategies on them, or by persistent evolution strategies.
+enum class EstimatorKind { kBptt, kEs, kPes };
+
+/// `imitation { teacher { use adam } }`: trajectories on which the optimizer learns the steps of another one.
+struct ImitationSettings {
+    PluginChoice teacher;
+    double probability = 0.3;  ///< of a trajectory
+};
+
 /// `stages { NAME { ... } }`: a part of a flat training; what it leaves out is that of the training.
 struct StageSettings {
     std::string name;
@@ -69,6 +79,10 @@ struct StageSettings {
 struct TrainSettings {
     PluginChoice optimizee, loss, meta_optimizer;
     Schedule schedule = Schedule::kFlat;
+    EstimatorKind estimator = EstimatorKind::kBptt;
+    double sigma = 0.01;     ///< of the perturbations of evolution strategies
+    std::int64_t pairs = 0;  ///< antithetic ones; a divisor of batch (0 where nothing is perturbed)
+    std::optional<ImitationSettings> imitation{};
     std::int64_t epochs = 100;   ///< trajectories of a batch (flat schedule)
     std::int64_t horizon = 100;  ///< steps per trajectory
     std::int64_t unroll = 20;    ///< steps per meta-step; = horizon: full BPTT

@@ -92,6 +92,8 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     if (section.get_choice("schedule", "flat", {"flat", "layerwise"}) == "layerwise")
         train.schedule = Schedule::kLayerwise;
     train.epochs = section.get_int("epochs", train.epochs, at_least(1));
+    const std::string estimator = section.get_choice("estimator", "bptt", {"bptt", "es", "pes"});
+    if (estimator != "bptt") train.estimator = estimator == "es" ? EstimatorKind::kEs : EstimatorKind::kPes;
     train.horizon = section.get_int("horizon", train.horizon, at_least(1));
     train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon), at_least(1));
     if (train.unroll > train.horizon) {
@@ -108,6 +110,17 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
     train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
+
+    const Section evolution = section.child("evolution");
+    train.sigma = evolution.get_real("sigma", train.sigma, above(0));
+    std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);
+    while (train.batch % pairs != 0) --pairs;
+    train.pairs = evolution.get_int("pairs", pairs, at_least(1));
+    if (train.batch % train.pairs != 0) {
+        throw Error(ExitCode::kUsage,
+                    evolution.where("pairs") + " is '" + std::to_string(train.pairs) +
+                        "'; expected a divisor of train.batch, " + std::to_string(train.batch));
+    }
 
     const Section validate = section.child("validate");
     train.validate_every = validate.get_int("every", train.validate_every, at_least(0));

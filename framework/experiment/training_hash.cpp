@@ -33,7 +33,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         stages.push_back(
             {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
     }
-    const nlohmann::json text = {
+    nlohmann::json text = {
         {"format", kWeightFormat},
         {"seed", experiment.seed},
         {"dtype", name_of(experiment.dtype)},
@@ -60,6 +60,9 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
         {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
         {"layer_decay", {train.layer_decay, static_cast<int>(train.layer_decay_of)}}};
+    // What came later is named only where it is used: weights that were trained before are found again.
+    if (train.estimator != EstimatorKind::kBptt)
+        text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
     return sha1_hex(text.dump());
 }
 

@@ -9,19 +9,8 @@
 namespace l2o::framework {
 namespace {
 
-void take(const TensorFile& file, const std::string& name, Tensor& to) {
-    const Tensor& from = file.at(name);
-    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
-        throw Error(ExitCode::kIo,
-                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
-                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
-                        to_string(to.shape()));
-    }
-    std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
-}
-
-std::string carried_name(std::size_t shard, std::size_t i) {
-    return "carried/" + std::to_string(shard) + "/" + std::to_string(i);
+std::string carried_name(const std::string& prefix, std::size_t shard, std::size_t i) {
+    return prefix + "/" + std::to_string(shard) + "/" + std::to_string(i);
 }
 
 /// Calls body with the name in the file and the tensor of every parameter that is kept.
@@ -38,25 +27,56 @@ void for_each_parameter(const Optimizer& optimizer, Kept& parameters, Body&& bod
 
 }  // namespace
 
+void take(const TensorFile& file, const std::string& name, Tensor& to) {
+    const Tensor& from = file.at(name);
+    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
+        throw Error(ExitCode::kIo,
+                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
+                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
+                        to_string(to.shape()));
+    }
+    std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
+}
+
+TensorRefs by_name(const std::string& prefix, const CarriedRefs& shards) {
+    TensorRefs out;
+    for (std::size_t shard = 0; shard < shards.size(); ++shard)
+        for (std::size_t i = 0; i < shards[shard].size(); ++i)
+            out[carried_name(prefix, shard, i)] = shards[shard][i];
+    return out;
+}
+
+CarriedRefs read_by_name(const TensorFile& file, const std::string& prefix, const CarriedRefs& like) {
+    CarriedRefs carried;
+    for (const auto& tensors : like) {
+        const std::size_t shard = carried.size();
+        carried.emplace_back();
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            const std::string name = carried_name(prefix, shard, i);
+            const Tensor& tensor = file.at(name);
+            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
+                throw Error(ExitCode::kIo,
+                            file.path + ": tensor '" + name + "' has shape " + to_string(tensor.shape()) +
+                                "; expected " + to_string(tensors[i]->shape()));
+            }
+            carried.back().push_back(&tensor);
+        }
+    }
+    return carried;
+}
+
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
                       MetaOptimizer& meta,
-                      const Shards& shards) {
-    TensorRefs tensors;
+                      TensorRefs tensors) {
     for_each_parameter(optimizer, parameters, [&](const std::string& name, const Tensor& tensor) {
         tensors[name] = &tensor;
     });
     for (std::size_t i = 0; i < meta.state().size(); ++i)
         tensors["meta/" + std::to_string(i)] = &meta.state()[i];
-    const auto carried = shards.carried();
-    for (std::size_t shard = 0; shard < carried.size() && cursor.t > 0; ++shard) {
-        for (std::size_t i = 0; i < carried[shard].size(); ++i) {
-            tensors[carried_name(shard, i)] = carried[shard][i];
-        }
-    }
     const nlohmann::json json{{"hash", hash},
                               {"stage", cursor.stage},
                               {"epoch", cursor.epoch},
@@ -118,26 +138,10 @@ void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& para
         optimizer, parameters, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
 }
 
-void Checkpoint::restore_trajectory(MetaOptimizer& meta, Shards& shards) const {
+void Checkpoint::restore_meta(MetaOptimizer& meta) const {
     for (std::size_t i = 0; i < meta.state().size(); ++i)
         take(file, "meta/" + std::to_string(i), meta.state()[i]);
     meta.restore(meta_t);
-    if (cursor.t == 0) return;
-    std::vector<std::vector<const Tensor*>> carried;
-    for (const auto& tensors : shards.carried()) {
-        const std::size_t shard = carried.size();
-        carried.emplace_back();
-        for (std::size_t i = 0; i < tensors.size(); ++i) {
-            const Tensor& tensor = file.at(carried_name(shard, i));
-            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
-                throw Error(ExitCode::kIo,
-                            file.path + ": tensor '" + carried_name(shard, i) + "' has shape " +
-                                to_string(tensor.shape()) + "; expected " + to_string(tensors[i]->shape()));
-            }
-            carried.back().push_back(&tensor);
-        }
-    }
-    shards.restore(cursor.t, carried);
 }
 
 }  // namespace l2o::framework

@@ -33,15 +33,14 @@ struct Parameters {
 };
 
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
-/// best/<name>, meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata. At t = 0 nothing is
-/// carried: the trajectory is started again.
+/// best/<name>, meta/<i>, and what the estimators of the gradient carry; the cursor as JSON in its metadata.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
                       MetaOptimizer& meta,
-                      const Shards& shards);
+                      TensorRefs carried);
 
 /// A checkpoint that was read; tensors are taken over once the stage it was in is set up again.
 struct Checkpoint {
@@ -52,7 +51,16 @@ struct Checkpoint {
     /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
     static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
     void restore_parameters(const Optimizer& optimizer, Parameters& parameters) const;
-    void restore_trajectory(MetaOptimizer& meta, Shards& shards) const;
+    void restore_meta(MetaOptimizer& meta) const;
 };
+
+/// Copies a tensor of a file. @throw Error kIo if its type or size differs.
+void take(const TensorFile& file, const std::string& name, Tensor& to);
+/// <prefix>/<shard>/<i>, to and from a file.
+[[nodiscard]] TensorRefs by_name(const std::string& prefix, const CarriedRefs& shards);
+/// @param like  of the same shapes. @throw Error kIo if a tensor is missing or has another shape.
+[[nodiscard]] CarriedRefs read_by_name(const TensorFile& file,
+                                       const std::string& prefix,
+                                       const CarriedRefs& like);
 
 }  // namespace l2o::framework

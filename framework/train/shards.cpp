@@ -27,6 +27,24 @@ TensorSet gradient_like(const Optimizer& optimizer,
     return TensorSet(std::move(tensors));
 }
 
+Carried copies(const CarriedRefs& shards) {
+    Carried out;
+    for (const auto& tensors : shards) {
+        out.emplace_back();
+        for (const Tensor* tensor : tensors) out.back().push_back(tensor->clone());
+    }
+    return out;
+}
+
+CarriedRefs pointers(const Carried& shards) {
+    CarriedRefs out;
+    for (const auto& tensors : shards) {
+        out.emplace_back();
+        for (const Tensor& tensor : tensors) out.back().push_back(&tensor);
+    }
+    return out;
+}
+
 Shards::Shard::Shard(const Optimizer& optimizer,
                      const Optimizee& optimizee,
                      const Loss& loss,
@@ -72,7 +90,7 @@ Shards::Shards(const Optimizer& optimizer,
                                                   loss,
                                                   params,
                                                   slice(data_, optimizee, first, rows),
-                                                  static_cast<std::uint64_t>(first),
+                                                  static_cast<std::uint64_t>(options.row0 + first),
                                                   options.rates,
                                                   unroll));
     }
@@ -94,12 +112,14 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     }
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
-    const std::vector<Tensor> x0 = optimizee_.init_point(start, 0, data_);
+    const auto row0 = static_cast<std::uint64_t>(options_.row0);
+    const std::vector<Tensor> x0 = optimizee_.init_point(start, row0, data_);
     for (const auto& shard : shards_) {
         shard->scene.key = numerics::derive_key(keys_.train_steps, kTrajectoryTag + split, index);
         std::vector<Tensor> rows;
         for (const Tensor& x : x0) {
-            rows.push_back(x.rows(static_cast<std::int64_t>(shard->scene.row0), shard->data.instances));
+            rows.push_back(
+                x.rows(static_cast<std::int64_t>(shard->scene.row0 - row0), shard->data.instances));
         }
         if ((optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0) {
             for (const Tensor& x : rows) {
@@ -114,12 +134,12 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     }
 }
 
-void Shards::restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried) {
+void Shards::restore(std::int64_t t, const CarriedRefs& carried) {
     for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->unroll.restore(t, carried.at(i));
 }
 
-std::vector<std::vector<const Tensor*>> Shards::carried() const {
-    std::vector<std::vector<const Tensor*>> out;
+CarriedRefs Shards::carried() const {
+    CarriedRefs out;
     for (const auto& shard : shards_) out.push_back(shard->unroll.carried());
     return out;
 }

@@ -8,13 +8,19 @@
 
 namespace l2o::framework {
 
+/// x and state of every shard.
+using Carried = std::vector<std::vector<Tensor>>;
+using CarriedRefs = std::vector<std::vector<const Tensor*>>;
+[[nodiscard]] Carried copies(const CarriedRefs& shards);
+[[nodiscard]] CarriedRefs pointers(const Carried& shards);
+
 /// A batch of trajectories cut into shards of a fixed number of rows. Every shard has its own engine and
 /// gradient; they are added up in order, so that nothing depends on the number of threads.
 class Shards {
   public:
     struct Options {
         Split split = Split::kTrain;
-        std::int64_t batch = 0, shard_rows = 0;
+        std::int64_t batch = 0, row0 = 0, shard_rows = 0;  ///< row0: of the first row, for its draws
         std::vector<double> rates{};  ///< of the stage, per parameter: 0 gets no gradient; empty: all do
         UnrollOptions unroll;         ///< memory_bytes: of all shards together
     };
@@ -35,8 +41,8 @@ class Shards {
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
     /// Goes on in the middle of it: t, and what carried() gave.
-    void restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried);
-    [[nodiscard]] std::vector<std::vector<const Tensor*>> carried() const;
+    void restore(std::int64_t t, const CarriedRefs& carried);
+    [[nodiscard]] CarriedRefs carried() const;
     [[nodiscard]] std::int64_t t() const { return shards_.front()->unroll.t(); }
 
     /// Runs n steps of all shards; `gradient` is overwritten with the sum of cot * d(loss of a

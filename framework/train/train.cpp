@@ -8,7 +8,9 @@
 #include "framework/error.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/metrics_log.hpp"
+#include "framework/train/back_propagation.hpp"
 #include "framework/train/checkpoint.hpp"
+#include "framework/train/evolution.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
@@ -93,10 +95,17 @@ class Trainer {
                             "; expected a multiple of train.batch, " + std::to_string(settings_.batch) +
                             ", or 0 for fresh instances in every trajectory");
         }
-        if (optimizer.vjp() == nullptr) {
-            throw Error(ExitCode::kPlugin,
-                        "optimizer '" + optimizer.id() +
-                            "' has no derivative (step_vjp); it cannot be trained by bptt");
+        if (settings_.estimator == EstimatorKind::kBptt) {
+            if (optimizer.vjp() == nullptr) {
+                throw Error(ExitCode::kPlugin,
+                            "optimizer '" + optimizer.id() +
+                                "' has no derivative (step_vjp); it cannot be trained by bptt; use "
+                                "'estimator es' or 'estimator pes'");
+            }
+        } else if (settings_.pairs < 1 || settings_.batch % settings_.pairs != 0) {
+            throw Error(ExitCode::kUsage,
+                        "train.evolution.pairs is " + std::to_string(settings_.pairs) +
+                            "; expected a divisor of train.batch, " + std::to_string(settings_.batch));
         }
     }
 
@@ -155,19 +164,13 @@ class Trainer {
     void run_stage(const Stage& stage) {
         meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
-        Shards shards(optimizer_,
-                      optimizee_,
-                      loss_,
-                      kept_.phi,
-                      keys_,
-                      {.split = Split::kTrain,
-                       .batch = settings_.batch,
-                       .shard_rows = settings_.shard_rows,
-                       .rates = stage.rates,
-                       .unroll = {.second_order = settings_.second_order,
-                                  .horizon = stage.horizon,
-                                  .memory_bytes = settings_.memory_bytes}},
-                      threads_);
+        if (settings_.estimator == EstimatorKind::kBptt) {
+            estimator_ = std::make_unique<BackPropagation>(
+                optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, batches_, threads_);
+        } else {
+            estimator_ = std::make_unique<Evolution>(
+                optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, threads_);
+        }
         std::optional<Shards> validation;
         if (settings_.validate_every > 0) {
             validation.emplace(optimizer_,
@@ -183,10 +186,9 @@ class Trainer {
                                threads_);
         }
         if (validation) validation_set_ = validation->draw(0);
-        batches_.forget_prefixes();
         if (resumed_) {
-            if (cursor_.t > 0) start(stage, shards);
-            resumed_->restore_trajectory(*meta_, shards);
+            resumed_->restore_meta(*meta_);
+            estimator_->restore(resumed_->file, static_cast<std::uint64_t>(cursor_.trajectory), cursor_.t);
             resumed_.reset();
         } else {
             cursor_.epoch = cursor_.t = 0;
@@ -195,16 +197,16 @@ class Trainer {
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(stage, *validation);
             // A first checkpoint before the first record: it knows where the records of this training begin.
-            if (cursor_.stage == 0) save(shards);
+            if (cursor_.stage == 0) save();
         }
         while (cursor_.epoch < stage.epochs && !is_stale()) {
-            if (cursor_.t == 0) start(stage, shards);
-            const bool goes_on = run_window(stage, shards);
-            cursor_.engine_bytes = std::max(cursor_.engine_bytes, shards.bytes());
+            if (cursor_.t == 0) start();
+            const bool goes_on = run_window(stage);
+            cursor_.engine_bytes = std::max(cursor_.engine_bytes, estimator_->bytes());
             if (!goes_on || cursor_.t >= stage.horizon) {
                 end_trajectory(stage, validation ? &*validation : nullptr);
             }
-            save_if_due(stage, shards);
+            save_if_due(stage);
         }
         total_ -= (stage.epochs - cursor_.epoch) * windows_of(stage);
         if (validation && settings_.restore)
@@ -221,27 +223,19 @@ class Trainer {
         return (stage.horizon + stage.unroll - 1) / stage.unroll;
     }
 
-    void start(const Stage& stage, Shards& shards) try {
-        const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
-        std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
-        if (settings_.instances == 0) return shards.start(index, shards.draw(first));
-        first %= static_cast<std::uint64_t>(settings_.instances);
-        const bool has_prefix = stage.first_reverse > 0 && stage.unroll == stage.horizon &&
-                                (optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0;
-        if (batches_.start(shards, index, first, has_prefix ? stage.first_reverse : 0) && cursor_.t == 0)
-            cursor_.t = has_prefix ? stage.first_reverse : 0;
+    void start() try {
+        cursor_.t = estimator_->start(static_cast<std::uint64_t>(cursor_.trajectory));
     } catch (const Error& error) {
         // A long solve saw the interruption. Between two trajectories nothing is lost.
-        if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save(shards);
+        if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save();
         throw;
     }
 
     /// @return false if the trajectory diverged and is abandoned.
-    bool run_window(const Stage& stage, Shards& shards) {
+    bool run_window(const Stage& stage) {
         const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
-        const Unroll::Window window =
-            shards.window(n, cot, gradient_, std::max<std::int64_t>(stage.first_reverse - cursor_.t, 0));
+        const Unroll::Window window = estimator_->window(cursor_.t, n, cot, gradient_);
         for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
             if (gradient_[i] && stage.gradient_factors[i] != 1)
                 scale(gradient_[i], stage.gradient_factors[i]);
@@ -318,21 +312,27 @@ class Trainer {
         return value;
     }
 
-    void save(const Shards& shards) {
+    void save() {
         if (files_.checkpoint.empty()) return;
         if (log_) {
             log_->sync();
             cursor_.metrics_offset = log_->offset();
         }
         cursor_.seconds = seconds_before_ + seconds_since(started_);
-        write_checkpoint(files_.checkpoint, contestant_.hash, cursor_, optimizer_, kept_, *meta_, shards);
+        write_checkpoint(files_.checkpoint,
+                         contestant_.hash,
+                         cursor_,
+                         optimizer_,
+                         kept_,
+                         *meta_,
+                         estimator_->carried(cursor_.t));
         last_checkpoint_ = Clock::now();
         has_checkpoint_ = true;
     }
 
-    void save_if_due(const Stage& stage, const Shards& shards) {
+    void save_if_due(const Stage& stage) {
         const bool interrupted = CallContext::cancel_flag() != 0;
-        if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save(shards);
+        if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save();
         if (interrupted) {
             throw Error(ExitCode::kInterrupted,
                         "at epoch " + std::to_string(cursor_.epoch) + " of " + std::to_string(stage.epochs) +
@@ -364,6 +364,7 @@ class Trainer {
     TensorSet gradient_;
     ProblemData validation_set_;
     TrainingBatches batches_;
+    std::unique_ptr<Estimator> estimator_;
     std::unique_ptr<MetaOptimizer> meta_;
     std::optional<MetricsLog> log_;
     Cursor cursor_;

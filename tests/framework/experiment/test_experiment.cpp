@@ -62,6 +62,9 @@ train { epochs 7
         instances 9
         reduction sum
         clip_norm 0.5
+        estimator pes
+        evolution { sigma 0.02
+                    pairs 1 }
         second_order exact
         memory 4GiB
         shard_rows 5
@@ -126,6 +129,9 @@ evaluate { instances 6
     CHECK(train.instances == 9);
     CHECK_FALSE(train.mean);
     CHECK(train.clip_norm == 0.5);
+    CHECK(train.estimator == EstimatorKind::kPes);
+    CHECK(train.sigma == 0.02);
+    CHECK(train.pairs == 1);
     CHECK(train.second_order == SecondOrder::kExact);
     CHECK(train.memory_bytes == std::uint64_t{4} << 30);
     CHECK(train.shard_rows == 5);
@@ -196,6 +202,9 @@ TEST_CASE("experiment: what is not written has its default") {
     const TrainSettings& train = train_of(experiment);
     CHECK(train.unroll == 4);
     CHECK(train_of(read(lista("horizon 30"))).unroll == 20);
+    CHECK(train.estimator == EstimatorKind::kBptt);
+    CHECK(train.pairs == 16);
+    CHECK(train_of(read(lista("batch 21"))).pairs == 7);
     CHECK(train.loss.id() == "trajectory_sum");
     CHECK(train.meta_optimizer.id() == "adam");
     CHECK(train.meta_optimizer.resolve().canonical().at("learning_rate") == "0.001");
@@ -236,11 +245,32 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
                                "train.average=0.9",
                                "train.layerwise.layer_decay_of=gradient",
                                "train.validate.restore=false",
+                               "train.estimator=es",
                                "train.stages.one.epochs=3",
                                "train.multipliers.shared.B=0.5"}) {
         CAPTURE(change);
         CHECK(hash != hash_of(text, {change}));
     }
+}
+
+TEST_CASE("experiment: how values alone are perturbed counts in the hash where it is done") {
+    const std::string bptt = lista("horizon 4"), pes = lista("horizon 4 estimator pes");
+    CHECK(hash_of(bptt) == hash_of(bptt, {"train.evolution.sigma=0.1"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.sigma=0.1"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.pairs=8"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.estimator=es"}));
+}
+
+TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch are refused at their place") {
+    CHECK(refused(lista("estimator pse")) ==
+          "2 dir/run.info:4: contestants.lista.train.estimator is 'pse'; expected one of: bptt, es, pes; did "
+          "you mean 'pes'?");
+    CHECK(refused(lista("batch 12 evolution { pairs 5 }")) ==
+          "2 dir/run.info:4: contestants.lista.train.evolution.pairs is '5'; expected a divisor of "
+          "train.batch, 12");
+    CHECK(refused(lista("evolution { sigma 0 }"))
+              .starts_with("2 dir/run.info:4: contestants.lista.train.evolution.sigma is '0'; expected"));
+    CHECK(refused(lista("evolution { sigam 1 }")).find("did you mean 'sigma'?") != std::string::npos);
 }
 
 TEST_CASE("experiment: the seed of the command line replaces that of the file") {

@@ -73,6 +73,24 @@ Trainee diverging() {
     return trainee;
 }
 
+/// 9 windows; persistent pairs are in different phases.
+Trainee evolving(EstimatorKind kind) {
+    Trainee trainee = windows_of(Dtype::kF64);
+    trainee.settings().estimator = kind;
+    trainee.settings().batch = 6;
+    trainee.settings().pairs = 3;
+    return trainee;
+}
+Trainee es() { return evolving(EstimatorKind::kEs); }
+Trainee pes() { return evolving(EstimatorKind::kPes); }
+/// The same on a fixed training set, in two stages.
+Trainee pes_in_stages() {
+    Trainee trainee = staged();
+    trainee.settings().estimator = EstimatorKind::kPes;
+    trainee.settings().pairs = 5;
+    return trainee;
+}
+
 /// What an uninterrupted training gives.
 struct Reference {
     explicit Reference(Trainee& trainee) {
@@ -116,7 +134,7 @@ ProgressSink crash_after(std::int64_t window) {
 
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, single, layerwise, staged, diverging}) {
+    for (Trainee (*make)() : {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
@@ -134,7 +152,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, staged, diverging}) {
+    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         const ScratchFolder folder;

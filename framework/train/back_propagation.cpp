@@ -1,0 +1,64 @@
+#include "framework/train/back_propagation.hpp"
+
+#include <algorithm>
+
+#include "framework/train/checkpoint.hpp"
+
+namespace l2o::framework {
+
+BackPropagation::BackPropagation(const Optimizer& optimizer,
+                                 const Optimizee& optimizee,
+                                 const Loss& loss,
+                                 const TensorSet& phi,
+                                 const Keys& keys,
+                                 const TrainSettings& settings,
+                                 const Stage& stage,
+                                 TrainingBatches& batches,
+                                 int threads)
+    : settings_(settings),
+      first_reverse_(stage.first_reverse),
+      prefix_(settings.instances > 0 && stage.unroll == stage.horizon &&
+                      (optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0
+                  ? stage.first_reverse
+                  : 0),
+      batches_(batches),
+      shards_(optimizer,
+              optimizee,
+              loss,
+              phi,
+              keys,
+              {.split = Split::kTrain,
+               .batch = settings.batch,
+               .shard_rows = settings.shard_rows,
+               .rates = stage.rates,
+               .unroll = {.second_order = settings.second_order,
+                          .horizon = stage.horizon,
+                          .memory_bytes = settings.memory_bytes}},
+              threads) {
+    batches_.forget_prefixes();
+}
+
+std::int64_t BackPropagation::start(std::uint64_t index) {
+    const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
+    if (settings_.instances == 0) {
+        shards_.start(index, shards_.draw(first));
+        return 0;
+    }
+    return batches_.start(shards_, index, first, prefix_) ? prefix_ : 0;
+}
+
+Unroll::Window BackPropagation::window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) {
+    return shards_.window(n, cot, gradient, std::max<std::int64_t>(first_reverse_ - t, 0));
+}
+
+TensorRefs BackPropagation::carried(std::int64_t t) const {
+    return t > 0 ? by_name("carried", shards_.carried()) : TensorRefs{};
+}
+
+void BackPropagation::restore(const TensorFile& file, std::uint64_t index, std::int64_t t) {
+    if (t == 0) return;
+    start(index);
+    shards_.restore(t, read_by_name(file, "carried", shards_.carried()));
+}
+
+}  // namespace l2o::framework
