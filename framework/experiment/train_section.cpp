@@ -105,12 +105,25 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.instances = section.get_int("instances", train.instances, at_least(0));
     train.mean = section.get_choice("reduction", "mean", {"mean", "sum"}) == "mean";
     train.clip_norm = section.get_real("clip_norm", train.clip_norm, at_least(0));
-    if (section.get_choice("second_order", "drop", {"drop", "exact"}) == "exact")
-        train.second_order = SecondOrder::kExact;
+    const std::string second_order = section.get_choice("second_order", "drop", {"drop", "exact", "fd"});
+    if (second_order != "drop")
+        train.second_order = second_order == "exact" ? SecondOrder::kExact : SecondOrder::kFd;
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
     train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
 
+    if (section.has("imitation")) {
+        const Section imitation = section.child("imitation");
+        const Section teacher = imitation.child("teacher");
+        train.imitation = {.teacher = read_choice(catalog, Kind::kOptimizer, teacher)};
+        train.imitation->probability =
+            imitation.get_real("probability", train.imitation->probability, {.min = 0, .max = 1});
+        if (train.imitation->teacher.entry.component.has_tag("learned")) {
+            throw Error(ExitCode::kUsage,
+                        teacher.where("use") + " is '" + train.imitation->teacher.id() +
+                            "', which is learned; expected an optimizer that needs no training, as 'adam'");
+        }
+    }
     const Section evolution = section.child("evolution");
     train.sigma = evolution.get_real("sigma", train.sigma, above(0));
     std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);

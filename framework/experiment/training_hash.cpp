@@ -63,6 +63,8 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     // What came later is named only where it is used: weights that were trained before are found again.
     if (train.estimator != EstimatorKind::kBptt)
         text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
+    if (train.imitation && train.imitation->probability > 0)
+        text["imitation"] = {to_json(train.imitation->teacher), train.imitation->probability};
     return sha1_hex(text.dump());
 }
 

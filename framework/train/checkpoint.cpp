@@ -25,6 +25,16 @@ void for_each_parameter(const Optimizer& optimizer, Kept& parameters, Body&& bod
     all("best", parameters.best);
 }
 
+template <class Body>
+void for_each_state(const MetaOptimizers& metas, Body&& body) {
+    const auto all = [&](const char* set, MetaOptimizer& meta) {
+        for (std::size_t i = 0; i < meta.state().size(); ++i)
+            body(std::string(set) + "/" + std::to_string(i), meta.state()[i]);
+    };
+    all("meta", metas.task);
+    if (metas.imitation != nullptr) all("imitation", *metas.imitation);
+}
+
 }  // namespace
 
 void take(const TensorFile& file, const std::string& name, Tensor& to) {
@@ -70,28 +80,28 @@ void write_checkpoint(const std::filesystem::path& path,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
-                      MetaOptimizer& meta,
+                      MetaOptimizers metas,
                       TensorRefs tensors) {
     for_each_parameter(optimizer, parameters, [&](const std::string& name, const Tensor& tensor) {
         tensors[name] = &tensor;
     });
-    for (std::size_t i = 0; i < meta.state().size(); ++i)
-        tensors["meta/" + std::to_string(i)] = &meta.state()[i];
-    const nlohmann::json json{{"hash", hash},
-                              {"stage", cursor.stage},
-                              {"epoch", cursor.epoch},
-                              {"trajectory", cursor.trajectory},
-                              {"t", cursor.t},
-                              {"meta_t", meta.t()},
-                              {"meta_steps", cursor.meta_steps},
-                              {"skipped", cursor.skipped},
-                              {"loss", cursor.loss},
-                              {"gradient_norm", cursor.gradient_norm},
-                              {"best_validation", cursor.best_validation},
-                              {"stale", cursor.stale},
-                              {"seconds", cursor.seconds},
-                              {"metrics_offset", cursor.metrics_offset},
-                              {"engine_bytes", cursor.engine_bytes}};
+    for_each_state(metas, [&](const std::string& name, const Tensor& tensor) { tensors[name] = &tensor; });
+    nlohmann::json json{{"hash", hash},
+                        {"stage", cursor.stage},
+                        {"epoch", cursor.epoch},
+                        {"trajectory", cursor.trajectory},
+                        {"t", cursor.t},
+                        {"meta_t", metas.task.t()},
+                        {"meta_steps", cursor.meta_steps},
+                        {"skipped", cursor.skipped},
+                        {"loss", cursor.loss},
+                        {"gradient_norm", cursor.gradient_norm},
+                        {"best_validation", cursor.best_validation},
+                        {"stale", cursor.stale},
+                        {"seconds", cursor.seconds},
+                        {"metrics_offset", cursor.metrics_offset},
+                        {"engine_bytes", cursor.engine_bytes}};
+    if (metas.imitation != nullptr) json["imitation_t"] = metas.imitation->t();
     write_safetensors(path, tensors, {{"l2o.checkpoint", json.dump()}});
 }
 
@@ -114,6 +124,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
             return json.at(key).is_null() ? NAN : json.at(key).get<double>();
         };
         checkpoint.meta_t = json.at("meta_t");
+        checkpoint.imitation_t = json.value("imitation_t", std::int64_t{0});
         checkpoint.cursor = {.stage = json.at("stage"),
                              .epoch = json.at("epoch"),
                              .trajectory = json.at("trajectory"),
@@ -138,10 +149,10 @@ void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& para
         optimizer, parameters, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
 }
 
-void Checkpoint::restore_meta(MetaOptimizer& meta) const {
-    for (std::size_t i = 0; i < meta.state().size(); ++i)
-        take(file, "meta/" + std::to_string(i), meta.state()[i]);
-    meta.restore(meta_t);
+void Checkpoint::restore_meta(MetaOptimizers metas) const {
+    for_each_state(metas, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
+    metas.task.restore(meta_t);
+    if (metas.imitation != nullptr) metas.imitation->restore(imitation_t);
 }
 
 }  // namespace l2o::framework

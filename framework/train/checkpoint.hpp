@@ -32,26 +32,33 @@ struct Parameters {
     TensorSet best;  ///< by validation, of the stage
 };
 
+/// The meta-optimizers of the task and of imitation (null: there is none).
+struct MetaOptimizers {
+    MetaOptimizer& task;
+    MetaOptimizer* imitation;
+};
+
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
-/// best/<name>, meta/<i>, and what the estimators of the gradient carry; the cursor as JSON in its metadata.
+/// best/<name>, meta/<i>, imitation/<i>, and what the estimators of the gradient carry; the cursor as JSON in
+/// its metadata.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
-                      MetaOptimizer& meta,
+                      MetaOptimizers metas,
                       TensorRefs carried);
 
 /// A checkpoint that was read; tensors are taken over once the stage it was in is set up again.
 struct Checkpoint {
     Cursor cursor;
-    std::int64_t meta_t = 0;
+    std::int64_t meta_t = 0, imitation_t = 0;
     TensorFile file;
 
     /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
     static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
     void restore_parameters(const Optimizer& optimizer, Parameters& parameters) const;
-    void restore_meta(MetaOptimizer& meta) const;
+    void restore_meta(MetaOptimizers metas) const;
 };
 
 /// Copies a tensor of a file. @throw Error kIo if its type or size differs.

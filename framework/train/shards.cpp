@@ -93,6 +93,7 @@ Shards::Shards(const Optimizer& optimizer,
                                                   static_cast<std::uint64_t>(options.row0 + first),
                                                   options.rates,
                                                   unroll));
+        shards_.back()->number = static_cast<std::size_t>(i);
     }
 }
 
@@ -159,10 +160,11 @@ Unroll::Window Shards::all(Body&& body) {
     return sum;
 }
 
-Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+template <class Body>
+Unroll::Window Shards::all_with_gradient(TensorSet& gradient, Body&& body) {
     const Unroll::Window sum = all([&](Shard& shard) {
         shard.gradient.zero();
-        return shard.unroll.window(n, cot, shard.gradient, first_reverse);
+        return body(shard);
     });
     gradient.zero();
     for (const auto& shard : shards_) {
@@ -173,8 +175,28 @@ Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, s
     return sum;
 }
 
+Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+    return all_with_gradient(
+        gradient, [&](Shard& shard) { return shard.unroll.window(n, cot, shard.gradient, first_reverse); });
+}
+
+Unroll::Window Shards::imitate(std::int64_t n,
+                               double cot,
+                               TensorSet& gradient,
+                               const std::vector<std::unique_ptr<Teacher>>& teachers) {
+    return all_with_gradient(gradient, [&](Shard& shard) {
+        return shard.unroll.imitate(n, cot, shard.gradient, *teachers[shard.number]);
+    });
+}
+
 Unroll::Window Shards::score(std::int64_t n) {
     return all([n](Shard& shard) { return shard.unroll.score(n); });
+}
+
+std::vector<const Scene*> Shards::scenes() const {
+    std::vector<const Scene*> out;
+    for (const auto& shard : shards_) out.push_back(&shard->scene);
+    return out;
 }
 
 bool Shards::advance(std::int64_t n) {

@@ -43,12 +43,19 @@ class Shards {
     /// Goes on in the middle of it: t, and what carried() gave.
     void restore(std::int64_t t, const CarriedRefs& carried);
     [[nodiscard]] CarriedRefs carried() const;
+    /// One per shard; their keys change from trajectory to trajectory.
+    [[nodiscard]] std::vector<const Scene*> scenes() const;
     [[nodiscard]] std::int64_t t() const { return shards_.front()->unroll.t(); }
 
     /// Runs n steps of all shards; `gradient` is overwritten with the sum of cot * d(loss of a
     /// row)/d(params).
     Unroll::Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse);
     Unroll::Window score(std::int64_t n);
+    /// n steps beside the teachers, one per shard; `gradient` as of window().
+    Unroll::Window imitate(std::int64_t n,
+                           double cot,
+                           TensorSet& gradient,
+                           const std::vector<std::unique_ptr<Teacher>>& teachers);
 
     [[nodiscard]] std::int64_t bytes() const;
 
@@ -62,6 +69,7 @@ class Shards {
               std::uint64_t row0,
               const std::vector<double>& rates,
               const UnrollOptions& options);
+        std::size_t number = 0;
         ProblemData data;
         Scene scene;
         Unroll unroll;
@@ -69,6 +77,8 @@ class Shards {
     };
     template <class Body>
     Unroll::Window all(Body&& body);
+    template <class Body>
+    Unroll::Window all_with_gradient(TensorSet& gradient, Body&& body);
 
     const Optimizer& optimizer_;
     const Optimizee& optimizee_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <l2o/numerics/philox.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -11,6 +12,7 @@
 #include "framework/train/back_propagation.hpp"
 #include "framework/train/checkpoint.hpp"
 #include "framework/train/evolution.hpp"
+#include "framework/train/imitation.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
@@ -19,6 +21,8 @@
 
 namespace l2o::framework {
 namespace {
+
+constexpr std::uint64_t kImitationTag = 0x696d6974;
 
 using Clock = std::chrono::steady_clock;
 
@@ -102,6 +106,11 @@ class Trainer {
                                 "' has no derivative (step_vjp); it cannot be trained by bptt; use "
                                 "'estimator es' or 'estimator pes'");
             }
+        } else if (settings_.imitation && optimizer.vjp() == nullptr) {
+            throw Error(ExitCode::kPlugin,
+                        "optimizer '" + optimizer.id() +
+                            "' has no derivative (step_vjp); it cannot learn by imitation; remove "
+                            "train.imitation");
         } else if (settings_.pairs < 1 || settings_.batch % settings_.pairs != 0) {
             throw Error(ExitCode::kUsage,
                         "train.evolution.pairs is " + std::to_string(settings_.pairs) +
@@ -171,6 +180,12 @@ class Trainer {
             estimator_ = std::make_unique<Evolution>(
                 optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, threads_);
         }
+        if (settings_.imitation && settings_.imitation->probability > 0) {
+            imitation_ = std::make_unique<Imitation>(
+                optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, batches_, threads_);
+            imitation_meta_ =
+                std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
+        }
         std::optional<Shards> validation;
         if (settings_.validate_every > 0) {
             validation.emplace(optimizer_,
@@ -187,8 +202,12 @@ class Trainer {
         }
         if (validation) validation_set_ = validation->draw(0);
         if (resumed_) {
-            resumed_->restore_meta(*meta_);
-            estimator_->restore(resumed_->file, static_cast<std::uint64_t>(cursor_.trajectory), cursor_.t);
+            resumed_->restore_meta({*meta_, imitation_meta_.get()});
+            const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
+            for (Estimator* estimator : {estimator_.get(), imitation_.get()}) {
+                if (estimator != nullptr)
+                    estimator->restore(resumed_->file, index, estimator == &current() ? cursor_.t : 0);
+            }
             resumed_.reset();
         } else {
             cursor_.epoch = cursor_.t = 0;
@@ -202,7 +221,7 @@ class Trainer {
         while (cursor_.epoch < stage.epochs && !is_stale()) {
             if (cursor_.t == 0) start();
             const bool goes_on = run_window(stage);
-            cursor_.engine_bytes = std::max(cursor_.engine_bytes, estimator_->bytes());
+            cursor_.engine_bytes = std::max(cursor_.engine_bytes, current().bytes());
             if (!goes_on || cursor_.t >= stage.horizon) {
                 end_trajectory(stage, validation ? &*validation : nullptr);
             }
@@ -215,6 +234,15 @@ class Trainer {
             kept_.phi.copy_from(kept_.mean);
     }
 
+    /// Whether the trajectory in hand is one of imitation.
+    [[nodiscard]] bool imitates() const {
+        if (!imitation_) return false;
+        const Key key = numerics::derive_key(
+            keys_.train_steps, kImitationTag, static_cast<std::uint64_t>(cursor_.trajectory));
+        return numerics::Stream(key, 0).uniform() < settings_.imitation->probability;
+    }
+    [[nodiscard]] Estimator& current() { return imitates() ? *imitation_ : *estimator_; }
+
     [[nodiscard]] bool is_stale() const {
         return settings_.patience > 0 && cursor_.stale >= settings_.patience;
     }
@@ -224,7 +252,7 @@ class Trainer {
     }
 
     void start() try {
-        cursor_.t = estimator_->start(static_cast<std::uint64_t>(cursor_.trajectory));
+        cursor_.t = current().start(static_cast<std::uint64_t>(cursor_.trajectory));
     } catch (const Error& error) {
         // A long solve saw the interruption. Between two trajectories nothing is lost.
         if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save();
@@ -235,7 +263,7 @@ class Trainer {
     bool run_window(const Stage& stage) {
         const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
-        const Unroll::Window window = estimator_->window(cursor_.t, n, cot, gradient_);
+        const Unroll::Window window = current().window(cursor_.t, n, cot, gradient_);
         for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
             if (gradient_[i] && stage.gradient_factors[i] != 1)
                 scale(gradient_[i], stage.gradient_factors[i]);
@@ -252,7 +280,7 @@ class Trainer {
         }
         std::vector<double> rates = stage.rates;
         for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
-        meta_->step(gradient_, rates);
+        (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
         if (!kept_.mean.empty()) average(rates);
         ++cursor_.meta_steps;
         cursor_.t += n;
@@ -272,6 +300,7 @@ class Trainer {
                               {"skipped", cursor_.skipped},
                               {"engine_bytes", cursor_.engine_bytes},
                               {"seconds", seconds_before_ + seconds_since(started_)}};
+        if (imitation_) record["imitation"] = imitates();
         ++cursor_.epoch;
         ++cursor_.trajectory;
         cursor_.t = 0;
@@ -319,13 +348,15 @@ class Trainer {
             cursor_.metrics_offset = log_->offset();
         }
         cursor_.seconds = seconds_before_ + seconds_since(started_);
+        TensorRefs carried = estimator_->carried(imitates() ? 0 : cursor_.t);
+        if (imitates()) carried.merge(imitation_->carried(cursor_.t));
         write_checkpoint(files_.checkpoint,
                          contestant_.hash,
                          cursor_,
                          optimizer_,
                          kept_,
-                         *meta_,
-                         estimator_->carried(cursor_.t));
+                         {*meta_, imitation_meta_.get()},
+                         std::move(carried));
         last_checkpoint_ = Clock::now();
         has_checkpoint_ = true;
     }
@@ -364,8 +395,8 @@ class Trainer {
     TensorSet gradient_;
     ProblemData validation_set_;
     TrainingBatches batches_;
-    std::unique_ptr<Estimator> estimator_;
-    std::unique_ptr<MetaOptimizer> meta_;
+    std::unique_ptr<Estimator> estimator_, imitation_;      // imitation: null if there is none
+    std::unique_ptr<MetaOptimizer> meta_, imitation_meta_;  // the same
     std::optional<MetricsLog> log_;
     Cursor cursor_;
     std::optional<Checkpoint> resumed_;

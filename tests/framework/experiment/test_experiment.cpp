@@ -63,6 +63,9 @@ train { epochs 7
         reduction sum
         clip_norm 0.5
         estimator pes
+        imitation { teacher { use adam
+                              learning_rate 0.02 }
+                    probability 0.2 }
         evolution { sigma 0.02
                     pairs 1 }
         second_order exact
@@ -130,6 +133,8 @@ evaluate { instances 6
     CHECK_FALSE(train.mean);
     CHECK(train.clip_norm == 0.5);
     CHECK(train.estimator == EstimatorKind::kPes);
+    CHECK(train.imitation.value().probability == 0.2);
+    CHECK(train.imitation->teacher.resolve().canonical().at("learning_rate") == "0.02");
     CHECK(train.sigma == 0.02);
     CHECK(train.pairs == 1);
     CHECK(train.second_order == SecondOrder::kExact);
@@ -203,6 +208,8 @@ TEST_CASE("experiment: what is not written has its default") {
     CHECK(train.unroll == 4);
     CHECK(train_of(read(lista("horizon 30"))).unroll == 20);
     CHECK(train.estimator == EstimatorKind::kBptt);
+    CHECK_FALSE(train.imitation.has_value());
+    CHECK(train_of(read(lista("imitation { teacher { use adam } }"))).imitation.value().probability == 0.3);
     CHECK(train.pairs == 16);
     CHECK(train_of(read(lista("batch 21"))).pairs == 7);
     CHECK(train.loss.id() == "trajectory_sum");
@@ -259,6 +266,27 @@ TEST_CASE("experiment: how values alone are perturbed counts in the hash where i
     CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.sigma=0.1"}));
     CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.pairs=8"}));
     CHECK(hash_of(pes) != hash_of(pes, {"train.estimator=es"}));
+}
+
+TEST_CASE("experiment: a teacher must be there, known, and need no training") {
+    const std::string text = lista("imitation { teacher { use adam } }");
+    CHECK(hash_of(text) != hash_of(text, {"train.imitation.probability=0.4"}));
+    CHECK(hash_of(text) != hash_of(text, {"train.imitation.teacher.learning_rate=0.4"}));
+    CHECK(hash_of(text, {"train.imitation.probability=0"}) == hash_of(lista("batch 128")));
+    CHECK(
+        refused(lista("imitation { probability 0.5 }")) ==
+        "2 dir/run.info:4: contestants.lista.train.imitation.teacher.use is missing; expected a text that is "
+        "not empty");
+    CHECK(
+        refused(lista("imitation { teacher { use adma } }"))
+            .starts_with("2 dir/run.info:4: contestants.lista.train.imitation.teacher.use: unknown optimizer "
+                         "'adma'; did you mean 'adam'?"));
+    CHECK(refused(lista("imitation { teacher { use lista } }")) ==
+          "2 dir/run.info:4: contestants.lista.train.imitation.teacher.use is 'lista', which is learned; "
+          "expected an optimizer that needs no training, as 'adam'");
+    CHECK(refused(lista("imitation { teacher { use adam } probability 1.5 }"))
+              .starts_with(
+                  "2 dir/run.info:4: contestants.lista.train.imitation.probability is '1.5'; expected"));
 }
 
 TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch are refused at their place") {

@@ -91,6 +91,15 @@ Trainee pes_in_stages() {
     return trainee;
 }
 
+/// Trajectories of imitation among them, with a meta-optimizer and a teacher that have a state.
+Trainee imitating() {
+    Trainee trainee = pes();
+    trainee.settings().epochs = 6;
+    trainee.settings().imitation = {.teacher = choice(Kind::kOptimizer, "adam", {{"learning_rate", "0.01"}}),
+                                    .probability = 0.5};
+    return trainee;
+}
+
 /// What an uninterrupted training gives.
 struct Reference {
     explicit Reference(Trainee& trainee) {
@@ -134,7 +143,8 @@ ProgressSink crash_after(std::int64_t window) {
 
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages}) {
+    for (Trainee (*make)() :
+         {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages, imitating}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
@@ -152,7 +162,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes}) {
+    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes, imitating}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         const ScratchFolder folder;
