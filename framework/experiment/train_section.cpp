@@ -39,17 +39,44 @@ Decay read_decay(const Section& section, Decay absent) {
 }
 
 void read_stages(const ConfigNode& node, const Section& section, TrainSettings& train) {
-    if (train.schedule != Schedule::kFlat) {
+    if (train.schedule == Schedule::kLayerwise) {
         throw Error(ExitCode::kUsage,
                     section.where("stages") +
                         ": a layer-wise training has stages of its own; expected 'schedule flat', or "
                         "'layerwise { ... }' instead");
     }
     const Section stages = section.child("stages");
+    const auto horizon_of = [&](const StageSettings& stage) {
+        return stage.horizon > 0 ? stage.horizon : train.horizon;
+    };
+    std::int64_t last = 0;
     for (const ConfigNode& child : node.children) {
         const Section own = stages.child(child.key);
         StageSettings stage{.name = child.key, .multipliers = train.multipliers};
         stage.epochs = own.get_int("epochs", train.epochs, at_least(1));
+        stage.horizon = own.get_int("horizon", 0, at_least(1));
+        stage.unroll = own.get_int("unroll", 0, at_least(1));
+        const std::int64_t horizon = horizon_of(stage);
+        if (stage.unroll > horizon) {
+            throw Error(ExitCode::kUsage,
+                        own.where("unroll") + " is '" + std::to_string(stage.unroll) +
+                            "'; expected at most the horizon, " + std::to_string(horizon));
+        }
+        if (train.schedule == Schedule::kCurriculum && horizon < last) {
+            throw Error(ExitCode::kUsage,
+                        own.where("horizon") + " is '" + std::to_string(horizon) +
+                            "'; expected at least that of the stage before, " + std::to_string(last));
+        }
+        last = horizon;
+        if (own.has("imitation")) {
+            stage.imitation = own.get_real("imitation", 0, {.min = 0, .max = 1});
+            if (!train.imitation) {
+                throw Error(
+                    ExitCode::kUsage,
+                    own.where("imitation") +
+                        ": there is no teacher; expected 'imitation { teacher { use ID } }' in train");
+            }
+        }
         stage.rate = own.get_real("rate", 1, above(0));
         stage.decay = read_decay(own, train.decay);
         const Section multipliers = own.child("multipliers");
@@ -57,6 +84,18 @@ void read_stages(const ConfigNode& node, const Section& section, TrainSettings& 
             read_multipliers(*written, multipliers, "", stage.multipliers);
         train.stages.push_back(std::move(stage));
     }
+}
+
+/// `horizon_from`, `unroll_from`: 0, or at most the longest.
+std::int64_t read_shortest(const Section& section, const std::string& key, std::int64_t longest) {
+    const std::int64_t from = section.get_int(key + "_from", 0, at_least(0));
+    if (from > longest) {
+        throw Error(ExitCode::kUsage,
+                    section.where(key + "_from") + " is '" + std::to_string(from) +
+                        "'; expected at most train." + key + ", " + std::to_string(longest) +
+                        ", or 0 for a fixed length");
+    }
+    return from;
 }
 
 }  // namespace
@@ -89,8 +128,9 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
         .loss = read_choice(catalog, Kind::kLoss, section.child("loss")),
         .meta_optimizer = read_choice(catalog, Kind::kOptimizer, section.child("meta_optimizer"))};
-    if (section.get_choice("schedule", "flat", {"flat", "layerwise"}) == "layerwise")
-        train.schedule = Schedule::kLayerwise;
+    const std::string schedule = section.get_choice("schedule", "flat", {"flat", "layerwise", "curriculum"});
+    if (schedule != "flat")
+        train.schedule = schedule == "layerwise" ? Schedule::kLayerwise : Schedule::kCurriculum;
     train.epochs = section.get_int("epochs", train.epochs, at_least(1));
     const std::string estimator = section.get_choice("estimator", "bptt", {"bptt", "es", "pes"});
     if (estimator != "bptt") train.estimator = estimator == "es" ? EstimatorKind::kEs : EstimatorKind::kPes;
@@ -101,6 +141,8 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                     section.where("unroll") + " is '" + std::to_string(train.unroll) +
                         "'; expected at most the horizon, " + std::to_string(train.horizon));
     }
+    train.horizon_from = read_shortest(section, "horizon", train.horizon);
+    train.unroll_from = read_shortest(section, "unroll", train.unroll);
     train.batch = section.get_int("batch", train.batch, at_least(1));
     train.instances = section.get_int("instances", train.instances, at_least(0));
     train.mean = section.get_choice("reduction", "mean", {"mean", "sum"}) == "mean";
@@ -139,8 +181,14 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.validate_every = validate.get_int("every", train.validate_every, at_least(0));
     train.validate_instances = validate.get_int("instances", train.validate_instances, at_least(1));
 
-    train.patience = validate.get_int("patience", train.patience, at_least(0));
+    const bool is_curriculum = train.schedule == Schedule::kCurriculum;
+    train.patience = validate.get_int("patience", is_curriculum ? 3 : 0, at_least(is_curriculum ? 1 : 0));
     train.restore = validate.get_bool("restore", train.restore);
+    if (is_curriculum && train.validate_every == 0) {
+        throw Error(ExitCode::kUsage,
+                    validate.where("every") +
+                        " is 0; a curriculum goes on by validation: set validate.every, in epochs");
+    }
     if (train.patience > 0 && train.validate_every == 0) {
         throw Error(ExitCode::kUsage,
                     validate.where("patience") + " is " + std::to_string(train.patience) +
@@ -165,7 +213,14 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     const Section multipliers = section.child("multipliers");
     if (const ConfigNode* written = node.find("multipliers"))
         read_multipliers(*written, multipliers, "", train.multipliers);
-    if (const ConfigNode* written = node.find("stages")) read_stages(*written, section, train);
+    if (const ConfigNode* written = node.find("stages"); written != nullptr && !written->children.empty()) {
+        read_stages(*written, section, train);
+    } else if (is_curriculum) {
+        throw Error(
+            ExitCode::kUsage,
+            section.where("stages") +
+                ": a curriculum has none; expected 'stages { NAME { horizon 100 } NAME { horizon 200 } }'");
+    }
     return train;
 }
 

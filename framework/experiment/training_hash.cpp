@@ -1,5 +1,6 @@
 #include "framework/experiment/training_hash.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -32,6 +33,8 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     for (const StageSettings& stage : train.stages) {
         stages.push_back(
             {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
+        if (stage.horizon > 0 || stage.unroll > 0) stages.back().push_back({stage.horizon, stage.unroll});
+        if (stage.imitation) stages.back().push_back({{"imitation", *stage.imitation}});
     }
     nlohmann::json text = {
         {"format", kWeightFormat},
@@ -63,8 +66,12 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     // What came later is named only where it is used: weights that were trained before are found again.
     if (train.estimator != EstimatorKind::kBptt)
         text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
-    if (train.imitation && train.imitation->probability > 0)
+    const auto has_imitation = [](const StageSettings& stage) { return stage.imitation.value_or(0) > 0; };
+    if (train.imitation && (train.imitation->probability > 0 ||
+                            std::any_of(train.stages.begin(), train.stages.end(), has_imitation)))
         text["imitation"] = {to_json(train.imitation->teacher), train.imitation->probability};
+    if (train.horizon_from > 0 || train.unroll_from > 0)
+        text["drawn_lengths"] = {train.horizon_from, train.unroll_from};
     return sha1_hex(text.dump());
 }
 

@@ -16,8 +16,9 @@ BackPropagation::BackPropagation(const Optimizer& optimizer,
                                  TrainingBatches& batches,
                                  int threads)
     : settings_(settings),
-      first_reverse_(stage.first_reverse),
-      prefix_(settings.instances > 0 && stage.unroll == stage.horizon &&
+      stage_(stage),
+      keys_(keys),
+      prefix_(settings.instances > 0 && stage.has_one_window() &&
                       (optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0
                   ? stage.first_reverse
                   : 0),
@@ -40,6 +41,7 @@ BackPropagation::BackPropagation(const Optimizer& optimizer,
 
 std::int64_t BackPropagation::start(std::uint64_t index) {
     const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
+    shards_.set_horizon(stage_.horizon_of(keys_, index));
     if (settings_.instances == 0) {
         shards_.start(index, shards_.draw(first));
         return 0;
@@ -48,7 +50,7 @@ std::int64_t BackPropagation::start(std::uint64_t index) {
 }
 
 Unroll::Window BackPropagation::window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) {
-    return shards_.window(n, cot, gradient, std::max<std::int64_t>(first_reverse_ - t, 0));
+    return shards_.window(n, cot, gradient, std::max<std::int64_t>(stage_.first_reverse - t, 0));
 }
 
 TensorRefs BackPropagation::carried(std::int64_t t) const {

@@ -10,7 +10,7 @@ namespace l2o::framework {
 /// Back-propagation through time, truncated where a window is shorter than the trajectory.
 class BackPropagation : public Estimator {
   public:
-    /// @param phi, keys, batches  outlive this.
+    /// @param phi, keys, settings, stage, batches  outlive this.
     /// @pre the optimizer has a derivative.
     BackPropagation(const Optimizer& optimizer,
                     const Optimizee& optimizee,
@@ -30,7 +30,9 @@ class BackPropagation : public Estimator {
 
   private:
     const TrainSettings& settings_;
-    std::int64_t first_reverse_, prefix_;
+    const Stage& stage_;
+    const Keys& keys_;
+    const std::int64_t prefix_;
     TrainingBatches& batches_;
     Shards shards_;
 };

@@ -98,6 +98,8 @@ void write_checkpoint(const std::filesystem::path& path,
                         {"gradient_norm", cursor.gradient_norm},
                         {"best_validation", cursor.best_validation},
                         {"stale", cursor.stale},
+                        {"validations", cursor.validations},
+                        {"improved", cursor.improved},
                         {"seconds", cursor.seconds},
                         {"metrics_offset", cursor.metrics_offset},
                         {"engine_bytes", cursor.engine_bytes}};
@@ -135,6 +137,8 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                              .gradient_norm = real("gradient_norm"),
                              .best_validation = real("best_validation"),
                              .stale = json.at("stale"),
+                             .validations = json.value("validations", std::int64_t{0}),
+                             .improved = json.value("improved", false),
                              .seconds = real("seconds"),
                              .metrics_offset = json.at("metrics_offset"),
                              .engine_bytes = json.at("engine_bytes")};

@@ -20,6 +20,8 @@ struct Cursor {
     double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
     double best_validation = 0;          ///< of the stage; NAN: none yet
     std::int64_t stale = 0;              ///< validations since the best one
+    std::int64_t validations = 0;        ///< of the stage, after the one of its start
+    bool improved = false;               ///< one of them was better than that of the start
     double seconds = 0;                  ///< of earlier sessions and this one
     std::int64_t metrics_offset = 0;
     std::int64_t engine_bytes = 0;  ///< most so far

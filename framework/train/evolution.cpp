@@ -74,8 +74,9 @@ struct Evolution::Pair {
           minus(copies(shards.carried())) {}
 
     /// Starts the shards on the instances of its trajectory.
-    void start(const TrainSettings& settings) {
+    void start(const TrainSettings& settings, std::int64_t horizon) {
         const auto index = static_cast<std::uint64_t>(trajectory());
+        shards.set_horizon(horizon);
         const std::uint64_t first = first_instance(index, settings.batch, settings.instances) +
                                     static_cast<std::uint64_t>(row * (settings.batch / settings.pairs));
         if (settings.instances > 0) {
@@ -114,8 +115,7 @@ Evolution::Evolution(const Optimizer& optimizer,
     : phi_(phi),
       keys_(keys),
       settings_(settings),
-      horizon_(stage.horizon),
-      unroll_(stage.unroll),
+      stage_(stage),
       is_persistent_(settings.estimator == EstimatorKind::kPes),
       threads_(threads) {
     for (std::int64_t i = 0; i < settings.pairs; ++i)
@@ -134,10 +134,11 @@ void Evolution::begin(Pair& pair, std::uint64_t index, std::int64_t end) const {
 std::int64_t Evolution::start(std::uint64_t index) {
     if (is_persistent_ && has_begun_) return 0;
     for (const auto& pair : pairs_) {
+        const std::int64_t horizon = stage_.horizon_of(keys_, index), unroll = stage_.unroll;
         // Whole windows, evenly up to the horizon.
-        const std::int64_t share = (horizon_ * (pair->row + 1) + settings_.pairs - 1) / settings_.pairs;
-        const std::int64_t windows = (share + unroll_ - 1) / unroll_;
-        begin(*pair, index, is_persistent_ ? std::min(windows * unroll_, horizon_) : horizon_);
+        const std::int64_t share = (horizon * (pair->row + 1) + settings_.pairs - 1) / settings_.pairs;
+        const std::int64_t windows = (share + unroll - 1) / unroll;
+        begin(*pair, index, is_persistent_ ? std::min(windows * unroll, horizon) : horizon);
     }
     has_begun_ = true;
     return 0;
@@ -175,7 +176,7 @@ void Evolution::run(Pair& pair, std::int64_t n) const {
         if (pair.t() > 0)
             pair.shards.restore(pair.t(), pointers(from));
         else
-            pair.start(settings_);
+            pair.start(settings_, stage_.horizon_of(keys_, static_cast<std::uint64_t>(pair.trajectory())));
     };
     draw_perturbation(pair);
     set_out(1, pair.plus);
@@ -211,8 +212,10 @@ Unroll::Window Evolution::window(std::int64_t /*t*/, std::int64_t n, double cot,
             if (sum.diverged.empty()) sum.diverged = window->diverged;
         }
         const bool diverged = !pair->above.is_finite || !pair->below.is_finite;
-        if (is_persistent_ && (diverged || pair->t() >= pair->end()))
-            begin(*pair, static_cast<std::uint64_t>(pair->trajectory()) + 1, horizon_);
+        if (is_persistent_ && (diverged || pair->t() >= pair->end())) {
+            const auto next = static_cast<std::uint64_t>(pair->trajectory()) + 1;
+            begin(*pair, next, stage_.horizon_of(keys_, next));
+        }
     }
     return sum;
 }
@@ -244,7 +247,7 @@ void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::in
             if (pair.total[i]) take(file, name_of_pair(number, "total/") + std::to_string(i), pair.total[i]);
         }
         if (pair.t() == 0) continue;
-        pair.start(settings_);
+        pair.start(settings_, stage_.horizon_of(keys_, static_cast<std::uint64_t>(pair.trajectory())));
         pair.plus = copies(read_by_name(file, name_of_pair(number, "plus"), pair.shards.carried()));
         if (is_persistent_)
             pair.minus = copies(read_by_name(file, name_of_pair(number, "minus"), pair.shards.carried()));

@@ -23,7 +23,7 @@ namespace l2o::framework {
 /// are in different phases of their trajectories: the first one of pair i ends early.
 class Evolution : public Estimator {
   public:
-    /// @param phi, keys  outlive this.
+    /// @param phi, keys, settings, stage  outlive this.
     /// @pre settings.pairs divides settings.batch.
     Evolution(const Optimizer& optimizer,
               const Optimizee& optimizee,
@@ -53,7 +53,7 @@ class Evolution : public Estimator {
     const TensorSet& phi_;
     const Keys& keys_;
     const TrainSettings& settings_;
-    const std::int64_t horizon_, unroll_;
+    const Stage& stage_;
     const bool is_persistent_;
     const int threads_;
     std::vector<std::unique_ptr<Pair>> pairs_;

@@ -16,6 +16,8 @@ Imitation::Imitation(const Optimizer& optimizer,
                      TrainingBatches& batches,
                      int threads)
     : settings_(settings),
+      stage_(stage),
+      keys_(keys),
       batches_(batches),
       teacher_(settings.imitation->teacher.entry,
                settings.imitation->teacher.resolve(),
@@ -48,6 +50,7 @@ Imitation::Imitation(const Optimizer& optimizer,
 
 std::int64_t Imitation::start(std::uint64_t index) {
     const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
+    shards_.set_horizon(stage_.horizon_of(keys_, index));
     if (settings_.instances == 0)
         shards_.start(index, shards_.draw(first));
     else

@@ -16,7 +16,7 @@ namespace l2o::framework {
 /// to window.
 class Imitation : public Estimator {
   public:
-    /// @param phi, keys, batches  outlive this.
+    /// @param phi, keys, settings, stage, batches  outlive this.
     /// @pre settings.imitation; the optimizer has a derivative.
     /// @throw Error kUsage if the teacher is a population.
     Imitation(const Optimizer& optimizer,
@@ -39,6 +39,8 @@ class Imitation : public Estimator {
     [[nodiscard]] CarriedRefs carried_by_teachers() const;
 
     const TrainSettings& settings_;
+    const Stage& stage_;
+    const Keys& keys_;
     TrainingBatches& batches_;
     Optimizer teacher_;
     TensorSet teacher_params_;

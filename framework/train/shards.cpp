@@ -135,6 +135,10 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     }
 }
 
+void Shards::set_horizon(std::int64_t horizon) {
+    for (const auto& shard : shards_) shard->unroll.set_horizon(horizon);
+}
+
 void Shards::restore(std::int64_t t, const CarriedRefs& carried) {
     for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->unroll.restore(t, carried.at(i));
 }

@@ -38,6 +38,8 @@ class Shards {
     [[nodiscard]] ProblemData draw(std::uint64_t first) const;
     /// Starts trajectory number `index` on instances that draw() gave.
     void start(std::uint64_t index, const ProblemData& instances);
+    /// Length of the trajectories that are started from now on.
+    void set_horizon(std::int64_t horizon);
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
     /// Goes on in the middle of it: t, and what carried() gave.

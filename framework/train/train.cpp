@@ -84,7 +84,7 @@ class Trainer {
           batches_(settings_.memory_bytes) {
         for (const Stage& stage : stages_) {
             total_ += stage.epochs * windows_of(stage);
-            if (stage.unroll < stage.horizon && !loss_.additive()) {
+            if (!stage.has_one_window() && !loss_.additive()) {
                 throw Error(ExitCode::kUsage,
                             "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
                                 std::to_string(stage.horizon) + ": loss '" + loss_.id() +
@@ -124,6 +124,8 @@ class Trainer {
         seconds_before_ = cursor_.seconds;
         for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
             run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
+            // A curriculum ends where a stage has taught nothing.
+            if (settings_.schedule == Schedule::kCurriculum && is_stale() && !cursor_.improved) break;
         }
         if (log_) log_->sync();
         if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
@@ -180,7 +182,9 @@ class Trainer {
             estimator_ = std::make_unique<Evolution>(
                 optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, threads_);
         }
-        if (settings_.imitation && settings_.imitation->probability > 0) {
+        imitation_.reset();
+        imitation_meta_.reset();
+        if (stage.imitation > 0) {
             imitation_ = std::make_unique<Imitation>(
                 optimizer_, optimizee_, loss_, kept_.phi, keys_, settings_, stage, batches_, threads_);
             imitation_meta_ =
@@ -197,7 +201,7 @@ class Trainer {
                                                .batch = settings_.validate_instances,
                                                .shard_rows = settings_.shard_rows,
                                                .rates = std::vector<double>(stage.rates.size(), 0),
-                                               .unroll = {.horizon = stage.horizon}},
+                                               .unroll = {.horizon = stage.validation_horizon}},
                                threads_);
         }
         if (validation) validation_set_ = validation->draw(0);
@@ -212,7 +216,8 @@ class Trainer {
         } else {
             cursor_.epoch = cursor_.t = 0;
             cursor_.best_validation = NAN;
-            cursor_.stale = 0;
+            cursor_.stale = cursor_.validations = 0;
+            cursor_.improved = false;
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(stage, *validation);
             // A first checkpoint before the first record: it knows where the records of this training begin.
@@ -222,7 +227,7 @@ class Trainer {
             if (cursor_.t == 0) start();
             const bool goes_on = run_window(stage);
             cursor_.engine_bytes = std::max(cursor_.engine_bytes, current().bytes());
-            if (!goes_on || cursor_.t >= stage.horizon) {
+            if (!goes_on || cursor_.t >= horizon(stage)) {
                 end_trajectory(stage, validation ? &*validation : nullptr);
             }
             save_if_due(stage);
@@ -239,14 +244,23 @@ class Trainer {
         if (!imitation_) return false;
         const Key key = numerics::derive_key(
             keys_.train_steps, kImitationTag, static_cast<std::uint64_t>(cursor_.trajectory));
-        return numerics::Stream(key, 0).uniform() < settings_.imitation->probability;
+        return numerics::Stream(key, 0).uniform() <
+               stages_[static_cast<std::size_t>(cursor_.stage)].imitation;
     }
     [[nodiscard]] Estimator& current() { return imitates() ? *imitation_ : *estimator_; }
 
     [[nodiscard]] bool is_stale() const {
+        if (settings_.schedule == Schedule::kCurriculum)
+            return cursor_.validations >= settings_.patience && cursor_.stale > 0;
         return settings_.patience > 0 && cursor_.stale >= settings_.patience;
     }
 
+    /// Of the trajectory in hand.
+    [[nodiscard]] std::int64_t horizon(const Stage& stage) const {
+        return stage.horizon_of(keys_, static_cast<std::uint64_t>(cursor_.trajectory));
+    }
+
+    /// Of a trajectory; where lengths are drawn, of the longest ones.
     static std::int64_t windows_of(const Stage& stage) {
         return (stage.horizon + stage.unroll - 1) / stage.unroll;
     }
@@ -261,7 +275,9 @@ class Trainer {
 
     /// @return false if the trajectory diverged and is abandoned.
     bool run_window(const Stage& stage) {
-        const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
+        const std::int64_t n =
+            std::min(stage.unroll_of(keys_, static_cast<std::uint64_t>(cursor_.trajectory), cursor_.t),
+                     horizon(stage) - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
         const Unroll::Window window = current().window(cursor_.t, n, cot, gradient_);
         for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
@@ -301,6 +317,12 @@ class Trainer {
                               {"engine_bytes", cursor_.engine_bytes},
                               {"seconds", seconds_before_ + seconds_since(started_)}};
         if (imitation_) record["imitation"] = imitates();
+        if (stage.unroll_from > 0) {
+            std::int64_t windows = 0;
+            const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
+            for (std::int64_t t = 0; t < cursor_.t; t += stage.unroll_of(keys_, index, t)) ++windows;
+            record["windows"] = windows;
+        }
         ++cursor_.epoch;
         ++cursor_.trajectory;
         cursor_.t = 0;
@@ -308,6 +330,8 @@ class Trainer {
         if (validation != nullptr &&
             (cursor_.epoch % settings_.validate_every == 0 || cursor_.epoch == stage.epochs)) {
             record["validation"] = validate(stage, *validation);
+            ++cursor_.validations;
+            cursor_.improved = cursor_.improved || cursor_.stale == 0;
         }
         if (log_) log_->append(record);
     }
@@ -329,7 +353,7 @@ class Trainer {
 
     double validate(const Stage& stage, Shards& validation) {
         validation.start(0, validation_set_);
-        const Unroll::Window window = validation.score(stage.horizon);
+        const Unroll::Window window = validation.score(stage.validation_horizon);
         const double value = window.loss / static_cast<double>(settings_.validate_instances);
         if (window.is_finite && !(value >= cursor_.best_validation)) {
             cursor_.best_validation = value;

@@ -289,6 +289,53 @@ TEST_CASE("experiment: a teacher must be there, known, and need no training") {
                   "2 dir/run.info:4: contestants.lista.train.imitation.probability is '1.5'; expected"));
 }
 
+TEST_CASE("experiment: a curriculum is read with its stages, and refused without what it needs") {
+    const std::string text = lista(
+        "schedule curriculum validate { every 2 } imitation { teacher { use adam } }\n"
+        "stages { a { horizon 2 unroll 1 imitation 0 } b { horizon 4 epochs 9 } }");
+    const TrainSettings train = train_of(read(text));
+    CHECK(train.schedule == Schedule::kCurriculum);
+    CHECK(train.patience == 3);
+    REQUIRE(train.stages.size() == 2);
+    CHECK(train.stages[0].horizon == 2);
+    CHECK(train.stages[0].unroll == 1);
+    CHECK(train.stages[0].imitation == 0);
+    CHECK(train.stages[1].horizon == 4);
+    CHECK(train.stages[1].unroll == 0);
+    CHECK(train.stages[1].epochs == 9);
+    CHECK_FALSE(train.stages[1].imitation.has_value());
+    for (const char* change :
+         {"train.stages.a.horizon=3", "train.stages.b.unroll=2", "train.stages.b.imitation=0.1"})
+        CHECK(hash_of(text) != hash_of(text, {change}));
+
+    const std::string at = "2 dir/run.info:4: contestants.lista.train.";
+    CHECK(refused(lista("schedule curriculum stages { a { horizon 2 } }")) ==
+          at + "validate.every is 0; a curriculum goes on by validation: set validate.every, in epochs");
+    CHECK(
+        refused(lista("schedule curriculum validate { every 2 }")) ==
+        at +
+            "stages: a curriculum has none; expected 'stages { NAME { horizon 100 } NAME { horizon 200 } }'");
+    CHECK(refused(
+              lista("schedule curriculum validate { every 2 } stages { a { horizon 4 } b { horizon 3 } }")) ==
+          at + "stages.b.horizon is '3'; expected at least that of the stage before, 4");
+    CHECK(refused(lista("stages { a { horizon 4 unroll 5 } }")) ==
+          at + "stages.a.unroll is '5'; expected at most the horizon, 4");
+    CHECK(
+        refused(lista("stages { a { imitation 0.5 } }")) ==
+        at + "stages.a.imitation: there is no teacher; expected 'imitation { teacher { use ID } }' in train");
+}
+
+TEST_CASE("experiment: lengths are drawn from the shortest to the longest") {
+    const std::string text = lista("horizon 50 horizon_from 10 unroll 8 unroll_from 2");
+    CHECK(train_of(read(text)).horizon_from == 10);
+    CHECK(train_of(read(text)).unroll_from == 2);
+    CHECK(hash_of(text) != hash_of(text, {"train.unroll_from=3"}));
+    CHECK(
+        refused(lista("horizon 50 horizon_from 51")) ==
+        "2 dir/run.info:4: contestants.lista.train.horizon_from is '51'; expected at most train.horizon, 50, "
+        "or 0 for a fixed length");
+}
+
 TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch are refused at their place") {
     CHECK(refused(lista("estimator pse")) ==
           "2 dir/run.info:4: contestants.lista.train.estimator is 'pse'; expected one of: bptt, es, pes; did "

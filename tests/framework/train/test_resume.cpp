@@ -100,6 +100,29 @@ Trainee imitating() {
     return trainee;
 }
 
+/// Stages that grow; the last one with windows of drawn lengths.
+Trainee growing() {
+    Trainee trainee = windows_of(Dtype::kF64);
+    TrainSettings& settings = trainee.settings();
+    settings.schedule = Schedule::kCurriculum;
+    settings.patience = 2;
+    settings.validate_every = 1;
+    settings.unroll_from = 3;
+    settings.imitation = {.teacher = choice(Kind::kOptimizer, "adam", {{"learning_rate", "0.01"}}),
+                          .probability = 0.5};
+    settings.stages = {
+        {.name = "one", .epochs = 3, .horizon = 8, .unroll = 8, .imitation = 0, .multipliers = {}},
+        {.name = "two", .epochs = 3, .horizon = 15, .rate = 30, .multipliers = {}}};
+    return trainee;
+}
+/// Trajectories of drawn lengths, in pairs that are in different phases.
+Trainee drawn() {
+    Trainee trainee = pes();
+    trainee.settings().horizon_from = 12;
+    trainee.settings().unroll_from = 3;
+    return trainee;
+}
+
 /// What an uninterrupted training gives.
 struct Reference {
     explicit Reference(Trainee& trainee) {
@@ -144,7 +167,7 @@ ProgressSink crash_after(std::int64_t window) {
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
     for (Trainee (*make)() :
-         {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages, imitating}) {
+         {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages, imitating, growing, drawn}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
