@@ -82,7 +82,7 @@ std::string absolute_path(const ConfigNode& setting) {
 }
 
 std::optional<Kind> kind_of_section(const std::string& key) {
-    for (const char* optimizer : {"optimizer", "meta_optimizer", "continue_with", "safeguard"}) {
+    for (const char* optimizer : {"optimizer", "meta_optimizer", "teacher", "continue_with", "safeguard"}) {
         if (key == optimizer) return Kind::kOptimizer;
     }
     if (key == "optimizee") return Kind::kOptimizee;

@@ -48,17 +48,30 @@ struct SafeguardChoice {
                                                const std::vector<SettingText>& settings,
                                                const OptionContext& context);
 
-enum class Schedule { kFlat, kLayerwise };
+enum class Schedule { kFlat, kLayerwise, kCurriculum };
 /// How the rates fall over the epochs of a stage.
 enum class Decay { kConstant, kLinear, kCosine };
 /// What layer_decay damps: the increment of an old layer, or its gradient before the meta-optimizer sees it.
 enum class LayerDecay { kRate, kGradient };
 
-/// `stages { NAME { ... } }`: a part of a flat training; what it leaves out is that of the training.
+/// How the gradient of the meta-loss is found: by back-propagation through the windows, by evolution
+/// strategies on them, or by persistent evolution strategies.
+enum class EstimatorKind { kBptt, kEs, kPes };
+
+/// `imitation { teacher { use adam } }`: trajectories on which the optimizer learns the steps of another one.
+struct ImitationSettings {
+    PluginChoice teacher;
+    double probability = 0.3;  ///< of a trajectory
+};
+
+/// `stages { NAME { ... } }`: a part of a flat training, or of a curriculum; what it leaves out is that of
+/// the training.
 struct StageSettings {
     std::string name;
     std::int64_t epochs = 0;
-    double rate = 1;  ///< factor of the meta-optimizer's increment
+    std::int64_t horizon = 0, unroll = 0;  ///< 0: those of the training
+    double rate = 1;                       ///< factor of the meta-optimizer's increment
+    std::optional<double> imitation{};     ///< probability; absent: that of the training
     Decay decay = Decay::kConstant;
     std::map<std::string, double> multipliers{};
     std::optional<PluginChoice> loss{};  ///< none: that of the training
@@ -70,9 +83,16 @@ struct StageSettings {
 struct TrainSettings {
     PluginChoice optimizee, loss, meta_optimizer;
     Schedule schedule = Schedule::kFlat;
+    EstimatorKind estimator = EstimatorKind::kBptt;
+    double sigma = 0.01;     ///< of the perturbations of evolution strategies
+    std::int64_t pairs = 0;  ///< antithetic ones; a divisor of batch (0 where nothing is perturbed)
+    std::optional<ImitationSettings> imitation{};
     std::int64_t epochs = 100;   ///< trajectories of a batch (flat schedule)
     std::int64_t horizon = 100;  ///< steps per trajectory
     std::int64_t unroll = 20;    ///< steps per meta-step; = horizon: full BPTT
+    /// Shortest trajectories and windows: lengths are drawn, log-uniformly, from here up to the above. 0:
+    /// fixed.
+    std::int64_t horizon_from = 0, unroll_from = 0;
     std::int64_t batch = 128;    ///< instances per trajectory
     std::int64_t instances = 0;  ///< size of a fixed training set; 0: fresh instances for every trajectory
     bool mean = true;            ///< reduction over the batch: mean or sum

@@ -1,5 +1,6 @@
 #include "framework/experiment/run.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -43,6 +44,13 @@ struct Entrant {
     std::filesystem::path weights{};  // "" : not there yet, or none needed
     std::optional<WeightsReport> report{};
 };
+
+std::int64_t longest_horizon(const TrainSettings& train) {
+    std::int64_t longest = train.stages.empty() ? train.horizon : 0;
+    for (const StageSettings& stage : train.stages)
+        longest = std::max(longest, stage.horizon > 0 ? stage.horizon : train.horizon);
+    return longest;
+}
 
 class Run {
   public:
@@ -135,7 +143,7 @@ class Run {
             entrant.train_optimizer =
                 std::make_unique<Optimizer>(contestant.optimizer.entry,
                                             contestant.optimizer.resolve(),
-                                            task_of(*entrant.train_optimizee, train.horizon));
+                                            task_of(*entrant.train_optimizee, longest_horizon(train)));
             const auto check = [&](const PluginChoice& loss) {
                 const Loss suits(loss.entry, loss.resolve(), *entrant.train_optimizee);
             };

@@ -42,17 +42,44 @@ void read_stages(const Catalog& catalog,
                  const ConfigNode& node,
                  const Section& section,
                  TrainSettings& train) {
-    if (train.schedule != Schedule::kFlat) {
+    if (train.schedule == Schedule::kLayerwise) {
         throw Error(ExitCode::kUsage,
                     section.where("stages") +
                         ": a layer-wise training has stages of its own; expected 'schedule flat', or "
                         "'layerwise { ... }' instead");
     }
     const Section stages = section.child("stages");
+    const auto horizon_of = [&](const StageSettings& stage) {
+        return stage.horizon > 0 ? stage.horizon : train.horizon;
+    };
+    std::int64_t last = 0;
     for (const ConfigNode& child : node.children) {
         const Section own = stages.child(child.key);
         StageSettings stage{.name = child.key, .multipliers = train.multipliers};
         stage.epochs = own.get_int("epochs", train.epochs, at_least(1));
+        stage.horizon = own.get_int("horizon", 0, at_least(1));
+        stage.unroll = own.get_int("unroll", 0, at_least(1));
+        const std::int64_t horizon = horizon_of(stage);
+        if (stage.unroll > horizon) {
+            throw Error(ExitCode::kUsage,
+                        own.where("unroll") + " is '" + std::to_string(stage.unroll) +
+                            "'; expected at most the horizon, " + std::to_string(horizon));
+        }
+        if (train.schedule == Schedule::kCurriculum && horizon < last) {
+            throw Error(ExitCode::kUsage,
+                        own.where("horizon") + " is '" + std::to_string(horizon) +
+                            "'; expected at least that of the stage before, " + std::to_string(last));
+        }
+        last = horizon;
+        if (own.has("imitation")) {
+            stage.imitation = own.get_real("imitation", 0, {.min = 0, .max = 1});
+            if (!train.imitation) {
+                throw Error(
+                    ExitCode::kUsage,
+                    own.where("imitation") +
+                        ": there is no teacher; expected 'imitation { teacher { use ID } }' in train");
+            }
+        }
         stage.rate = own.get_real("rate", 1, above(0));
         stage.decay = read_decay(own, train.decay);
         if (own.has("loss")) stage.loss = read_choice(catalog, Kind::kLoss, own.child("loss"));
@@ -61,6 +88,18 @@ void read_stages(const Catalog& catalog,
             read_multipliers(*written, multipliers, "", stage.multipliers);
         train.stages.push_back(std::move(stage));
     }
+}
+
+/// `horizon_from`, `unroll_from`: 0, or at most the longest.
+std::int64_t read_shortest(const Section& section, const std::string& key, std::int64_t longest) {
+    const std::int64_t from = section.get_int(key + "_from", 0, at_least(0));
+    if (from > longest) {
+        throw Error(ExitCode::kUsage,
+                    section.where(key + "_from") + " is '" + std::to_string(from) +
+                        "'; expected at most train." + key + ", " + std::to_string(longest) +
+                        ", or 0 for a fixed length");
+    }
+    return from;
 }
 
 }  // namespace
@@ -93,9 +132,12 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
         .loss = read_choice(catalog, Kind::kLoss, section.child("loss")),
         .meta_optimizer = read_choice(catalog, Kind::kOptimizer, section.child("meta_optimizer"))};
-    if (section.get_choice("schedule", "flat", {"flat", "layerwise"}) == "layerwise")
-        train.schedule = Schedule::kLayerwise;
+    const std::string schedule = section.get_choice("schedule", "flat", {"flat", "layerwise", "curriculum"});
+    if (schedule != "flat")
+        train.schedule = schedule == "layerwise" ? Schedule::kLayerwise : Schedule::kCurriculum;
     train.epochs = section.get_int("epochs", train.epochs, at_least(1));
+    const std::string estimator = section.get_choice("estimator", "bptt", {"bptt", "es", "pes"});
+    if (estimator != "bptt") train.estimator = estimator == "es" ? EstimatorKind::kEs : EstimatorKind::kPes;
     train.horizon = section.get_int("horizon", train.horizon, at_least(1));
     train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon), at_least(1));
     if (train.unroll > train.horizon) {
@@ -103,22 +145,54 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                     section.where("unroll") + " is '" + std::to_string(train.unroll) +
                         "'; expected at most the horizon, " + std::to_string(train.horizon));
     }
+    train.horizon_from = read_shortest(section, "horizon", train.horizon);
+    train.unroll_from = read_shortest(section, "unroll", train.unroll);
     train.batch = section.get_int("batch", train.batch, at_least(1));
     train.instances = section.get_int("instances", train.instances, at_least(0));
     train.mean = section.get_choice("reduction", "mean", {"mean", "sum"}) == "mean";
     train.clip_norm = section.get_real("clip_norm", train.clip_norm, at_least(0));
-    if (section.get_choice("second_order", "drop", {"drop", "exact"}) == "exact")
-        train.second_order = SecondOrder::kExact;
+    const std::string second_order = section.get_choice("second_order", "drop", {"drop", "exact", "fd"});
+    if (second_order != "drop")
+        train.second_order = second_order == "exact" ? SecondOrder::kExact : SecondOrder::kFd;
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
     train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
+
+    if (section.has("imitation")) {
+        const Section imitation = section.child("imitation");
+        const Section teacher = imitation.child("teacher");
+        train.imitation = {.teacher = read_choice(catalog, Kind::kOptimizer, teacher)};
+        train.imitation->probability =
+            imitation.get_real("probability", train.imitation->probability, {.min = 0, .max = 1});
+        if (train.imitation->teacher.entry.component.has_tag("learned")) {
+            throw Error(ExitCode::kUsage,
+                        teacher.where("use") + " is '" + train.imitation->teacher.id() +
+                            "', which is learned; expected an optimizer that needs no training, as 'adam'");
+        }
+    }
+    const Section evolution = section.child("evolution");
+    train.sigma = evolution.get_real("sigma", train.sigma, above(0));
+    std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);
+    while (train.batch % pairs != 0) --pairs;
+    train.pairs = evolution.get_int("pairs", pairs, at_least(1));
+    if (train.batch % train.pairs != 0) {
+        throw Error(ExitCode::kUsage,
+                    evolution.where("pairs") + " is '" + std::to_string(train.pairs) +
+                        "'; expected a divisor of train.batch, " + std::to_string(train.batch));
+    }
 
     const Section validate = section.child("validate");
     train.validate_every = validate.get_int("every", train.validate_every, at_least(0));
     train.validate_instances = validate.get_int("instances", train.validate_instances, at_least(1));
 
-    train.patience = validate.get_int("patience", train.patience, at_least(0));
+    const bool is_curriculum = train.schedule == Schedule::kCurriculum;
+    train.patience = validate.get_int("patience", is_curriculum ? 3 : 0, at_least(is_curriculum ? 1 : 0));
     train.restore = validate.get_bool("restore", train.restore);
+    if (is_curriculum && train.validate_every == 0) {
+        throw Error(ExitCode::kUsage,
+                    validate.where("every") +
+                        " is 0; a curriculum goes on by validation: set validate.every, in epochs");
+    }
     if (train.patience > 0 && train.validate_every == 0) {
         throw Error(ExitCode::kUsage,
                     validate.where("patience") + " is " + std::to_string(train.patience) +
@@ -143,7 +217,14 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     const Section multipliers = section.child("multipliers");
     if (const ConfigNode* written = node.find("multipliers"))
         read_multipliers(*written, multipliers, "", train.multipliers);
-    if (const ConfigNode* written = node.find("stages")) read_stages(catalog, *written, section, train);
+    if (const ConfigNode* written = node.find("stages"); written != nullptr && !written->children.empty()) {
+        read_stages(catalog, *written, section, train);
+    } else if (is_curriculum) {
+        throw Error(
+            ExitCode::kUsage,
+            section.where("stages") +
+                ": a curriculum has none; expected 'stages { NAME { horizon 100 } NAME { horizon 200 } }'");
+    }
     return train;
 }
 

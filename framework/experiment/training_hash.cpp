@@ -1,5 +1,6 @@
 #include "framework/experiment/training_hash.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -30,14 +31,13 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     const TrainSettings& train = contestant.train.value();
     nlohmann::json stages = nlohmann::json::array();
     for (const StageSettings& stage : train.stages) {
-        stages.push_back({stage.name,
-                          stage.epochs,
-                          stage.rate,
-                          static_cast<int>(stage.decay),
-                          stage.multipliers,
-                          stage.loss ? to_json(*stage.loss) : nlohmann::json()});
+        stages.push_back(
+            {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
+        if (stage.horizon > 0 || stage.unroll > 0) stages.back().push_back({stage.horizon, stage.unroll});
+        if (stage.imitation) stages.back().push_back({{"imitation", *stage.imitation}});
+        if (stage.loss) stages.back().push_back({{"loss", to_json(*stage.loss)}});
     }
-    const nlohmann::json text = {
+    nlohmann::json text = {
         {"format", kWeightFormat},
         {"seed", experiment.seed},
         {"dtype", name_of(experiment.dtype)},
@@ -64,6 +64,15 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
         {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
         {"layer_decay", {train.layer_decay, static_cast<int>(train.layer_decay_of)}}};
+    // What came later is named only where it is used: weights that were trained before are found again.
+    if (train.estimator != EstimatorKind::kBptt)
+        text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
+    const auto has_imitation = [](const StageSettings& stage) { return stage.imitation.value_or(0) > 0; };
+    if (train.imitation && (train.imitation->probability > 0 ||
+                            std::any_of(train.stages.begin(), train.stages.end(), has_imitation)))
+        text["imitation"] = {to_json(train.imitation->teacher), train.imitation->probability};
+    if (train.horizon_from > 0 || train.unroll_from > 0)
+        text["drawn_lengths"] = {train.horizon_from, train.unroll_from};
     return sha1_hex(text.dump());
 }
 

@@ -9,19 +9,8 @@
 namespace l2o::framework {
 namespace {
 
-void take(const TensorFile& file, const std::string& name, Tensor& to) {
-    const Tensor& from = file.at(name);
-    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
-        throw Error(ExitCode::kIo,
-                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
-                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
-                        to_string(to.shape()));
-    }
-    std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
-}
-
-std::string carried_name(std::size_t shard, std::size_t i) {
-    return "carried/" + std::to_string(shard) + "/" + std::to_string(i);
+std::string carried_name(const std::string& prefix, std::size_t shard, std::size_t i) {
+    return prefix + "/" + std::to_string(shard) + "/" + std::to_string(i);
 }
 
 /// Calls body with the name in the file and the tensor of every parameter that is kept.
@@ -36,42 +25,85 @@ void for_each_parameter(const Optimizer& optimizer, Kept& parameters, Body&& bod
     all("best", parameters.best);
 }
 
+template <class Body>
+void for_each_state(const MetaOptimizers& metas, Body&& body) {
+    const auto all = [&](const char* set, MetaOptimizer& meta) {
+        for (std::size_t i = 0; i < meta.state().size(); ++i)
+            body(std::string(set) + "/" + std::to_string(i), meta.state()[i]);
+    };
+    all("meta", metas.task);
+    if (metas.imitation != nullptr) all("imitation", *metas.imitation);
+}
+
 }  // namespace
+
+void take(const TensorFile& file, const std::string& name, Tensor& to) {
+    const Tensor& from = file.at(name);
+    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
+        throw Error(ExitCode::kIo,
+                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
+                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
+                        to_string(to.shape()));
+    }
+    std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
+}
+
+TensorRefs by_name(const std::string& prefix, const CarriedRefs& shards) {
+    TensorRefs out;
+    for (std::size_t shard = 0; shard < shards.size(); ++shard)
+        for (std::size_t i = 0; i < shards[shard].size(); ++i)
+            out[carried_name(prefix, shard, i)] = shards[shard][i];
+    return out;
+}
+
+CarriedRefs read_by_name(const TensorFile& file, const std::string& prefix, const CarriedRefs& like) {
+    CarriedRefs carried;
+    for (const auto& tensors : like) {
+        const std::size_t shard = carried.size();
+        carried.emplace_back();
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            const std::string name = carried_name(prefix, shard, i);
+            const Tensor& tensor = file.at(name);
+            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
+                throw Error(ExitCode::kIo,
+                            file.path + ": tensor '" + name + "' has shape " + to_string(tensor.shape()) +
+                                "; expected " + to_string(tensors[i]->shape()));
+            }
+            carried.back().push_back(&tensor);
+        }
+    }
+    return carried;
+}
 
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
-                      MetaOptimizer& meta,
-                      const Shards& shards) {
-    TensorRefs tensors;
+                      MetaOptimizers metas,
+                      TensorRefs tensors) {
     for_each_parameter(optimizer, parameters, [&](const std::string& name, const Tensor& tensor) {
         tensors[name] = &tensor;
     });
-    for (std::size_t i = 0; i < meta.state().size(); ++i)
-        tensors["meta/" + std::to_string(i)] = &meta.state()[i];
-    const auto carried = shards.carried();
-    for (std::size_t shard = 0; shard < carried.size() && cursor.t > 0; ++shard) {
-        for (std::size_t i = 0; i < carried[shard].size(); ++i) {
-            tensors[carried_name(shard, i)] = carried[shard][i];
-        }
-    }
-    const nlohmann::json json{{"hash", hash},
-                              {"stage", cursor.stage},
-                              {"epoch", cursor.epoch},
-                              {"trajectory", cursor.trajectory},
-                              {"t", cursor.t},
-                              {"meta_t", meta.t()},
-                              {"meta_steps", cursor.meta_steps},
-                              {"skipped", cursor.skipped},
-                              {"loss", cursor.loss},
-                              {"gradient_norm", cursor.gradient_norm},
-                              {"best_validation", cursor.best_validation},
-                              {"stale", cursor.stale},
-                              {"seconds", cursor.seconds},
-                              {"metrics_offset", cursor.metrics_offset},
-                              {"engine_bytes", cursor.engine_bytes}};
+    for_each_state(metas, [&](const std::string& name, const Tensor& tensor) { tensors[name] = &tensor; });
+    nlohmann::json json{{"hash", hash},
+                        {"stage", cursor.stage},
+                        {"epoch", cursor.epoch},
+                        {"trajectory", cursor.trajectory},
+                        {"t", cursor.t},
+                        {"meta_t", metas.task.t()},
+                        {"meta_steps", cursor.meta_steps},
+                        {"skipped", cursor.skipped},
+                        {"loss", cursor.loss},
+                        {"gradient_norm", cursor.gradient_norm},
+                        {"best_validation", cursor.best_validation},
+                        {"stale", cursor.stale},
+                        {"validations", cursor.validations},
+                        {"improved", cursor.improved},
+                        {"seconds", cursor.seconds},
+                        {"metrics_offset", cursor.metrics_offset},
+                        {"engine_bytes", cursor.engine_bytes}};
+    if (metas.imitation != nullptr) json["imitation_t"] = metas.imitation->t();
     write_safetensors(path, tensors, {{"l2o.checkpoint", json.dump()}});
 }
 
@@ -94,6 +126,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
             return json.at(key).is_null() ? NAN : json.at(key).get<double>();
         };
         checkpoint.meta_t = json.at("meta_t");
+        checkpoint.imitation_t = json.value("imitation_t", std::int64_t{0});
         checkpoint.cursor = {.stage = json.at("stage"),
                              .epoch = json.at("epoch"),
                              .trajectory = json.at("trajectory"),
@@ -104,6 +137,8 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                              .gradient_norm = real("gradient_norm"),
                              .best_validation = real("best_validation"),
                              .stale = json.at("stale"),
+                             .validations = json.value("validations", std::int64_t{0}),
+                             .improved = json.value("improved", false),
                              .seconds = real("seconds"),
                              .metrics_offset = json.at("metrics_offset"),
                              .engine_bytes = json.at("engine_bytes")};
@@ -118,26 +153,10 @@ void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& para
         optimizer, parameters, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
 }
 
-void Checkpoint::restore_trajectory(MetaOptimizer& meta, Shards& shards) const {
-    for (std::size_t i = 0; i < meta.state().size(); ++i)
-        take(file, "meta/" + std::to_string(i), meta.state()[i]);
-    meta.restore(meta_t);
-    if (cursor.t == 0) return;
-    std::vector<std::vector<const Tensor*>> carried;
-    for (const auto& tensors : shards.carried()) {
-        const std::size_t shard = carried.size();
-        carried.emplace_back();
-        for (std::size_t i = 0; i < tensors.size(); ++i) {
-            const Tensor& tensor = file.at(carried_name(shard, i));
-            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
-                throw Error(ExitCode::kIo,
-                            file.path + ": tensor '" + carried_name(shard, i) + "' has shape " +
-                                to_string(tensor.shape()) + "; expected " + to_string(tensors[i]->shape()));
-            }
-            carried.back().push_back(&tensor);
-        }
-    }
-    shards.restore(cursor.t, carried);
+void Checkpoint::restore_meta(MetaOptimizers metas) const {
+    for_each_state(metas, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
+    metas.task.restore(meta_t);
+    if (metas.imitation != nullptr) metas.imitation->restore(imitation_t);
 }
 
 }  // namespace l2o::framework

@@ -20,6 +20,8 @@ struct Cursor {
     double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
     double best_validation = 0;          ///< of the stage; NAN: none yet
     std::int64_t stale = 0;              ///< validations since the best one
+    std::int64_t validations = 0;        ///< of the stage, after the one of its start
+    bool improved = false;               ///< one of them was better than that of the start
     double seconds = 0;                  ///< of earlier sessions and this one
     std::int64_t metrics_offset = 0;
     std::int64_t engine_bytes = 0;  ///< most so far
@@ -32,27 +34,42 @@ struct Parameters {
     TensorSet best;  ///< by validation, of the stage
 };
 
+/// The meta-optimizers of the task and of imitation (null: there is none).
+struct MetaOptimizers {
+    MetaOptimizer& task;
+    MetaOptimizer* imitation;
+};
+
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
-/// best/<name>, meta/<i>, carried/<shard>/<i>; the cursor as JSON in its metadata. At t = 0 nothing is
-/// carried: the trajectory is started again.
+/// best/<name>, meta/<i>, imitation/<i>, and what the estimators of the gradient carry; the cursor as JSON in
+/// its metadata.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
                       const Optimizer& optimizer,
                       const Parameters& parameters,
-                      MetaOptimizer& meta,
-                      const Shards& shards);
+                      MetaOptimizers metas,
+                      TensorRefs carried);
 
 /// A checkpoint that was read; tensors are taken over once the stage it was in is set up again.
 struct Checkpoint {
     Cursor cursor;
-    std::int64_t meta_t = 0;
+    std::int64_t meta_t = 0, imitation_t = 0;
     TensorFile file;
 
     /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
     static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
     void restore_parameters(const Optimizer& optimizer, Parameters& parameters) const;
-    void restore_trajectory(MetaOptimizer& meta, Shards& shards) const;
+    void restore_meta(MetaOptimizers metas) const;
 };
+
+/// Copies a tensor of a file. @throw Error kIo if its type or size differs.
+void take(const TensorFile& file, const std::string& name, Tensor& to);
+/// <prefix>/<shard>/<i>, to and from a file.
+[[nodiscard]] TensorRefs by_name(const std::string& prefix, const CarriedRefs& shards);
+/// @param like  of the same shapes. @throw Error kIo if a tensor is missing or has another shape.
+[[nodiscard]] CarriedRefs read_by_name(const TensorFile& file,
+                                       const std::string& prefix,
+                                       const CarriedRefs& like);
 
 }  // namespace l2o::framework

@@ -28,6 +28,24 @@ TensorSet gradient_like(const Optimizer& optimizer,
     return TensorSet(std::move(tensors));
 }
 
+Carried copies(const CarriedRefs& shards) {
+    Carried out;
+    for (const auto& tensors : shards) {
+        out.emplace_back();
+        for (const Tensor* tensor : tensors) out.back().push_back(tensor->clone());
+    }
+    return out;
+}
+
+CarriedRefs pointers(const Carried& shards) {
+    CarriedRefs out;
+    for (const auto& tensors : shards) {
+        out.emplace_back();
+        for (const Tensor& tensor : tensors) out.back().push_back(&tensor);
+    }
+    return out;
+}
+
 Shards::Shard::Shard(const Optimizer& optimizer,
                      const Optimizee& optimizee,
                      const Loss& loss,
@@ -73,9 +91,10 @@ Shards::Shards(const Optimizer& optimizer,
                                                   loss,
                                                   params,
                                                   slice(data_, optimizee, first, rows),
-                                                  static_cast<std::uint64_t>(first),
+                                                  static_cast<std::uint64_t>(options.row0 + first),
                                                   options.rates,
                                                   unroll));
+        shards_.back()->number = static_cast<std::size_t>(i);
     }
 }
 
@@ -95,12 +114,14 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     }
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
-    const std::vector<Tensor> x0 = optimizee_.init_point(start, 0, data_);
+    const auto row0 = static_cast<std::uint64_t>(options_.row0);
+    const std::vector<Tensor> x0 = optimizee_.init_point(start, row0, data_);
     for (const auto& shard : shards_) {
         shard->scene.key = numerics::derive_key(keys_.train_steps, kTrajectoryTag + split, index);
         std::vector<Tensor> rows;
         for (const Tensor& x : x0) {
-            rows.push_back(x.rows(static_cast<std::int64_t>(shard->scene.row0), shard->data.instances));
+            rows.push_back(
+                x.rows(static_cast<std::int64_t>(shard->scene.row0 - row0), shard->data.instances));
         }
         if ((optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0) {
             for (const Tensor& x : rows) {
@@ -115,12 +136,16 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     }
 }
 
-void Shards::restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried) {
+void Shards::set_horizon(std::int64_t horizon) {
+    for (const auto& shard : shards_) shard->unroll.set_horizon(horizon);
+}
+
+void Shards::restore(std::int64_t t, const CarriedRefs& carried) {
     for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->unroll.restore(t, carried.at(i));
 }
 
-std::vector<std::vector<const Tensor*>> Shards::carried() const {
-    std::vector<std::vector<const Tensor*>> out;
+CarriedRefs Shards::carried() const {
+    CarriedRefs out;
     for (const auto& shard : shards_) out.push_back(shard->unroll.carried());
     return out;
 }
@@ -140,11 +165,12 @@ Unroll::Window Shards::all(Body&& body) {
     return sum;
 }
 
-Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+template <class Body>
+Unroll::Window Shards::all_with_gradient(TensorSet& gradient, Body&& body) {
     const Unroll::Window sum = all([&](Shard& shard) {
         TensorSet& own = &shard == shards_.front().get() ? gradient : shard.gradient;
         own.zero();
-        return shard.unroll.window(n, cot, own, first_reverse);
+        return body(shard, own);
     });
     const int threads = gradient.bytes() < kWorthThreads ? 1 : threads_;
     parallel_for(static_cast<std::int64_t>(gradient.size()), threads, [&](std::int64_t index) {
@@ -155,8 +181,29 @@ Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, s
     return sum;
 }
 
+Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+    return all_with_gradient(gradient, [&](Shard& shard, TensorSet& own) {
+        return shard.unroll.window(n, cot, own, first_reverse);
+    });
+}
+
+Unroll::Window Shards::imitate(std::int64_t n,
+                               double cot,
+                               TensorSet& gradient,
+                               const std::vector<std::unique_ptr<Teacher>>& teachers) {
+    return all_with_gradient(gradient, [&](Shard& shard, TensorSet& own) {
+        return shard.unroll.imitate(n, cot, own, *teachers[shard.number]);
+    });
+}
+
 Unroll::Window Shards::score(std::int64_t n) {
     return all([n](Shard& shard) { return shard.unroll.score(n); });
+}
+
+std::vector<const Scene*> Shards::scenes() const {
+    std::vector<const Scene*> out;
+    for (const auto& shard : shards_) out.push_back(&shard->scene);
+    return out;
 }
 
 bool Shards::advance(std::int64_t n) {

@@ -8,13 +8,19 @@
 
 namespace l2o::framework {
 
+/// x and state of every shard.
+using Carried = std::vector<std::vector<Tensor>>;
+using CarriedRefs = std::vector<std::vector<const Tensor*>>;
+[[nodiscard]] Carried copies(const CarriedRefs& shards);
+[[nodiscard]] CarriedRefs pointers(const Carried& shards);
+
 /// A batch of trajectories cut into shards of a fixed number of rows. Every shard has its own engine and
 /// gradient; they are added up in order, so that nothing depends on the number of threads.
 class Shards {
   public:
     struct Options {
         Split split = Split::kTrain;
-        std::int64_t batch = 0, shard_rows = 0;
+        std::int64_t batch = 0, row0 = 0, shard_rows = 0;  ///< row0: of the first row, for its draws
         std::vector<double> rates{};  ///< of the stage, per parameter: 0 gets no gradient; empty: all do
         UnrollOptions unroll;         ///< memory_bytes: of all shards together
         bool with_solutions = false;  ///< drawn even if the loss needs none
@@ -33,17 +39,26 @@ class Shards {
     [[nodiscard]] ProblemData draw(std::uint64_t first) const;
     /// Starts trajectory number `index` on instances that draw() gave.
     void start(std::uint64_t index, const ProblemData& instances);
+    /// Length of the trajectories that are started from now on.
+    void set_horizon(std::int64_t horizon);
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
     /// Goes on in the middle of it: t, and what carried() gave.
-    void restore(std::int64_t t, const std::vector<std::vector<const Tensor*>>& carried);
-    [[nodiscard]] std::vector<std::vector<const Tensor*>> carried() const;
+    void restore(std::int64_t t, const CarriedRefs& carried);
+    [[nodiscard]] CarriedRefs carried() const;
+    /// One per shard; their keys change from trajectory to trajectory.
+    [[nodiscard]] std::vector<const Scene*> scenes() const;
     [[nodiscard]] std::int64_t t() const { return shards_.front()->unroll.t(); }
 
     /// Runs n steps of all shards; `gradient` is overwritten with the sum of cot * d(loss of a
     /// row)/d(params).
     Unroll::Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse);
     Unroll::Window score(std::int64_t n);
+    /// n steps beside the teachers, one per shard; `gradient` as of window().
+    Unroll::Window imitate(std::int64_t n,
+                           double cot,
+                           TensorSet& gradient,
+                           const std::vector<std::unique_ptr<Teacher>>& teachers);
 
     [[nodiscard]] std::int64_t bytes() const;
 
@@ -57,6 +72,7 @@ class Shards {
               std::uint64_t row0,
               const std::vector<double>& rates,
               const UnrollOptions& options);
+        std::size_t number = 0;
         ProblemData data;
         Scene scene;
         Unroll unroll;
@@ -64,6 +80,8 @@ class Shards {
     };
     template <class Body>
     Unroll::Window all(Body&& body);
+    template <class Body>
+    Unroll::Window all_with_gradient(TensorSet& gradient, Body&& body);
 
     const Optimizer& optimizer_;
     const Optimizee& optimizee_;

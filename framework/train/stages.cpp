@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <l2o/numerics/philox.hpp>
 #include <numbers>
 
 #include "framework/config/suggest.hpp"
@@ -42,13 +43,17 @@ std::vector<double> multipliers_of(const std::map<std::string, double>& multipli
     return rates;
 }
 
+constexpr std::uint64_t kHorizonTag = 0x686f72, kUnrollTag = 0x756e72;
+
+/// A whole number in [from, to] whose logarithm is uniform.
+std::int64_t draw_length(std::int64_t from, std::int64_t to, const Key& key) {
+    const double low = std::log(static_cast<double>(from)), high = std::log(static_cast<double>(to) + 1);
+    const double drawn = std::exp(low + numerics::Stream(key, 0).uniform() * (high - low));
+    return std::clamp(static_cast<std::int64_t>(drawn), from, to);
+}
+
 std::vector<Stage> flat_stages(const TrainSettings& settings, const Optimizer& optimizer) {
     const std::int64_t layers = optimizer.info().max_steps;
-    if (layers > 0 && settings.horizon > layers) {
-        throw Error(ExitCode::kUsage,
-                    "train.horizon is " + std::to_string(settings.horizon) + "; '" + optimizer.id() +
-                        "' has " + std::to_string(layers) + " layers");
-    }
     std::vector<StageSettings> parts = settings.stages;
     if (parts.empty()) {
         parts.push_back({.name = "flat",
@@ -56,12 +61,24 @@ std::vector<Stage> flat_stages(const TrainSettings& settings, const Optimizer& o
                          .decay = settings.decay,
                          .multipliers = settings.multipliers});
     }
+    const double probability = settings.imitation ? settings.imitation->probability : 0;
     std::vector<Stage> stages;
     for (const StageSettings& part : parts) {
+        const std::int64_t horizon = part.horizon > 0 ? part.horizon : settings.horizon;
+        if (layers > 0 && horizon > layers) {
+            throw Error(ExitCode::kUsage,
+                        "train" + (part.horizon > 0 ? ".stages." + part.name : "") + ".horizon is " +
+                            std::to_string(horizon) + "; '" + optimizer.id() + "' has " +
+                            std::to_string(layers) + " layers");
+        }
         Stage stage{.name = part.name,
                     .epochs = part.epochs,
-                    .horizon = settings.horizon,
-                    .unroll = settings.unroll,
+                    .horizon = horizon,
+                    .unroll = part.unroll > 0 ? part.unroll : std::min(settings.unroll, horizon),
+                    .horizon_from = part.horizon > 0 ? 0 : settings.horizon_from,
+                    .unroll_from = part.unroll > 0 ? 0 : settings.unroll_from,
+                    .validation_horizon = horizon,
+                    .imitation = part.imitation.value_or(probability),
                     .first_reverse = 0,
                     .rates = multipliers_of(part.multipliers, optimizer),
                     .decay = part.decay,
@@ -69,10 +86,24 @@ std::vector<Stage> flat_stages(const TrainSettings& settings, const Optimizer& o
         for (double& rate : stage.rates) rate *= part.rate;
         stages.push_back(std::move(stage));
     }
+    for (std::size_t i = 1; settings.schedule == Schedule::kCurriculum && i < stages.size(); ++i)
+        stages[i - 1].validation_horizon = stages[i].horizon;
     return stages;
 }
 
 }  // namespace
+
+std::int64_t Stage::horizon_of(const Keys& keys, std::uint64_t index) const {
+    if (horizon_from == 0) return horizon;
+    return draw_length(horizon_from, horizon, numerics::derive_key(keys.train_steps, kHorizonTag, index));
+}
+
+std::int64_t Stage::unroll_of(const Keys& keys, std::uint64_t index, std::int64_t t) const {
+    if (unroll_from == 0) return unroll;
+    const Key of_trajectory = numerics::derive_key(keys.train_steps, kUnrollTag, index);
+    return draw_length(
+        unroll_from, unroll, numerics::derive_key(of_trajectory, kUnrollTag, static_cast<std::uint64_t>(t)));
+}
 
 double Stage::decayed(std::int64_t epoch) const {
     const double share = static_cast<double>(epoch) / static_cast<double>(epochs);
@@ -88,7 +119,7 @@ double Stage::decayed(std::int64_t epoch) const {
 }
 
 std::vector<Stage> stages_of(const TrainSettings& settings, const Optimizer& optimizer) {
-    if (settings.schedule == Schedule::kFlat) return flat_stages(settings, optimizer);
+    if (settings.schedule != Schedule::kLayerwise) return flat_stages(settings, optimizer);
     const std::vector<double> multipliers = multipliers_of(settings.multipliers, optimizer);
     const std::int64_t layers = optimizer.info().max_steps;
     if (layers == 0) {
@@ -104,6 +135,8 @@ std::vector<Stage> stages_of(const TrainSettings& settings, const Optimizer& opt
                        .epochs = steps,
                        .horizon = depth,
                        .unroll = depth,
+                       .validation_horizon = depth,
+                       .imitation = settings.imitation ? settings.imitation->probability : 0,
                        .first_reverse = only_new ? depth - 1 : 0,
                        .rates = {},
                        .decay = settings.decay};

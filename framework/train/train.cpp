@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <l2o/numerics/philox.hpp>
 #include <l2o/numerics/sum.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,7 +10,10 @@
 #include "framework/error.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/metrics_log.hpp"
+#include "framework/train/back_propagation.hpp"
 #include "framework/train/checkpoint.hpp"
+#include "framework/train/evolution.hpp"
+#include "framework/train/imitation.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
@@ -18,6 +22,8 @@
 
 namespace l2o::framework {
 namespace {
+
+constexpr std::uint64_t kImitationTag = 0x696d6974;
 
 using Clock = std::chrono::steady_clock;
 
@@ -77,13 +83,14 @@ class Trainer {
           keys_(keys_of(experiment.seed)),
           stages_(stages_of(settings_, optimizer)),
           batches_(settings_.memory_bytes) {
+        bool with_solutions = false;
         for (const Stage& stage : stages_) {
             total_ += stage.epochs * windows_of(stage);
             const PluginChoice& choice = stage.loss ? *stage.loss : settings_.loss;
             const Loss& loss =
                 *losses_.emplace_back(std::make_unique<Loss>(choice.entry, choice.resolve(), optimizee));
-            with_solutions_ = with_solutions_ || loss.needs_solution();
-            if (stage.unroll < stage.horizon && !loss.additive()) {
+            with_solutions = with_solutions || loss.needs_solution();
+            if (!stage.has_one_window() && !loss.additive()) {
                 throw Error(ExitCode::kUsage,
                             "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
                                 std::to_string(stage.horizon) + ": loss '" + loss.id() +
@@ -92,16 +99,29 @@ class Trainer {
                                 "use trajectory_sum");
             }
         }
+        for (Stage& stage : stages_) stage.with_solutions = with_solutions;
         if (settings_.instances % settings_.batch != 0) {
             throw Error(ExitCode::kUsage,
                         "train.instances is " + std::to_string(settings_.instances) +
                             "; expected a multiple of train.batch, " + std::to_string(settings_.batch) +
                             ", or 0 for fresh instances in every trajectory");
         }
-        if (optimizer.vjp() == nullptr) {
+        if (settings_.estimator == EstimatorKind::kBptt) {
+            if (optimizer.vjp() == nullptr) {
+                throw Error(ExitCode::kPlugin,
+                            "optimizer '" + optimizer.id() +
+                                "' has no derivative (step_vjp); it cannot be trained by bptt; use "
+                                "'estimator es' or 'estimator pes'");
+            }
+        } else if (settings_.imitation && optimizer.vjp() == nullptr) {
             throw Error(ExitCode::kPlugin,
                         "optimizer '" + optimizer.id() +
-                            "' has no derivative (step_vjp); it cannot be trained by bptt");
+                            "' has no derivative (step_vjp); it cannot learn by imitation; remove "
+                            "train.imitation");
+        } else if (settings_.pairs < 1 || settings_.batch % settings_.pairs != 0) {
+            throw Error(ExitCode::kUsage,
+                        "train.evolution.pairs is " + std::to_string(settings_.pairs) +
+                            "; expected a divisor of train.batch, " + std::to_string(settings_.batch));
         }
     }
 
@@ -111,6 +131,8 @@ class Trainer {
         seconds_before_ = cursor_.seconds;
         for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
             run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
+            // A curriculum ends where a stage has taught nothing.
+            if (settings_.schedule == Schedule::kCurriculum && is_stale() && !cursor_.improved) break;
         }
         if (log_) log_->sync();
         if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
@@ -161,20 +183,21 @@ class Trainer {
         meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
         const Loss& loss = *losses_[static_cast<std::size_t>(cursor_.stage)];
-        Shards shards(optimizer_,
-                      optimizee_,
-                      loss,
-                      kept_.phi,
-                      keys_,
-                      {.split = Split::kTrain,
-                       .batch = settings_.batch,
-                       .shard_rows = settings_.shard_rows,
-                       .rates = stage.rates,
-                       .unroll = {.second_order = settings_.second_order,
-                                  .horizon = stage.horizon,
-                                  .memory_bytes = settings_.memory_bytes},
-                       .with_solutions = with_solutions_},
-                      threads_);
+        if (settings_.estimator == EstimatorKind::kBptt) {
+            estimator_ = std::make_unique<BackPropagation>(
+                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_);
+        } else {
+            estimator_ = std::make_unique<Evolution>(
+                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, threads_);
+        }
+        imitation_.reset();
+        imitation_meta_.reset();
+        if (stage.imitation > 0) {
+            imitation_ = std::make_unique<Imitation>(
+                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_);
+            imitation_meta_ =
+                std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
+        }
         std::optional<Shards> validation;
         if (settings_.validate_every > 0) {
             validation.emplace(optimizer_,
@@ -186,32 +209,36 @@ class Trainer {
                                                .batch = settings_.validate_instances,
                                                .shard_rows = settings_.shard_rows,
                                                .rates = std::vector<double>(stage.rates.size(), 0),
-                                               .unroll = {.horizon = stage.horizon}},
+                                               .unroll = {.horizon = stage.validation_horizon}},
                                threads_);
         }
         if (validation) validation_set_ = validation->draw(0);
-        batches_.forget_prefixes();
         if (resumed_) {
-            if (cursor_.t > 0) start(stage, shards);
-            resumed_->restore_trajectory(*meta_, shards);
+            resumed_->restore_meta({*meta_, imitation_meta_.get()});
+            const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
+            for (Estimator* estimator : {estimator_.get(), imitation_.get()}) {
+                if (estimator != nullptr)
+                    estimator->restore(resumed_->file, index, estimator == &current() ? cursor_.t : 0);
+            }
             resumed_.reset();
         } else {
             cursor_.epoch = cursor_.t = 0;
             cursor_.best_validation = NAN;
-            cursor_.stale = 0;
+            cursor_.stale = cursor_.validations = 0;
+            cursor_.improved = false;
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(stage, *validation);
             // A first checkpoint before the first record: it knows where the records of this training begin.
-            if (cursor_.stage == 0) save(shards);
+            if (cursor_.stage == 0) save();
         }
         while (cursor_.epoch < stage.epochs && !is_stale()) {
-            if (cursor_.t == 0) start(stage, shards);
-            const bool goes_on = run_window(stage, shards);
-            cursor_.engine_bytes = std::max(cursor_.engine_bytes, shards.bytes());
-            if (!goes_on || cursor_.t >= stage.horizon) {
+            if (cursor_.t == 0) start();
+            const bool goes_on = run_window(stage);
+            cursor_.engine_bytes = std::max(cursor_.engine_bytes, current().bytes());
+            if (!goes_on || cursor_.t >= horizon(stage)) {
                 end_trajectory(stage, validation ? &*validation : nullptr);
             }
-            save_if_due(stage, shards);
+            save_if_due(stage);
         }
         total_ -= (stage.epochs - cursor_.epoch) * windows_of(stage);
         if (validation && settings_.restore)
@@ -220,35 +247,47 @@ class Trainer {
             kept_.phi.copy_from(kept_.mean);
     }
 
+    /// Whether the trajectory in hand is one of imitation.
+    [[nodiscard]] bool imitates() const {
+        if (!imitation_) return false;
+        const Key key = numerics::derive_key(
+            keys_.train_steps, kImitationTag, static_cast<std::uint64_t>(cursor_.trajectory));
+        return numerics::Stream(key, 0).uniform() <
+               stages_[static_cast<std::size_t>(cursor_.stage)].imitation;
+    }
+    [[nodiscard]] Estimator& current() { return imitates() ? *imitation_ : *estimator_; }
+
     [[nodiscard]] bool is_stale() const {
+        if (settings_.schedule == Schedule::kCurriculum)
+            return cursor_.validations >= settings_.patience && cursor_.stale > 0;
         return settings_.patience > 0 && cursor_.stale >= settings_.patience;
     }
 
+    /// Of the trajectory in hand.
+    [[nodiscard]] std::int64_t horizon(const Stage& stage) const {
+        return stage.horizon_of(keys_, static_cast<std::uint64_t>(cursor_.trajectory));
+    }
+
+    /// Of a trajectory; where lengths are drawn, of the longest ones.
     static std::int64_t windows_of(const Stage& stage) {
         return (stage.horizon + stage.unroll - 1) / stage.unroll;
     }
 
-    void start(const Stage& stage, Shards& shards) try {
-        const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
-        std::uint64_t first = index * static_cast<std::uint64_t>(settings_.batch);
-        if (settings_.instances == 0) return shards.start(index, shards.draw(first));
-        first %= static_cast<std::uint64_t>(settings_.instances);
-        const bool has_prefix = stage.first_reverse > 0 && stage.unroll == stage.horizon &&
-                                (optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0;
-        if (batches_.start(shards, index, first, has_prefix ? stage.first_reverse : 0) && cursor_.t == 0)
-            cursor_.t = has_prefix ? stage.first_reverse : 0;
+    void start() try {
+        cursor_.t = current().start(static_cast<std::uint64_t>(cursor_.trajectory));
     } catch (const Error& error) {
         // A long solve saw the interruption. Between two trajectories nothing is lost.
-        if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save(shards);
+        if (error.code() == ExitCode::kInterrupted && cursor_.t == 0) save();
         throw;
     }
 
     /// @return false if the trajectory diverged and is abandoned.
-    bool run_window(const Stage& stage, Shards& shards) {
-        const std::int64_t n = std::min(stage.unroll, stage.horizon - cursor_.t);
+    bool run_window(const Stage& stage) {
+        const std::int64_t n =
+            std::min(stage.unroll_of(keys_, static_cast<std::uint64_t>(cursor_.trajectory), cursor_.t),
+                     horizon(stage) - cursor_.t);
         const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
-        const Unroll::Window window =
-            shards.window(n, cot, gradient_, std::max<std::int64_t>(stage.first_reverse - cursor_.t, 0));
+        const Unroll::Window window = current().window(cursor_.t, n, cot, gradient_);
         for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
             if (gradient_[i] && stage.gradient_factors[i] != 1)
                 scale(gradient_[i], stage.gradient_factors[i]);
@@ -265,7 +304,7 @@ class Trainer {
         }
         std::vector<double> rates = stage.rates;
         for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
-        meta_->step(gradient_, rates);
+        (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
         if (!kept_.mean.empty()) average(rates);
         ++cursor_.meta_steps;
         cursor_.t += n;
@@ -285,6 +324,13 @@ class Trainer {
                               {"skipped", cursor_.skipped},
                               {"engine_bytes", cursor_.engine_bytes},
                               {"seconds", seconds_before_ + seconds_since(started_)}};
+        if (imitation_) record["imitation"] = imitates();
+        if (stage.unroll_from > 0) {
+            std::int64_t windows = 0;
+            const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
+            for (std::int64_t t = 0; t < cursor_.t; t += stage.unroll_of(keys_, index, t)) ++windows;
+            record["windows"] = windows;
+        }
         ++cursor_.epoch;
         ++cursor_.trajectory;
         cursor_.t = 0;
@@ -292,6 +338,8 @@ class Trainer {
         if (validation != nullptr &&
             (cursor_.epoch % settings_.validate_every == 0 || cursor_.epoch == stage.epochs)) {
             record["validation"] = validate(stage, *validation);
+            ++cursor_.validations;
+            cursor_.improved = cursor_.improved || cursor_.stale == 0;
         }
         if (log_) log_->append(record);
     }
@@ -313,7 +361,7 @@ class Trainer {
 
     double validate(const Stage& stage, Shards& validation) {
         validation.start(0, validation_set_);
-        const Unroll::Window window = validation.score(stage.horizon);
+        const Unroll::Window window = validation.score(stage.validation_horizon);
         const double value = window.loss / static_cast<double>(settings_.validate_instances);
         if (window.is_finite && !(value >= cursor_.best_validation)) {
             cursor_.best_validation = value;
@@ -325,21 +373,29 @@ class Trainer {
         return value;
     }
 
-    void save(const Shards& shards) {
+    void save() {
         if (files_.checkpoint.empty()) return;
         if (log_) {
             log_->sync();
             cursor_.metrics_offset = log_->offset();
         }
         cursor_.seconds = seconds_before_ + seconds_since(started_);
-        write_checkpoint(files_.checkpoint, contestant_.hash, cursor_, optimizer_, kept_, *meta_, shards);
+        TensorRefs carried = estimator_->carried(imitates() ? 0 : cursor_.t);
+        if (imitates()) carried.merge(imitation_->carried(cursor_.t));
+        write_checkpoint(files_.checkpoint,
+                         contestant_.hash,
+                         cursor_,
+                         optimizer_,
+                         kept_,
+                         {*meta_, imitation_meta_.get()},
+                         std::move(carried));
         last_checkpoint_ = Clock::now();
         has_checkpoint_ = true;
     }
 
-    void save_if_due(const Stage& stage, const Shards& shards) {
+    void save_if_due(const Stage& stage) {
         const bool interrupted = CallContext::cancel_flag() != 0;
-        if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save(shards);
+        if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save();
         if (interrupted) {
             throw Error(ExitCode::kInterrupted,
                         "at epoch " + std::to_string(cursor_.epoch) + " of " + std::to_string(stage.epochs) +
@@ -365,14 +421,14 @@ class Trainer {
     Keys keys_;
     std::vector<Stage> stages_;
     std::vector<std::unique_ptr<const Loss>> losses_;  // of the stages
-    bool with_solutions_ = false;                      // some stage needs them, and the training set is kept
     std::int64_t total_ = 0;
 
     Parameters kept_;
     TensorSet gradient_;
     ProblemData validation_set_;
     TrainingBatches batches_;
-    std::unique_ptr<MetaOptimizer> meta_;
+    std::unique_ptr<Estimator> estimator_, imitation_;      // imitation: null if there is none
+    std::unique_ptr<MetaOptimizer> meta_, imitation_meta_;  // the same
     std::optional<MetricsLog> log_;
     Cursor cursor_;
     std::optional<Checkpoint> resumed_;

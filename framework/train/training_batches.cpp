@@ -11,15 +11,6 @@ std::int64_t bytes_of_all(const std::vector<Tensor>& tensors) {
     return sum;
 }
 
-std::vector<std::vector<const Tensor*>> pointers(const std::vector<std::vector<Tensor>>& shards) {
-    std::vector<std::vector<const Tensor*>> out;
-    for (const std::vector<Tensor>& tensors : shards) {
-        out.emplace_back();
-        for (const Tensor& tensor : tensors) out.back().push_back(&tensor);
-    }
-    return out;
-}
-
 }  // namespace
 
 bool TrainingBatches::fits(std::int64_t bytes) const {
@@ -54,13 +45,9 @@ bool TrainingBatches::start(Shards& shards, std::uint64_t index, std::uint64_t f
         return false;
     }
     if (kept == batches_.end()) return true;
-    std::vector<std::vector<Tensor>> reached;
+    Carried reached = copies(shards.carried());
     std::int64_t bytes = 0;
-    for (const auto& carried : shards.carried()) {
-        reached.emplace_back();
-        for (const Tensor* tensor : carried) reached.back().push_back(tensor->clone());
-        bytes += bytes_of_all(reached.back());
-    }
+    for (const auto& tensors : reached) bytes += bytes_of_all(tensors);
     if (!fits(bytes)) return true;
     prefix_bytes_ += bytes;
     kept->second.prefix = std::move(reached);

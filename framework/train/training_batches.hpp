@@ -24,7 +24,7 @@ class TrainingBatches {
   private:
     struct Batch {
         ProblemData instances;
-        std::vector<std::vector<Tensor>> prefix;  ///< x and state of every shard; empty: not known
+        Carried prefix;  ///< empty: not known
     };
     [[nodiscard]] bool fits(std::int64_t bytes) const;
 

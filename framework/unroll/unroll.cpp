@@ -29,6 +29,12 @@ void copy_x_and_state(const Point& from, Point& to) {
     to.has_f = to.has_g = false;
 }
 
+double coordinates_per_row(const TensorSet& x, std::int64_t rows) {
+    std::int64_t sum = 0;
+    for (const Tensor& tensor : x.tensors()) sum += tensor.size();
+    return static_cast<double>(sum) / static_cast<double>(rows);
+}
+
 }  // namespace
 
 Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& options)
@@ -53,7 +59,7 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
         scene.optimizee.api().hvp == nullptr) {
         throw Error(ExitCode::kUsage,
                     "second_order exact needs a Hessian-vector product, which '" + scene.optimizee.id() +
-                        "' does not offer; use second_order drop");
+                        "' does not offer; use second_order fd or drop");
     }
 }
 
@@ -85,9 +91,10 @@ std::int64_t Unroll::bytes() const {
     std::int64_t sum = loss_x_.bytes() + loss_x_cot_.bytes();
     for (const Tensor* tensor : {&loss_f_, &loss_f_cot_, &per_row_, &row_cot_})
         sum += *tensor ? tensor->bytes() : 0;
-    for (const Point* point : {&current_, &cot_, &before_, &scratch_}) sum += point->bytes();
+    for (const Point* point : {&current_, &cot_, &before_, &displaced_, &scratch_}) sum += point->bytes();
     for (const Point& point : points_) sum += point.bytes();
     for (const Point& point : checkpoints_) sum += point.bytes();
+    for (const TensorSet& miss : misses_) sum += miss.bytes();
     return sum;
 }
 
@@ -139,6 +146,8 @@ void Unroll::reserve(std::int64_t n, bool record) {
         cot_ = Point(layout, {.g = true, .f = true, .state = true});
         before_ = Point(layout, {.g = true, .f = true, .state = true});
         scratch_ = Point(layout, {.g = true, .f = false, .state = true});
+        if (options_.second_order == SecondOrder::kFd)
+            displaced_ = Point(layout, {.g = true, .f = false, .state = false});
     }
     segment_ = record ? segment_length(n) : 1;
     for (std::int64_t i = 0; i <= segment_; ++i) points_.emplace_back(layout, recorded_parts());
@@ -259,6 +268,79 @@ Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, s
     }
 }
 
+// ---- imitation
+
+Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
+    const PointLayout& layout = stepper_.layout();
+    reserve(n, true);
+    if (segment_ < n) {
+        throw Error(ExitCode::kUsage,
+                    "imitation keeps all points of a window, and " + std::to_string(n) +
+                        " steps do not fit the budget of " + std::to_string(options_.memory_bytes) +
+                        " bytes per shard; raise train.memory, or shorten train.unroll");
+    }
+    while (static_cast<std::int64_t>(misses_.size()) < n)
+        misses_.push_back(Point(layout, {.g = false, .f = false, .state = false}).x);
+    base_ = 0;
+    copy_x_and_state(current_, points_[0]);
+    Window window;
+    const double coordinates = coordinates_per_row(current_.x, layout.batch);
+    for (std::int64_t j = 0; j < n; ++j) {
+        Point& point = at(j);
+        teacher.show(point, t_ + j);
+        stepper_.advance(point, scratch_, t_ + j);
+        at(j + 1).state.copy_from(scratch_.state);
+        TensorSet& miss = misses_[static_cast<std::size_t>(j)];
+        for (std::size_t k = 0; k < miss.size(); ++k) {
+            with_values(
+                [&](auto difference, auto own, auto teachers) {
+                    for (std::size_t i = 0; i < difference.size(); ++i) {
+                        difference[i] = own[i] - teachers[i];
+                        window.loss += static_cast<double>(difference[i]) *
+                                       static_cast<double>(difference[i]) / (2 * coordinates);
+                    }
+                },
+                miss[k],
+                scratch_.x[k],
+                teacher.x()[k]);
+        }
+    }
+    current_.x.copy_from(teacher.x());
+    current_.state.copy_from(at(n).state);
+    window.is_finite = std::isfinite(window.loss);
+    return window;
+}
+
+Unroll::Window Unroll::imitate(std::int64_t n, double cot, TensorSet& gradient, Teacher& teacher) {
+    try {
+        Window window = step_beside(n, teacher);
+        if (window.is_finite) {
+            const double weight = cot / coordinates_per_row(current_.x, stepper_.layout().batch);
+            cot_.state.zero();
+            for (std::int64_t j = n - 1; j >= 0; --j) {
+                const TensorSet& miss = misses_[static_cast<std::size_t>(j)];
+                for (std::size_t k = 0; k < miss.size(); ++k) {
+                    with_values(
+                        [&](auto to, auto from) {
+                            using T = typename decltype(to)::value_type;
+                            for (std::size_t i = 0; i < to.size(); ++i)
+                                to[i] = static_cast<T>(weight) * from[i];
+                        },
+                        cot_.x[k],
+                        miss[k]);
+                }
+                step_back(j, cot_, before_, gradient, true, false);
+                std::swap(cot_, before_);
+            }
+            if (t_ == 0) initial_state_back(gradient);
+        }
+        t_ += n;
+        return window;
+    } catch (const Diverged& diverged) {
+        return {.loss = NAN, .is_finite = false, .diverged = diverged.text};
+    }
+}
+
 // ---- reverse
 
 void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
@@ -280,22 +362,26 @@ void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
         if (j > stop) add_loss_cotangent(j, before_);
         std::swap(cot_, before_);
     }
+    if (t_ == 0 && stop == 0) initial_state_back(gradient);
+}
+
+/// From the cotangent of the state at t = 0 to the parameters that it is made of.
+void Unroll::initial_state_back(TensorSet& gradient) {
     const l2o_optimizer_vjp* vjp = scene_.optimizer.vjp();
-    if (t_ == 0 && stop == 0 && vjp->init_state_vjp != nullptr) {
-        const l2o_step_in in = stepper_.step_in(at(0), 0, nullptr);
-        l2o_step_in acc{};
-        acc.struct_size = sizeof acc;
-        acc.batch = in.batch;
-        acc.params = gradient.in();
-        acc.state = acc.x = acc.g = acc.data = nothing_.data();
-        const auto lock = scene_.optimizer.guard();
-        stepper_.call().check(vjp->init_state_vjp(scene_.optimizer.raw(),
-                                                  stepper_.call().with(scene_.key, scene_.row0),
-                                                  &in,
-                                                  cot_.state.in(),
-                                                  &acc),
-                              scene_.optimizer.id());
-    }
+    if (vjp->init_state_vjp == nullptr) return;
+    const l2o_step_in in = stepper_.step_in(at(0), 0, nullptr);
+    l2o_step_in acc{};
+    acc.struct_size = sizeof acc;
+    acc.batch = in.batch;
+    acc.params = gradient.in();
+    acc.state = acc.x = acc.g = acc.data = nothing_.data();
+    const auto lock = scene_.optimizer.guard();
+    stepper_.call().check(vjp->init_state_vjp(scene_.optimizer.raw(),
+                                              stepper_.call().with(scene_.key, scene_.row0),
+                                              &in,
+                                              cot_.state.in(),
+                                              &acc),
+                          scene_.optimizer.id());
 }
 
 void Unroll::recompute_segment(std::int64_t first) {
@@ -325,10 +411,11 @@ void Unroll::add_loss_cotangent(std::int64_t j, Point& cot) {
 }
 
 /// From the cotangents of x_{j+1}, h_{j+1} to those of x_j, h_j (and f_j, left in before.f).
-void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last) {
+void Unroll::step_back(
+    std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last, bool is_taken) {
     const std::int64_t t = t_ + j;
-    const bool exact = options_.second_order == SecondOrder::kExact;
-    const bool to_g = exact && scene_.optimizer.reads_g(), to_f = exact && scene_.optimizer.reads_f();
+    const bool second = options_.second_order != SecondOrder::kDrop;
+    const bool to_g = second && scene_.optimizer.reads_g(), to_f = second && scene_.optimizer.reads_f();
     before.x.zero();
     before.state.zero();
     before.f.zero();
@@ -342,7 +429,7 @@ void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gra
         l2o_step_in in = stepper_.step_in(point, t, r > 0 ? &rounds_[r] : nullptr);
         in.round = static_cast<std::uint32_t>(r);
         l2o_step_out out{};
-        if (rounds_.size() == 1) {
+        if (rounds_.size() == 1 && is_taken) {
             out.struct_size = sizeof out;
             out.batch = in.batch;
             out.state = at(j + 1).state.out();
@@ -384,8 +471,8 @@ void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gra
             given.qf = Tensor(rounds_[r].qf.dtype(), rounds_[r].qf.shape());
             acc.state = given.state.in();
             acc.q = given.q.in();
-            if (exact && !given.qg.empty()) acc.qg = given.qg.in();
-            if (exact) acc.qf = given.qf.abi();
+            if (second && !given.qg.empty()) acc.qg = given.qg.in();
+            if (second) acc.qf = given.qf.abi();
         }
         {
             const auto lock = scene_.optimizer.guard();
@@ -393,11 +480,63 @@ void Unroll::step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gra
                                       scene_.optimizer.raw(), stepper_.step_call(t), &in, &out_cot, &acc),
                                   scene_.optimizer.id());
         }
-        if (r > 0 && exact) answers_back(t, rounds_[r], round_cot[r]);
+        if (r > 0 && second) answers_back(t, rounds_[r], round_cot[r]);
     }
     if (to_g && !is_last) {
-        stepper_.hvp(point.x_rows, before.g_rows, t, scratch_.g_rows);
+        hessian_product(point.x_rows, before.g_rows, t);
         for (std::size_t k = 0; k < before.x.size(); ++k) add(before.x[k], scratch_.g[k]);
+    }
+}
+
+/// scratch_.g = H(x) v; by differences: (g(x + h v) - g(x - h v)) / 2h, with |h v| about the cube root of the
+/// rounding of x, row by row.
+void Unroll::hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t) {
+    if (options_.second_order == SecondOrder::kExact) return stepper_.hvp(x_rows, v_rows, t, scratch_.g_rows);
+    const auto rows = static_cast<std::size_t>(stepper_.layout().rows);
+    std::vector<double> x_norm(rows), v_norm(rows), h(rows);
+    const auto add_squares = [&](const TensorSet& set, std::vector<double>& squares) {
+        for (const Tensor& tensor : set.tensors()) {
+            with_values(
+                [&](auto values) {
+                    const std::size_t cols = values.size() / rows;
+                    for (std::size_t i = 0; i < values.size(); ++i)
+                        squares[i / cols] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+                },
+                tensor);
+        }
+    };
+    add_squares(x_rows, x_norm);
+    add_squares(v_rows, v_norm);
+    const double rounding = stepper_.layout().dtype == Dtype::kF32 ? 0x1p-23 : 0x1p-52;
+    for (std::size_t row = 0; row < rows; ++row)
+        h[row] = v_norm[row] > 0
+                     ? std::cbrt(rounding) * std::max(1.0, std::sqrt(x_norm[row])) / std::sqrt(v_norm[row])
+                     : 1;
+    for (const double sign : {1.0, -1.0}) {
+        for (std::size_t k = 0; k < x_rows.size(); ++k) {
+            with_values(
+                [&](auto to, auto x, auto v) {
+                    using T = typename decltype(to)::value_type;
+                    const std::size_t cols = to.size() / rows;
+                    for (std::size_t i = 0; i < to.size(); ++i)
+                        to[i] = x[i] + static_cast<T>(sign * h[i / cols]) * v[i];
+                },
+                displaced_.x_rows[k],
+                x_rows[k],
+                v_rows[k]);
+        }
+        stepper_.gradient_at(displaced_.x_rows, t, sign > 0 ? scratch_.g_rows : displaced_.g_rows);
+    }
+    for (std::size_t k = 0; k < x_rows.size(); ++k) {
+        with_values(
+            [&](auto product, auto below) {
+                using T = typename decltype(product)::value_type;
+                const std::size_t cols = product.size() / rows;
+                for (std::size_t i = 0; i < product.size(); ++i)
+                    product[i] = (product[i] - below[i]) / static_cast<T>(2 * h[i / cols]);
+            },
+            scratch_.g_rows[k],
+            displaced_.g_rows[k]);
     }
 }
 
@@ -424,7 +563,7 @@ void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::
             }
         }
         if ((round.kinds & L2O_GRADIENT) != 0) {
-            stepper_.hvp(q, question(cot.qg), t, scratch_.g_rows);
+            hessian_product(q, question(cot.qg), t);
             for (std::size_t block = 0; block < q.size(); ++block) add(q_cot[block], scratch_.g[block]);
         }
     }

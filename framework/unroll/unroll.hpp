@@ -6,6 +6,7 @@
 
 #include "framework/plugin/loss.hpp"
 #include "framework/unroll/stepper.hpp"
+#include "framework/unroll/teacher.hpp"
 
 namespace l2o::framework {
 
@@ -13,6 +14,7 @@ namespace l2o::framework {
 enum class SecondOrder {
     kDrop,   ///< f and g that a step reads are constants (the usual first-order meta-gradient)
     kExact,  ///< the optimizee's Hessian-vector product
+    kFd,     ///< central differences of two of its gradients
 };
 
 struct UnrollOptions {
@@ -36,6 +38,8 @@ class Unroll {
 
     /// Starts trajectories at t = 0 from x0 (for a population: [B, P, shape]).
     void start(const std::vector<Tensor>& x0);
+    /// Of the trajectories that are started from now on.
+    void set_horizon(std::int64_t horizon) { options_.horizon = horizon; }
     /// Goes on at t with these tensors: x, then state.
     void restore(std::int64_t t, const std::vector<const Tensor*>& carried);
     /// x, then state: what restore() takes.
@@ -57,6 +61,12 @@ class Unroll {
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
 
+    /// n steps beside a teacher's: the optimizer sees the teacher's x_t, f_t and g_t, and has a state of its
+    /// own. The score of a row is sum_t 1/(2 n_x) |x'_t - x_{t+1}|^2, its proposals against the teacher's
+    /// next points, n_x coordinates (Chen et al. 2020, section 3.2). ADDS cot * d(score)/d(params) to
+    /// `gradient`. Moves to where the teacher is.
+    Window imitate(std::int64_t n, double cot, TensorSet& gradient, Teacher& teacher);
+
     /// Bytes of all points held now.
     [[nodiscard]] std::int64_t bytes() const;
 
@@ -70,7 +80,13 @@ class Unroll {
     [[nodiscard]] l2o_trajectory trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const;
     void reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop);
     void add_loss_cotangent(std::int64_t j, Point& cot);
-    void step_back(std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last);
+    /// @param is_last   nothing is passed on to x_j.
+    /// @param is_taken  the optimizer's x' is point j + 1.
+    void step_back(
+        std::int64_t j, Point& cot, Point& before, TensorSet& gradient, bool is_last, bool is_taken = true);
+    void hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t);
+    void initial_state_back(TensorSet& gradient);
+    Window step_beside(std::int64_t n, Teacher& teacher);
     void answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot);
     void recompute_segment(std::int64_t first);
     Point& at(std::int64_t j) { return points_[static_cast<std::size_t>(j - base_)]; }
@@ -93,8 +109,10 @@ class Unroll {
     Tensor per_row_, row_cot_;
     std::vector<const l2o_tensor*> loss_data_;
 
-    Point cot_, before_;  // cotangents after and before the step in hand
-    Point scratch_;       // a gradient, a product with the Hessian, the end of a repeated iteration
+    Point cot_, before_;             // cotangents after and before the step in hand
+    Point displaced_;                // second order by differences
+    std::vector<TensorSet> misses_;  // imitation: x' - the teacher's x, by step
+    Point scratch_;  // a gradient, a product with the Hessian, the end of a repeated iteration
     std::vector<Stepper::Round> rounds_;
     std::vector<const l2o_tensor*> nothing_;  // an array of NULLs
 };

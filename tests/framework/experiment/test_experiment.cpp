@@ -62,6 +62,12 @@ train { epochs 7
         instances 9
         reduction sum
         clip_norm 0.5
+        estimator pes
+        imitation { teacher { use adam
+                              learning_rate 0.02 }
+                    probability 0.2 }
+        evolution { sigma 0.02
+                    pairs 1 }
         second_order exact
         memory 4GiB
         shard_rows 5
@@ -126,6 +132,11 @@ evaluate { instances 6
     CHECK(train.instances == 9);
     CHECK_FALSE(train.mean);
     CHECK(train.clip_norm == 0.5);
+    CHECK(train.estimator == EstimatorKind::kPes);
+    CHECK(train.imitation.value().probability == 0.2);
+    CHECK(train.imitation->teacher.resolve().canonical().at("learning_rate") == "0.02");
+    CHECK(train.sigma == 0.02);
+    CHECK(train.pairs == 1);
     CHECK(train.second_order == SecondOrder::kExact);
     CHECK(train.memory_bytes == std::uint64_t{4} << 30);
     CHECK(train.shard_rows == 5);
@@ -196,6 +207,11 @@ TEST_CASE("experiment: what is not written has its default") {
     const TrainSettings& train = train_of(experiment);
     CHECK(train.unroll == 4);
     CHECK(train_of(read(lista("horizon 30"))).unroll == 20);
+    CHECK(train.estimator == EstimatorKind::kBptt);
+    CHECK_FALSE(train.imitation.has_value());
+    CHECK(train_of(read(lista("imitation { teacher { use adam } }"))).imitation.value().probability == 0.3);
+    CHECK(train.pairs == 16);
+    CHECK(train_of(read(lista("batch 21"))).pairs == 7);
     CHECK(train.loss.id() == "trajectory_sum");
     CHECK(train.meta_optimizer.id() == "adam");
     CHECK(train.meta_optimizer.resolve().canonical().at("learning_rate") == "0.001");
@@ -236,11 +252,100 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
                                "train.average=0.9",
                                "train.layerwise.layer_decay_of=gradient",
                                "train.validate.restore=false",
+                               "train.estimator=es",
                                "train.stages.one.epochs=3",
                                "train.multipliers.shared.B=0.5"}) {
         CAPTURE(change);
         CHECK(hash != hash_of(text, {change}));
     }
+}
+
+TEST_CASE("experiment: how values alone are perturbed counts in the hash where it is done") {
+    const std::string bptt = lista("horizon 4"), pes = lista("horizon 4 estimator pes");
+    CHECK(hash_of(bptt) == hash_of(bptt, {"train.evolution.sigma=0.1"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.sigma=0.1"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.pairs=8"}));
+    CHECK(hash_of(pes) != hash_of(pes, {"train.estimator=es"}));
+}
+
+TEST_CASE("experiment: a teacher must be there, known, and need no training") {
+    const std::string text = lista("imitation { teacher { use adam } }");
+    CHECK(hash_of(text) != hash_of(text, {"train.imitation.probability=0.4"}));
+    CHECK(hash_of(text) != hash_of(text, {"train.imitation.teacher.learning_rate=0.4"}));
+    CHECK(hash_of(text, {"train.imitation.probability=0"}) == hash_of(lista("batch 128")));
+    CHECK(
+        refused(lista("imitation { probability 0.5 }")) ==
+        "2 dir/run.info:4: contestants.lista.train.imitation.teacher.use is missing; expected a text that is "
+        "not empty");
+    CHECK(
+        refused(lista("imitation { teacher { use adma } }"))
+            .starts_with("2 dir/run.info:4: contestants.lista.train.imitation.teacher.use: unknown optimizer "
+                         "'adma'; did you mean 'adam'?"));
+    CHECK(refused(lista("imitation { teacher { use lista } }")) ==
+          "2 dir/run.info:4: contestants.lista.train.imitation.teacher.use is 'lista', which is learned; "
+          "expected an optimizer that needs no training, as 'adam'");
+    CHECK(refused(lista("imitation { teacher { use adam } probability 1.5 }"))
+              .starts_with(
+                  "2 dir/run.info:4: contestants.lista.train.imitation.probability is '1.5'; expected"));
+}
+
+TEST_CASE("experiment: a curriculum is read with its stages, and refused without what it needs") {
+    const std::string text = lista(
+        "schedule curriculum validate { every 2 } imitation { teacher { use adam } }\n"
+        "stages { a { horizon 2 unroll 1 imitation 0 } b { horizon 4 epochs 9 } }");
+    const TrainSettings train = train_of(read(text));
+    CHECK(train.schedule == Schedule::kCurriculum);
+    CHECK(train.patience == 3);
+    REQUIRE(train.stages.size() == 2);
+    CHECK(train.stages[0].horizon == 2);
+    CHECK(train.stages[0].unroll == 1);
+    CHECK(train.stages[0].imitation == 0);
+    CHECK(train.stages[1].horizon == 4);
+    CHECK(train.stages[1].unroll == 0);
+    CHECK(train.stages[1].epochs == 9);
+    CHECK_FALSE(train.stages[1].imitation.has_value());
+    for (const char* change :
+         {"train.stages.a.horizon=3", "train.stages.b.unroll=2", "train.stages.b.imitation=0.1"})
+        CHECK(hash_of(text) != hash_of(text, {change}));
+
+    const std::string at = "2 dir/run.info:4: contestants.lista.train.";
+    CHECK(refused(lista("schedule curriculum stages { a { horizon 2 } }")) ==
+          at + "validate.every is 0; a curriculum goes on by validation: set validate.every, in epochs");
+    CHECK(
+        refused(lista("schedule curriculum validate { every 2 }")) ==
+        at +
+            "stages: a curriculum has none; expected 'stages { NAME { horizon 100 } NAME { horizon 200 } }'");
+    CHECK(refused(
+              lista("schedule curriculum validate { every 2 } stages { a { horizon 4 } b { horizon 3 } }")) ==
+          at + "stages.b.horizon is '3'; expected at least that of the stage before, 4");
+    CHECK(refused(lista("stages { a { horizon 4 unroll 5 } }")) ==
+          at + "stages.a.unroll is '5'; expected at most the horizon, 4");
+    CHECK(
+        refused(lista("stages { a { imitation 0.5 } }")) ==
+        at + "stages.a.imitation: there is no teacher; expected 'imitation { teacher { use ID } }' in train");
+}
+
+TEST_CASE("experiment: lengths are drawn from the shortest to the longest") {
+    const std::string text = lista("horizon 50 horizon_from 10 unroll 8 unroll_from 2");
+    CHECK(train_of(read(text)).horizon_from == 10);
+    CHECK(train_of(read(text)).unroll_from == 2);
+    CHECK(hash_of(text) != hash_of(text, {"train.unroll_from=3"}));
+    CHECK(
+        refused(lista("horizon 50 horizon_from 51")) ==
+        "2 dir/run.info:4: contestants.lista.train.horizon_from is '51'; expected at most train.horizon, 50, "
+        "or 0 for a fixed length");
+}
+
+TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch are refused at their place") {
+    CHECK(refused(lista("estimator pse")) ==
+          "2 dir/run.info:4: contestants.lista.train.estimator is 'pse'; expected one of: bptt, es, pes; did "
+          "you mean 'pes'?");
+    CHECK(refused(lista("batch 12 evolution { pairs 5 }")) ==
+          "2 dir/run.info:4: contestants.lista.train.evolution.pairs is '5'; expected a divisor of "
+          "train.batch, 12");
+    CHECK(refused(lista("evolution { sigma 0 }"))
+              .starts_with("2 dir/run.info:4: contestants.lista.train.evolution.sigma is '0'; expected"));
+    CHECK(refused(lista("evolution { sigam 1 }")).find("did you mean 'sigma'?") != std::string::npos);
 }
 
 TEST_CASE("experiment: the seed of the command line replaces that of the file") {

@@ -53,6 +53,11 @@ struct Stopping {
             if (out.g(0)) out.g(0)[row] = w * x;
         }
     }
+    template <class T>
+    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row)
+            out.g(0)[row] = in.data(0)[in.instance(row)] * in.v(0)[row];
+    }
 };
 
 }  // namespace

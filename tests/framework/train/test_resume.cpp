@@ -73,6 +73,56 @@ Trainee diverging() {
     return trainee;
 }
 
+/// 9 windows; persistent pairs are in different phases.
+Trainee evolving(EstimatorKind kind) {
+    Trainee trainee = windows_of(Dtype::kF64);
+    trainee.settings().estimator = kind;
+    trainee.settings().batch = 6;
+    trainee.settings().pairs = 3;
+    return trainee;
+}
+Trainee es() { return evolving(EstimatorKind::kEs); }
+Trainee pes() { return evolving(EstimatorKind::kPes); }
+/// The same on a fixed training set, in two stages.
+Trainee pes_in_stages() {
+    Trainee trainee = staged();
+    trainee.settings().estimator = EstimatorKind::kPes;
+    trainee.settings().pairs = 5;
+    return trainee;
+}
+
+/// Trajectories of imitation among them, with a meta-optimizer and a teacher that have a state.
+Trainee imitating() {
+    Trainee trainee = pes();
+    trainee.settings().epochs = 6;
+    trainee.settings().imitation = {.teacher = choice(Kind::kOptimizer, "adam", {{"learning_rate", "0.01"}}),
+                                    .probability = 0.5};
+    return trainee;
+}
+
+/// Stages that grow; the last one with windows of drawn lengths.
+Trainee growing() {
+    Trainee trainee = windows_of(Dtype::kF64);
+    TrainSettings& settings = trainee.settings();
+    settings.schedule = Schedule::kCurriculum;
+    settings.patience = 2;
+    settings.validate_every = 1;
+    settings.unroll_from = 3;
+    settings.imitation = {.teacher = choice(Kind::kOptimizer, "adam", {{"learning_rate", "0.01"}}),
+                          .probability = 0.5};
+    settings.stages = {
+        {.name = "one", .epochs = 3, .horizon = 8, .unroll = 8, .imitation = 0, .multipliers = {}},
+        {.name = "two", .epochs = 3, .horizon = 15, .rate = 30, .multipliers = {}}};
+    return trainee;
+}
+/// Trajectories of drawn lengths, in pairs that are in different phases.
+Trainee drawn() {
+    Trainee trainee = pes();
+    trainee.settings().horizon_from = 12;
+    trainee.settings().unroll_from = 3;
+    return trainee;
+}
+
 /// What an uninterrupted training gives.
 struct Reference {
     explicit Reference(Trainee& trainee) {
@@ -116,7 +166,8 @@ ProgressSink crash_after(std::int64_t window) {
 
 TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, single, layerwise, staged, diverging}) {
+    for (Trainee (*make)() :
+         {flat, single, layerwise, staged, diverging, es, pes, pes_in_stages, imitating, growing, drawn}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
@@ -134,7 +185,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, staged, diverging}) {
+    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes, imitating}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         const ScratchFolder folder;

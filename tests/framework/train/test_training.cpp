@@ -308,7 +308,8 @@ TEST_CASE("a loss that is no sum over time is refused for windows shorter than t
 TEST_CASE("an optimizer without a derivative, or without parameters, is refused by message") {
     Trainee analytic = uneven({.optimizer = "gradient_descent"});
     CHECK(refusal([&] { analytic.train(); }) ==
-          "3 optimizer 'gradient_descent' has no derivative (step_vjp); it cannot be trained by bptt");
+          "3 optimizer 'gradient_descent' has no derivative (step_vjp); it cannot be trained by bptt; "
+          "use 'estimator es' or 'estimator pes'");
     Trainee swarm = uneven({.options = {{"particles", "3"}}});
     CHECK(refusal([&] { swarm.train(); }) ==
           "2 optimizer 'learned_momentum' is a population; training one is not offered yet");

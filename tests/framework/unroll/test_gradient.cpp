@@ -167,11 +167,30 @@ TEST_CASE("exact is refused for a problem without a Hessian-vector product; drop
     CHECK_THROWS_WITH(
         rig.unroll(),
         "second_order exact needs a Hessian-vector product, which 'without_hvp' does not offer; "
-        "use second_order drop");
+        "use second_order fd or drop");
     Rig drop({.lab = learned_momentum("without_hvp", "0"),
               .loss = "trajectory_sum",
               .second_order = SecondOrder::kDrop});
     CHECK_NOTHROW(drop.gradient());
+}
+
+TEST_CASE("second order by differences of gradients agrees with Hessian-vector products") {
+    for (const Lab::Setup& lab : {l2o_dm_on_quadratic("6"),
+                                  learned_momentum("noisy_quartic", "0"),
+                                  learned_momentum("quadratic", "3")}) {
+        Rig exact({.lab = lab, .loss = "trajectory_sum"});
+        Rig fd({.lab = lab, .loss = "trajectory_sum", .second_order = SecondOrder::kFd});
+        Rig drop({.lab = lab, .loss = "trajectory_sum", .second_order = SecondOrder::kDrop});
+        CHECK(relative_error(fd.gradient(), exact.gradient()) < 1e-7);
+        CHECK(relative_error(drop.gradient(), exact.gradient()) > 1e-3);
+    }
+}
+
+TEST_CASE("second order by differences needs gradients only") {
+    Rig rig({.lab = learned_momentum("without_hvp", "0"),
+             .loss = "trajectory_sum",
+             .second_order = SecondOrder::kFd});
+    check_error(rig.gradient_error(1e-4, true));
 }
 
 TEST_CASE("an optimizer without a derivative is refused by name") {

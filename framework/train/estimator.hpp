@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "framework/store/safetensors.hpp"
+#include "framework/unroll/unroll.hpp"
+
+namespace l2o::framework {
+
+/// A way to find the gradient of the meta-loss in the learned parameters, window by window of a batch of
+/// trajectories. The same draws, the same bits for any number of threads.
+class Estimator {
+  public:
+    Estimator() = default;
+    Estimator(const Estimator&) = delete;
+    Estimator& operator=(const Estimator&) = delete;
+    virtual ~Estimator() = default;
+
+    /// Starts trajectory number `index`. @return the step that it is at: not 0 if first steps were known.
+    virtual std::int64_t start(std::uint64_t index) = 0;
+    /// Runs n steps from step t; `gradient` is overwritten with the gradient of cot * (sum of the rows'
+    /// losses). If the window is not finite, neither is the gradient, and the trajectory is to be given up.
+    virtual Unroll::Window window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) = 0;
+
+    /// What a checkpoint at step t of a trajectory has to keep, by name. At t = 0 a trajectory is started
+    /// again.
+    [[nodiscard]] virtual TensorRefs carried(std::int64_t t) const = 0;
+    /// Goes on at step t of trajectory number `index` with what carried(t) gave.
+    virtual void restore(const TensorFile& file, std::uint64_t index, std::int64_t t) = 0;
+
+    /// Of all points held now.
+    [[nodiscard]] virtual std::int64_t bytes() const = 0;
+};
+
+/// The first instance of trajectory number `index`: new ones every time, or a fixed training set in turns.
+[[nodiscard]] inline std::uint64_t first_instance(std::uint64_t index,
+                                                  std::int64_t batch,
+                                                  std::int64_t instances) {
+    const std::uint64_t first = index * static_cast<std::uint64_t>(batch);
+    return instances == 0 ? first : first % static_cast<std::uint64_t>(instances);
+}
+
+}  // namespace l2o::framework

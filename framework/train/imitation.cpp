@@ -1,0 +1,109 @@
+#include "framework/train/imitation.hpp"
+
+#include "framework/error.hpp"
+#include "framework/train/checkpoint.hpp"
+#include "framework/unroll/arithmetic.hpp"
+
+namespace l2o::framework {
+
+Imitation::Imitation(const Optimizer& optimizer,
+                     const Optimizee& optimizee,
+                     const Loss& loss,
+                     const TensorSet& phi,
+                     const Keys& keys,
+                     const TrainSettings& settings,
+                     const Stage& stage,
+                     TrainingBatches& batches,
+                     int threads)
+    : settings_(settings),
+      stage_(stage),
+      keys_(keys),
+      batches_(batches),
+      teacher_(settings.imitation->teacher.entry,
+               settings.imitation->teacher.resolve(),
+               task_of(optimizee, stage.horizon)),
+      teacher_params_(teacher_.init_params(
+          keys.init_params, optimizee.sample(keys.train_data, Split::kTrain, 0, settings.batch, false))),
+      shards_(optimizer,
+              optimizee,
+              loss,
+              phi,
+              keys,
+              {.split = Split::kTrain,
+               .batch = settings.batch,
+               .shard_rows = settings.shard_rows,
+               .rates = stage.rates,
+               .unroll = {.horizon = stage.horizon, .memory_bytes = settings.memory_bytes},
+               .with_solutions = stage.with_solutions},
+              threads) {
+    if (teacher_.info().particles > 0) {
+        throw Error(ExitCode::kUsage,
+                    settings.imitation->teacher.context.origin + ": " +
+                        settings.imitation->teacher.context.path + ": '" + teacher_.id() +
+                        "' is a population, of which no point is the one to imitate");
+    }
+    for (const Scene* scene : shards_.scenes()) {
+        scenes_.push_back(std::make_unique<Scene>(
+            Scene{teacher_, optimizee, scene->data, teacher_params_, scene->key, scene->row0}));
+        teachers_.push_back(std::make_unique<Teacher>(*scenes_.back()));
+    }
+}
+
+std::int64_t Imitation::start(std::uint64_t index) {
+    const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
+    shards_.set_horizon(stage_.horizon_of(keys_, index));
+    if (settings_.instances == 0)
+        shards_.start(index, shards_.draw(first));
+    else
+        batches_.start(shards_, index, first, 0);
+    const std::vector<const Scene*> scenes = shards_.scenes();
+    const CarriedRefs carried = shards_.carried();
+    for (std::size_t i = 0; i < teachers_.size(); ++i) {
+        scenes_[i]->key = scenes[i]->key;
+        std::vector<Tensor> x0;
+        for (std::size_t k = 0; k < teachers_[i]->x().size(); ++k) {
+            x0.push_back(carried[i][k]->clone());
+            if ((teacher_.info().flags & L2O_STARTS_AT_ZERO) != 0 && !all_zero(x0.back())) {
+                throw Error(
+                    ExitCode::kUsage,
+                    "the teacher '" + teacher_.id() +
+                        "' is defined from x = 0 only; the problem starts elsewhere, set its init_std to 0");
+            }
+        }
+        teachers_[i]->start(x0);
+    }
+    return 0;
+}
+
+Unroll::Window Imitation::window(std::int64_t /*t*/, std::int64_t n, double cot, TensorSet& gradient) {
+    return shards_.imitate(n, cot, gradient, teachers_);
+}
+
+CarriedRefs Imitation::carried_by_teachers() const {
+    CarriedRefs out;
+    for (const auto& teacher : teachers_) out.push_back(teacher->carried());
+    return out;
+}
+
+TensorRefs Imitation::carried(std::int64_t t) const {
+    if (t == 0) return {};
+    TensorRefs out = by_name("carried", shards_.carried());
+    out.merge(by_name("teacher", carried_by_teachers()));
+    return out;
+}
+
+void Imitation::restore(const TensorFile& file, std::uint64_t index, std::int64_t t) {
+    if (t == 0) return;
+    start(index);
+    shards_.restore(t, read_by_name(file, "carried", shards_.carried()));
+    const CarriedRefs carried = read_by_name(file, "teacher", carried_by_teachers());
+    for (std::size_t i = 0; i < teachers_.size(); ++i) teachers_[i]->restore(carried[i]);
+}
+
+std::int64_t Imitation::bytes() const {
+    std::int64_t sum = shards_.bytes();
+    for (const auto& teacher : teachers_) sum += teacher->bytes();
+    return sum;
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "framework/train/estimator.hpp"
+#include "framework/train/shards.hpp"
+#include "framework/train/stages.hpp"
+#include "framework/train/training_batches.hpp"
+
+namespace l2o::framework {
+
+/// Imitation learning, off-policy (Chen et al. 2020, section 3.2): a teacher runs on the problems, the
+/// optimizer is given the teacher's points and gradients and proposes steps of its own, and the gradient is
+/// that of sum_t 1/(2 n) |its step - the teacher's step|^2, n coordinates. Its state is carried from window
+/// to window.
+class Imitation : public Estimator {
+  public:
+    /// @param phi, keys, settings, stage, batches  outlive this.
+    /// @pre settings.imitation; the optimizer has a derivative.
+    /// @throw Error kUsage if the teacher is a population.
+    Imitation(const Optimizer& optimizer,
+              const Optimizee& optimizee,
+              const Loss& loss,
+              const TensorSet& phi,
+              const Keys& keys,
+              const TrainSettings& settings,
+              const Stage& stage,
+              TrainingBatches& batches,
+              int threads);
+
+    std::int64_t start(std::uint64_t index) override;
+    Unroll::Window window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) override;
+    [[nodiscard]] TensorRefs carried(std::int64_t t) const override;
+    void restore(const TensorFile& file, std::uint64_t index, std::int64_t t) override;
+    [[nodiscard]] std::int64_t bytes() const override;
+
+  private:
+    [[nodiscard]] CarriedRefs carried_by_teachers() const;
+
+    const TrainSettings& settings_;
+    const Stage& stage_;
+    const Keys& keys_;
+    TrainingBatches& batches_;
+    Optimizer teacher_;
+    TensorSet teacher_params_;
+    Shards shards_;
+    std::vector<std::unique_ptr<Scene>> scenes_;  // of the teachers, one per shard
+    std::vector<std::unique_ptr<Teacher>> teachers_;
+};
+
+}  // namespace l2o::framework
