@@ -50,7 +50,7 @@ check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|sdk)/[a-z_]+[.]hp*")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
-set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/philox[.]hpp" "framework/.*[.]hpp")
+set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp" "framework/.*[.]hpp")
 check(framework ${framework}
   EXCEPT framework/plugin/library.cpp framework/config/info_file.cpp framework/evaluate/paired.cpp
     framework/store/hash.cpp framework/store/safetensors.cpp)
