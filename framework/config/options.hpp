@@ -49,6 +49,7 @@ class ResolvedOptions {
     ResolvedOptions(const ResolvedOptions&) = delete;
     ResolvedOptions& operator=(const ResolvedOptions&) = delete;
     ~ResolvedOptions() = default;
+    [[nodiscard]] ResolvedOptions clone() const { return ResolvedOptions(stored_); }
 
     /// What a plugin's create takes; lives as long as this.
     [[nodiscard]] std::span<const l2o_value* const> values() const { return values_; }

@@ -73,6 +73,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         text["imitation"] = {to_json(train.imitation->teacher), train.imitation->probability};
     if (train.horizon_from > 0 || train.unroll_from > 0)
         text["drawn_lengths"] = {train.horizon_from, train.unroll_from};
+    if (train.coordinate_subsample < 1) text["coordinate_subsample"] = train.coordinate_subsample;
     return sha1_hex(text.dump());
 }
 

@@ -34,7 +34,8 @@ BackPropagation::BackPropagation(const Optimizer& optimizer,
                .rates = stage.rates,
                .unroll = {.second_order = settings.second_order,
                           .horizon = stage.horizon,
-                          .memory_bytes = settings.memory_bytes},
+                          .memory_bytes = settings.memory_bytes,
+                          .subsample = settings.coordinate_subsample},
                .with_solutions = stage.with_solutions},
               threads) {
     batches_.forget_prefixes();

@@ -79,6 +79,8 @@ Shards::Shards(const Optimizer& optimizer,
     data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
     const std::int64_t count = (options.batch + options.shard_rows - 1) / options.shard_rows;
     UnrollOptions unroll = options.unroll;
+    // Threads that have no shard of their own work on slices.
+    unroll.threads = static_cast<int>(std::max<std::int64_t>(threads / count, 1));
     // 0 would mean no limit.
     if (unroll.memory_bytes > 0)
         unroll.memory_bytes =

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "framework/plugin/optimizee.hpp"
@@ -53,6 +54,7 @@ struct PointLayout {
 
     std::int64_t batch = 0, particles = 0, rows = 0;  ///< rows = B * max(P, 1)
     Dtype dtype{};
+    std::vector<std::string> block_names;
     std::vector<Shape> blocks, blocks_as_rows, state;
     Shape f;
 };

@@ -1,8 +1,10 @@
 #include "framework/unroll/stepper.hpp"
 
+#include <atomic>
 #include <l2o/numerics/philox.hpp>
 
 #include "framework/error.hpp"
+#include "framework/parallel.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -25,7 +27,7 @@ Shape with_leading(std::int64_t n, const Shape& shape) {
 
 }  // namespace
 
-Stepper::Stepper(const Scene& scene)
+Stepper::Stepper(const Scene& scene, const Slicing& slicing)
     : scene_(scene),
       layout_(scene.optimizer, scene.optimizee, scene.data.instances),
       reads_f_(scene.optimizer.reads_f()),
@@ -44,6 +46,10 @@ Stepper::Stepper(const Scene& scene)
     const auto rows = static_cast<std::uint64_t>(layout_.rows);
     call_.reserve_scratch(std::max(optimizer.scratch_fixed + optimizer.scratch_per_row * rows,
                                    optimizee.scratch_fixed + optimizee.scratch_per_row * rows));
+    if (slicing.length > 0) slices_ = Slices::of(scene.optimizer, layout_, slicing.length);
+    if (slices_ != nullptr && slices_->all().size() <= layout_.blocks.size()) slices_.reset();
+    for (int i = 0; slices_ != nullptr && i < slicing.threads; ++i)
+        slice_calls_.push_back(std::make_unique<SliceCall>(*slices_, layout_.dtype, slicing.length));
     if (asks_) {
         rounds_[0] = make_round();
         rounds_[1] = make_round();
@@ -224,9 +230,27 @@ void Stepper::take_over_answers(const Round& last, Point& to) {
     }
 }
 
+void Stepper::advance_slices(Point& from, Point& to, std::int64_t t) {
+    std::atomic<std::size_t> next{0};
+    const std::vector<Slice>& slices = slices_->all();
+    const auto threads = static_cast<std::int64_t>(slice_calls_.size());
+    parallel_for(threads, static_cast<int>(threads), [&](std::int64_t thread) {
+        SliceCall& call = *slice_calls_[static_cast<std::size_t>(thread)];
+        for (std::size_t i = next++; i < slices.size(); i = next++)
+            call.step(scene_.params,
+                      scene_.key,
+                      t,
+                      slices[i].count,
+                      call.in(from, slices[i]),
+                      call.in(from.g, slices[i]),
+                      call.in(to, slices[i]));
+    });
+}
+
 void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     evaluate(from, t, reads_f_, reads_g_, true);
     to.has_f = to.has_g = false;
+    if (slices_ != nullptr) return advance_slices(from, to, t);
     l2o_step_in in = step_in(from, t, nullptr);
     if (!asks_) {
         run_round(in, to, rounds_[0], t);

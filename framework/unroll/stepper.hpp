@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/optimizee.hpp"
 #include "framework/plugin/optimizer.hpp"
 #include "framework/unroll/point.hpp"
+#include "framework/unroll/slices.hpp"
 
 namespace l2o::framework {
 
@@ -28,7 +30,7 @@ struct Evaluations {
 /// No allocation per step. [one thread]
 class Stepper {
   public:
-    explicit Stepper(const Scene& scene);
+    explicit Stepper(const Scene& scene, const Slicing& slicing = {.length = 0, .threads = 1});
     Stepper(const Stepper&) = delete;
     Stepper& operator=(const Stepper&) = delete;
 
@@ -57,6 +59,8 @@ class Stepper {
     [[nodiscard]] l2o_step_in step_in(const Point& from, std::int64_t t, const Round* round) const;
     [[nodiscard]] l2o_call* step_call(std::int64_t t);
     [[nodiscard]] CallContext& call() { return call_; }
+    /// Null if the optimizer is not called slice by slice: it cannot be, or one slice holds everything.
+    [[nodiscard]] const Slices* slices() const { return slices_.get(); }
 
     /// out = H(x) v, and the gradient at any rows: for the reverse pass.
     void hvp(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t, const TensorSet& out_rows);
@@ -70,6 +74,7 @@ class Stepper {
     Round make_round() const;
     bool run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t);
     void take_over_answers(const Round& last, Point& to);
+    void advance_slices(Point& from, Point& to, std::int64_t t);
 
     const Scene& scene_;
     PointLayout layout_;
@@ -78,6 +83,8 @@ class Stepper {
     std::vector<const l2o_tensor*> data_, needed_;
     l2o_eval_io io_{};
     Evaluations evaluations_;
+    std::unique_ptr<const Slices> slices_;
+    std::vector<std::unique_ptr<SliceCall>> slice_calls_;  // one per thread
     Round rounds_[2];  // asking optimizers only: answers of the previous round, questions of the next
     TensorSet spare_state_;
     Tensor x_from_q_;

@@ -1,14 +1,23 @@
 #include "framework/unroll/unroll.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "framework/error.hpp"
 #include "framework/unroll/arithmetic.hpp"
+#include "framework/unroll/rematerialise.hpp"
 
 namespace l2o::framework {
 namespace {
+
+// Coordinates per slice: what the reverse of one needs of an LSTM's cotangents stays in the L2 cache.
+constexpr std::int64_t kSliced = 512;
+// When only some are differentiated on: more of them, to draw from.
+constexpr std::int64_t kSubsampled = 64;
 
 Shape with_leading(std::int64_t n, const Shape& shape) {
     Shape out{n};
@@ -38,7 +47,10 @@ double coordinates_per_row(const TensorSet& x, std::int64_t rows) {
 }  // namespace
 
 Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& options)
-    : scene_(scene), loss_(loss), options_(options), stepper_(scene) {
+    : scene_(scene),
+      loss_(loss),
+      options_(options),
+      stepper_(scene, {.length = options.subsample < 1 ? kSubsampled : kSliced, .threads = options.threads}) {
     const PointLayout& layout = stepper_.layout();
     current_ = point_with_x_and_state(layout);
     per_row_ = Tensor(layout.dtype, {layout.batch});
@@ -55,6 +67,14 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
                     nullptr);
     const l2o_optimizer_info& info = scene.optimizer.info();
     const bool reads_gradient = scene.optimizer.reads_g() || (info.question_kinds & L2O_GRADIENT) != 0;
+    if (options_.subsample < 1 && !reverses_slices()) {
+        throw Error(ExitCode::kUsage,
+                    "train.coordinate_subsample is " + fmt::format("{:g}", options_.subsample) +
+                        "; it needs second_order drop and a differentiable coordinate-wise optimizer on more "
+                        "than " +
+                        std::to_string(kSubsampled) + " coordinates per shard, which '" +
+                        scene_.optimizer.id() + "' on '" + scene_.optimizee.id() + "' is not; set it to 1");
+    }
     if (options_.second_order == SecondOrder::kExact && reads_gradient &&
         scene.optimizee.api().hvp == nullptr) {
         throw Error(ExitCode::kUsage,
@@ -93,7 +113,9 @@ std::int64_t Unroll::bytes() const {
         sum += *tensor ? tensor->bytes() : 0;
     for (const Point* point : {&current_, &cot_, &before_, &displaced_, &scratch_}) sum += point->bytes();
     for (const Point& point : points_) sum += point.bytes();
-    for (const Point& point : checkpoints_) sum += point.bytes();
+    for (const Point& point : kept_) sum += point.bytes();
+    for (const TensorSet& g : gradients_) sum += g.bytes();
+    for (const auto& work : slice_work_) sum += work->bytes();
     for (const TensorSet& miss : misses_) sum += miss.bytes();
     return sum;
 }
@@ -102,21 +124,43 @@ PointParts Unroll::recorded_parts() const {
     return {.g = stepper_.parts().g, .f = stepper_.parts().f || loss_.needs_f(), .state = true};
 }
 
-/// s: the whole window if it fits the budget, else the longest segment whose checkpoints fit beside it.
-std::int64_t Unroll::segment_length(std::int64_t n) const {
-    if (options_.memory_bytes == 0) return n;
+/// Of what a thread needs to take slices back that run again from the start of a window.
+std::int64_t Unroll::slice_bytes(std::int64_t n) const {
+    std::int64_t width = 1;
+    for (const std::int64_t w : stepper_.slices()->widths()) width += w;
+    return (SliceWork::kPoints + n) * stepper_.slices()->length() * width * bytes_of(stepper_.layout().dtype);
+}
+
+/// All points, else the gradients alone, else as few repetitions as the budget allows for and then the
+/// longest segments.
+Unroll::Plan Unroll::plan(std::int64_t n) const {
+    if (options_.memory_bytes == 0) return {.keep = Keep::kAll, .segment = n};
     const Point full(stepper_.layout(), recorded_parts());
     const std::int64_t light = full.x.bytes() + full.state.bytes();
     const std::int64_t fixed = bytes();
-    const auto need = [&](std::int64_t s) {
-        const std::int64_t checkpoints = s == n ? 0 : (n + s - 1) / s * light;
-        return static_cast<std::uint64_t>(fixed + checkpoints + (s + 1) * full.bytes());
-    };
-    std::uint64_t least = need(n);
-    for (std::int64_t s = n; s >= 1; --s) {
-        if (need(s) <= options_.memory_bytes) return s;
-        least = std::min(least, need(s));
+    const auto budget = static_cast<std::int64_t>(
+        std::min<std::uint64_t>(options_.memory_bytes, std::numeric_limits<std::int64_t>::max()));
+    const std::int64_t slices = reverses_slices() ? options_.threads * slice_bytes(0) : 0;
+    if (fixed + slices + (n + 1) * full.bytes() <= budget) return {.keep = Keep::kAll, .segment = n};
+    const std::int64_t least = fixed + light + 2 * full.bytes();
+    if (reverses_slices()) {
+        const std::int64_t needed =
+            fixed + light + 2 * full.bytes() + (n + 1) * full.g.bytes() + options_.threads * slice_bytes(n);
+        if (needed <= budget) return {.keep = Keep::kGradients, .segment = 1, .kept = 1};
     }
+    Plan best;
+    std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
+    for (std::int64_t segment = n; segment >= 1; --segment) {
+        const std::int64_t segments = (n + segment - 1) / segment;
+        const std::int64_t kept = std::min(
+            light == 0 ? segments : (budget - fixed - (segment + 1) * full.bytes()) / light, segments);
+        if (kept < 1) continue;
+        const std::int64_t repeats = repeats_for(segments, kept);
+        if (repeats >= fewest) continue;
+        fewest = repeats;
+        best = {.keep = Keep::kSegments, .segment = segment, .kept = kept};
+    }
+    if (best.kept > 0) return best;
     throw Error(ExitCode::kUsage,
                 "a window of " + std::to_string(n) + " steps needs at least " + std::to_string(least) +
                     " bytes, the budget is " + std::to_string(options_.memory_bytes) +
@@ -127,9 +171,11 @@ std::int64_t Unroll::segment_length(std::int64_t n) const {
 void Unroll::reserve(std::int64_t n, bool record) {
     if (n == reserved_ && record == records_) return;
     const PointLayout& layout = stepper_.layout();
-    reserved_ = -1;  // until everything is there: segment_length may refuse
+    reserved_ = -1;  // until everything is there: plan may refuse
     points_.clear();
-    checkpoints_.clear();
+    kept_.clear();
+    gradients_.clear();
+    slice_work_.clear();
     if (loss_.needs_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
     if (loss_.needs_x()) {
         std::vector<Tensor> x;
@@ -149,11 +195,16 @@ void Unroll::reserve(std::int64_t n, bool record) {
         if (options_.second_order == SecondOrder::kFd)
             displaced_ = Point(layout, {.g = true, .f = false, .state = false});
     }
-    segment_ = record ? segment_length(n) : 1;
-    for (std::int64_t i = 0; i <= segment_; ++i) points_.emplace_back(layout, recorded_parts());
-    if (record && segment_ < n) {
-        for (std::int64_t i = 0; i < n; i += segment_) checkpoints_.push_back(point_with_x_and_state(layout));
-    }
+    plan_ = record ? plan(n) : Plan{};
+    for (std::int64_t i = 0; i <= plan_.segment; ++i) points_.emplace_back(layout, recorded_parts());
+    for (std::int64_t i = 0; i < plan_.kept; ++i) kept_.push_back(point_with_x_and_state(layout));
+    for (std::int64_t i = 0; plan_.keep == Keep::kGradients && i <= n; ++i)
+        gradients_.push_back(Point(layout, {.g = true, .f = false, .state = false}).g);
+    for (int i = 0; record && reverses_slices() && plan_.keep != Keep::kSegments && i < options_.threads; ++i)
+        slice_work_.push_back(std::make_unique<SliceWork>(*stepper_.slices(),
+                                                          layout.dtype,
+                                                          stepper_.slices()->length(),
+                                                          plan_.keep == Keep::kGradients ? n : 0));
     reserved_ = n;
     records_ = record;
 }
@@ -198,18 +249,19 @@ Unroll::Window Unroll::run(std::int64_t n, bool record) {
     reserve(n, record);
     base_ = 0;
     copy_x_and_state(current_, points_[0]);
+    kept_at_.clear();
+    keep_point(0);
     for (std::int64_t j = 0; j <= n; ++j) {
-        if (j - base_ == segment_ && j < n) {
-            copy_x_and_state(points_[static_cast<std::size_t>(segment_)], points_[0]);
+        if (j - base_ == plan_.segment && j < n) {
+            copy_x_and_state(points_[static_cast<std::size_t>(plan_.segment)], points_[0]);
             base_ = j;
-        }
-        if (!checkpoints_.empty() && j == base_) {
-            copy_x_and_state(points_[0], checkpoints_[static_cast<std::size_t>(j / segment_)]);
+            if (j / plan_.segment == next_kept_) keep_point(next_kept_);
         }
         Point& point = at(j);
         evaluate_for(point, t_ + j, j < n);
         keep_for_loss(point, j);
         if (j < n) stepper_.advance(point, at(j + 1), t_ + j);
+        if (!gradients_.empty()) gradients_[static_cast<std::size_t>(j)].copy_from(point.g);
     }
     copy_x_and_state(at(n), current_);
 
@@ -273,7 +325,7 @@ Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, s
 Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
     const PointLayout& layout = stepper_.layout();
     reserve(n, true);
-    if (segment_ < n) {
+    if (plan_.keep != Keep::kAll) {
         throw Error(ExitCode::kUsage,
                     "imitation keeps all points of a window, and " + std::to_string(n) +
                         " steps do not fit the budget of " + std::to_string(options_.memory_bytes) +
@@ -352,12 +404,13 @@ void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
         loss_.api().vjp(
             loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, row_cot_.abi(), &cotangents),
         "loss '" + loss_.id() + "'");
+    if (reverses_slices() && plan_.keep != Keep::kSegments) return reverse_slices(n, gradient, stop);
     cot_.x.zero();
     cot_.state.zero();
     cot_.f.zero();
     add_loss_cotangent(n, cot_);
     for (std::int64_t j = n - 1; j >= stop; --j) {
-        if (j < base_) recompute_segment(j / segment_ * segment_);
+        if (j < base_) recompute_segment(j / plan_.segment);
         step_back(j, cot_, before_, gradient, j == stop);
         if (j > stop) add_loss_cotangent(j, before_);
         std::swap(cot_, before_);
@@ -384,12 +437,43 @@ void Unroll::initial_state_back(TensorSet& gradient) {
                           scene_.optimizer.id());
 }
 
-void Unroll::recompute_segment(std::int64_t first) {
-    base_ = first;
-    copy_x_and_state(checkpoints_[static_cast<std::size_t>(first / segment_)], points_[0]);
-    for (std::int64_t j = first; j < first + segment_; ++j) {
-        evaluate_for(at(j), t_ + j, true);
-        stepper_.advance(at(j), at(j + 1), t_ + j);
+/// Keeps points_[0], where a segment begins, if there is room; and says which one is next.
+void Unroll::keep_point(std::int64_t segment) {
+    next_kept_ = 0;
+    if (kept_at_.size() == kept_.size()) return;
+    copy_x_and_state(points_[0], kept_[kept_at_.size()]);
+    kept_at_.push_back(segment);
+    if (plan_.keep != Keep::kSegments) return;
+    const std::int64_t last = (reserved_ - 1) / plan_.segment;
+    const auto room = static_cast<std::int64_t>(kept_.size() - kept_at_.size()) + 1;
+    const std::int64_t further = next_kept(last - segment + 1, room);
+    next_kept_ = further > 0 ? segment + further : 0;
+}
+
+/// From the last point that was kept before it; keeps others on the way, where there is room again.
+void Unroll::recompute_segment(std::int64_t segment) {
+    while (kept_at_.back() > segment) kept_at_.pop_back();
+    std::int64_t now = kept_at_.back();
+    copy_x_and_state(kept_[kept_at_.size() - 1], points_[0]);
+    const auto target = [&](std::int64_t from) {  // room is counted up to the segment that is wanted
+        const auto room = static_cast<std::int64_t>(kept_.size() - kept_at_.size()) + 1;
+        const std::int64_t further = next_kept(segment - from + 1, room);
+        return further > 0 ? from + further : 0;
+    };
+    std::int64_t next = target(now);
+    for (;; ++now) {
+        base_ = now * plan_.segment;
+        if (now == next && next > 0) {
+            copy_x_and_state(points_[0], kept_[kept_at_.size()]);
+            kept_at_.push_back(now);
+            next = target(now);
+        }
+        for (std::int64_t j = base_; j < base_ + plan_.segment; ++j) {
+            evaluate_for(at(j), t_ + j, true);
+            stepper_.advance(at(j), at(j + 1), t_ + j);
+        }
+        if (now == segment) return;
+        copy_x_and_state(points_[static_cast<std::size_t>(plan_.segment)], points_[0]);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/plugin/loss.hpp"
+#include "framework/unroll/slices.hpp"
 #include "framework/unroll/stepper.hpp"
 #include "framework/unroll/teacher.hpp"
 
@@ -21,6 +22,10 @@ struct UnrollOptions {
     SecondOrder second_order = SecondOrder::kDrop;
     std::int64_t horizon = 0;        ///< length of the whole trajectory, for the loss
     std::uint64_t memory_bytes = 0;  ///< budget for recorded points; 0: unlimited
+    /// Share of the slices of a coordinate-wise optimizer that a window is differentiated on, drawn anew for
+    /// each and weighted so that the gradient has the same mean; 1: all.
+    double subsample = 1;
+    int threads = 1;  ///< for the slices of a coordinate-wise optimizer
 };
 
 /// Back-propagation through time across plugins: the optimizer differentiates its own step, the loss its
@@ -28,8 +33,15 @@ struct UnrollOptions {
 /// steps starts where the last one ended (truncated BPTT); the gradient does not reach back across a window's
 /// start.
 ///
-/// Memory: all points of a window are kept if they fit the budget; else every s-th point is kept and segments
-/// of s steps are run again on the way back. Both give the same bits. [one thread]
+/// A coordinate-wise optimizer on many coordinates is called slice by slice, on several threads if it may;
+/// and as first-order back-propagation does not couple coordinates, a slice goes back through the whole
+/// window while it stays in cache.
+///
+/// Memory: all points of a window are kept if they fit the budget. Else, for slices, only the gradients are,
+/// and each slice runs forwards again before it goes back; otherwise some points are, as far apart as the
+/// budget asks for (binomial checkpoints), and segments between them are run again. All give the same bits,
+/// but for slices that do not fit even so: they are not sliced, and sums over coordinates are taken in
+/// another order. [one thread calls]
 class Unroll {
   public:
     Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& options);
@@ -71,9 +83,17 @@ class Unroll {
     [[nodiscard]] std::int64_t bytes() const;
 
   private:
+    /// What of a window is kept for its reverse.
+    enum class Keep { kAll, kGradients, kSegments };
+    struct Plan {
+        Keep keep = Keep::kAll;
+        std::int64_t segment = 1, kept = 0;  ///< steps between points that may be kept; how many may be
+    };
     void reserve(std::int64_t n, bool record);
     [[nodiscard]] PointParts recorded_parts() const;
-    [[nodiscard]] std::int64_t segment_length(std::int64_t n) const;
+    [[nodiscard]] bool reverses_slices() const;
+    [[nodiscard]] std::int64_t slice_bytes(std::int64_t n) const;
+    [[nodiscard]] Plan plan(std::int64_t n) const;
     Window run(std::int64_t n, bool record);
     void evaluate_for(Point& point, std::int64_t t, bool steps);
     void keep_for_loss(const Point& point, std::int64_t j);
@@ -88,7 +108,13 @@ class Unroll {
     void initial_state_back(TensorSet& gradient);
     Window step_beside(std::int64_t n, Teacher& teacher);
     void answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot);
-    void recompute_segment(std::int64_t first);
+    void keep_point(std::int64_t segment);
+    void recompute_segment(std::int64_t segment);
+    void reverse_slices(std::int64_t n, TensorSet& gradient, std::int64_t stop);
+    template <class T>
+    void reverse_slice(
+        const Slice& slice, SliceWork& work, std::int64_t n, std::int64_t stop, TensorSet& gradient);
+    [[nodiscard]] std::vector<Slice> drawn_slices() const;
     Point& at(std::int64_t j) { return points_[static_cast<std::size_t>(j - base_)]; }
 
     const Scene& scene_;
@@ -97,11 +123,15 @@ class Unroll {
     Stepper stepper_;
     std::int64_t t_ = 0;  // of the window's start
 
-    Point current_;              // where the next window starts
-    std::vector<Point> points_;  // the segment in hand: points base_ .. base_ + s of the window
-    std::vector<Point>
-        checkpoints_;  // x and state at 0, s, 2s, ...; empty if the segment is the whole window
-    std::int64_t segment_ = 0, base_ = 0, reserved_ = 0;
+    Point current_;                      // where the next window starts
+    std::vector<Point> points_;          // the segment in hand: points base_ .. base_ + s of the window
+    std::vector<Point> kept_;            // x and state where a segment begins
+    std::vector<std::int64_t> kept_at_;  // which segments: a stack on kept_
+    std::int64_t next_kept_ = 0;         // the segment whose first point is kept next; 0: none is
+    std::vector<TensorSet> gradients_;   // g of all points, if that is all that is kept
+    std::vector<std::unique_ptr<SliceWork>> slice_work_;  // one per thread
+    Plan plan_;
+    std::int64_t base_ = 0, reserved_ = 0;
     bool records_ = false;
 
     Tensor loss_f_, loss_f_cot_;     // [N + 1, B]

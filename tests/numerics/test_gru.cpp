@@ -130,3 +130,14 @@ TEST_CASE("gru: the vjp is the central difference for the weights, b, x and h, a
         CHECK(relative_error(h, central_difference(f, step.h)) < 1e-8);
     }
 }
+
+TEST_CASE("gru: a single cell is a block of one coordinate") {
+    Step<double> step{.inputs = 5, .hidden = 7, .n = 1};
+    step.forward();
+    std::vector<double> h_next(7), tape(21);
+    gru_forward_single(step.cell(), step.x.data(), step.h.data(), h_next.data(), tape.data());
+    for (std::size_t i = 0; i < tape.size(); ++i)
+        CHECK(tape[i] == doctest::Approx(step.tape[i]).epsilon(1e-14));
+    for (std::size_t i = 0; i < h_next.size(); ++i)
+        CHECK(h_next[i] == doctest::Approx(step.h_next[i]).epsilon(1e-14));
+}

@@ -329,23 +329,18 @@ class L2oScale {
                 bias = own_bias(in, 1, bias1 + Index(k) * 3 * method.hidden_[1]);
                 inject(in, kGlobalToTensor, {old_h2, std::size_t(method.hidden_[2])}, 1, bias);
                 T* new_h1 = h1 + Index(k) * method.hidden_[1];
-                l2o::numerics::gru_forward(method.cell(in, 1, static_cast<const T*>(bias)),
-                                           1,
-                                           {x1 + Index(k) * method.inputs_[1], 1},
-                                           {old_h1, 1},
-                                           {new_h1, 1},
-                                           {tape1 + Index(k) * 3 * method.hidden_[1], 1});
+                l2o::numerics::gru_forward_single(method.cell(in, 1, static_cast<const T*>(bias)),
+                                                  x1 + Index(k) * method.inputs_[1],
+                                                  old_h1,
+                                                  new_h1,
+                                                  tape1 + Index(k) * 3 * method.hidden_[1]);
                 if (out != nullptr) std::copy_n(new_h1, method.hidden_[1], out->state(method.h1_ + k).row(r));
                 const T share = static_cast<T>(method.share(k));
                 for (Index i = 0; i < method.hidden_[1]; ++i) x2[i] += share * new_h1[i];
             }
             own_bias(in, 2, bias2);
-            l2o::numerics::gru_forward(method.cell(in, 2, static_cast<const T*>(bias2)),
-                                       1,
-                                       {x2, 1},
-                                       {old_h2, 1},
-                                       {h2, 1},
-                                       {tape2, 1});
+            l2o::numerics::gru_forward_single(
+                method.cell(in, 2, static_cast<const T*>(bias2)), x2, old_h2, h2, tape2);
             if (out != nullptr) std::copy_n(h2, method.hidden_[2], out->state(method.global_).row(r));
         }
 

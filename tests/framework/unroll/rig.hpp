@@ -45,6 +45,7 @@ class Rig {
 
     Lab& lab() { return lab_; }
     const framework::Scene& scene() const { return *scene_; }
+    const framework::Loss& loss_plugin() const { return *loss_; }
 
     std::unique_ptr<framework::Unroll> unroll(std::uint64_t memory_bytes = 0) {
         auto unroll =

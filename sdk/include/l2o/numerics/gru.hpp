@@ -9,6 +9,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <type_traits>
 
@@ -30,6 +31,95 @@ struct GruCell {
 /// Rows of the tape [3 hidden, n]: r, u, c after their activations.
 inline constexpr Index kGruTapeRows = 3;
 
+namespace detail {
+
+/// The first `count` elements at `from`, then zeros.
+template <class Tile, class Scalar>
+Tile load_tile(const Scalar* from, Index count) {
+    if (count == Tile::SizeAtCompileTime) return Eigen::Map<const Tile>(from);
+    Tile tile = Tile::Zero();
+    std::copy_n(from, count, tile.data());
+    return tile;
+}
+template <class Tile, class Scalar>
+void store_tile(const Tile& tile, Scalar* to, Index count) {
+    if (count == Tile::SizeAtCompileTime)
+        Tile::Map(to) = tile;
+    else
+        std::copy_n(tile.data(), count, to);
+}
+
+/// `count` coordinates from `at` on, side by side in a Tile.
+/// @param x_row, h_row  row i of the input and of the state, filled up with zeros.
+/// @param reset         room for r h, [hidden]; NULL: its products are formed anew for every unit.
+template <class Tile, class Scalar, class XRow, class HRow>
+void gru_tile(const GruCell<Scalar>& cell,
+              Index at,
+              Index count,
+              const XRow& x_row,
+              const HRow& h_row,
+              const Block<Scalar>& h_next,
+              const Block<Scalar>& tape,
+              Tile* reset) {
+    const Index hidden = cell.hidden;
+    const auto add_inputs = [&](const Scalar* w, Index columns, Tile& sum) {
+        for (Index i = 0; i < cell.inputs; ++i) sum += w[i * columns] * x_row(i);
+    };
+    for (Index gate = 0; gate < 2 * hidden; ++gate) {
+        Tile sum = Tile::Constant(cell.b[gate]);
+        add_inputs(cell.w_gates + gate, 2 * hidden, sum);
+        const Scalar* w = cell.w_gates + cell.inputs * 2 * hidden + gate;
+        for (Index i = 0; i < hidden; ++i) sum += w[i * 2 * hidden] * h_row(i);
+        const Tile value = sum.logistic();
+        store_tile<Tile>(value, tape.at(gate, at), count);
+        if (reset != nullptr && gate < hidden) reset[gate] = value * h_row(gate);
+    }
+    for (Index unit = 0; unit < hidden; ++unit) {
+        Tile sum = Tile::Constant(cell.b[2 * hidden + unit]);
+        add_inputs(cell.w_candidate + unit, hidden, sum);
+        const Scalar* w = cell.w_candidate + cell.inputs * hidden + unit;
+        for (Index i = 0; i < hidden; ++i) {
+            if (reset != nullptr) {
+                sum += w[i * hidden] * reset[i];
+                continue;
+            }
+            const Tile product = load_tile<Tile>(tape.at(i, at), count) * h_row(i);
+            sum += w[i * hidden] * product;
+        }
+        const Tile c = sum.tanh(), u = load_tile<Tile>(tape.at(hidden + unit, at), count);
+        store_tile<Tile>(c, tape.at(2 * hidden + unit, at), count);
+        store_tile<Tile>(u * h_row(unit) + (1 - u) * c, h_next.at(unit, at), count);
+    }
+}
+
+/// Rows of input, state and reset state that are copied to the stack; cells with more read them in place.
+inline constexpr Index kGruRowsAtHand = 64;
+
+template <class Tile, class Scalar>
+void gru_tile(const GruCell<Scalar>& cell,
+              Index at,
+              Index count,
+              const Block<const Scalar>& x,
+              const Block<const Scalar>& h,
+              const Block<Scalar>& h_next,
+              const Block<Scalar>& tape) {
+    const auto in_place = [&](const Block<const Scalar>& block) {
+        return [&block, at, count](Index i) { return load_tile<Tile>(block.at(i, at), count); };
+    };
+    const Index rows = cell.inputs + 2 * cell.hidden;
+    if (rows > kGruRowsAtHand)
+        return gru_tile<Tile>(
+            cell, at, count, in_place(x), in_place(h), h_next, tape, static_cast<Tile*>(nullptr));
+    std::array<Tile, std::size_t(kGruRowsAtHand)> copies;
+    Tile *x_copy = copies.data(), *h_copy = x_copy + cell.inputs;
+    for (Index i = 0; i < cell.inputs; ++i) x_copy[i] = load_tile<Tile>(x.at(i, at), count);
+    for (Index i = 0; i < cell.hidden; ++i) h_copy[i] = load_tile<Tile>(h.at(i, at), count);
+    const auto copy_of = [](const Tile* from) { return [from](Index i) -> const Tile& { return from[i]; }; };
+    gru_tile<Tile>(cell, at, count, copy_of(x_copy), copy_of(h_copy), h_next, tape, h_copy + cell.hidden);
+}
+
+}  // namespace detail
+
 /// One step for n coordinates, s the logistic function:
 ///   [r u] = s([x, h] w_gates + b_ru),   c = tanh([x, r h] w_candidate + b_c),   h_next = u h + (1 - u) c.
 /// @param x       [inputs, n]
@@ -45,34 +135,43 @@ void gru_forward(const GruCell<Scalar>& cell,
                  const std::type_identity_t<Block<const Scalar>>& h,
                  const std::type_identity_t<Block<Scalar>>& h_next,
                  const std::type_identity_t<Block<Scalar>>& tape) {
-    const Index hidden = cell.hidden;
+    // A tensor of few coordinates would waste most of a full tile.
+    constexpr Index kHalf = kLanes<Scalar> / 2;
     for (Index at = 0; at < n; at += kLanes<Scalar>) {
         const Index count = std::min(kLanes<Scalar>, n - at);
-        const auto add_inputs = [&](const Scalar* w, Index columns, Lanes<Scalar>& sum) {
-            for (Index i = 0; i < cell.inputs; ++i) sum += w[i * columns] * load_lanes(x.at(i, at), count);
-        };
-        for (Index gate = 0; gate < 2 * hidden; ++gate) {
-            Lanes<Scalar> sum = Lanes<Scalar>::Constant(cell.b[gate]);
-            add_inputs(cell.w_gates + gate, 2 * hidden, sum);
-            const Scalar* w = cell.w_gates + cell.inputs * 2 * hidden + gate;
-            for (Index i = 0; i < hidden; ++i) sum += w[i * 2 * hidden] * load_lanes(h.at(i, at), count);
-            store_lanes<Scalar>(sum.logistic(), tape.at(gate, at), count);
-        }
-        for (Index unit = 0; unit < hidden; ++unit) {
-            Lanes<Scalar> sum = Lanes<Scalar>::Constant(cell.b[2 * hidden + unit]);
-            add_inputs(cell.w_candidate + unit, hidden, sum);
-            const Scalar* w = cell.w_candidate + cell.inputs * hidden + unit;
-            for (Index i = 0; i < hidden; ++i) {
-                const Lanes<Scalar> reset =
-                    load_lanes(tape.at(i, at), count) * load_lanes(h.at(i, at), count);
-                sum += w[i * hidden] * reset;
-            }
-            const Lanes<Scalar> c = sum.tanh(), u = load_lanes(tape.at(hidden + unit, at), count);
-            store_lanes(c, tape.at(2 * hidden + unit, at), count);
-            store_lanes<Scalar>(
-                u * load_lanes(h.at(unit, at), count) + (1 - u) * c, h_next.at(unit, at), count);
-        }
+        if (count <= kHalf)
+            detail::gru_tile<Eigen::Array<Scalar, int(kHalf), 1>>(cell, at, count, x, h, h_next, tape);
+        else
+            detail::gru_tile<Lanes<Scalar>>(cell, at, count, x, h, h_next, tape);
     }
+}
+
+/// The same for a single cell, as a tensor or a problem has one: n = 1, with its units side by side.
+/// @param x       [inputs]
+/// @param h       [hidden]
+/// @param h_next  [hidden]; not the memory of h.
+/// @param tape    [3 hidden], written for gru_vjp; the step needs it, too.
+template <std::floating_point Scalar>
+void gru_forward_single(
+    const GruCell<Scalar>& cell, const Scalar* x, const Scalar* h, Scalar* h_next, Scalar* tape) {
+    using Row = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+    using ConstRow = Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+    const Index hidden = cell.hidden;
+    Row gates(tape, 2 * hidden), candidate(tape + 2 * hidden, hidden);
+    gates = ConstRow(cell.b, 2 * hidden);
+    candidate = ConstRow(cell.b + 2 * hidden, hidden);
+    for (Index i = 0; i < cell.inputs; ++i) {
+        gates += x[i] * ConstRow(cell.w_gates + i * 2 * hidden, 2 * hidden);
+        candidate += x[i] * ConstRow(cell.w_candidate + i * hidden, hidden);
+    }
+    for (Index i = 0; i < hidden; ++i)
+        gates += h[i] * ConstRow(cell.w_gates + (cell.inputs + i) * 2 * hidden, 2 * hidden);
+    gates = gates.logistic();
+    for (Index i = 0; i < hidden; ++i)
+        candidate += tape[i] * h[i] * ConstRow(cell.w_candidate + (cell.inputs + i) * hidden, hidden);
+    candidate = candidate.tanh();
+    const auto u = gates.tail(hidden);
+    Row(h_next, hidden) = u * ConstRow(h, hidden) + (1 - u) * candidate;
 }
 
 /// Where the vjp puts the cotangents of weights and input; see gru_vjp.
