@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "framework/error.hpp"
 
 namespace l2o::framework {
@@ -81,7 +83,11 @@ LossBench::LossBench(const Subject& subject, Dtype dtype) {
     for (const int index : loss_->needs())
         whole_.data.push_back(index < 0 ? Tensor()
                                         : std::move(data.tensors[static_cast<std::size_t>(index)]));
-    if (loss_->needs_f()) whole_.f = random(dtype, {kLength, kBatch}, 1);
+    if (loss_->needs_f()) {
+        // Positive: a loss may take logarithms of the objective.
+        whole_.f = random(dtype, {kLength, kBatch}, 1);
+        for (std::int64_t i = 0; i < whole_.f.size(); ++i) set(whole_.f, i, std::exp(whole_.f.value(i)));
+    }
     for (std::size_t k = 0; k < optimizee_->blocks().size() && loss_->needs_x(); ++k) {
         Shape shape = shape_of(*optimizee_->blocks()[k], kBatch);
         shape.insert(shape.begin(), kLength);
