@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "framework/error.hpp"
 
 namespace l2o::framework {
@@ -27,10 +29,13 @@ LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint3
       n_blocks_(n_blocks) {
     f.add("f", made_up.f);
     for (const Tensor& block : made_up.x) x.add("x", block);
+    for (const Tensor& block : made_up.g) g.add("g", block);
     for (const Tensor& tensor : made_up.data) data.add("data", tensor);
-    const Dtype dtype = made_up.f ? made_up.f.dtype() : made_up.x.at(0).dtype();
+    const Dtype dtype = made_up.f            ? made_up.f.dtype()
+                        : !made_up.x.empty() ? made_up.x[0].dtype()
+                                             : made_up.g.at(0).dtype();
     per_row.add("per_row", dtype, {made_up.batch});
-    inputs_ = {&f, &x, &data};
+    inputs_ = {&f, &x, &g, &data};
     outputs_ = {&per_row};
 }
 
@@ -45,14 +50,16 @@ l2o_trajectory LossCase::trajectory() const {
     out.f = f.in()[0];
     out.x = x.empty() ? nullptr : x.in();
     out.data = data.in();
+    out.g = g.empty() ? nullptr : g.in();
     return out;
 }
 
 l2o_status LossCase::call(l2o_call* context, HostSize size) {
-    const bool cut = size == HostSize::kSmaller && data.empty();
-    Sized<l2o_trajectory> sized(trajectory(),
-                                size == HostSize::kSmaller && !cut ? HostSize::kExact : size,
-                                offsetof(l2o_trajectory, data));
+    // Without the last fields that it does not read.
+    const std::size_t known = !g.empty()      ? sizeof(l2o_trajectory)
+                              : !data.empty() ? offsetof(l2o_trajectory, g)
+                                              : offsetof(l2o_trajectory, data);
+    Sized<l2o_trajectory> sized(trajectory(), size, known);
     return loss_.api().eval(loss_.raw(), context, sized.get(), per_row.out()[0]);
 }
 
@@ -81,13 +88,20 @@ LossBench::LossBench(const Subject& subject, Dtype dtype) {
     for (const int index : loss_->needs())
         whole_.data.push_back(index < 0 ? Tensor()
                                         : std::move(data.tensors[static_cast<std::size_t>(index)]));
-    if (loss_->needs_f()) whole_.f = random(dtype, {kLength, kBatch}, 1);
-    for (std::size_t k = 0; k < optimizee_->blocks().size() && loss_->needs_x(); ++k) {
+    if (loss_->needs_f()) {
+        // Positive: a loss may take logarithms of the objective.
+        whole_.f = random(dtype, {kLength, kBatch}, 1);
+        for (std::int64_t i = 0; i < whole_.f.size(); ++i) set(whole_.f, i, std::exp(whole_.f.value(i)));
+    }
+    const std::size_t blocks = optimizee_->blocks().size();
+    for (std::size_t k = 0; k < blocks; ++k) {
         Shape shape = shape_of(*optimizee_->blocks()[k], kBatch);
         shape.insert(shape.begin(), kLength);
-        whole_.x.push_back(random(dtype, shape, 2 + k));
+        if (loss_->needs_x()) whole_.x.push_back(random(dtype, shape, 2 + k));
+        if (loss_->needs_g()) whole_.g.push_back(random(dtype, shape, 2 + blocks + k));
     }
-    if (!whole_.f && whole_.x.empty()) throw Broken("it declares to read neither f nor x");
+    if (!whole_.f && whole_.x.empty() && whole_.g.empty())
+        throw Broken("it declares to read neither f nor x nor g");
 }
 
 std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
@@ -104,6 +118,7 @@ std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
     }();
     part.f = gather(gather(whole_.f, 0, points), 1, rows);
     for (const Tensor& block : whole_.x) part.x.push_back(gather(gather(block, 0, points), 1, rows));
+    for (const Tensor& block : whole_.g) part.g.push_back(gather(gather(block, 0, points), 1, rows));
     for (std::size_t i = 0; i < whole_.data.size(); ++i) {
         const int index = loss_->needs()[i];
         const bool batched = index >= 0 && optimizee_->data()[static_cast<std::size_t>(index)]->batched != 0;

@@ -6,8 +6,8 @@ namespace l2o::framework {
 
 /// A made-up trajectory: what a loss reads.
 struct MadeUpTrajectory {
-    std::vector<Tensor> x, data;  ///< x: per block [len, B, shape]; empty: not read
-    Tensor f;                     ///< [len, B]; empty: not read
+    std::vector<Tensor> x, g, data;  ///< x, g: per block [len, B, shape]; empty: not read
+    Tensor f;                        ///< [len, B]; empty: not read
     std::int64_t batch = 0, t0 = 0, len = 0;
 };
 
@@ -16,7 +16,7 @@ class LossCase : public Case {
   public:
     LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint32_t n_blocks);
 
-    GuardedSet f, x, data, per_row;
+    GuardedSet f, x, g, data, per_row;
     /// The argument of eval and of vjp.
     [[nodiscard]] l2o_trajectory trajectory() const;
 

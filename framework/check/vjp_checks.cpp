@@ -341,22 +341,25 @@ class LossVjp {
     }
 
     struct Result {
-        GuardedSet f, x;
+        GuardedSet f, x, g;
     };
-    [[nodiscard]] Result zero() const { return {zeros_like(eval->f), zeros_like(eval->x)}; }
+    [[nodiscard]] Result zero() const {
+        return {zeros_like(eval->f), zeros_like(eval->x), zeros_like(eval->g)};
+    }
 
     void add_to(Result& result) {
         const l2o_trajectory points = eval->trajectory();
         l2o_trajectory acc = points;
         acc.f = result.f.in()[0];
-        // A host that wants nothing of x may say so with entries or without the array.
+        // A host that wants nothing of x or g may say so with entries or without the array.
         const std::vector<l2o_tensor*> nothing(std::max<std::size_t>(acc.n_blocks, 1));
         acc.x = result.x.empty() ? nothing.data() : result.x.in();
+        acc.g = result.g.empty() ? nothing.data() : result.g.in();
         GuardedCall context({0x5eed, 0}, 0, 0, HostSize::kExact);
         const l2o_status status = loss_.api().vjp(loss_.raw(), context.get(), &points, cot.in()[0], &acc);
         if (status != L2O_OK)
             throw Broken(fmt::format("vjp: returned status {}: {}", status, context.text()));
-        for (const GuardedSet* one : {&result.f, &result.x}) {
+        for (const GuardedSet* one : {&result.f, &result.x, &result.g}) {
             if (const std::string text = one->overrun(); !text.empty()) throw Broken("vjp: " + text);
         }
     }
@@ -393,6 +396,7 @@ std::string check_loss_vjp(const Subject& subject) {
     };
     if (vjp.eval->f[0]) check_slopes("vjp by f", slopes_of(vjp.eval->f, gradient.f), phi);
     if (!vjp.eval->x.empty()) check_slopes("vjp by x", slopes_of(vjp.eval->x, gradient.x), phi);
+    if (!vjp.eval->g.empty()) check_slopes("vjp by g", slopes_of(vjp.eval->g, gradient.g), phi);
     return "";
 }
 
@@ -403,9 +407,10 @@ std::string check_loss_vjp_sums(const Subject& subject) {
     vjp.add_to(first);
     vjp.add_to(twice);
     vjp.add_to(twice);
-    copy(first.f, want.f, 2), copy(first.x, want.x, 2);
+    copy(first.f, want.f, 2), copy(first.x, want.x, 2), copy(first.g, want.g, 2);
     expect_near(twice.f, want.f, "vjp does not add to what is there");
     expect_near(twice.x, want.x, "vjp does not add to what is there");
+    expect_near(twice.g, want.g, "vjp does not add to what is there");
 
     GuardedSet kept = zeros_like(vjp.cot);
     copy(vjp.cot, kept);
@@ -415,12 +420,15 @@ std::string check_loss_vjp_sums(const Subject& subject) {
     copy(vjp.cot, vjp.cot, 2, 1, &kept);
     vjp.add_to(both);
     copy(first.f, sum.f, 1, 2, &second.f), copy(first.x, sum.x, 1, 2, &second.x);
+    copy(first.g, sum.g, 1, 2, &second.g);
     expect_near(both.f, sum.f, "vjp is not linear in the cotangent");
     expect_near(both.x, sum.x, "vjp is not linear in the cotangent");
+    expect_near(both.g, sum.g, "vjp is not linear in the cotangent");
 
     LossVjp::Result none = vjp.zero();
     none.f.hide(0);
     for (std::size_t i = 0; i < none.x.size(); ++i) none.x.hide(i);
+    for (std::size_t i = 0; i < none.g.size(); ++i) none.g.hide(i);
     vjp.add_to(none);
     return "";
 }

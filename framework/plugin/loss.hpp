@@ -26,6 +26,7 @@ class Loss {
     [[nodiscard]] const l2o_loss* raw() const { return instance_; }
     [[nodiscard]] bool needs_f() const { return (info_.needs & L2O_LOSS_NEEDS_F) != 0; }
     [[nodiscard]] bool needs_x() const { return (info_.needs & L2O_LOSS_NEEDS_X) != 0; }
+    [[nodiscard]] bool needs_g() const { return (info_.needs & L2O_LOSS_NEEDS_G) != 0; }
     [[nodiscard]] bool additive() const { return (info_.flags & L2O_ADDITIVE) != 0; }
     [[nodiscard]] bool needs_solution() const { return needs_solution_; }
     [[nodiscard]] const std::vector<int>& needs() const { return needs_; }

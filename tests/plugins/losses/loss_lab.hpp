@@ -36,34 +36,39 @@ class LossLab {
             n += framework::element_count(block);
         }
         x_star_ = random({setup.batch, n});
+        for (const Tensor& block : x_) g_.push_back(random(block.shape()));
     }
 
     const framework::Loss& loss() const { return loss_; }
     Tensor& f() { return f_; }
     Tensor& x(std::size_t block) { return x_[block]; }
+    Tensor& g(std::size_t block) { return g_[block]; }
     Tensor& x_star() { return x_star_; }
 
     /// Score per row of the points first .. first + len - 1 of this lab's window.
     std::vector<double> eval(std::int64_t first, std::int64_t len) {
         Tensor f = f_.rows(first, len);
-        std::vector<Tensor> x;
+        std::vector<Tensor> x, g;
         for (Tensor& block : x_) x.push_back(block.rows(first, len));
+        for (Tensor& block : g_) g.push_back(block.rows(first, len));
         Tensor per_row(Dtype::kF64, {setup_.batch});
-        const Arguments arguments(*this, f, x, first, len);
+        const Arguments arguments(*this, f, x, g, first, len);
         check(loss_.api().eval(loss_.raw(), call_.plain(), &arguments.trajectory, per_row.abi()));
         return values(per_row);
     }
     std::vector<double> eval() { return eval(0, setup_.len); }
 
-    /// Worst norm-wise relative difference of vjp to central differences, with respect to f and all of x.
+    /// Worst norm-wise relative difference of vjp to central differences, with respect to f, x and g.
     double vjp_error() {
         const std::vector<double> cot_values = values(random({setup_.batch}));
         Tensor cot(Dtype::kF64, {setup_.batch});
         set_values(cot, cot_values);
         Tensor acc_f(Dtype::kF64, f_.shape());
-        std::vector<Tensor> acc_x;
+        std::vector<Tensor> acc_x, acc_g;
         for (Tensor& block : x_) acc_x.emplace_back(Dtype::kF64, block.shape());
-        const Arguments arguments(*this, f_, x_, 0, setup_.len), acc(*this, acc_f, acc_x, 0, setup_.len);
+        for (Tensor& block : g_) acc_g.emplace_back(Dtype::kF64, block.shape());
+        const Arguments arguments(*this, f_, x_, g_, 0, setup_.len),
+            acc(*this, acc_f, acc_x, acc_g, 0, setup_.len);
         // Twice: a vjp adds.
         for (int i = 0; i < 2; ++i)
             check(loss_.api().vjp(
@@ -71,13 +76,21 @@ class LossLab {
         double worst = difference_error(f_, acc_f, cot_values);
         for (std::size_t k = 0; k < x_.size(); ++k)
             worst = std::max(worst, difference_error(x_[k], acc_x[k], cot_values));
+        for (std::size_t k = 0; k < g_.size(); ++k)
+            worst = std::max(worst, difference_error(g_[k], acc_g[k], cot_values));
         return worst;
     }
 
   private:
     struct Arguments {
-        Arguments(LossLab& lab, Tensor& f, std::vector<Tensor>& x, std::int64_t first, std::int64_t len) {
+        Arguments(LossLab& lab,
+                  Tensor& f,
+                  std::vector<Tensor>& x,
+                  std::vector<Tensor>& g,
+                  std::int64_t first,
+                  std::int64_t len) {
             for (Tensor& block : x) blocks.push_back(block.abi());
+            for (Tensor& block : g) gradients.push_back(block.abi());
             data.push_back(lab.x_star_.abi());
             trajectory.struct_size = sizeof trajectory;
             trajectory.batch = static_cast<std::uint32_t>(lab.setup_.batch);
@@ -89,8 +102,9 @@ class LossLab {
             trajectory.f = f.abi();
             trajectory.x = blocks.data();
             trajectory.data = data.data();
+            trajectory.g = gradients.data();
         }
-        std::vector<const l2o_tensor*> blocks, data;
+        std::vector<const l2o_tensor*> blocks, gradients, data;
         l2o_trajectory trajectory{};
     };
 
@@ -139,7 +153,7 @@ class LossLab {
     framework::CallContext call_;
     std::uint64_t draws_ = 0;
     Tensor f_, x_star_;
-    std::vector<Tensor> x_;
+    std::vector<Tensor> x_, g_;
 };
 
 }  // namespace l2o::test

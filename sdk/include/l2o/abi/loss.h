@@ -16,7 +16,7 @@ extern "C" {
 
 typedef struct l2o_loss l2o_loss; /* immutable after create */
 
-enum { L2O_LOSS_NEEDS_F = 1, L2O_LOSS_NEEDS_X = 2 }; /* bits of l2o_loss_info.needs */
+enum { L2O_LOSS_NEEDS_F = 1, L2O_LOSS_NEEDS_X = 2, L2O_LOSS_NEEDS_G = 4 }; /* bits of l2o_loss_info.needs */
 
 typedef struct l2o_loss_info {
     uint32_t struct_size, needs;
@@ -32,6 +32,7 @@ typedef struct l2o_trajectory {
     const l2o_tensor* f;          /* [len, B] or [len, B, P]; NULL without L2O_LOSS_NEEDS_F            */
     l2o_in x;                     /* per block [len, B, shape] or [len, B, P, shape]; NULL without NEEDS_X */
     l2o_in data;                  /* in the order of l2o_component.needs; may hold solutions           */
+    l2o_in g;                     /* df/dblock, like x; NULL without L2O_LOSS_NEEDS_G                  */
 } l2o_trajectory;
 
 typedef struct l2o_loss_api {
@@ -40,7 +41,7 @@ typedef struct l2o_loss_api {
     L2O_FN(void, destroy, l2o_loss*);
     L2O_FN(const l2o_loss_info*, info, const l2o_loss*);                                         /* [pure] */
     L2O_FN(l2o_status, eval, const l2o_loss*, l2o_call*, const l2o_trajectory*, l2o_tensor* per_row); /* [pure] [B] */
-    /* [pure] acc += cot_row . d per_row; only f and x of acc are used. NULL: no derivative. */
+    /* [pure] acc += cot_row . d per_row; only f, x and g of acc are used. NULL: no derivative. */
     L2O_FN(l2o_status, vjp, const l2o_loss*, l2o_call*, const l2o_trajectory*, const l2o_tensor* cot_row,
            const l2o_trajectory* acc);
     L2O_FN(const void*, get_extension, const l2o_loss*, const char* id);                         /* [pure] */

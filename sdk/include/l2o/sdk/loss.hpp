@@ -2,6 +2,7 @@
 
 #include <l2o/abi/loss.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
 #include <l2o/sdk/plugin.hpp>
@@ -29,10 +30,21 @@ class Trajectory {
     [[nodiscard]] View<T> x(std::size_t block, std::int64_t j) const {
         return member<T>(trajectory_->x[block], j, trajectory_->particles > 0 ? 2 : 1);
     }
+    /// Gradient of the objective at point j, like x. Empty as an accumulator: not wanted.
+    [[nodiscard]] View<T> g(std::size_t block, std::int64_t j) const {
+        if (!has_g()) return {};
+        return member<T>(trajectory_->g[block], j, trajectory_->particles > 0 ? 2 : 1);
+    }
     [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(trajectory_->data[i]); }
     [[nodiscard]] const l2o_trajectory& raw() const { return *trajectory_; }
 
   private:
+    /// A host of before this field has a smaller struct.
+    [[nodiscard]] bool has_g() const {
+        return trajectory_->struct_size >= offsetof(l2o_trajectory, g) + sizeof trajectory_->g &&
+               trajectory_->g != nullptr;
+    }
+
     const l2o_trajectory* trajectory_;
 };
 
