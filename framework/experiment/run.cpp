@@ -138,12 +138,23 @@ class Run {
         }
         if (contestant.train && options_.part != RunPart::kEvaluate) {
             const TrainSettings& train = *contestant.train;
-            entrant.train_optimizee = std::make_unique<Optimizee>(
-                train.optimizee.entry, train.optimizee.resolve(), experiment_.dtype);
+            entrant.train_optimizee =
+                augmented(std::make_unique<const Optimizee>(
+                              train.optimizee.entry, train.optimizee.resolve(), experiment_.dtype),
+                          train.augmentation);
             entrant.train_optimizer =
                 std::make_unique<Optimizer>(contestant.optimizer.entry,
                                             contestant.optimizer.resolve(),
                                             task_of(*entrant.train_optimizee, longest_horizon(train)));
+            if (!train.augmentation.is_none() &&
+                (!entrant.train_optimizer->needs().empty() ||
+                 (entrant.train_optimizer->info().flags & L2O_PARAMS_BY_PROBLEM) != 0)) {
+                throw Error(ExitCode::kUsage,
+                            "contestants." + contestant.name +
+                                ".train: random_scaling and convex_term change the problem, and '" +
+                                contestant.optimizer.id() +
+                                "' is made for the data of the problem itself; set both to 0");
+            }
             const auto check = [&](const PluginChoice& loss) {
                 const Loss suits(loss.entry, loss.resolve(), *entrant.train_optimizee);
             };

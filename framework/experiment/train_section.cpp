@@ -172,6 +172,8 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                             "', which is learned; expected an optimizer that needs no training, as 'adam'");
         }
     }
+    train.augmentation.random_scaling = section.get_real("random_scaling", 0, at_least(0));
+    train.augmentation.convex_term = section.get_int("convex_term", 0, at_least(0));
     const Section evolution = section.child("evolution");
     train.sigma = evolution.get_real("sigma", train.sigma, above(0));
     std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);

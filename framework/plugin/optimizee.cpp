@@ -44,6 +44,20 @@ Optimizee::Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype
         api_.create(
             call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance_),
         "optimizee '" + id_ + "'");
+    read_declarations();
+}
+
+Optimizee::Optimizee(const Optimizee& like, const l2o_optimizee_api& api, l2o_optimizee* instance)
+    : entry_(like.entry_),
+      id_(like.id_),
+      options_(like.options_.clone()),
+      dtype_(like.dtype_),
+      api_(api),
+      instance_(instance) {
+    read_declarations();
+}
+
+void Optimizee::read_declarations() {
     const l2o_optimizee_info* info = api_.info(instance_);
     std::memcpy(static_cast<void*>(&info_), info, std::min<std::size_t>(info->struct_size, sizeof info_));
     for (std::uint32_t i = 0; i < info_.n_blocks; ++i) blocks_.push_back(api_.block_spec(instance_, i));

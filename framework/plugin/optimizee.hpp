@@ -29,6 +29,9 @@ class Optimizee {
   public:
     /// Throws Error with the plugin's own text if it refuses its options.
     Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype dtype);
+    /// Another instance that stands for `like`: it has its name, and functions and blocks of its own.
+    /// @param instance  taken over.
+    Optimizee(const Optimizee& like, const l2o_optimizee_api& api, l2o_optimizee* instance);
     Optimizee(const Optimizee&) = delete;
     Optimizee& operator=(const Optimizee&) = delete;
     ~Optimizee();
@@ -69,6 +72,8 @@ class Optimizee {
     [[nodiscard]] std::unique_lock<std::mutex> guard() const;
 
   private:
+    void read_declarations();
+
     Catalog::Entry entry_;
     std::string id_;
     ResolvedOptions options_;

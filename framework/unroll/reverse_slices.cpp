@@ -70,9 +70,7 @@ std::vector<Slice> Unroll::drawn_slices() const {
     numerics::Stream random(numerics::derive_key(scene_.key, kSubsampleTag, static_cast<std::uint64_t>(t_)),
                             scene_.row0);
     for (std::size_t i = 0; i < wanted; ++i) {
-        const auto left = static_cast<double>(slices.size() - i);
-        const auto further =
-            std::min(static_cast<std::size_t>(random.uniform() * left), slices.size() - i - 1);
+        const auto further = static_cast<std::size_t>(random.below(slices.size() - i));
         std::swap(slices[i], slices[i + further]);
     }
     slices.resize(wanted);
