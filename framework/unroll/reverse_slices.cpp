@@ -57,8 +57,8 @@ void SliceWork::zero(std::int64_t index) {
 
 bool Unroll::reverses_slices() const {
     const l2o_optimizer_vjp* vjp = scene_.optimizer.vjp();
-    return stepper_.slices() != nullptr && options_.second_order == SecondOrder::kDrop && vjp != nullptr &&
-           vjp->init_state_vjp == nullptr;
+    return stepper_.slices() != nullptr && options_.second_order == SecondOrder::kDrop && !loss_.needs_g() &&
+           vjp != nullptr && vjp->init_state_vjp == nullptr;
 }
 
 /// Those that this window is differentiated on.

@@ -38,6 +38,24 @@ void copy_x_and_state(const Point& from, Point& to) {
     to.has_f = to.has_g = false;
 }
 
+/// Point j of every block, as rows of the optimizee.
+TensorSet rows_of(const TensorSet& blocks, std::int64_t j, const PointLayout& layout) {
+    std::vector<Tensor> rows;
+    for (std::size_t block = 0; block < blocks.size(); ++block) {
+        const Tensor point = point_of(blocks[block], j);
+        rows.push_back(
+            Tensor::borrow(point.dtype(), layout.blocks_as_rows[block], const_cast<void*>(point.data())));
+    }
+    return TensorSet(std::move(rows));
+}
+
+/// [n, ...] for every block.
+TensorSet blocks_of(const PointLayout& layout, std::int64_t n) {
+    std::vector<Tensor> blocks;
+    for (const Shape& shape : layout.blocks) blocks.emplace_back(layout.dtype, with_leading(n, shape));
+    return TensorSet(std::move(blocks));
+}
+
 double coordinates_per_row(const TensorSet& x, std::int64_t rows) {
     std::int64_t sum = 0;
     for (const Tensor& tensor : x.tensors()) sum += tensor.size();
@@ -66,7 +84,8 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
                               std::size_t{1}}),
                     nullptr);
     const l2o_optimizer_info& info = scene.optimizer.info();
-    const bool reads_gradient = scene.optimizer.reads_g() || (info.question_kinds & L2O_GRADIENT) != 0;
+    const bool reads_gradient =
+        scene.optimizer.reads_g() || loss.needs_g() || (info.question_kinds & L2O_GRADIENT) != 0;
     if (options_.subsample < 1 && !reverses_slices()) {
         throw Error(ExitCode::kUsage,
                     "train.coordinate_subsample is " + fmt::format("{:g}", options_.subsample) +
@@ -108,7 +127,7 @@ std::vector<const Tensor*> Unroll::carried() const {
 // ---- memory
 
 std::int64_t Unroll::bytes() const {
-    std::int64_t sum = loss_x_.bytes() + loss_x_cot_.bytes();
+    std::int64_t sum = loss_x_.bytes() + loss_x_cot_.bytes() + loss_g_.bytes() + loss_g_cot_.bytes();
     for (const Tensor* tensor : {&loss_f_, &loss_f_cot_, &per_row_, &row_cot_})
         sum += *tensor ? tensor->bytes() : 0;
     for (const Point* point : {&current_, &cot_, &before_, &displaced_, &scratch_}) sum += point->bytes();
@@ -121,7 +140,9 @@ std::int64_t Unroll::bytes() const {
 }
 
 PointParts Unroll::recorded_parts() const {
-    return {.g = stepper_.parts().g, .f = stepper_.parts().f || loss_.needs_f(), .state = true};
+    return {.g = stepper_.parts().g || loss_.needs_g(),
+            .f = stepper_.parts().f || loss_.needs_f(),
+            .state = true};
 }
 
 /// Of what a thread needs to take slices back that run again from the start of a window.
@@ -177,23 +198,16 @@ void Unroll::reserve(std::int64_t n, bool record) {
     gradients_.clear();
     slice_work_.clear();
     if (loss_.needs_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
-    if (loss_.needs_x()) {
-        std::vector<Tensor> x;
-        for (const Shape& shape : layout.blocks) x.emplace_back(layout.dtype, with_leading(n + 1, shape));
-        loss_x_ = TensorSet(std::move(x));
-    }
+    if (loss_.needs_x()) loss_x_ = blocks_of(layout, n + 1);
+    if (loss_.needs_g()) loss_g_ = blocks_of(layout, n + 1);
     if (record) {
         if (loss_.needs_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
-        if (loss_.needs_x()) {
-            std::vector<Tensor> x;
-            for (const Tensor& tensor : loss_x_.tensors()) x.emplace_back(layout.dtype, tensor.shape());
-            loss_x_cot_ = TensorSet(std::move(x));
-        }
+        if (loss_.needs_x()) loss_x_cot_ = blocks_of(layout, n + 1);
+        if (loss_.needs_g()) loss_g_cot_ = blocks_of(layout, n + 1);
         cot_ = Point(layout, {.g = true, .f = true, .state = true});
         before_ = Point(layout, {.g = true, .f = true, .state = true});
         scratch_ = Point(layout, {.g = true, .f = false, .state = true});
-        if (options_.second_order == SecondOrder::kFd)
-            displaced_ = Point(layout, {.g = true, .f = false, .state = false});
+        if (by_differences()) displaced_ = Point(layout, {.g = true, .f = false, .state = false});
     }
     plan_ = record ? plan(n) : Plan{};
     for (std::int64_t i = 0; i <= plan_.segment; ++i) points_.emplace_back(layout, recorded_parts());
@@ -216,13 +230,20 @@ void Unroll::keep_for_loss(const Point& point, std::int64_t j) {
         Tensor row = point_of(loss_f_, j);
         std::memcpy(row.data(), point.f.data(), static_cast<std::size_t>(row.bytes()));
     }
-    for (std::size_t k = 0; k < loss_x_.size(); ++k) {
-        Tensor row = point_of(loss_x_[k], j);
-        std::memcpy(row.data(), point.x[k].data(), static_cast<std::size_t>(row.bytes()));
-    }
+    const auto keep = [j](const TensorSet& from, TensorSet& to) {
+        for (std::size_t k = 0; k < to.size(); ++k) {
+            Tensor row = point_of(to[k], j);
+            std::memcpy(row.data(), from[k].data(), static_cast<std::size_t>(row.bytes()));
+        }
+    };
+    keep(point.x, loss_x_);
+    keep(point.g, loss_g_);
 }
 
-l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const {
+l2o_trajectory Unroll::trajectory(std::int64_t n,
+                                  const Tensor& f,
+                                  const TensorSet& x,
+                                  const TensorSet& g) const {
     const PointLayout& layout = stepper_.layout();
     l2o_trajectory out{};
     out.struct_size = sizeof out;
@@ -234,6 +255,7 @@ l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorS
     out.n_blocks = static_cast<std::uint32_t>(layout.blocks.size());
     out.f = f.abi();
     out.x = x.empty() ? nullptr : x.in();
+    out.g = g.empty() ? nullptr : g.in();
     out.data = loss_data_.data();
     return out;
 }
@@ -242,7 +264,7 @@ l2o_trajectory Unroll::trajectory(std::int64_t n, const Tensor& f, const TensorS
 /// same way when a segment is run again, so that the bits are the same.
 void Unroll::evaluate_for(Point& point, std::int64_t t, bool steps) {
     const PointParts read = steps ? stepper_.parts() : PointParts{};
-    stepper_.evaluate(point, t, read.f || loss_.needs_f(), read.g, false);
+    stepper_.evaluate(point, t, read.f || loss_.needs_f(), read.g || loss_.needs_g(), false);
 }
 
 Unroll::Window Unroll::run(std::int64_t n, bool record) {
@@ -265,7 +287,7 @@ Unroll::Window Unroll::run(std::int64_t n, bool record) {
     }
     copy_x_and_state(at(n), current_);
 
-    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_);
+    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_, loss_g_);
     stepper_.call().check(
         loss_.api().eval(loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, per_row_.abi()),
         "loss '" + loss_.id() + "'");
@@ -398,8 +420,9 @@ Unroll::Window Unroll::imitate(std::int64_t n, double cot, TensorSet& gradient, 
 void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
     if (loss_f_cot_) loss_f_cot_.zero();
     loss_x_cot_.zero();
-    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_);
-    const l2o_trajectory cotangents = trajectory(n, loss_f_cot_, loss_x_cot_);
+    loss_g_cot_.zero();
+    const l2o_trajectory points = trajectory(n, loss_f_, loss_x_, loss_g_);
+    const l2o_trajectory cotangents = trajectory(n, loss_f_cot_, loss_x_cot_, loss_g_cot_);
     stepper_.call().check(
         loss_.api().vjp(
             loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, row_cot_.abi(), &cotangents),
@@ -477,10 +500,14 @@ void Unroll::recompute_segment(std::int64_t segment) {
     }
 }
 
-/// cot.x += d loss / d x_j directly, and through f_j by the gradient there (cot.f holds what the step itself
-/// adds).
+/// cot.x += d loss / d x_j directly, through g_j by the Hessian there, and through f_j by the gradient (cot.f
+/// holds what the step itself adds).
 void Unroll::add_loss_cotangent(std::int64_t j, Point& cot) {
     for (std::size_t k = 0; k < loss_x_cot_.size(); ++k) add(cot.x[k], point_of(loss_x_cot_[k], j));
+    if (!loss_g_cot_.empty()) {
+        hessian_product(at(j).x_rows, rows_of(loss_g_cot_, j, stepper_.layout()), t_ + j);
+        for (std::size_t k = 0; k < cot.x.size(); ++k) add(cot.x[k], scratch_.g[k]);
+    }
     if (loss_f_cot_) add(cot.f, point_of(loss_f_cot_, j));
     if (all_zero(cot.f)) return;
     Point& point = at(j);
@@ -572,10 +599,17 @@ void Unroll::step_back(
     }
 }
 
+/// Asked for, or the only way for a loss that reads g: its derivative needs the Hessian even with drop.
+bool Unroll::by_differences() const {
+    return options_.second_order == SecondOrder::kFd ||
+           (options_.second_order == SecondOrder::kDrop && loss_.needs_g() &&
+            scene_.optimizee.api().hvp == nullptr);
+}
+
 /// scratch_.g = H(x) v; by differences: (g(x + h v) - g(x - h v)) / 2h, with |h v| about the cube root of the
 /// rounding of x, row by row.
 void Unroll::hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t) {
-    if (options_.second_order == SecondOrder::kExact) return stepper_.hvp(x_rows, v_rows, t, scratch_.g_rows);
+    if (!by_differences()) return stepper_.hvp(x_rows, v_rows, t, scratch_.g_rows);
     const auto rows = static_cast<std::size_t>(stepper_.layout().rows);
     std::vector<double> x_norm(rows), v_norm(rows), h(rows);
     const auto add_squares = [&](const TensorSet& set, std::vector<double>& squares) {
@@ -628,17 +662,8 @@ void Unroll::hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, s
 void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot) {
     const PointLayout& layout = stepper_.layout();
     for (std::int64_t k = 0; k < round.n; ++k) {
-        const auto question = [&](const TensorSet& set) {
-            std::vector<Tensor> tensors;
-            for (std::size_t block = 0; block < set.size(); ++block) {
-                const Tensor row = point_of(set[block], k);
-                tensors.push_back(
-                    Tensor::borrow(row.dtype(), layout.blocks_as_rows[block], const_cast<void*>(row.data())));
-            }
-            return TensorSet(std::move(tensors));
-        };
-        const TensorSet q = question(round.q);
-        TensorSet q_cot = question(cot.q);
+        const TensorSet q = rows_of(round.q, k, layout);
+        TensorSet q_cot = rows_of(cot.q, k, layout);
         const Tensor f_cot = point_of(cot.qf, k);
         if ((round.kinds & L2O_VALUE) != 0 && !all_zero(f_cot)) {
             stepper_.gradient_at(q, t, scratch_.g_rows);
@@ -647,7 +672,7 @@ void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::
             }
         }
         if ((round.kinds & L2O_GRADIENT) != 0) {
-            hessian_product(q, question(cot.qg), t);
+            hessian_product(q, rows_of(cot.qg, k, layout), t);
             for (std::size_t block = 0; block < q.size(); ++block) add(q_cot[block], scratch_.g[block]);
         }
     }

@@ -97,7 +97,11 @@ class Unroll {
     Window run(std::int64_t n, bool record);
     void evaluate_for(Point& point, std::int64_t t, bool steps);
     void keep_for_loss(const Point& point, std::int64_t j);
-    [[nodiscard]] l2o_trajectory trajectory(std::int64_t n, const Tensor& f, const TensorSet& x) const;
+    [[nodiscard]] l2o_trajectory trajectory(std::int64_t n,
+                                            const Tensor& f,
+                                            const TensorSet& x,
+                                            const TensorSet& g) const;
+    [[nodiscard]] bool by_differences() const;
     void reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop);
     void add_loss_cotangent(std::int64_t j, Point& cot);
     /// @param is_last   nothing is passed on to x_j.
@@ -136,6 +140,7 @@ class Unroll {
 
     Tensor loss_f_, loss_f_cot_;     // [N + 1, B]
     TensorSet loss_x_, loss_x_cot_;  // [N + 1, B, shape]
+    TensorSet loss_g_, loss_g_cot_;
     Tensor per_row_, row_cot_;
     std::vector<const l2o_tensor*> loss_data_;
 

@@ -44,10 +44,12 @@ Lab::Setup learned_momentum(const std::string& optimizee, const std::string& par
             .horizon = kHorizon};
 }
 
-/// The sum of f over points 1 .. T of a run in which every step reads the recorded g of the unperturbed run.
+/// The sum of f + penalty ||g||^2 over points 1 .. T of a run in which every step reads the recorded g of the
+/// unperturbed run.
 class FrozenGradients {
   public:
-    explicit FrozenGradients(Rig& rig) : rig_(rig), stepper_(rig.scene()) {
+    explicit FrozenGradients(Rig& rig, double penalty = 0)
+        : rig_(rig), stepper_(rig.scene()), penalty_(penalty) {
         for (std::int64_t t = 0; t <= kHorizon; ++t) {
             points_.emplace_back(stepper_.layout(), l2o::framework::PointParts{.g = true, .f = true});
             spare_.emplace_back(stepper_.layout(), l2o::framework::PointParts{.g = true, .f = true});
@@ -72,12 +74,16 @@ class FrozenGradients {
             stepper_.advance(points[t], points[t + 1], step);
             stepper_.evaluate(points[t + 1], step + 1, true, false, false);
             for (const double f : values(points[t + 1].f)) sum += f;
+            if (penalty_ == 0) continue;
+            stepper_.gradient_at(points[t + 1].x_rows, step + 1, points[t + 1].g_rows);
+            for (const double g : Rig::flat(points[t + 1].g)) sum += penalty_ * g * g;
         }
         return sum;
     }
 
     Rig& rig_;
     Stepper stepper_;
+    double penalty_;
     std::vector<Point> points_, spare_;
 };
 
@@ -191,6 +197,68 @@ TEST_CASE("second order by differences needs gradients only") {
              .loss = "trajectory_sum",
              .second_order = SecondOrder::kFd});
     check_error(rig.gradient_error(1e-4, true));
+}
+
+TEST_CASE("a loss that reads g: the meta-gradient equals differences, by Hessian products and by fd") {
+    const OptionText penalty{{"lambda", "0.1"}};
+    for (const SecondOrder order : {SecondOrder::kExact, SecondOrder::kFd}) {
+        Rig rig({.lab = learned_momentum("quadratic", "0"),
+                 .loss = "jacobian_regularized",
+                 .loss_options = penalty,
+                 .second_order = order});
+        check_error(rig.gradient_error(1e-4, true));
+        Rig lista({.lab = lista_on_sparse_recovery(),
+                   .loss = "jacobian_regularized",
+                   .loss_options = penalty,
+                   .second_order = order});
+        check_error(lista.gradient_error(1e-6));
+    }
+    INFO("particles, and a minibatch that changes from step to step");
+    for (const auto& [optimizee, particles] :
+         {std::pair{"rastrigin", "3"}, std::pair{"noisy_quartic", "0"}}) {
+        Rig rig({.lab = learned_momentum(optimizee, particles),
+                 .loss = "jacobian_regularized",
+                 .loss_options = penalty});
+        check_error(rig.gradient_error(1e-4, true));
+    }
+}
+
+TEST_CASE("a loss that reads g: drop leaves out the way through the steps, not the penalty's own") {
+    Rig rig({.lab = l2o_dm_on_quadratic("6"),
+             .loss = "jacobian_regularized",
+             .loss_options = {{"lambda", "0.1"}},
+             .second_order = SecondOrder::kDrop});
+    FrozenGradients frozen(rig, 0.1);
+    auto want = rig.differences([&] { return frozen.loss(); }, 1e-4, true);
+    for (double& value : want) value /= kHorizon;
+    check_error(relative_error(rig.gradient(), want));
+    Rig free({.lab = l2o_dm_on_quadratic("6"),
+              .loss = "jacobian_regularized",
+              .loss_options = {{"lambda", "0"}},
+              .second_order = SecondOrder::kDrop});
+    CHECK(relative_error(free.gradient(), rig.gradient()) > 1e-2);
+}
+
+TEST_CASE("a loss that reads g: with drop, a problem without Hessian products is differentiated by fd") {
+    const auto gradient = [](const std::string& optimizee) {
+        return Rig({.lab = learned_momentum(optimizee, "0"),
+                    .loss = "jacobian_regularized",
+                    .loss_options = {{"lambda", "0.1"}},
+                    .second_order = SecondOrder::kDrop})
+            .gradient();
+    };
+    CHECK(relative_error(gradient("without_hvp"), gradient("noisy_quartic")) < 1e-7);
+}
+
+TEST_CASE("exact is refused for a loss that reads g, too, even where the optimizer reads none") {
+    const auto rig = [](const char* loss) {
+        return std::make_unique<Rig>(Rig::Setup{
+            .lab = {.optimizer = "particle_swarm", .problem = {.optimizee = "without_hvp"}}, .loss = loss});
+    };
+    CHECK_NOTHROW(rig("trajectory_sum")->unroll());
+    CHECK_THROWS_WITH(
+        rig("jacobian_regularized")->unroll(),
+        doctest::Contains("second_order exact needs a Hessian-vector product, which 'without_hvp'"));
 }
 
 TEST_CASE("an optimizer without a derivative is refused by name") {

@@ -49,9 +49,14 @@ std::uint64_t least_budget(Rig& rig, std::int64_t horizon) {
 
 TEST_CASE("under any budget the gradient has the bits of the one that keeps all points") {
     constexpr std::int64_t kHorizon = 23;  // prime: the last segment is shorter than the others
-    for (const std::string optimizer : {"learned_momentum", "l2o_dm", "learned_extragradient"}) {
+    using Case = std::pair<std::string, std::string>;
+    for (const auto& [optimizer, loss] : {Case{"learned_momentum", "trajectory_sum"},
+                                          Case{"l2o_dm", "trajectory_sum"},
+                                          Case{"learned_extragradient", "trajectory_sum"},
+                                          Case{"learned_momentum", "jacobian_regularized"}}) {
         CAPTURE(optimizer);
-        Rig rig(setup(optimizer, kHorizon));
+        CAPTURE(loss);
+        Rig rig(setup(optimizer, kHorizon, loss));
         const auto want = rig.gradient();
         const auto all = static_cast<std::uint64_t>(bytes_of_window(rig, kHorizon, 0));
         const std::uint64_t least = least_budget(rig, kHorizon);
