@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include <utility>
 
 namespace l2o::numerics {
 
@@ -30,12 +29,12 @@ template <class Scalar>
 using WholePacket = std::integral_constant<Index, kPacket<Scalar>>;
 
 template <class Scalar>
-Packet<Scalar> broadcast(Scalar value) {
+[[gnu::always_inline]] inline Packet<Scalar> broadcast(Scalar value) {
     return Eigen::internal::pset1<Packet<Scalar>>(value);
 }
 /// The first `count` elements at `from`, then zeros. 1 <= count <= kPacket.
 template <class Scalar>
-Packet<Scalar> load_packet(const Scalar* from, Index count) {
+[[gnu::always_inline]] inline Packet<Scalar> load_packet(const Scalar* from, Index count) {
     if (count == kPacket<Scalar>) return Eigen::internal::ploadu<Packet<Scalar>>(from);
 #ifdef __AVX512F__
     if constexpr (sizeof(Scalar) == 4)
@@ -50,7 +49,7 @@ Packet<Scalar> load_packet(const Scalar* from, Index count) {
 }
 /// Writes the first `count` elements of the packet to `to`.
 template <class Scalar>
-void store_packet(const Packet<Scalar>& packet, Scalar* to, Index count) {
+[[gnu::always_inline]] inline void store_packet(const Packet<Scalar>& packet, Scalar* to, Index count) {
     if (count == kPacket<Scalar>) return Eigen::internal::pstoreu(to, packet);
     Scalar all[kPacket<Scalar>];
     Eigen::internal::pstoreu(all, packet);
@@ -80,51 +79,59 @@ void add_packet(const Packet<Scalar>& packet, Accumulator* to) {
 
 /// Some packets that take each step together. One alone would mostly wait for its own results, and the
 /// processor does not look far enough ahead to find the next one's.
+/// Plain loops, inlined by force: GCC 12 keeps what lambdas or structs of several Packets return in memory.
 template <class Scalar, int kCount>
 struct Packets {
     Packet<Scalar> packet[kCount];
 
-    /// f(0), f(1), ...
-    template <class F>
-    [[gnu::always_inline]] static Packets each(F f) {
-        return [&]<int... p>(std::integer_sequence<int, p...>) { return Packets{{f(p)...}}; }
-        (std::make_integer_sequence<int, kCount>());
-    }
     [[gnu::always_inline]] static Packets constant(Scalar value) {
-        return each([&](int) { return broadcast(value); });
+        Packets out;
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) out.packet[p] = broadcast(value);
+        return out;
     }
     /// @param last  how many elements the last packet takes; the others are whole.
     template <class Count = WholePacket<Scalar>>
     [[gnu::always_inline]] static Packets load(const Scalar* from, Count last = {}) {
-        return each([&](int p) {
-            return load_packet(from + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last));
-        });
+        Packets out;
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p)
+            out.packet[p] =
+                load_packet(from + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last));
+        return out;
     }
     template <class Count = WholePacket<Scalar>>
     [[gnu::always_inline]] void store(Scalar* to, Count last = {}) const {
-        [&]<int... p>(std::integer_sequence<int, p...>) {
-            (store_packet(
-                 packet[p], to + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last)),
-             ...);
-        }
-        (std::make_integer_sequence<int, kCount>());
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p)
+            store_packet(packet[p], to + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last));
     }
     template <int kFirst, int kSize>
     [[gnu::always_inline]] Packets<Scalar, kSize> part() const {
-        return Packets<Scalar, kSize>::each([&](int p) { return packet[kFirst + p]; });
+        Packets<Scalar, kSize> out;
+#pragma GCC unroll 8
+        for (int p = 0; p < kSize; ++p) out.packet[p] = packet[kFirst + p];
+        return out;
     }
-
-    [[gnu::always_inline]] friend Packets operator+(const Packets& a, const Packets& b) {
-        return each([&](int p) { return a.packet[p] + b.packet[p]; });
+    [[gnu::always_inline]] friend Packets operator+(Packets a, const Packets& b) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) a.packet[p] += b.packet[p];
+        return a;
     }
-    [[gnu::always_inline]] friend Packets operator-(const Packets& a, const Packets& b) {
-        return each([&](int p) { return a.packet[p] - b.packet[p]; });
+    [[gnu::always_inline]] friend Packets operator-(Packets a, const Packets& b) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) a.packet[p] -= b.packet[p];
+        return a;
     }
-    [[gnu::always_inline]] friend Packets operator*(const Packets& a, const Packets& b) {
-        return each([&](int p) { return a.packet[p] * b.packet[p]; });
+    [[gnu::always_inline]] friend Packets operator*(Packets a, const Packets& b) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) a.packet[p] *= b.packet[p];
+        return a;
     }
-    [[gnu::always_inline]] friend Packets operator/(const Packets& a, const Packets& b) {
-        return each([&](int p) { return a.packet[p] / b.packet[p]; });
+    [[gnu::always_inline]] friend Packets operator/(Packets a, const Packets& b) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) a.packet[p] /= b.packet[p];
+        return a;
     }
 };
 
@@ -133,8 +140,11 @@ template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(const Packets<Scalar, kCount>& a,
                                                                    const Packets<Scalar, kCount>& b,
                                                                    const Packets<Scalar, kCount>& c) {
-    return Packets<Scalar, kCount>::each(
-        [&](int p) { return Eigen::internal::pmadd(a.packet[p], b.packet[p], c.packet[p]); });
+    Packets<Scalar, kCount> out;
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p)
+        out.packet[p] = Eigen::internal::pmadd(a.packet[p], b.packet[p], c.packet[p]);
+    return out;
 }
 template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(const Packets<Scalar, kCount>& a,
@@ -144,11 +154,12 @@ template <class Scalar, int kCount>
 }
 /// x within [-bound, bound]; a NaN stays one.
 template <class Scalar, int kCount>
-[[gnu::always_inline]] inline Packets<Scalar, kCount> clamp(const Packets<Scalar, kCount>& x, Scalar bound) {
-    using Eigen::internal::pmax, Eigen::internal::pmin;
-    const auto below =
-        Packets<Scalar, kCount>::each([&](int p) { return pmin(x.packet[p], broadcast(bound)); });
-    return Packets<Scalar, kCount>::each([&](int p) { return pmax(below.packet[p], broadcast(-bound)); });
+[[gnu::always_inline]] inline Packets<Scalar, kCount> clamp(Packets<Scalar, kCount> x, Scalar bound) {
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p) x.packet[p] = Eigen::internal::pmin(x.packet[p], broadcast(bound));
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p) x.packet[p] = Eigen::internal::pmax(x.packet[p], broadcast(-bound));
+    return x;
 }
 /// coefficients[0] + coefficients[1] x + ...
 template <class Scalar, int kCount, std::size_t kSize>
@@ -205,10 +216,10 @@ template <class Scalar, int kCount>
     const All to_two = All::constant(scale * Scalar(1.44269504088896340736));
     const All rounded = multiply_add(x, to_two, kRounder);
     r = multiply_add(x, to_two, All::constant(kRounder) - rounded);
-    power = All::each([&](int p) {
-        return std::bit_cast<Packet<Scalar>>((std::bit_cast<Bits>(rounded.packet[p]) << kShift) +
-                                             std::bit_cast<Bits>(broadcast(Scalar(1))));
-    });
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p)
+        power.packet[p] = std::bit_cast<Packet<Scalar>>((std::bit_cast<Bits>(rounded.packet[p]) << kShift) +
+                                                        std::bit_cast<Bits>(broadcast(Scalar(1))));
 }
 
 }  // namespace detail
