@@ -141,7 +141,7 @@ template <bool kTaped, int kPackets, class Scalar, class Count>
 
 /// One step for n coordinates:
 ///   [i j f o] = [x, h] w + b,   c_next = s(f + 1) c + s(i) tanh(j),   h_next = s(o) tanh(c_next),
-/// s the logistic function.
+/// s the logistic function; errors of s and tanh: packet.hpp.
 /// @param tape  [5 hidden, n], written for lstm_vjp; data NULL: not wanted.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 8 (inputs + hidden) hidden n flops and 5 hidden n transcendental functions; no allocation.

@@ -224,8 +224,9 @@ template <class Scalar, int kCount>
 
 }  // namespace detail
 
-/// 1 + e^-x, the reciprocal of the logistic function; |x| > 40 counts as 40, so that products of three are
-/// finite.
+/// 1 + e^-x, the reciprocal of the logistic function; |x| > 40 counts as 40, so that products of three such
+/// are finite. Its reciprocal has, for x >= -40, a relative error of at most 2.5e-6 for float (1e-6 with
+/// fused multiply-adds) and 3e-15 for double, and everywhere an absolute one of at most 2^-23 and 2^-52.
 template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> one_plus_exp_minus(const Packets<Scalar, kCount>& x) {
     Packets<Scalar, kCount> power, r;
@@ -234,7 +235,8 @@ template <class Scalar, int kCount>
     return multiply_add(multiply_add(r, slope, Scalar(1)), power, Scalar(1));
 }
 
-/// tanh x = top / bottom.
+/// tanh x = top / bottom, relative error at most 4e-7 for float and 1e-15 for double; so |tanh x| may exceed
+/// 1 by that.
 template <class Scalar, int kCount>
 struct TanhFraction {
     Packets<Scalar, kCount> top, bottom;
