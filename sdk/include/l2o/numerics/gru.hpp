@@ -8,12 +8,11 @@
 #define L2O_NUMERICS_GRU_HPP
 
 #include <Eigen/Core>
-#include <algorithm>
 #include <concepts>
 #include <type_traits>
 
-#include "l2o/numerics/lanes.hpp"
 #include "l2o/numerics/lstm.hpp"
+#include "l2o/numerics/packet.hpp"
 
 namespace l2o::numerics {
 
@@ -30,11 +29,68 @@ struct GruCell {
 /// Rows of the tape [3 hidden, n]: r, u, c after their activations.
 inline constexpr Index kGruTapeRows = 3;
 
+namespace detail {
+
+/// r and u of a unit, and r h.
+template <int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void gru_gates(const GruCell<Scalar>& cell,
+                                 Index unit,
+                                 Index at,
+                                 Count last,
+                                 const Block<const Scalar>& x,
+                                 const Block<const Scalar>& h,
+                                 const Block<Scalar>& reset,
+                                 const Block<Scalar>& tape) {
+    using Row = Packets<Scalar, kPackets>;
+    const Index hidden = cell.hidden, step = 2 * hidden;
+    const Scalar *b = cell.b + unit, *x_row = cell.w_gates + unit, *h_row = x_row + cell.inputs * step;
+    ProductTile<Scalar, 2, kPackets> tile;
+    tile.each([&](int gate, int, auto& sum) { sum = broadcast(b[gate * hidden]); });
+    tile.add({x_row, x_row + hidden}, step, x.at(0, at), x.stride, cell.inputs, last);
+    tile.add({h_row, h_row + hidden}, step, h.at(0, at), h.stride, hidden, last);
+    Scalar sums[2][kPackets * kPacket<Scalar>];
+    tile.each([&](int gate, int p, const auto& sum) {
+        store_packet(sum, sums[gate] + p * kPacket<Scalar>, kPacket<Scalar>);
+    });
+    const Row one = Row::constant(1);
+    const Row r = one / one_plus_exp_minus(Row::load(sums[0])),
+              u = one / one_plus_exp_minus(Row::load(sums[1]));
+    r.store(tape.at(unit, at), last);
+    u.store(tape.at(hidden + unit, at), last);
+    (r * Row::load(h.at(unit, at), last)).store(reset.at(unit, at), last);
+}
+
+/// c of a unit.
+template <int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void gru_candidate(const GruCell<Scalar>& cell,
+                                     Index unit,
+                                     Index at,
+                                     Count last,
+                                     const Block<const Scalar>& x,
+                                     const Block<const Scalar>& reset,
+                                     const Block<Scalar>& tape) {
+    using Row = Packets<Scalar, kPackets>;
+    const Index hidden = cell.hidden;
+    const Scalar* w = cell.w_candidate + unit;
+    ProductTile<Scalar, 1, kPackets> tile;
+    tile.each([&](int, int, auto& sum) { sum = broadcast(cell.b[2 * hidden + unit]); });
+    tile.add({w}, hidden, x.at(0, at), x.stride, cell.inputs, last);
+    tile.add({w + cell.inputs * hidden}, hidden, reset.at(0, at), reset.stride, hidden, last);
+    Scalar sums[kPackets * kPacket<Scalar>];
+    tile.each(
+        [&](int, int p, const auto& sum) { store_packet(sum, sums + p * kPacket<Scalar>, kPacket<Scalar>); });
+    const auto c = tanh_fraction(Row::load(sums));
+    (c.top / c.bottom).store(tape.at(2 * hidden + unit, at), last);
+}
+
+}  // namespace detail
+
 /// One step for n coordinates, s the logistic function:
 ///   [r u] = s([x, h] w_gates + b_ru),   c = tanh([x, r h] w_candidate + b_c),   h_next = u h + (1 - u) c.
+/// Errors of s and tanh: packet.hpp.
 /// @param x       [inputs, n]
 /// @param h       [hidden, n]
-/// @param h_next  [hidden, n]; not the memory of h.
+/// @param h_next  [hidden, n]; not the memory of h. Meanwhile it holds r h.
 /// @param tape    [3 hidden, n], written for gru_vjp; the step needs it, too.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 6 (inputs + hidden) hidden n flops and 3 hidden n transcendental functions; no allocation.
@@ -46,33 +102,19 @@ void gru_forward(const GruCell<Scalar>& cell,
                  const std::type_identity_t<Block<Scalar>>& h_next,
                  const std::type_identity_t<Block<Scalar>>& tape) {
     const Index hidden = cell.hidden;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        const Index count = std::min(kLanes<Scalar>, n - at);
-        const auto add_inputs = [&](const Scalar* w, Index columns, Lanes<Scalar>& sum) {
-            for (Index i = 0; i < cell.inputs; ++i) sum += w[i * columns] * load_lanes(x.at(i, at), count);
-        };
-        for (Index gate = 0; gate < 2 * hidden; ++gate) {
-            Lanes<Scalar> sum = Lanes<Scalar>::Constant(cell.b[gate]);
-            add_inputs(cell.w_gates + gate, 2 * hidden, sum);
-            const Scalar* w = cell.w_gates + cell.inputs * 2 * hidden + gate;
-            for (Index i = 0; i < hidden; ++i) sum += w[i * 2 * hidden] * load_lanes(h.at(i, at), count);
-            store_lanes<Scalar>(sum.logistic(), tape.at(gate, at), count);
-        }
+    for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
+        using Row = Packets<Scalar, kPackets>;
+        for (Index unit = 0; unit < hidden; ++unit)
+            detail::gru_gates<kPackets>(cell, unit, at, last, x, h, h_next, tape);
+        for (Index unit = 0; unit < hidden; ++unit)
+            detail::gru_candidate<kPackets, Scalar>(cell, unit, at, last, x, h_next, tape);
         for (Index unit = 0; unit < hidden; ++unit) {
-            Lanes<Scalar> sum = Lanes<Scalar>::Constant(cell.b[2 * hidden + unit]);
-            add_inputs(cell.w_candidate + unit, hidden, sum);
-            const Scalar* w = cell.w_candidate + cell.inputs * hidden + unit;
-            for (Index i = 0; i < hidden; ++i) {
-                const Lanes<Scalar> reset =
-                    load_lanes(tape.at(i, at), count) * load_lanes(h.at(i, at), count);
-                sum += w[i * hidden] * reset;
-            }
-            const Lanes<Scalar> c = sum.tanh(), u = load_lanes(tape.at(hidden + unit, at), count);
-            store_lanes(c, tape.at(2 * hidden + unit, at), count);
-            store_lanes<Scalar>(
-                u * load_lanes(h.at(unit, at), count) + (1 - u) * c, h_next.at(unit, at), count);
+            const Row u = Row::load(tape.at(hidden + unit, at), last);
+            const Row c = Row::load(tape.at(2 * hidden + unit, at), last);
+            const Row kept = u * Row::load(h.at(unit, at), last);
+            multiply_add(Row::constant(1) - u, c, kept).store(h_next.at(unit, at), last);
         }
-    }
+    });
 }
 
 /// Where the vjp puts the cotangents of weights and input; see gru_vjp.
