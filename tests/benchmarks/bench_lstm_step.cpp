@@ -125,7 +125,7 @@ double seconds(const std::function<void()>& body) {
 }
 
 constexpr int kChains = 10;
-using Packet = l2o::numerics::detail::Packet<float>;
+using Packet = l2o::numerics::Packet<float>;
 
 /// Multiplications and additions in as many chains as it takes to keep the units busy.
 Packet multiply_add(int rounds) {
@@ -146,6 +146,9 @@ double peak_flops() {
     return 2.0 * kChains * kRounds * static_cast<double>(sizeof(Packet) / sizeof(float)) / time;
 }
 
+/// Aligned as the host's tensors and scratch memory are, and LibTorch's.
+using Floats = std::vector<float, Eigen::aligned_allocator<float>>;
+
 /// The network of L2O-DM on n coordinates for T steps, block by block: a block goes through all steps while
 /// it is in the cache, forwards and back, which is what slices of a coordinate-wise optimizer are for.
 class Kernel {
@@ -155,7 +158,7 @@ class Kernel {
     Kernel(std::int64_t n, std::int64_t steps) : n_(n), steps_(steps) {
         auto normals = [index = 0](std::int64_t count, double scale) mutable {
             l2o::numerics::Stream random(l2o::numerics::Key{7, 7}, static_cast<std::uint64_t>(index++));
-            std::vector<float> out(static_cast<std::size_t>(count));
+            Floats out(static_cast<std::size_t>(count));
             for (float& value : out) value = static_cast<float>(scale * random.normal());
             return out;
         };
@@ -204,7 +207,7 @@ class Kernel {
     }
 
     [[nodiscard]] double coordinate_steps() const { return static_cast<double>(n_ * steps_); }
-    [[nodiscard]] const std::vector<float>& read_outs() const { return read_outs_; }
+    [[nodiscard]] const Floats& read_outs() const { return read_outs_; }
     /// Cotangents of the weights of both layers.
     [[nodiscard]] std::vector<double> weights_bar() const {
         std::vector<double> out = w1_bar_;
@@ -307,8 +310,8 @@ class Kernel {
     }
 
     std::int64_t n_, steps_;
-    std::vector<float> w1_, b1_, w2_, b2_, w_, b_, x_, bar_, state_, read_outs_, last_;
-    std::vector<float> points_, cot_, tape_, workspace_;
+    Floats w1_, b1_, w2_, b2_, w_, b_, x_, bar_, state_, read_outs_, last_;
+    Floats points_, cot_, tape_, workspace_;
     std::vector<double> w1_bar_, b1_bar_, w2_bar_, b2_bar_, w_bar_;
     double b_bar_ = 0;
 };

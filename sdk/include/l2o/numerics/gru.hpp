@@ -8,13 +8,11 @@
 #define L2O_NUMERICS_GRU_HPP
 
 #include <Eigen/Core>
-#include <algorithm>
-#include <array>
 #include <concepts>
 #include <type_traits>
 
-#include "l2o/numerics/lanes.hpp"
 #include "l2o/numerics/lstm.hpp"
+#include "l2o/numerics/packet.hpp"
 
 namespace l2o::numerics {
 
@@ -33,98 +31,66 @@ inline constexpr Index kGruTapeRows = 3;
 
 namespace detail {
 
-/// The first `count` elements at `from`, then zeros.
-template <class Tile, class Scalar>
-Tile load_tile(const Scalar* from, Index count) {
-    if (count == Tile::SizeAtCompileTime) return Eigen::Map<const Tile>(from);
-    Tile tile = Tile::Zero();
-    std::copy_n(from, count, tile.data());
-    return tile;
-}
-template <class Tile, class Scalar>
-void store_tile(const Tile& tile, Scalar* to, Index count) {
-    if (count == Tile::SizeAtCompileTime)
-        Tile::Map(to) = tile;
-    else
-        std::copy_n(tile.data(), count, to);
+/// r and u of a unit, and r h.
+template <int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void gru_gates(const GruCell<Scalar>& cell,
+                                 Index unit,
+                                 Index at,
+                                 Count last,
+                                 const Block<const Scalar>& x,
+                                 const Block<const Scalar>& h,
+                                 const Block<Scalar>& reset,
+                                 const Block<Scalar>& tape) {
+    using Row = Packets<Scalar, kPackets>;
+    const Index hidden = cell.hidden, step = 2 * hidden;
+    const Scalar *b = cell.b + unit, *x_row = cell.w_gates + unit, *h_row = x_row + cell.inputs * step;
+    ProductTile<Scalar, 2, kPackets> tile;
+    tile.each([&](int gate, int, auto& sum) { sum = broadcast(b[gate * hidden]); });
+    tile.add({x_row, x_row + hidden}, step, x.at(0, at), x.stride, cell.inputs, last);
+    tile.add({h_row, h_row + hidden}, step, h.at(0, at), h.stride, hidden, last);
+    Scalar sums[2][kPackets * kPacket<Scalar>];
+    tile.each([&](int gate, int p, const auto& sum) {
+        store_packet(sum, sums[gate] + p * kPacket<Scalar>, kPacket<Scalar>);
+    });
+    const Row one = Row::constant(1);
+    const Row r = one / one_plus_exp_minus(Row::load(sums[0])),
+              u = one / one_plus_exp_minus(Row::load(sums[1]));
+    r.store(tape.at(unit, at), last);
+    u.store(tape.at(hidden + unit, at), last);
+    (r * Row::load(h.at(unit, at), last)).store(reset.at(unit, at), last);
 }
 
-/// `count` coordinates from `at` on, side by side in a Tile.
-/// @param x_row, h_row  row i of the input and of the state, filled up with zeros.
-/// @param reset         room for r h, [hidden]; NULL: its products are formed anew for every unit.
-template <class Tile, class Scalar, class XRow, class HRow>
-void gru_tile(const GruCell<Scalar>& cell,
-              Index at,
-              Index count,
-              const XRow& x_row,
-              const HRow& h_row,
-              const Block<Scalar>& h_next,
-              const Block<Scalar>& tape,
-              Tile* reset) {
+/// c of a unit.
+template <int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void gru_candidate(const GruCell<Scalar>& cell,
+                                     Index unit,
+                                     Index at,
+                                     Count last,
+                                     const Block<const Scalar>& x,
+                                     const Block<const Scalar>& reset,
+                                     const Block<Scalar>& tape) {
+    using Row = Packets<Scalar, kPackets>;
     const Index hidden = cell.hidden;
-    const auto add_inputs = [&](const Scalar* w, Index columns, Tile& sum) {
-        for (Index i = 0; i < cell.inputs; ++i) sum += w[i * columns] * x_row(i);
-    };
-    for (Index gate = 0; gate < 2 * hidden; ++gate) {
-        Tile sum = Tile::Constant(cell.b[gate]);
-        add_inputs(cell.w_gates + gate, 2 * hidden, sum);
-        const Scalar* w = cell.w_gates + cell.inputs * 2 * hidden + gate;
-        for (Index i = 0; i < hidden; ++i) sum += w[i * 2 * hidden] * h_row(i);
-        const Tile value = sum.logistic();
-        store_tile<Tile>(value, tape.at(gate, at), count);
-        if (reset != nullptr && gate < hidden) reset[gate] = value * h_row(gate);
-    }
-    for (Index unit = 0; unit < hidden; ++unit) {
-        Tile sum = Tile::Constant(cell.b[2 * hidden + unit]);
-        add_inputs(cell.w_candidate + unit, hidden, sum);
-        const Scalar* w = cell.w_candidate + cell.inputs * hidden + unit;
-        for (Index i = 0; i < hidden; ++i) {
-            if (reset != nullptr) {
-                sum += w[i * hidden] * reset[i];
-                continue;
-            }
-            const Tile product = load_tile<Tile>(tape.at(i, at), count) * h_row(i);
-            sum += w[i * hidden] * product;
-        }
-        const Tile c = sum.tanh(), u = load_tile<Tile>(tape.at(hidden + unit, at), count);
-        store_tile<Tile>(c, tape.at(2 * hidden + unit, at), count);
-        store_tile<Tile>(u * h_row(unit) + (1 - u) * c, h_next.at(unit, at), count);
-    }
-}
-
-/// Rows of input, state and reset state that are copied to the stack; cells with more read them in place.
-inline constexpr Index kGruRowsAtHand = 64;
-
-template <class Tile, class Scalar>
-void gru_tile(const GruCell<Scalar>& cell,
-              Index at,
-              Index count,
-              const Block<const Scalar>& x,
-              const Block<const Scalar>& h,
-              const Block<Scalar>& h_next,
-              const Block<Scalar>& tape) {
-    const auto in_place = [&](const Block<const Scalar>& block) {
-        return [&block, at, count](Index i) { return load_tile<Tile>(block.at(i, at), count); };
-    };
-    const Index rows = cell.inputs + 2 * cell.hidden;
-    if (rows > kGruRowsAtHand)
-        return gru_tile<Tile>(
-            cell, at, count, in_place(x), in_place(h), h_next, tape, static_cast<Tile*>(nullptr));
-    std::array<Tile, std::size_t(kGruRowsAtHand)> copies;
-    Tile *x_copy = copies.data(), *h_copy = x_copy + cell.inputs;
-    for (Index i = 0; i < cell.inputs; ++i) x_copy[i] = load_tile<Tile>(x.at(i, at), count);
-    for (Index i = 0; i < cell.hidden; ++i) h_copy[i] = load_tile<Tile>(h.at(i, at), count);
-    const auto copy_of = [](const Tile* from) { return [from](Index i) -> const Tile& { return from[i]; }; };
-    gru_tile<Tile>(cell, at, count, copy_of(x_copy), copy_of(h_copy), h_next, tape, h_copy + cell.hidden);
+    const Scalar* w = cell.w_candidate + unit;
+    ProductTile<Scalar, 1, kPackets> tile;
+    tile.each([&](int, int, auto& sum) { sum = broadcast(cell.b[2 * hidden + unit]); });
+    tile.add({w}, hidden, x.at(0, at), x.stride, cell.inputs, last);
+    tile.add({w + cell.inputs * hidden}, hidden, reset.at(0, at), reset.stride, hidden, last);
+    Scalar sums[kPackets * kPacket<Scalar>];
+    tile.each(
+        [&](int, int p, const auto& sum) { store_packet(sum, sums + p * kPacket<Scalar>, kPacket<Scalar>); });
+    const auto c = tanh_fraction(Row::load(sums));
+    (c.top / c.bottom).store(tape.at(2 * hidden + unit, at), last);
 }
 
 }  // namespace detail
 
 /// One step for n coordinates, s the logistic function:
 ///   [r u] = s([x, h] w_gates + b_ru),   c = tanh([x, r h] w_candidate + b_c),   h_next = u h + (1 - u) c.
+/// Errors of s and tanh: packet.hpp.
 /// @param x       [inputs, n]
 /// @param h       [hidden, n]
-/// @param h_next  [hidden, n]; not the memory of h.
+/// @param h_next  [hidden, n]; not the memory of h. Meanwhile it holds r h.
 /// @param tape    [3 hidden, n], written for gru_vjp; the step needs it, too.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 6 (inputs + hidden) hidden n flops and 3 hidden n transcendental functions; no allocation.
@@ -135,15 +101,20 @@ void gru_forward(const GruCell<Scalar>& cell,
                  const std::type_identity_t<Block<const Scalar>>& h,
                  const std::type_identity_t<Block<Scalar>>& h_next,
                  const std::type_identity_t<Block<Scalar>>& tape) {
-    // A tensor of few coordinates would waste most of a full tile.
-    constexpr Index kHalf = kLanes<Scalar> / 2;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        const Index count = std::min(kLanes<Scalar>, n - at);
-        if (count <= kHalf)
-            detail::gru_tile<Eigen::Array<Scalar, int(kHalf), 1>>(cell, at, count, x, h, h_next, tape);
-        else
-            detail::gru_tile<Lanes<Scalar>>(cell, at, count, x, h, h_next, tape);
-    }
+    const Index hidden = cell.hidden;
+    for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
+        using Row = Packets<Scalar, kPackets>;
+        for (Index unit = 0; unit < hidden; ++unit)
+            detail::gru_gates<kPackets>(cell, unit, at, last, x, h, h_next, tape);
+        for (Index unit = 0; unit < hidden; ++unit)
+            detail::gru_candidate<kPackets, Scalar>(cell, unit, at, last, x, h_next, tape);
+        for (Index unit = 0; unit < hidden; ++unit) {
+            const Row u = Row::load(tape.at(hidden + unit, at), last);
+            const Row c = Row::load(tape.at(2 * hidden + unit, at), last);
+            const Row kept = u * Row::load(h.at(unit, at), last);
+            multiply_add(Row::constant(1) - u, c, kept).store(h_next.at(unit, at), last);
+        }
+    });
 }
 
 /// The same for a single cell, as a tensor or a problem has one: n = 1, with its units side by side.

@@ -10,13 +10,11 @@
 
 #include <Eigen/Core>
 #include <algorithm>
-#include <array>
-#include <cassert>
 #include <concepts>
-#include <cstring>
 #include <type_traits>
 
 #include "l2o/numerics/lanes.hpp"
+#include "l2o/numerics/packet.hpp"
 #include "l2o/numerics/transpose.hpp"
 #include "l2o/numerics/view.hpp"
 
@@ -76,76 +74,74 @@ inline constexpr Index kLstmTapeRows = 5;
 
 namespace detail {
 
-/// Half of a Lanes, in a register. The loops that sum products use these and no Lanes: GCC 12 spills those.
-template <class Scalar>
-struct PacketOf {
-    typedef Scalar type __attribute__((vector_size(sizeof(Lanes<Scalar>) / 2)));
-};
-template <class Scalar>
-using Packet = typename PacketOf<Scalar>::type;
-template <class Scalar>
-inline constexpr Index kPacket = kLanes<Scalar> / 2;
-
-template <class Scalar>
-Packet<Scalar> load_packet(const Scalar* from) {
-    Packet<Scalar> packet;
-    std::memcpy(&packet, from, sizeof packet);
-    return packet;
+/// Of a unit, [x, h] w + b and + 1 for f, in the order i, f, j, o.
+template <int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void lstm_sums(
+    const LstmCell<Scalar>& cell, Index unit, Index at, Count last, const LstmInput<Scalar>& in, Scalar* to) {
+    const Index hidden = cell.hidden, step = 4 * hidden;
+    const Scalar *b = cell.b + unit, *x_row = cell.w + unit, *h_row = x_row + cell.inputs * step;
+    ProductTile<Scalar, 4, kPackets> tile;
+    tile.each([&](int gate, int, auto& sum) {
+        constexpr int kColumn[] = {0, 2, 1, 3};
+        sum = broadcast(b[kColumn[gate] * hidden] + Scalar(gate == 1));
+    });
+    tile.add({x_row, x_row + 2 * hidden, x_row + hidden, x_row + 3 * hidden},
+             step,
+             in.x.at(0, at),
+             in.x.stride,
+             cell.inputs,
+             last);
+    tile.add({h_row, h_row + 2 * hidden, h_row + hidden, h_row + 3 * hidden},
+             step,
+             in.h.at(0, at),
+             in.h.stride,
+             hidden,
+             last);
+    tile.each([&](int gate, int p, const auto& sum) {
+        store_packet(sum, to + (gate * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
+    });
 }
-template <class Scalar>
-void join_packets(const Packet<Scalar>& low, const Packet<Scalar>& high, Lanes<Scalar>& to) {
-    std::memcpy(to.data(), &low, sizeof low);
-    std::memcpy(to.data() + kPacket<Scalar>, &high, sizeof high);
-}
 
-/// Sums of a tile whose activations come later: a loop that only sums keeps its eight registers, one that
-/// does both spills them (1.5 times slower).
-template <class Scalar>
-struct GateSums {
-    Lanes<Scalar> i, j, f, o;
-};
-inline constexpr Index kUnitsPerPass = 8;
-
-/// [x, h] w + b for the four gates of a unit.
-/// @param count  coordinates of the tile; ignored if kWhole, which is the same arithmetic without the
-/// padding.
-template <bool kWhole, class Scalar>
-void lstm_sums(const LstmCell<Scalar>& cell,
-               Index unit,
-               Index at,
-               Index count,
-               const LstmInput<Scalar>& in,
-               GateSums<Scalar>& sums) {
-    const Index hidden = cell.hidden;
-    const Scalar* b = cell.b + unit;
-    const Scalar* w = cell.w + unit;
-    Packet<Scalar> i0 = Packet<Scalar>{} + b[0], i1 = i0, j0 = Packet<Scalar>{} + b[hidden], j1 = j0;
-    Packet<Scalar> f0 = Packet<Scalar>{} + b[2 * hidden], f1 = f0, o0 = Packet<Scalar>{} + b[3 * hidden],
-                   o1 = o0;
-    const auto add_rows_of = [&](const Block<const Scalar>& block, Index rows) {
-        for (Index row = 0; row < rows; ++row, w += 4 * hidden) {
-            const Lanes<Scalar> value = load_lanes(block.at(row, at), kWhole ? kLanes<Scalar> : count);
-            const Packet<Scalar> low = load_packet(value.data()),
-                                 high = load_packet(value.data() + kPacket<Scalar>);
-            i0 += w[0] * low, i1 += w[0] * high;
-            j0 += w[hidden] * low, j1 += w[hidden] * high;
-            f0 += w[2 * hidden] * low, f1 += w[2 * hidden] * high;
-            o0 += w[3 * hidden] * low, o1 += w[3 * hidden] * high;
-        }
-    };
-    add_rows_of(in.x, cell.inputs);
-    add_rows_of(in.h, hidden);
-    join_packets<Scalar>(i0, i1, sums.i);
-    join_packets<Scalar>(j0, j1, sums.j);
-    join_packets<Scalar>(f0, f1, sums.f);
-    join_packets<Scalar>(o0, o1, sums.o);
+/// From the sums of a unit its c, h and tape. One division serves i, j and f, another o and tanh c: a
+/// division takes as long as ten multiply-adds.
+/// @param group  from a row of the tape to that of the next group.
+template <bool kTaped, int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void lstm_activate(const Scalar* sums,
+                                     const Scalar* c_prev,
+                                     Scalar* c_next,
+                                     Scalar* h_next,
+                                     Scalar* tape,
+                                     Index group,
+                                     Count last) {
+    using Row = Packets<Scalar, kPackets>;
+    constexpr Index kRow = kPackets * kPacket<Scalar>;
+    const Row one = Row::constant(1);
+    const auto i_and_f = one_plus_exp_minus(Packets<Scalar, 2 * kPackets>::load(sums));  // 1 / i, 1 / f
+    const Row i_inverse = i_and_f.template part<0, kPackets>();
+    const Row f_inverse = i_and_f.template part<kPackets, kPackets>();
+    const auto j = tanh_fraction(Row::load(sums + 2 * kRow));
+    const Row i_j = i_inverse * j.bottom, inverse = one / (f_inverse * i_j);
+    const Row o_inverse = one_plus_exp_minus(Row::load(sums + 3 * kRow));
+    const Row f = inverse * i_j, rest = inverse * f_inverse;
+    const Row c = multiply_add(f, Row::load(c_prev, last), rest * j.top);
+    c.store(c_next, last);
+    const auto t = tanh_fraction(c);
+    const Row inverse_o_t = one / (o_inverse * t.bottom);
+    (inverse_o_t * t.top).store(h_next, last);
+    if constexpr (kTaped) {
+        (rest * j.bottom).store(tape, last);
+        (j.top * (rest * i_inverse)).store(tape + group, last);
+        f.store(tape + 2 * group, last);
+        (inverse_o_t * t.bottom).store(tape + 3 * group, last);
+        (t.top * (inverse_o_t * o_inverse)).store(tape + 4 * group, last);
+    }
 }
 
 }  // namespace detail
 
 /// One step for n coordinates:
 ///   [i j f o] = [x, h] w + b,   c_next = s(f + 1) c + s(i) tanh(j),   h_next = s(o) tanh(c_next),
-/// s the logistic function.
+/// s the logistic function; errors of s and tanh: packet.hpp.
 /// @param tape  [5 hidden, n], written for lstm_vjp; data NULL: not wanted.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 8 (inputs + hidden) hidden n flops and 5 hidden n transcendental functions; no allocation.
@@ -155,38 +151,23 @@ void lstm_forward(const LstmCell<Scalar>& cell,
                   const std::type_identity_t<LstmInput<Scalar>>& in,
                   const std::type_identity_t<LstmOutput<Scalar>>& out,
                   std::type_identity_t<Block<Scalar>> tape = {}) {
-    const Index hidden = cell.hidden;
-    std::array<detail::GateSums<Scalar>, std::size_t(detail::kUnitsPerPass)> sums;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        const Index count = std::min(kLanes<Scalar>, n - at);
-        for (Index first = 0; first < hidden; first += detail::kUnitsPerPass) {
-            const Index end = std::min(first + detail::kUnitsPerPass, hidden);
-            for (Index unit = first; unit < end; ++unit) {
-                auto& sum = sums[std::size_t(unit - first)];
-                if (count == kLanes<Scalar>)
-                    detail::lstm_sums<true>(cell, unit, at, count, in, sum);
-                else
-                    detail::lstm_sums<false>(cell, unit, at, count, in, sum);
-            }
-            for (Index unit = first; unit < end; ++unit) {
-                const auto& sum = sums[std::size_t(unit - first)];
-                const Lanes<Scalar> i = sum.i.logistic();
-                const Lanes<Scalar> j = sum.j.tanh();
-                const Lanes<Scalar> f = (sum.f + Scalar(1)).logistic();
-                const Lanes<Scalar> o = sum.o.logistic();
-                const Lanes<Scalar> c = f * load_lanes(in.c.at(unit, at), count) + i * j;
-                const Lanes<Scalar> tanh_c = c.tanh();
-                store_lanes<Scalar>(c, out.c.at(unit, at), count);
-                store_lanes<Scalar>(o * tanh_c, out.h.at(unit, at), count);
-                if (tape.data == nullptr) continue;
-                store_lanes(i, tape.at(unit, at), count);
-                store_lanes(j, tape.at(hidden + unit, at), count);
-                store_lanes(f, tape.at(2 * hidden + unit, at), count);
-                store_lanes(o, tape.at(3 * hidden + unit, at), count);
-                store_lanes(tanh_c, tape.at(4 * hidden + unit, at), count);
-            }
-        }
-    }
+    const auto run = [&]<bool kTaped>(std::bool_constant<kTaped>) {
+        for_each_tile<Scalar>(
+            n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
+                alignas(64) Scalar sums[4 * kPackets * kPacket<Scalar>];
+                for (Index unit = 0; unit < cell.hidden; ++unit) {
+                    detail::lstm_sums<kPackets>(cell, unit, at, last, in, sums);
+                    detail::lstm_activate<kTaped, kPackets>(sums,
+                                                            in.c.at(unit, at),
+                                                            out.c.at(unit, at),
+                                                            out.h.at(unit, at),
+                                                            kTaped ? tape.at(unit, at) : nullptr,
+                                                            cell.hidden * tape.stride,
+                                                            last);
+                }
+            });
+    };
+    tape.data == nullptr ? run(std::false_type()) : run(std::true_type());
 }
 
 namespace detail {
@@ -194,76 +175,76 @@ namespace detail {
 /// dz [4 hidden, n up to whole tiles] and the cotangent of c. With t = tanh c_next:
 ///   do = dh t o(1-o),  dc = dc_next + dh o (1-t^2),
 ///   di = dc j i(1-i),  dj = dc i (1-j^2),  df = dc c f(1-f),  dc_prev = dc f.
-template <class Scalar>
-void lstm_gates_vjp(const LstmCell<Scalar>& cell,
-                    Index n,
+template <int kPackets, class Scalar, class Count>
+void lstm_gates_vjp(Index hidden,
+                    Index at,
+                    Count last,
                     const Block<const Scalar>& c_prev,
                     const Block<const Scalar>& tape,
                     const LstmCotangent<Scalar>& cotangent,
                     const Block<Scalar>& c_bar,
                     const Block<Scalar>& dz) {
-    const Index hidden = cell.hidden;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        const Index count = std::min(kLanes<Scalar>, n - at);
-        for (Index unit = 0; unit < hidden; ++unit) {
-            const auto taped = [&](Index group) {
-                return load_lanes(tape.at(group * hidden + unit, at), count);
-            };
-            const Lanes<Scalar> i = taped(0), j = taped(1), f = taped(2), o = taped(3), t = taped(4);
-            const Lanes<Scalar> c = load_lanes(c_prev.at(unit, at), count);
-            const Lanes<Scalar> dh = load_lanes(cotangent.h.at(unit, at), count);
-            const Lanes<Scalar> dc = load_lanes(cotangent.c.at(unit, at), count) + dh * o * (1 - t * t);
-            store_lanes<Scalar>(dc * f, c_bar.at(unit, at), count);
-            const auto store = [&](Index group, const Lanes<Scalar>& value) {
-                store_lanes(
-                    value, dz.at(group * hidden + unit, at), kLanes<Scalar>);  // lanes beyond n hold 0
-            };
-            store(0, dc * j * i * (1 - i));
-            store(1, dc * i * (1 - j * j));
-            store(2, dc * c * f * (1 - f));
-            store(3, dh * t * o * (1 - o));
-        }
+    using Row = Packets<Scalar, kPackets>;
+    const Row one = Row::constant(1);
+    for (Index unit = 0; unit < hidden; ++unit) {
+        const auto taped = [&](Index group) { return Row::load(tape.at(group * hidden + unit, at), last); };
+        const Row i = taped(0), j = taped(1), f = taped(2), o = taped(3), t = taped(4);
+        const Row c = Row::load(c_prev.at(unit, at), last);
+        const Row dh_o = Row::load(cotangent.h.at(unit, at), last) * o;
+        const Row dc = multiply_add(dh_o, one - t * t, Row::load(cotangent.c.at(unit, at), last));
+        const Row dc_f = dc * f, dc_i = dc * i;
+        dc_f.store(c_bar.at(unit, at), last);
+        const auto store = [&](Index group, const Row& value) {  // lanes beyond n hold 0
+            value.store(dz.at(group * hidden + unit, at));
+        };
+        store(0, dc_i * j * (one - i));
+        store(1, dc_i * (one - j * j));
+        store(2, dc_f * c * (one - f));
+        store(3, dh_o * t * (one - o));
     }
 }
 
-/// store(w dz, ...) for `rows` rows of w, tile by tile. Four rows at a time share the loads of dz.
-template <class Scalar, class Store>
-void lstm_input_vjp(const LstmCell<Scalar>& cell,
-                    Index n,
-                    Index first_row,
-                    Index rows,
-                    const Block<Scalar>& dz,
-                    Store store) {
-    const Index gates = 4 * cell.hidden;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        for (Index row = 0; row < rows; row += 4) {
-            const auto weights_of = [&](Index r) {  // a group that is not full repeats its last row
-                return cell.w + (first_row + std::min(row + r, rows - 1)) * gates;
-            };
-            const Scalar *w0 = weights_of(0), *w1 = weights_of(1), *w2 = weights_of(2), *w3 = weights_of(3);
-            Packet<Scalar> a0{}, a1{}, b0{}, b1{}, c0{}, c1{}, d0{}, d1{};
-            for (Index gate = 0; gate < gates; ++gate) {
-                const Packet<Scalar> low = load_packet(dz.at(gate, at));
-                const Packet<Scalar> high = load_packet(dz.at(gate, at + kPacket<Scalar>));
-                a0 += w0[gate] * low, a1 += w0[gate] * high;
-                b0 += w1[gate] * low, b1 += w1[gate] * high;
-                c0 += w2[gate] * low, c1 += w2[gate] * high;
-                d0 += w3[gate] * low, d1 += w3[gate] * high;
-            }
-            std::array<Lanes<Scalar>, 4> sums;
-            join_packets<Scalar>(a0, a1, sums[0]);
-            join_packets<Scalar>(b0, b1, sums[1]);
-            join_packets<Scalar>(c0, c1, sums[2]);
-            join_packets<Scalar>(d0, d1, sums[3]);
-            for (Index r = 0; r < std::min(Index(4), rows - row); ++r)
-                store(sums[std::size_t(r)], row + r, at, std::min(kLanes<Scalar>, n - at));
-        }
+/// to = w dz, or to += w dz, for `rows` rows of w and kPackets packets of coordinates.
+template <bool kAdd, int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void lstm_input_vjp_tile(const Scalar* w,
+                                           Index rows,
+                                           Index gates,
+                                           Index at,
+                                           Count last,
+                                           const Block<Scalar>& dz,
+                                           const Block<Scalar>& to) {
+    for (Index row = 0; row < rows; row += 4) {
+        const auto weights_of = [&](Index r) {  // a group that is not full repeats its last row
+            return w + std::min(row + r, rows - 1) * gates;
+        };
+        ProductTile<Scalar, 4, kPackets> tile;
+        tile.each([](int, int, auto& sum) { sum = broadcast(Scalar(0)); });
+        tile.add({weights_of(0), weights_of(1), weights_of(2), weights_of(3)},
+                 1,
+                 dz.at(0, at),
+                 dz.stride,
+                 gates,
+                 WholePacket<Scalar>());
+        tile.each([&](int r, int p, auto& sum) {
+            if (row + r >= rows) return;
+            Scalar* target = to.at(row + r, at + p * kPacket<Scalar>);
+            const Index count = p < kPackets - 1 ? kPacket<Scalar> : Index(last);
+            if constexpr (kAdd) sum += load_packet<Scalar>(target, count);
+            store_packet(sum, target, count);
+        });
     }
+}
+template <bool kAdd, class Scalar>
+void lstm_input_vjp(
+    const Scalar* w, Index rows, Index gates, Index n, const Block<Scalar>& dz, const Block<Scalar>& to) {
+    for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
+        lstm_input_vjp_tile<kAdd, kPackets>(w, rows, gates, at, last, dz, to);
+    });
 }
 
 /// Gates per panel of lstm_weights_vjp: with four rows, as many sums as there are registers for.
 template <class Scalar>
-inline constexpr Index kPanelPackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 5 : 2;
+inline constexpr int kPanelPackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 5 : 2;
 template <class Scalar>
 inline constexpr Index kPanel = kPanelPackets<Scalar>* kPacket<Scalar>;
 template <class Scalar>
@@ -271,38 +252,60 @@ constexpr Index round_up_to_panels(Index gates) {
     return (gates + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar>;
 }
 
-/// w += x dz.   @param dz  [n, gates], rows padded to whole panels.
+/// For a panel of dz [n, panel]: w[r] += x[r] dz, r < kRows.
+/// @param gates  how many there are from w[r] on; a last panel may have fewer than are summed.
+template <int kRows, class Scalar, class Accumulator>
+[[gnu::noinline]] void lstm_panel_vjp(const Scalar* const (&x)[kRows],
+                                      Index x_step,
+                                      Index rows,
+                                      const Scalar* dz,
+                                      Index stride,
+                                      Index n,
+                                      Index gates,
+                                      Accumulator* w,
+                                      Index w_stride) {
+    ProductTile<Scalar, kRows, kPanelPackets<Scalar>> tile;
+    tile.each([](int, int, auto& sum) { sum = broadcast(Scalar(0)); });
+    tile.add(x, x_step, dz, stride, n, WholePacket<Scalar>());
+    tile.each([&](int r, int p, const auto& sum) {
+        if (r >= rows) return;
+        Accumulator* to = w + r * w_stride + p * kPacket<Scalar>;
+        if (const Index left = gates - p * kPacket<Scalar>; left >= kPacket<Scalar>) {
+            add_packet<Scalar>(sum, to);
+        } else {
+            for (Index i = 0; i < left; ++i) to[i] += Accumulator(sum[i]);
+        }
+    });
+}
+
+/// w += x dz, and b += the sums of dz if b is not NULL.   @param dz  [n, gates], rows padded to whole panels.
 template <class Scalar, class Accumulator>
-void lstm_weights_vjp(
-    const Block<const Scalar>& x, Index rows, Index n, const Scalar* dz, Index gates, Accumulator* w) {
-    constexpr Index kPackets = kPanelPackets<Scalar>;
+void lstm_weights_vjp(const Block<const Scalar>& x,
+                      Index rows,
+                      Index n,
+                      const Scalar* dz,
+                      Index gates,
+                      Accumulator* w,
+                      Accumulator* b) {
     const Index stride = round_up_to_panels<Scalar>(gates);
+    const Scalar one = 1;
     for (Index gate = 0; gate < gates; gate += kPanel<Scalar>) {
         for (Index row = 0; row < rows; row += 4) {
             const auto row_of = [&](Index r) {  // a group that is not full repeats its last row
                 return x.at(std::min(row + r, rows - 1), 0);
             };
-            const Scalar *x0 = row_of(0), *x1 = row_of(1), *x2 = row_of(2), *x3 = row_of(3);
-            Packet<Scalar> a[kPackets] = {}, b[kPackets] = {}, c[kPackets] = {}, d[kPackets] = {};
-            for (Index k = 0; k < n; ++k)
-                for (Index p = 0; p < kPackets; ++p) {
-                    const Packet<Scalar> value = load_packet(dz + k * stride + gate + p * kPacket<Scalar>);
-                    a[p] += x0[k] * value;
-                    b[p] += x1[k] * value;
-                    c[p] += x2[k] * value;
-                    d[p] += x3[k] * value;
-                }
-            Scalar sums[4][kPanel<Scalar>];
-            for (Index p = 0; p < kPackets; ++p) {
-                std::memcpy(sums[0] + p * kPacket<Scalar>, &a[p], sizeof a[p]);
-                std::memcpy(sums[1] + p * kPacket<Scalar>, &b[p], sizeof b[p]);
-                std::memcpy(sums[2] + p * kPacket<Scalar>, &c[p], sizeof c[p]);
-                std::memcpy(sums[3] + p * kPacket<Scalar>, &d[p], sizeof d[p]);
-            }
-            for (Index r = 0; r < std::min(Index(4), rows - row); ++r)
-                for (Index i = 0; i < std::min(kPanel<Scalar>, gates - gate); ++i)
-                    w[(row + r) * gates + gate + i] += Accumulator(sums[r][i]);
+            lstm_panel_vjp<4>({row_of(0), row_of(1), row_of(2), row_of(3)},
+                              1,
+                              rows - row,
+                              dz + gate,
+                              stride,
+                              n,
+                              gates - gate,
+                              w + row * gates + gate,
+                              gates);
         }
+        if (b != nullptr)
+            lstm_panel_vjp<1>({&one}, 0, 1, dz + gate, stride, n, gates - gate, b + gate, gates);
     }
 }
 
@@ -332,30 +335,26 @@ void lstm_vjp(const LstmCell<Scalar>& cell,
     const Index hidden = cell.hidden;
     const Index gates = 4 * hidden;
     const Block<Scalar> dz{workspace, round_up_to_lanes<Scalar>(n)};
-    detail::lstm_gates_vjp(cell, n, in.c, tape, cotangent, gradient.c, dz);
+    for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
+        detail::lstm_gates_vjp<kPackets>(hidden, at, last, in.c, tape, cotangent, gradient.c, dz);
+    });
 
-    for (Index gate = 0; gate < gates; ++gate) {
-        Lanes<Scalar> sum = Lanes<Scalar>::Zero();
-        for (Index at = 0; at < n; at += kLanes<Scalar>) sum += load_lanes(dz.at(gate, at), kLanes<Scalar>);
-        gradient.b[gate] += sum.template cast<Accumulator>().sum();
-    }
     Scalar* dz_by_coordinate = workspace + gates * dz.stride;
     const Index padded_gates = detail::round_up_to_panels<Scalar>(gates);
     if (padded_gates > gates) std::fill_n(dz_by_coordinate, n * padded_gates, Scalar(0));
     transpose(dz.data, gates, n, dz.stride, dz_by_coordinate, padded_gates);
-    detail::lstm_weights_vjp(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w);
-    detail::lstm_weights_vjp(in.h, hidden, n, dz_by_coordinate, gates, gradient.w + cell.inputs * gates);
+    detail::lstm_weights_vjp(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w, gradient.b);
+    detail::lstm_weights_vjp(in.h,
+                             hidden,
+                             n,
+                             dz_by_coordinate,
+                             gates,
+                             gradient.w + cell.inputs * gates,
+                             static_cast<Accumulator*>(nullptr));
 
     if (gradient.x.data != nullptr)
-        detail::lstm_input_vjp(
-            cell, n, 0, cell.inputs, dz, [&](const auto& sum, Index row, Index at, Index count) {
-                Scalar* x_bar = gradient.x.at(row, at);
-                store_lanes<Scalar>(load_lanes(x_bar, count) + sum, x_bar, count);
-            });
-    detail::lstm_input_vjp(
-        cell, n, cell.inputs, hidden, dz, [&](const auto& sum, Index row, Index at, Index count) {
-            store_lanes(sum, gradient.h.at(row, at), count);
-        });
+        detail::lstm_input_vjp<true>(cell.w, cell.inputs, gates, n, dz, gradient.x);
+    detail::lstm_input_vjp<false>(cell.w + cell.inputs * gates, hidden, gates, n, dz, gradient.h);
 }
 
 }  // namespace l2o::numerics
