@@ -125,7 +125,7 @@ double seconds(const std::function<void()>& body) {
 }
 
 constexpr int kChains = 10;
-using Packet = l2o::numerics::detail::Packet<float>;
+using Packet = l2o::numerics::Packet<float>;
 
 /// Multiplications and additions in as many chains as it takes to keep the units busy.
 Packet multiply_add(int rounds) {

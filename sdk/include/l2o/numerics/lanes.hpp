@@ -9,8 +9,12 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 namespace l2o::numerics {
+
+using Eigen::Index;
 
 /// Coordinates per tile: two packets, so that four accumulators of a tile fill half the registers.
 template <class Scalar>
@@ -41,6 +45,51 @@ void store_lanes(const Lanes<Scalar>& tile, Scalar* to, Eigen::Index count) {
         Lanes<Scalar>::Map(to) = tile;
     else
         std::copy_n(tile.data(), count, to);
+}
+
+/// Where a feature-major block lies, [features x n coordinates], coordinates contiguous; how many rows and
+/// columns it has follows from the call.
+template <class Scalar>
+struct Block {
+    Scalar* data = nullptr;
+    Index stride = 0;  // from row to row, in elements
+
+    Scalar* at(Index row, Index column) const { return data + row * stride + column; }
+    operator Block<const Scalar>() const requires(!std::is_const_v<Scalar>) { return {data, stride}; }
+};
+
+/// Half of a Lanes, in a register. The loops that sum products use these and no Lanes: GCC 12 spills those.
+template <class Scalar>
+struct PacketOf {
+    typedef Scalar type __attribute__((vector_size(sizeof(Lanes<Scalar>) / 2)));
+};
+template <class Scalar>
+using Packet = typename PacketOf<Scalar>::type;
+template <class Scalar>
+inline constexpr Index kPacket = kLanes<Scalar> / 2;
+
+template <class Scalar>
+Packet<Scalar> load_packet(const Scalar* from) {
+    Packet<Scalar> packet;
+    std::memcpy(&packet, from, sizeof packet);
+    return packet;
+}
+template <class Scalar>
+void join_packets(const Packet<Scalar>& low, const Packet<Scalar>& high, Lanes<Scalar>& to) {
+    std::memcpy(to.data(), &low, sizeof low);
+    std::memcpy(to.data() + kPacket<Scalar>, &high, sizeof high);
+}
+/// Writes the first `count` elements of the two to `to`.
+template <class Scalar>
+void store_packets(const Packet<Scalar>& low, const Packet<Scalar>& high, Scalar* to, Index count) {
+    if (count == kLanes<Scalar>) {
+        std::memcpy(to, &low, sizeof low);
+        std::memcpy(to + kPacket<Scalar>, &high, sizeof high);
+        return;
+    }
+    Lanes<Scalar> tile;
+    join_packets<Scalar>(low, high, tile);
+    std::copy_n(tile.data(), count, to);
 }
 
 }  // namespace l2o::numerics

@@ -1,7 +1,5 @@
 // The LSTM cell of the learned recurrent optimizers, run on a block of coordinates that share its weights.
 //
-// Blocks are feature-major, [features x n coordinates], coordinates contiguous: row r starts at
-// data + r * stride.
 // Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000, in the form
 // of Sonnet v1 (gate order i, j, f, o; forget bias 1 added at run time; no peepholes), which the public
 // weights of L2O-DM and RNNProp have.
@@ -17,20 +15,11 @@
 #include <type_traits>
 
 #include "l2o/numerics/lanes.hpp"
+#include "l2o/numerics/tile_product.hpp"
 #include "l2o/numerics/transpose.hpp"
 #include "l2o/numerics/view.hpp"
 
 namespace l2o::numerics {
-
-/// Where a feature-major block lies; how many rows and columns it has follows from the cell and the call.
-template <class Scalar>
-struct Block {
-    Scalar* data = nullptr;
-    Index stride = 0;  // from row to row, in elements
-
-    Scalar* at(Index row, Index column) const { return data + row * stride + column; }
-    operator Block<const Scalar>() const requires(!std::is_const_v<Scalar>) { return {data, stride}; }
-};
 
 /// The weights of a cell, borrowed. Columns of w and entries of b come in four groups of `hidden`:
 /// i, j, f, o.
@@ -75,28 +64,6 @@ struct LstmGradient {
 inline constexpr Index kLstmTapeRows = 5;
 
 namespace detail {
-
-/// Half of a Lanes, in a register. The loops that sum products use these and no Lanes: GCC 12 spills those.
-template <class Scalar>
-struct PacketOf {
-    typedef Scalar type __attribute__((vector_size(sizeof(Lanes<Scalar>) / 2)));
-};
-template <class Scalar>
-using Packet = typename PacketOf<Scalar>::type;
-template <class Scalar>
-inline constexpr Index kPacket = kLanes<Scalar> / 2;
-
-template <class Scalar>
-Packet<Scalar> load_packet(const Scalar* from) {
-    Packet<Scalar> packet;
-    std::memcpy(&packet, from, sizeof packet);
-    return packet;
-}
-template <class Scalar>
-void join_packets(const Packet<Scalar>& low, const Packet<Scalar>& high, Lanes<Scalar>& to) {
-    std::memcpy(to.data(), &low, sizeof low);
-    std::memcpy(to.data() + kPacket<Scalar>, &high, sizeof high);
-}
 
 /// Sums of a tile whose activations come later: a loop that only sums keeps its eight registers, one that
 /// does both spills them (1.5 times slower).
@@ -226,92 +193,12 @@ void lstm_gates_vjp(const LstmCell<Scalar>& cell,
     }
 }
 
-/// store(w dz, ...) for `rows` rows of w, tile by tile. Four rows at a time share the loads of dz.
-template <class Scalar, class Store>
-void lstm_input_vjp(const LstmCell<Scalar>& cell,
-                    Index n,
-                    Index first_row,
-                    Index rows,
-                    const Block<Scalar>& dz,
-                    Store store) {
-    const Index gates = 4 * cell.hidden;
-    for (Index at = 0; at < n; at += kLanes<Scalar>) {
-        for (Index row = 0; row < rows; row += 4) {
-            const auto weights_of = [&](Index r) {  // a group that is not full repeats its last row
-                return cell.w + (first_row + std::min(row + r, rows - 1)) * gates;
-            };
-            const Scalar *w0 = weights_of(0), *w1 = weights_of(1), *w2 = weights_of(2), *w3 = weights_of(3);
-            Packet<Scalar> a0{}, a1{}, b0{}, b1{}, c0{}, c1{}, d0{}, d1{};
-            for (Index gate = 0; gate < gates; ++gate) {
-                const Packet<Scalar> low = load_packet(dz.at(gate, at));
-                const Packet<Scalar> high = load_packet(dz.at(gate, at + kPacket<Scalar>));
-                a0 += w0[gate] * low, a1 += w0[gate] * high;
-                b0 += w1[gate] * low, b1 += w1[gate] * high;
-                c0 += w2[gate] * low, c1 += w2[gate] * high;
-                d0 += w3[gate] * low, d1 += w3[gate] * high;
-            }
-            std::array<Lanes<Scalar>, 4> sums;
-            join_packets<Scalar>(a0, a1, sums[0]);
-            join_packets<Scalar>(b0, b1, sums[1]);
-            join_packets<Scalar>(c0, c1, sums[2]);
-            join_packets<Scalar>(d0, d1, sums[3]);
-            for (Index r = 0; r < std::min(Index(4), rows - row); ++r)
-                store(sums[std::size_t(r)], row + r, at, std::min(kLanes<Scalar>, n - at));
-        }
-    }
-}
-
-/// Gates per panel of lstm_weights_vjp: with four rows, as many sums as there are registers for.
-template <class Scalar>
-inline constexpr Index kPanelPackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 5 : 2;
-template <class Scalar>
-inline constexpr Index kPanel = kPanelPackets<Scalar>* kPacket<Scalar>;
-template <class Scalar>
-constexpr Index round_up_to_panels(Index gates) {
-    return (gates + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar>;
-}
-
-/// w += x dz.   @param dz  [n, gates], rows padded to whole panels.
-template <class Scalar, class Accumulator>
-void lstm_weights_vjp(
-    const Block<const Scalar>& x, Index rows, Index n, const Scalar* dz, Index gates, Accumulator* w) {
-    constexpr Index kPackets = kPanelPackets<Scalar>;
-    const Index stride = round_up_to_panels<Scalar>(gates);
-    for (Index gate = 0; gate < gates; gate += kPanel<Scalar>) {
-        for (Index row = 0; row < rows; row += 4) {
-            const auto row_of = [&](Index r) {  // a group that is not full repeats its last row
-                return x.at(std::min(row + r, rows - 1), 0);
-            };
-            const Scalar *x0 = row_of(0), *x1 = row_of(1), *x2 = row_of(2), *x3 = row_of(3);
-            Packet<Scalar> a[kPackets] = {}, b[kPackets] = {}, c[kPackets] = {}, d[kPackets] = {};
-            for (Index k = 0; k < n; ++k)
-                for (Index p = 0; p < kPackets; ++p) {
-                    const Packet<Scalar> value = load_packet(dz + k * stride + gate + p * kPacket<Scalar>);
-                    a[p] += x0[k] * value;
-                    b[p] += x1[k] * value;
-                    c[p] += x2[k] * value;
-                    d[p] += x3[k] * value;
-                }
-            Scalar sums[4][kPanel<Scalar>];
-            for (Index p = 0; p < kPackets; ++p) {
-                std::memcpy(sums[0] + p * kPacket<Scalar>, &a[p], sizeof a[p]);
-                std::memcpy(sums[1] + p * kPacket<Scalar>, &b[p], sizeof b[p]);
-                std::memcpy(sums[2] + p * kPacket<Scalar>, &c[p], sizeof c[p]);
-                std::memcpy(sums[3] + p * kPacket<Scalar>, &d[p], sizeof d[p]);
-            }
-            for (Index r = 0; r < std::min(Index(4), rows - row); ++r)
-                for (Index i = 0; i < std::min(kPanel<Scalar>, gates - gate); ++i)
-                    w[(row + r) * gates + gate + i] += Accumulator(sums[r][i]);
-        }
-    }
-}
-
 }  // namespace detail
 
 /// Elements of the workspace that lstm_vjp needs.
 template <class Scalar>
 constexpr Index lstm_vjp_workspace(Index hidden, Index n) {
-    return 4 * hidden * round_up_to_lanes<Scalar>(n) + n * detail::round_up_to_panels<Scalar>(4 * hidden);
+    return 4 * hidden * round_up_to_lanes<Scalar>(n) + n * round_up_to_panels<Scalar>(4 * hidden);
 }
 
 /// The reverse of lstm_forward for the same input: adds the cotangents of w, b and x, writes those
@@ -340,22 +227,24 @@ void lstm_vjp(const LstmCell<Scalar>& cell,
         gradient.b[gate] += sum.template cast<Accumulator>().sum();
     }
     Scalar* dz_by_coordinate = workspace + gates * dz.stride;
-    const Index padded_gates = detail::round_up_to_panels<Scalar>(gates);
+    const Index padded_gates = round_up_to_panels<Scalar>(gates);
     if (padded_gates > gates) std::fill_n(dz_by_coordinate, n * padded_gates, Scalar(0));
     transpose(dz.data, gates, n, dz.stride, dz_by_coordinate, padded_gates);
-    detail::lstm_weights_vjp(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w);
-    detail::lstm_weights_vjp(in.h, hidden, n, dz_by_coordinate, gates, gradient.w + cell.inputs * gates);
+    add_outer_products(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w);
+    add_outer_products(in.h, hidden, n, dz_by_coordinate, gates, gradient.w + cell.inputs * gates);
 
+    const auto add_to_x = [&](const auto& low, const auto& high, Index row, Index at, Index count) {
+        Lanes<Scalar> sum;
+        join_packets<Scalar>(low, high, sum);
+        Scalar* x_bar = gradient.x.at(row, at);
+        store_lanes<Scalar>(load_lanes(x_bar, count) + sum, x_bar, count);
+    };
+    const auto to_h = [&](const auto& low, const auto& high, Index row, Index at, Index count) {
+        store_packets<Scalar>(low, high, gradient.h.at(row, at), count);
+    };
     if (gradient.x.data != nullptr)
-        detail::lstm_input_vjp(
-            cell, n, 0, cell.inputs, dz, [&](const auto& sum, Index row, Index at, Index count) {
-                Scalar* x_bar = gradient.x.at(row, at);
-                store_lanes<Scalar>(load_lanes(x_bar, count) + sum, x_bar, count);
-            });
-    detail::lstm_input_vjp(
-        cell, n, cell.inputs, hidden, dz, [&](const auto& sum, Index row, Index at, Index count) {
-            store_lanes(sum, gradient.h.at(row, at), count);
-        });
+        tile_products<Weights::kOutputsByRow>(cell.w, gates, cell.inputs, gates, n, dz, add_to_x);
+    tile_products<Weights::kOutputsByRow>(cell.w + cell.inputs * gates, gates, hidden, gates, n, dz, to_h);
 }
 
 }  // namespace l2o::numerics
