@@ -22,18 +22,20 @@ struct Chunk {
 enum FeatureRow : Index { kGradient = 0, kPoint = 1 };
 
 /// Base of a method, which has
-///   static constexpr Index kFeatures;                          rows 0 and 1 are g and x
-///   static constexpr const char* kRows;                        what they are, for the doc
+///   static constexpr Index kFeatures;               rows 0 and 1 are g and x
+///   static constexpr const char* kFeatureNames;     for the doc
 ///   template <class T> struct Front {
-///       Front(Scratch&, const Method&, const StepIn<T>*);                   NULL: the scratch measures
-///       void forward(const StepIn<T>&, const Chunk&, const Block<T>& raw);  fills all rows from 2 on
-///       void store(const StepOut<T>&, const Chunk&);                        state of its own
+///       Front(Scratch&, const Method&, const StepIn<T>*);       NULL: the scratch measures
+///       /// Fills the rows of raw from 2 on, and the new state unless out is NULL.
+///       void forward(const StepIn<T>&, const StepOut<T>* out, const Chunk&, const Block<T>& raw);
+///       /// After forward() of the same chunk. Adds to the cotangents of the state, and to row 0 of raw_bar
+///       /// what g gets of the other rows, which it may overwrite.
 ///       void reverse(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&, const Chunk&,
-///                    const Block<T>& raw, const Block<T>& raw_bar);         adds to all but x, and to row 0
-///       void finish(const StepAcc<T>&);                                     sums over all chunks
+///                    const Block<T>& raw, const Block<T>& raw_bar);
+///       void finish(const StepAcc<T>&);                          sums over all chunks
 ///   };
-/// and whose declare() ends with declare_net(). Rows of raw are padded to whole lanes, with what a forward()
-/// on zeros gives.
+///   template <class T> void init_own_params(const Tensors<T>&) const;    if it declares any
+/// and whose declare() ends with declare_net(). A row of raw is padded to whole lanes, with any numbers.
 template <class Method>
 class FeatureNet {
   public:
@@ -64,8 +66,7 @@ class FeatureNet {
         Scratch scratch(in.call);
         Work<T> work(scratch, self(), &in);
         for_each_chunk(in, [&](const Chunk& chunk) {
-            features(in, chunk, work);
-            work.front.store(out, chunk);
+            features(in, &out, chunk, work);
             for_each_tile(chunk.at.count, [&](const Tile& tile) {
                 work.net.forward(tile.count, work.normal(tile), work.tape);
                 const Block<T>& o = work.tape.output();
@@ -87,7 +88,7 @@ class FeatureNet {
         const Back<T> back(scratch, self());
         for_each_chunk(in, [&](const Chunk& chunk) {
             const Index n = chunk.at.count;
-            features(in, chunk, work);
+            features<T>(in, nullptr, chunk, work);
             std::fill_n(back.x_bar, numerics::round_up_to_lanes<T>(n), T(0));
             if (const View<const T> bar = cot.x(chunk.block)) gather(bar, chunk.at, back.x_bar);
             for_each_tile(n, [&](const Tile& tile) {
@@ -127,12 +128,12 @@ class FeatureNet {
 
     void declare_net(OptimizerSpec& spec) {
         const auto times = static_cast<Index>(kTimeScales.size());
-        net_.declare(
-            spec,
-            "mlp",
-            {Method::kFeatures + times, hidden_, hidden_, 2},
-            times,
-            std::string("rows: ") + Method::kRows + ", then tanh(t / tau - 1), tau = 1, 3, 10 ... 1e5");
+        net_.declare(spec,
+                     "mlp",
+                     {Method::kFeatures + times, hidden_, hidden_, 2},
+                     times,
+                     std::string("rows: ") + Method::kFeatureNames +
+                         ", then tanh(t / tau - 1), tau = 1, 3, 10 ... 1e5");
         spec.minimises().reads_g();
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
             const Index n = element_count(spec.block(k));
@@ -224,12 +225,12 @@ class FeatureNet {
 
     /// Features of a chunk, and the same divided by sqrt(1e-5 + their mean square over the tensor).
     template <class T>
-    void features(const StepIn<T>& in, const Chunk& chunk, Work<T>& work) const {
+    void features(const StepIn<T>& in, const StepOut<T>* out, const Chunk& chunk, Work<T>& work) const {
         const Index padded = numerics::round_up_to_lanes<T>(chunk.at.count);
         for (Index f = 0; f < 2; ++f) std::fill(work.raw.at(f, chunk.at.count), work.raw.at(f, padded), T(0));
         gather(in.g(chunk.block), chunk.at, work.raw.at(kGradient, 0));
         gather(in.x(chunk.block), chunk.at, work.raw.at(kPoint, 0));
-        work.front.forward(in, chunk, work.raw);
+        work.front.forward(in, out, chunk, work.raw);
         for (Index f = 0; f < Method::kFeatures; ++f) {
             for (Index r = 0; r < chunk.rows; ++r) {
                 const T* x = work.raw.at(f, r * chunk.cols);

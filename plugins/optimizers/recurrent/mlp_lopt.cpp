@@ -11,7 +11,6 @@ using l2o::recurrent::Chunk;
 using l2o::recurrent::Index;
 using l2o::recurrent::kGradient;
 using l2o::recurrent::kLanes;
-using l2o::recurrent::Lanes;
 using l2o::recurrent::load_lanes;
 using l2o::recurrent::store_lanes;
 
@@ -47,32 +46,29 @@ class MlpLopt : public l2o::recurrent::FeatureNet<MlpLopt> {
     }
 
     static constexpr Index kFeatures = 2 + kMeans;
-    static constexpr const char* kRows = "g, x, means of g by decay";
+    static constexpr const char* kFeatureNames = "g, x, means of g by decay";
 
     template <class T>
     struct Front {
         const MlpLopt& method;
-        Block<T> mean, bar;  // [6, capacity] after the step, [1, capacity]
+        T* bar;  // [capacity]
 
         Front(l2o::Scratch& scratch, const MlpLopt& of, const l2o::StepIn<T>*)
-            : method(of), bar{scratch.take<T>(of.capacity()), 0} {}
+            : method(of), bar(scratch.take<T>(of.capacity())) {}
 
-        void forward(const l2o::StepIn<T>& in, const Chunk& chunk, const Block<T>& raw) {
-            mean = {raw.at(2, 0), raw.stride};
+        void forward(const l2o::StepIn<T>& in,
+                     const l2o::StepOut<T>* out,
+                     const Chunk& chunk,
+                     const Block<T>& raw) const {
+            const auto load = [](const T* from) { return load_lanes(from, kLanes<T>); };
             for (Index i = 0; i < kMeans; ++i) {
                 const T decay = T(kDecays[i]), rest = T(1 - kDecays[i]);
-                gather(in.state(method.state(i, chunk)), chunk.at, mean.at(i, 0));
-                for (Index at = 0; at < chunk.at.count; at += kLanes<T>) {
-                    const Index n = std::min(kLanes<T>, chunk.at.count - at);
-                    const Lanes<T> old = load_lanes(mean.at(i, at), n);
-                    const Lanes<T> g = load_lanes(raw.at(kGradient, at), n);
-                    store_lanes<T>(decay * old + rest * g, mean.at(i, at), kLanes<T>);
-                }
+                T *mean = raw.at(2 + i, 0), *g = raw.at(kGradient, 0);
+                gather(in.state(method.state(i, chunk)), chunk.at, mean);
+                for (Index at = 0; at < chunk.at.count; at += kLanes<T>)
+                    store_lanes<T>(decay * load(mean + at) + rest * load(g + at), mean + at, kLanes<T>);
+                if (out != nullptr) scatter(mean, chunk.at, out->state(method.state(i, chunk)));
             }
-        }
-        void store(const l2o::StepOut<T>& out, const Chunk& chunk) const {
-            for (Index i = 0; i < kMeans; ++i)
-                scatter(mean.at(i, 0), chunk.at, out.state(method.state(i, chunk)));
         }
         void reverse(const l2o::StepIn<T>&,
                      const l2o::StepCot<T>& cot,
@@ -84,15 +80,15 @@ class MlpLopt : public l2o::recurrent::FeatureNet<MlpLopt> {
             for (Index i = 0; i < kMeans; ++i) {
                 const std::size_t state = method.state(i, chunk);
                 const T decay = T(kDecays[i]), rest = T(1 - kDecays[i]);
-                std::fill_n(bar.data, n, T(0));
-                if (const l2o::View<const T> from = cot.state(state)) gather(from, chunk.at, bar.data);
+                std::fill_n(bar, n, T(0));
+                if (const l2o::View<const T> from = cot.state(state)) gather(from, chunk.at, bar);
                 T *from_net = raw_bar.at(2 + i, 0), *g_bar = raw_bar.at(kGradient, 0);
                 for (Index j = 0; j < n; ++j) {
-                    const T mean_bar = bar.data[j] + from_net[j];
+                    const T mean_bar = bar[j] + from_net[j];
                     g_bar[j] += rest * mean_bar;
-                    bar.data[j] = decay * mean_bar;
+                    bar[j] = decay * mean_bar;
                 }
-                if (const l2o::View<T> to = acc.state(state)) scatter_add(bar.data, chunk.at, to);
+                if (const l2o::View<T> to = acc.state(state)) scatter_add(bar, chunk.at, to);
             }
         }
         void finish(const l2o::StepAcc<T>&) const {}
