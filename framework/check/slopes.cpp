@@ -61,7 +61,7 @@ void check_slopes(const std::string& what,
         // Fourth order (Richardson); a smaller step where the larger one crosses a kink.
         bool is_right = false;
         double difference = 0;
-        for (const double h : {1e-3, 1e-4, 1e-5}) {
+        for (const double h : {1e-3, 1e-4, 1e-5, 1e-6, 1e-7}) {
             const auto slope = [&](double step) { return (at(step) - at(-step)) / (2 * step); };
             difference = (4 * slope(h) - slope(2 * h)) / 3;
             const double rounding = 100 * std::numeric_limits<double>::epsilon() * size / h;

@@ -9,8 +9,11 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
 
 namespace l2o::numerics {
+
+using Eigen::Index;
 
 /// Coordinates per tile: two packets, so that four accumulators of a tile fill half the registers.
 template <class Scalar>
@@ -42,6 +45,17 @@ void store_lanes(const Lanes<Scalar>& tile, Scalar* to, Eigen::Index count) {
     else
         std::copy_n(tile.data(), count, to);
 }
+
+/// Where a feature-major block lies, [features x n coordinates], coordinates contiguous; how many rows and
+/// columns it has follows from the call.
+template <class Scalar>
+struct Block {
+    Scalar* data = nullptr;
+    Index stride = 0;  // from row to row, in elements
+
+    Scalar* at(Index row, Index column) const { return data + row * stride + column; }
+    operator Block<const Scalar>() const requires(!std::is_const_v<Scalar>) { return {data, stride}; }
+};
 
 }  // namespace l2o::numerics
 

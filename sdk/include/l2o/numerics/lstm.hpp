@@ -1,7 +1,5 @@
 // The LSTM cell of the learned recurrent optimizers, run on a block of coordinates that share its weights.
 //
-// Blocks are feature-major, [features x n coordinates], coordinates contiguous: row r starts at
-// data + r * stride.
 // Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000, in the form
 // of Sonnet v1 (gate order i, j, f, o; forget bias 1 added at run time; no peepholes), which the public
 // weights of L2O-DM and RNNProp have.
@@ -19,16 +17,6 @@
 #include "l2o/numerics/view.hpp"
 
 namespace l2o::numerics {
-
-/// Where a feature-major block lies; how many rows and columns it has follows from the cell and the call.
-template <class Scalar>
-struct Block {
-    Scalar* data = nullptr;
-    Index stride = 0;  // from row to row, in elements
-
-    Scalar* at(Index row, Index column) const { return data + row * stride + column; }
-    operator Block<const Scalar>() const requires(!std::is_const_v<Scalar>) { return {data, stride}; }
-};
 
 /// The weights of a cell, borrowed. Columns of w and entries of b come in four groups of `hidden`:
 /// i, j, f, o.

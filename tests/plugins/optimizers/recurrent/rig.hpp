@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <l2o/sdk/spec.hpp>
 #include <random>
 
@@ -84,9 +86,9 @@ class Rig {
         return start;
     }
 
-    /// step_vjp: cotangents of parameters and state where those of x' and the new state are given.
+    /// step_vjp: cotangents of the inputs where those of x' and the new state are given.
     struct Cotangents {
-        TensorSet params, state;
+        TensorSet params, state, x, g;
     };
     Cotangents reverse(TensorSet& state_at,
                        TensorSet& x,
@@ -97,8 +99,7 @@ class Rig {
                        std::int64_t t) {
         std::vector<Tensor> sums;
         for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
-        Cotangents out{TensorSet(std::move(sums)), state(batch)};
-        const std::vector<l2o_tensor*> nothing(x.size(), nullptr);
+        Cotangents out{TensorSet(std::move(sums)), state(batch), blocks(batch), blocks(batch)};
         l2o_step_in in{};
         in.struct_size = sizeof in;
         in.batch = static_cast<std::uint32_t>(batch);
@@ -115,7 +116,8 @@ class Rig {
         l2o_step_in acc = in;
         acc.params = out.params.in();
         acc.state = out.state.in();
-        acc.x = acc.g = nothing.data();
+        acc.x = out.x.in();
+        acc.g = out.g.in();
         call_.check(optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, &cot, &acc), id_);
         return out;
     }
@@ -184,6 +186,54 @@ inline std::vector<double> step_once(
     std::swap(x, x_next);
     std::swap(state, state_next);
     return values(x[0]);
+}
+
+/// Worst norm-wise relative difference between step_vjp and central differences over all inputs of a step,
+/// with random cotangents; the first input that has it by name.
+struct VjpError {
+    double worst = 0;
+    std::string input;
+};
+inline VjpError step_vjp_error(
+    Rig& rig, TensorSet& state, TensorSet& x, TensorSet& g, std::int64_t batch, std::int64_t t) {
+    TensorSet x_bar = rig.blocks(batch), state_bar = rig.state(batch);
+    randomise(x_bar, 3);
+    randomise(state_bar, 4);
+    const auto phi = [&] {
+        TensorSet x_next = rig.blocks(batch), state_next = rig.state(batch);
+        rig.step(state.in(), x.in(), g.in(), state_next.out(), x_next.out(), batch, t);
+        double sum = 0;
+        for (const auto& [out, bar] : {std::pair{&x_next, &x_bar}, std::pair{&state_next, &state_bar}})
+            for (std::size_t i = 0; i < out->size(); ++i) {
+                const std::vector<double> a = values((*out)[i]), b = values((*bar)[i]);
+                for (std::size_t j = 0; j < a.size(); ++j) sum += a[j] * b[j];
+            }
+        return sum;
+    };
+    Rig::Cotangents got = rig.reverse(state, x, g, x_bar, state_bar, batch, t);
+    VjpError error;
+    const auto compare = [&](TensorSet& inputs, TensorSet& bars, auto&& name_of) {
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            std::vector<double> numbers = values(inputs[i]), want(numbers.size());
+            for (std::size_t j = 0; j < numbers.size(); ++j) {
+                const double kept = numbers[j], h = 1e-5 * std::max(std::abs(kept), 0.1);
+                const auto at = [&](double value) {
+                    numbers[j] = value;
+                    set_values(inputs[i], numbers);
+                    return phi();
+                };
+                want[j] = (at(kept + h) - at(kept - h)) / (2 * h);
+                at(kept);
+            }
+            const double found = relative_error(values(bars[i]), want);
+            if (!(found <= error.worst)) error = {found, name_of(i)};
+        }
+    };
+    compare(rig.params, got.params, [&](std::size_t i) { return rig.optimizer().params()[i]->name; });
+    compare(state, got.state, [&](std::size_t i) { return rig.optimizer().state()[i]->name; });
+    compare(x, got.x, [](std::size_t) { return "x"; });
+    compare(g, got.g, [](std::size_t) { return "g"; });
+    return error;
 }
 
 }  // namespace l2o::test
