@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
 
 #include "central_difference.hpp"
 #include "l2o/numerics/log_and_sign.hpp"
@@ -57,4 +61,32 @@ TEST_CASE("log and sign: the vjp adds the central difference, 0 where a part is 
     CHECK(relative_error(g_bar, central_difference(f, g, 1e-7)) < 1e-7);
     CHECK(g_bar[3] == doctest::Approx(sign_bar[3] * std::exp(5.0)));
     CHECK(g_bar[0] == doctest::Approx(log_bar[0] / (5 * (0.3 + 0x1p-23))));
+}
+
+TEST_CASE_TEMPLATE("log and sign: the logarithm has its stated relative error wherever a number can be",
+                   Scalar,
+                   float,
+                   double) {
+    using Bits = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
+    constexpr Bits kStep = sizeof(Scalar) == 4 ? Bits(2131) : Bits(9223372036907);  // a million numbers
+    constexpr std::size_t kSize = 1000;
+    constexpr Scalar kScale = 64;  // so large that nothing is clamped; a power of two, which costs no digit
+    std::vector<Scalar> g, log_part(kSize), sign_part(kSize);
+    double worst = 0;
+    for (Bits bits = 0; bits < std::numeric_limits<Bits>::max() / 2 - kStep; bits += kStep) {
+        Scalar value = 0;
+        std::memcpy(&value, &bits, sizeof value);
+        if (!std::isfinite(value)) break;
+        g.push_back(value);
+        if (g.size() < kSize) continue;
+        log_and_sign(g, kScale, log_part, sign_part);
+        for (std::size_t i = 0; i < kSize; ++i) {
+            const auto exact = std::log(static_cast<long double>(g[i] + Scalar(kLogAndSignEpsilon)));
+            if (exact != 0) worst = std::max(worst, double(std::abs((kScale * log_part[i] - exact) / exact)));
+        }
+        g.clear();
+    }
+    CAPTURE(worst);
+    CHECK(worst <= 2 * double(std::numeric_limits<Scalar>::epsilon()));
+    CHECK(worst > 0);
 }

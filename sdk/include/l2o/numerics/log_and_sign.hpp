@@ -21,6 +21,7 @@ inline constexpr double kLogAndSignEpsilon = 0x1p-23;
 /// @param g, log_part, sign_part  shape (n); the outputs overlap nothing.
 /// Source: Andrychowicz et al. 2016, appendix A. Deviation, that of their code: eps inside the logarithm and
 /// both parts clamped, which differs from the paper's two cases by eps only.
+/// The logarithm of the rounded |g| + eps has a relative error of at most two epsilons of Scalar.
 /// Cost: O(n), no allocation. The bits of an entry do not depend on its position.
 template <class Scalar>
 void log_and_sign(std::type_identity_t<std::span<const Scalar>> g,

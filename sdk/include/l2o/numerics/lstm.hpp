@@ -192,45 +192,38 @@ void lstm_gates_vjp(Index hidden,
     }
 }
 
-/// to = w dz, or to += w dz, for `rows` rows of w and kPackets packets of coordinates.
-template <bool kAdd, int kPackets, class Scalar, class Count>
+using One = std::integral_constant<Index, 1>;
+
+/// to = w dz, or to += w dz, for kRows rows of w and kPackets packets of coordinates.
+template <bool kAdd, int kRows, int kPackets, class Scalar, class Count>
 [[gnu::noinline]] void lstm_input_vjp_tile(const Scalar* w,
-                                           Index rows,
                                            Index gates,
-                                           Index at,
-                                           Count last,
-                                           const Block<Scalar>& dz,
-                                           const Block<Scalar>& to) {
-    for (Index row = 0; row < rows; row += 4) {
-        const auto weights_of = [&](Index r) {  // a group that is not full repeats its last row
-            return w + std::min(row + r, rows - 1) * gates;
-        };
-        ProductTile<Scalar, 4, kPackets> tile;
-        tile.each([](int, int, auto& sum) { sum = broadcast(Scalar(0)); });
-        tile.add({weights_of(0), weights_of(1), weights_of(2), weights_of(3)},
-                 1,
-                 dz.at(0, at),
-                 dz.stride,
-                 gates,
-                 WholePacket<Scalar>());
-        tile.each([&](int r, int p, auto& sum) {
-            if (row + r >= rows) return;
-            Scalar* target = to.at(row + r, at + p * kPacket<Scalar>);
-            const Index count = p < kPackets - 1 ? kPacket<Scalar> : Index(last);
-            if constexpr (kAdd) sum += load_packet<Scalar>(target, count);
-            store_packet(sum, target, count);
-        });
-    }
+                                           const Scalar* dz,
+                                           Index dz_stride,
+                                           Scalar* to,
+                                           Index to_stride,
+                                           Count last) {
+    ProductTile<Scalar, kRows, kPackets> tile;
+    tile.add(w, gates, One(), dz, dz_stride, gates, WholePacket<Scalar>());
+    tile.each([&](int r, int p, auto& sum) {
+        Scalar* target = to + r * to_stride + p * kPacket<Scalar>;
+        const Index count = p < kPackets - 1 ? kPacket<Scalar> : Index(last);
+        if constexpr (kAdd) sum += load_packet<Scalar>(target, count);
+        store_packet(sum, target, count);
+    });
 }
 template <bool kAdd, class Scalar>
 void lstm_input_vjp(
     const Scalar* w, Index rows, Index gates, Index n, const Block<Scalar>& dz, const Block<Scalar>& to) {
     for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
-        lstm_input_vjp_tile<kAdd, kPackets>(w, rows, gates, at, last, dz, to);
+        for_each_row_group(rows, [&]<int kRows>(std::integral_constant<int, kRows>, Index row) {
+            lstm_input_vjp_tile<kAdd, kRows, kPackets>(
+                w + row * gates, gates, dz.at(0, at), dz.stride, to.at(row, at), to.stride, last);
+        });
     });
 }
 
-/// Gates per panel of lstm_weights_vjp: with four rows, as many sums as there are registers for.
+/// Gates per panel of lstm_weights_vjp: with five rows, as many sums as there are registers for.
 template <class Scalar>
 inline constexpr int kPanelPackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 5 : 2;
 template <class Scalar>
@@ -240,30 +233,32 @@ constexpr Index round_up_to_panels(Index gates) {
     return (gates + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar>;
 }
 
-/// For a panel of dz [n, panel]: w[r] += x[r] dz, r < kRows.
-/// @param gates  how many there are from w[r] on; a last panel may have fewer than are summed.
-template <int kRows, class Scalar, class Accumulator>
-[[gnu::noinline]] void lstm_panel_vjp(const Scalar* const (&x)[kRows],
-                                      Index x_step,
-                                      Index rows,
+/// w += x dz for kRows rows of x and a panel of dz [n, panel].
+/// @param gates  how many of the panel there are in w, rows of which are w_row apart.
+template <int kRows, class Step, class Scalar, class Accumulator>
+[[gnu::noinline]] void lstm_panel_vjp(const Scalar* x,
+                                      Index x_row,
+                                      Step x_step,
                                       const Scalar* dz,
-                                      Index stride,
+                                      Index dz_stride,
                                       Index n,
                                       Index gates,
                                       Accumulator* w,
-                                      Index w_stride) {
+                                      Index w_row) {
     ProductTile<Scalar, kRows, kPanelPackets<Scalar>> tile;
-    tile.each([](int, int, auto& sum) { sum = broadcast(Scalar(0)); });
-    tile.add(x, x_step, dz, stride, n, WholePacket<Scalar>());
-    tile.each([&](int r, int p, const auto& sum) {
-        if (r >= rows) return;
-        Accumulator* to = w + r * w_stride + p * kPacket<Scalar>;
-        if (const Index left = gates - p * kPacket<Scalar>; left >= kPacket<Scalar>) {
-            add_packet<Scalar>(sum, to);
-        } else {
-            for (Index i = 0; i < left; ++i) to[i] += Accumulator(sum[i]);
-        }
-    });
+    tile.add(x, x_row, x_step, dz, dz_stride, n, WholePacket<Scalar>());
+    if (gates >= kPanel<Scalar>) {
+        tile.each([&](int r, int p, const auto& sum) {
+            add_packet<Scalar>(sum, w + r * w_row + p * kPacket<Scalar>);
+        });
+    } else {
+        Scalar sums[kRows][kPanel<Scalar>];
+        tile.each([&](int r, int p, const auto& sum) {
+            store_packet(sum, sums[r] + p * kPacket<Scalar>, kPacket<Scalar>);
+        });
+        for (Index r = 0; r < kRows; ++r)
+            for (Index i = 0; i < gates; ++i) w[r * w_row + i] += Accumulator(sums[r][i]);
+    }
 }
 
 /// w += x dz, and b += the sums of dz if b is not NULL.   @param dz  [n, gates], rows padded to whole panels.
@@ -278,22 +273,13 @@ void lstm_weights_vjp(const Block<const Scalar>& x,
     const Index stride = round_up_to_panels<Scalar>(gates);
     const Scalar one = 1;
     for (Index gate = 0; gate < gates; gate += kPanel<Scalar>) {
-        for (Index row = 0; row < rows; row += 4) {
-            const auto row_of = [&](Index r) {  // a group that is not full repeats its last row
-                return x.at(std::min(row + r, rows - 1), 0);
-            };
-            lstm_panel_vjp<4>({row_of(0), row_of(1), row_of(2), row_of(3)},
-                              1,
-                              rows - row,
-                              dz + gate,
-                              stride,
-                              n,
-                              gates - gate,
-                              w + row * gates + gate,
-                              gates);
-        }
-        if (b != nullptr)
-            lstm_panel_vjp<1>({&one}, 0, 1, dz + gate, stride, n, gates - gate, b + gate, gates);
+        const Scalar* panel = dz + gate;
+        const Index left = gates - gate;
+        for_each_row_group(rows, [&]<int kRows>(std::integral_constant<int, kRows>, Index row) {
+            lstm_panel_vjp<kRows>(
+                x.at(row, 0), x.stride, One(), panel, stride, n, left, w + row * gates + gate, gates);
+        });
+        if (b != nullptr) lstm_panel_vjp<1>(&one, 0, Index(0), panel, stride, n, left, b + gate, gates);
     }
 }
 

@@ -261,7 +261,7 @@ template <class Scalar, int kCount>
     }
 }
 
-/// Packets per tile: with four rows, as many sums as there are registers for.
+/// Packets per tile: with four or five rows, as many sums as there are registers for.
 inline constexpr int kTilePackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 4 : 2;
 
 /// f(packets, at, last) for tiles of kTilePackets packets, then for each packet that remains, the last of
@@ -276,11 +276,26 @@ void for_each_tile(Index n, F&& f) {
         f(std::integral_constant<int, 1>(), at, std::min(kPacket<Scalar>, n - at));
 }
 
+/// f(rows, first) for groups of five rows, then of two and one.
+template <class F>
+void for_each_row_group(Index rows, F&& f) {
+    Index first = 0;
+    for (; first + 5 <= rows; first += 5) f(std::integral_constant<int, 5>(), first);
+    for (; first + 2 <= rows; first += 2) f(std::integral_constant<int, 2>(), first);
+    if (first < rows) f(std::integral_constant<int, 1>(), first);
+}
+
 /// Sums of a product in registers: kRows rows, kPackets packets of columns.
 template <class Scalar, int kRows, int kPackets>
 struct ProductTile {
     Packet<Scalar> sum[kRows][kPackets];
 
+    [[gnu::always_inline]] explicit ProductTile(Scalar start = 0) {
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+            for (int p = 0; p < kPackets; ++p) sum[r][p] = broadcast(start);
+    }
     /// f(row, packet, its sum).
     template <class F>
     [[gnu::always_inline]] void each(F f) {
@@ -291,9 +306,9 @@ struct ProductTile {
     }
     /// sum[r] += sum over k < depth of w[r][k w_step] b[k b_stride ...].
     /// @param last  columns in the last packet.
-    template <class Count>
+    template <class Step, class Count>
     [[gnu::always_inline]] void add(const Scalar* const (&w)[kRows],
-                                    Index w_step,
+                                    Step w_step,
                                     const Scalar* b,
                                     Index b_stride,
                                     Index depth,
@@ -312,6 +327,15 @@ struct ProductTile {
                     sum[r][p] = Eigen::internal::pmadd(weight, value[p], sum[r][p]);
             }
         }
+    }
+    /// As above, w[r] = w + r w_row.
+    template <class Step, class Count>
+    [[gnu::always_inline]] void add(
+        const Scalar* w, Index w_row, Step w_step, const Scalar* b, Index b_stride, Index depth, Count last) {
+        const Scalar* rows[kRows];
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) rows[r] = w + r * w_row;
+        add(rows, w_step, b, b_stride, depth, last);
     }
 };
 
