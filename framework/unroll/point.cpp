@@ -52,4 +52,20 @@ Point::Point(const PointLayout& layout, PointParts parts) {
     if (parts.state) state = make_set(layout.dtype, layout.state);
 }
 
+void copy_x_and_state(const Point& from, Point& to) {
+    to.x.copy_from(from.x);
+    to.state.copy_from(from.state);
+    to.has_f = to.has_g = false;
+}
+
+TensorSet rows_of(const TensorSet& blocks, std::int64_t j, const PointLayout& layout) {
+    std::vector<Tensor> rows;
+    for (std::size_t block = 0; block < blocks.size(); ++block) {
+        const Tensor point = point_of(blocks[block], j);
+        rows.push_back(
+            Tensor::borrow(point.dtype(), layout.blocks_as_rows[block], const_cast<void*>(point.data())));
+    }
+    return TensorSet(std::move(rows));
+}
+
 }  // namespace l2o::framework

@@ -81,4 +81,12 @@ class Point {
     }
 };
 
+/// x and state; what was evaluated at `to` is void.
+void copy_x_and_state(const Point& from, Point& to);
+
+/// Member j of a leading axis [N, ...], borrowed.
+[[nodiscard]] inline Tensor point_of(const Tensor& tensor, std::int64_t j) { return tensor.rows(j, 1); }
+/// Member j of every block [N, ...], borrowed, as rows of the optimizee.
+[[nodiscard]] TensorSet rows_of(const TensorSet& blocks, std::int64_t j, const PointLayout& layout);
+
 }  // namespace l2o::framework

@@ -61,7 +61,9 @@ class LstmNet {
     static constexpr std::size_t kParams = 6;
 
     /// Adds the parameters "lstm_1/w_gates" ... "linear/b" and, for every block, the state "h1" ... "c2".
-    void declare(OptimizerSpec& spec, Index inputs, Index hidden) {
+    /// @param has_read_out  false: no "linear/w" and "linear/b"; the caller reads h2.
+    void declare(OptimizerSpec& spec, Index inputs, Index hidden, bool has_read_out = true) {
+        n_params_ = has_read_out ? kParams : kParams - 2;
         inputs_ = inputs;
         hidden_ = hidden;
         first_param_ = spec.params.size();
@@ -72,8 +74,10 @@ class LstmNet {
         spec.param({.name = "lstm_1/b_gates", .doc = order, .shape = {gates}});
         spec.param({.name = "lstm_2/w_gates", .doc = order, .shape = {2 * hidden, gates}});
         spec.param({.name = "lstm_2/b_gates", .doc = order, .shape = {gates}});
-        spec.param({.name = "linear/w", .doc = "read-out", .axes = "hidden,out", .shape = {hidden, 1}});
-        spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
+        if (has_read_out) {
+            spec.param({.name = "linear/w", .doc = "read-out", .axes = "hidden,out", .shape = {hidden, 1}});
+            spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
+        }
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
             const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
             for (const char* name : {"h1", "c1", "h2", "c2"})
@@ -91,7 +95,7 @@ class LstmNet {
     void init_params(const l2o_call& call, const Tensors<T>& params) const {
         const Index fan_in[kParams] = {
             inputs_ + hidden_, inputs_ + hidden_, 2 * hidden_, 2 * hidden_, hidden_, 0};
-        for (std::size_t i = 0; i < kParams; ++i) {
+        for (std::size_t i = 0; i < n_params_; ++i) {
             const View<T> param = params[first_param_ + i];
             if (!param) continue;
             if (fan_in[i] == 0) {
@@ -160,26 +164,22 @@ class LstmNet {
     }
     template <class T>
     void add_gradient(const Gradient& gradient, const StepAcc<T>& acc) const {
-        gradient.add_to(acc, first_param_);
+        gradient.add_to(acc, first_param_, n_params_);
     }
 
     /// The network for one step, bound to the parameters of a call.
     template <class T>
     class Bound {
       public:
-        Bound(const LstmNet& net, const StepIn<T>& in)
-            : layer1_{net.inputs_,
-                      net.hidden_,
-                      in.param(net.first_param_).data,
-                      in.param(net.first_param_ + 1).data},
-              layer2_{net.hidden_,
-                      net.hidden_,
-                      in.param(net.first_param_ + 2).data,
-                      in.param(net.first_param_ + 3).data},
-              w_(in.param(net.first_param_ + 4).data),
-              b_(in.param(net.first_param_ + 5).data) {}
+        Bound(const LstmNet& net, const StepIn<T>& in) : Bound(net, &in) {}
+        /// @param in  NULL while the scratch measures.
+        Bound(const LstmNet& net, const StepIn<T>* in)
+            : layer1_{net.inputs_, net.hidden_, param(net, in, 0), param(net, in, 1)},
+              layer2_{net.hidden_, net.hidden_, param(net, in, 2), param(net, in, 3)},
+              w_(param(net, in, 4)),
+              b_(param(net, in, 5)) {}
 
-        /// read_out [n] = h2' w + b.
+        /// read_out [n] = h2' w + b; NULL without a read-out.
         /// @param tape  NULL: no reverse will follow.
         /// The bits of a coordinate depend neither on n nor on its position.
         void forward(Index n,
@@ -199,7 +199,7 @@ class LstmNet {
                                    {to.h1, from.h2, from.c2},
                                    {to.h2, to.c2},
                                    tape == nullptr ? numerics::Block<T>{} : tape->layer2);
-            for (Index at = 0; at < n; at += numerics::kLanes<T>) {
+            for (Index at = 0; read_out != nullptr && at < n; at += numerics::kLanes<T>) {
                 Lanes sum = Lanes::Constant(*b_);
                 for (Index unit = 0; unit < layer2_.hidden; ++unit)
                     sum += w_[unit] * Eigen::Map<const Lanes>(to.h2.at(unit, at));
@@ -208,6 +208,7 @@ class LstmNet {
         }
 
         /// Reverse of forward().
+        /// @param read_out_bar  NULL without a read-out.
         /// @param cot           of the new state on entry, of the old one on return.
         /// @param features_bar  [inputs, n], added to; data NULL: not wanted.
         void reverse(Index n,
@@ -222,11 +223,11 @@ class LstmNet {
             using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
             using ConstRow = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
             const ConstRow bar(read_out_bar, n);
-            for (Index unit = 0; unit < layer2_.hidden; ++unit) {
+            for (Index unit = 0; w_ != nullptr && unit < layer2_.hidden; ++unit) {
                 gradient[4][unit] += double((ConstRow(to.h2.at(unit, 0), n) * bar).sum());
                 Row(cot.h2.at(unit, 0), n) += w_[unit] * bar;
             }
-            gradient[5][0] += double(bar.sum());
+            if (w_ != nullptr) gradient[5][0] += double(bar.sum());
             numerics::lstm_vjp(
                 layer2_,
                 n,
@@ -246,6 +247,10 @@ class LstmNet {
         }
 
       private:
+        static const T* param(const LstmNet& net, const StepIn<T>* in, std::size_t i) {
+            return in == nullptr || i >= net.n_params_ ? nullptr : in->param(net.first_param_ + i).data;
+        }
+
         numerics::LstmCell<T> layer1_, layer2_;
         const T *w_, *b_;
     };
@@ -257,7 +262,7 @@ class LstmNet {
     [[nodiscard]] std::size_t state_index(std::size_t block) const { return first_state_ + kStates * block; }
 
     Index inputs_ = 0, hidden_ = 0;
-    std::size_t first_param_ = 0, first_state_ = 0;
+    std::size_t first_param_ = 0, first_state_ = 0, n_params_ = kParams;
 };
 
 }  // namespace l2o::recurrent

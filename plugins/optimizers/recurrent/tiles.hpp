@@ -87,10 +87,10 @@ class GradientSums {
     }
     [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
 
-    /// To the accumulators of the parameters `first`, first + 1 ...
+    /// To the accumulators of the parameters `first`, first + 1 ..., `count` in all.
     template <class T>
-    void add_to(const StepAcc<T>& acc, std::size_t first) const {
-        for (std::size_t i = 0; i < kParams; ++i) {
+    void add_to(const StepAcc<T>& acc, std::size_t first, std::size_t count = kParams) const {
+        for (std::size_t i = 0; i < count; ++i) {
             const double* sum = sums_[i];
             if (const View<T> param = acc.param(first + i))
                 each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
