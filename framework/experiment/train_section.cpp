@@ -156,6 +156,11 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         train.second_order = second_order == "exact" ? SecondOrder::kExact : SecondOrder::kFd;
     train.coordinate_subsample =
         section.get_real("coordinate_subsample", 1, {.min = 0, .max = 1, .open_min = true});
+    if (train.coordinate_subsample < 1 && train.estimator != EstimatorKind::kBptt) {
+        throw Error(ExitCode::kUsage,
+                    section.where("coordinate_subsample") + " is below 1, and estimator '" + estimator +
+                        "' differentiates nothing; expected 1, or estimator bptt");
+    }
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
     train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
