@@ -101,9 +101,10 @@ struct TrainSettings {
     double clip_norm = 0;        ///< of the meta-gradient, 0: off
     SecondOrder second_order = SecondOrder::kDrop;
     double coordinate_subsample = 1;  ///< share of the coordinates that a window is differentiated on
-    std::uint64_t memory_bytes = 0;   ///< for recorded points, all shards together, and as much again for a
-                                      ///< fixed training set; 0: unlimited
-    std::int64_t shard_rows = 32;     ///< rows per shard: fixed, so that results do not depend on threads
+    UpdateProbability update_probability{};
+    std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together, and as much again for a
+                                     ///< fixed training set; 0: unlimited
+    std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
     /// Learning-rate factor by parameter name, 'layer.03.theta' written layer { 03 { theta 0.1 } }, or by
     /// the end of names: 'theta' is that of all layers. The longer name wins.
     std::map<std::string, double> multipliers{};

@@ -161,6 +161,11 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                     section.where("coordinate_subsample") + " is below 1, and estimator '" + estimator +
                         "' differentiates nothing; expected 1, or estimator bptt");
     }
+    const Section update = section.child("update_probability");
+    constexpr Range kProbability{.min = 0, .max = 1, .open_min = true};
+    train.update_probability = {.first = update.get_real("first", 1, kProbability),
+                                .middle = update.get_real("middle", 1, kProbability),
+                                .last = update.get_real("last", 1, kProbability)};
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
     train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));

@@ -74,6 +74,8 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     if (train.horizon_from > 0 || train.unroll_from > 0)
         text["drawn_lengths"] = {train.horizon_from, train.unroll_from};
     if (train.coordinate_subsample < 1) text["coordinate_subsample"] = train.coordinate_subsample;
+    if (const UpdateProbability& p = train.update_probability; !p.is_one())
+        text["update_probability"] = {p.first, p.middle, p.last};
     if (!train.augmentation.is_none())
         text["augmentation"] = {train.augmentation.random_scaling, train.augmentation.convex_term};
     return sha1_hex(text.dump());

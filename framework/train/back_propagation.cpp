@@ -35,7 +35,8 @@ BackPropagation::BackPropagation(const Optimizer& optimizer,
                .unroll = {.second_order = settings.second_order,
                           .horizon = stage.horizon,
                           .memory_bytes = settings.memory_bytes,
-                          .subsample = settings.coordinate_subsample},
+                          .subsample = settings.coordinate_subsample,
+                          .update_probability = settings.update_probability},
                .with_solutions = stage.with_solutions},
               threads) {
     batches_.forget_prefixes();

@@ -68,7 +68,7 @@ struct Evolution::Pair {
                   .row0 = number * (settings.batch / settings.pairs),
                   .shard_rows = settings.shard_rows,
                   .rates = std::vector<double>(stage.rates.size(), 0),
-                  .unroll = {.horizon = stage.horizon}},
+                  .unroll = {.horizon = stage.horizon, .update_probability = settings.update_probability}},
                  1),
           plus(copies(shards.carried())),
           minus(copies(shards.carried())) {}

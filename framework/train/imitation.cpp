@@ -33,7 +33,9 @@ Imitation::Imitation(const Optimizer& optimizer,
                .batch = settings.batch,
                .shard_rows = settings.shard_rows,
                .rates = stage.rates,
-               .unroll = {.horizon = stage.horizon, .memory_bytes = settings.memory_bytes},
+               .unroll = {.horizon = stage.horizon,
+                          .memory_bytes = settings.memory_bytes,
+                          .update_probability = settings.update_probability},
                .with_solutions = stage.with_solutions},
               threads) {
     if (teacher_.info().particles > 0) {

@@ -123,6 +123,9 @@ void Unroll::step_back(
     before.state.zero();
     before.f.zero();
     if (to_g) before.g.zero();
+    stepper_.updates().hold_back(scene_.key, t, cot, before);
+    // Point j + 1 is what the optimizer wrote only where nothing was held.
+    is_taken = is_taken && !stepper_.updates().any_stays(scene_.key, t);
     Point& point = at(j);
     stepper_.replay(point, scratch_, t, rounds_);
 

@@ -130,8 +130,13 @@ void Unroll::reverse_slice(
         if (!runs_again) return work.call.in(at(j), slice);
         return j == 0 ? work.call.in(kept_[0], slice) : work.place(SliceWork::kPoints + j - 1);
     };
-    if (runs_again) {
-        for (std::int64_t j = 0; j < n; ++j)
+    const auto stays = [&](std::int64_t j) {
+        return stepper_.updates().stays(scene_.key, t_ + j, slice.block);
+    };
+    for (std::int64_t j = 0; runs_again && j < n; ++j) {
+        if (stays(j))
+            work.call.copy(slice.count, point_at(j), point_at(j + 1));
+        else
             work.call.step(
                 scene_.params, scene_.key, t_ + j, slice.count, point_at(j), g_at(j), point_at(j + 1));
     }
@@ -153,20 +158,24 @@ void Unroll::reverse_slice(
     work.zero(after);
     add_loss(n, static_cast<T*>(work.place(after).x));
     for (std::int64_t j = n - 1; j >= stop; --j) {
-        work.zero(before);
         SliceMemory back = work.place(before);
         T* x_bar = static_cast<T*>(back.x);
-        if (j == stop) back.x = nullptr;
-        work.call.step_back(scene_.params,
-                            scene_.key,
-                            t_ + j,
-                            slice.count,
-                            point_at(j),
-                            g_at(j),
-                            point_at(j + 1),
-                            work.place(after),
-                            back,
-                            gradient);
+        if (stays(j)) {
+            work.call.copy(slice.count, work.place(after), back);
+        } else {
+            work.zero(before);
+            if (j == stop) back.x = nullptr;
+            work.call.step_back(scene_.params,
+                                scene_.key,
+                                t_ + j,
+                                slice.count,
+                                point_at(j),
+                                g_at(j),
+                                point_at(j + 1),
+                                work.place(after),
+                                back,
+                                gradient);
+        }
         if (j > stop) add_loss(j, x_bar);
         std::swap(after, before);
     }

@@ -1,6 +1,7 @@
 #include "framework/unroll/slices.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "framework/error.hpp"
@@ -144,6 +145,13 @@ l2o_step_in SliceCall::step_in(const TensorSet& params, std::int64_t t, std::int
     in.g = &g_pointer_;
     in.data = nothing_.data();
     return in;
+}
+
+void SliceCall::copy(std::int64_t count, const SliceMemory& from, const SliceMemory& to) const {
+    const auto bytes = static_cast<std::size_t>(count * bytes_of(dtype_));
+    std::memcpy(to.x, from.x, bytes);
+    for (std::size_t i = 0; i < from.state.size(); ++i)
+        std::memcpy(to.state[i], from.state[i], bytes * static_cast<std::size_t>(slices_.widths()[i]));
 }
 
 void SliceCall::step(const TensorSet& params,

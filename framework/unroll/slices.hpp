@@ -70,6 +70,7 @@ class SliceCall {
     [[nodiscard]] SliceMemory in(Point& point, const Slice& slice) const;
     [[nodiscard]] void* in(TensorSet& x_or_g, const Slice& slice) const;
 
+    void copy(std::int64_t count, const SliceMemory& from, const SliceMemory& to) const;
     /// x and state of `to` from those of `from` and the gradient g.
     void step(const TensorSet& params,
               const Key& key,

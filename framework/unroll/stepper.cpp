@@ -27,13 +27,14 @@ Shape with_leading(std::int64_t n, const Shape& shape) {
 
 }  // namespace
 
-Stepper::Stepper(const Scene& scene, const Slicing& slicing)
+Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbability& update_probability)
     : scene_(scene),
       layout_(scene.optimizer, scene.optimizee, scene.data.instances),
       reads_f_(scene.optimizer.reads_f()),
       reads_g_(scene.optimizer.reads_g()),
       asks_(scene.optimizer.info().max_questions > 0),
-      data_(abi_data(scene.data)) {
+      data_(abi_data(scene.data)),
+      updates_(scene.optimizer, scene.optimizee, update_probability) {
     for (const int index : scene.optimizer.needs()) {
         needed_.push_back(index < 0 ? nullptr : data_[static_cast<std::size_t>(index)]);
     }
@@ -236,7 +237,8 @@ void Stepper::advance_slices(Point& from, Point& to, std::int64_t t) {
     const auto threads = static_cast<std::int64_t>(slice_calls_.size());
     parallel_for(threads, static_cast<int>(threads), [&](std::int64_t thread) {
         SliceCall& call = *slice_calls_[static_cast<std::size_t>(thread)];
-        for (std::size_t i = next++; i < slices.size(); i = next++)
+        for (std::size_t i = next++; i < slices.size(); i = next++) {
+            if (updates_.stays(scene_.key, t, slices[i].block)) continue;
             call.step(scene_.params,
                       scene_.key,
                       t,
@@ -244,7 +246,9 @@ void Stepper::advance_slices(Point& from, Point& to, std::int64_t t) {
                       call.in(from, slices[i]),
                       call.in(from.g, slices[i]),
                       call.in(to, slices[i]));
+        }
     });
+    updates_.hold(scene_.key, t, from, to);
 }
 
 void Stepper::advance(Point& from, Point& to, std::int64_t t) {
@@ -267,8 +271,9 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
             in.state = spare_state_.in();
             in.round = round;
         }
-        take_over_answers(*previous, to);
+        if (!updates_.any_stays(scene_.key, t)) take_over_answers(*previous, to);
     }
+    updates_.hold(scene_.key, t, from, to);
     evaluations_.gradients += scene_.optimizer.info().grad_cost_per_step;
 }
 

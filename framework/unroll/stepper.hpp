@@ -8,6 +8,7 @@
 #include "framework/plugin/optimizer.hpp"
 #include "framework/unroll/point.hpp"
 #include "framework/unroll/slices.hpp"
+#include "framework/unroll/sparse_updates.hpp"
 
 namespace l2o::framework {
 
@@ -30,7 +31,9 @@ struct Evaluations {
 /// No allocation per step. [one thread]
 class Stepper {
   public:
-    explicit Stepper(const Scene& scene, const Slicing& slicing = {.length = 0, .threads = 1});
+    explicit Stepper(const Scene& scene,
+                     const Slicing& slicing = {.length = 0, .threads = 1},
+                     const UpdateProbability& update_probability = {});
     Stepper(const Stepper&) = delete;
     Stepper& operator=(const Stepper&) = delete;
 
@@ -61,6 +64,7 @@ class Stepper {
     [[nodiscard]] CallContext& call() { return call_; }
     /// Null if the optimizer is not called slice by slice: it cannot be, or one slice holds everything.
     [[nodiscard]] const Slices* slices() const { return slices_.get(); }
+    [[nodiscard]] const SparseUpdates& updates() const { return updates_; }
 
     /// out = H(x) v, and the gradient at any rows: for the reverse pass.
     void hvp(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t, const TensorSet& out_rows);
@@ -82,6 +86,7 @@ class Stepper {
     CallContext call_;
     std::vector<const l2o_tensor*> data_, needed_;
     l2o_eval_io io_{};
+    SparseUpdates updates_;
     Evaluations evaluations_;
     std::unique_ptr<const Slices> slices_;
     std::vector<std::unique_ptr<SliceCall>> slice_calls_;  // one per thread

@@ -42,7 +42,9 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
     : scene_(scene),
       loss_(loss),
       options_(options),
-      stepper_(scene, {.length = options.subsample < 1 ? kSubsampled : kSliced, .threads = options.threads}) {
+      stepper_(scene,
+               {.length = options.subsample < 1 ? kSubsampled : kSliced, .threads = options.threads},
+               options.update_probability) {
     const PointLayout& layout = stepper_.layout();
     current_ = point_with_x_and_state(layout);
     per_row_ = Tensor(layout.dtype, {layout.batch});

@@ -26,6 +26,7 @@ struct UnrollOptions {
     /// each and weighted so that the gradient has the same mean; 1: all.
     double subsample = 1;
     int threads = 1;  ///< for the slices of a coordinate-wise optimizer
+    UpdateProbability update_probability{};
 };
 
 /// Back-propagation through time across plugins: the optimizer differentiates its own step, the loss its

@@ -86,8 +86,13 @@ class Mlp {
             spec.block({.name = "W" + number,
                         .doc = "weights",
                         .axes = "in,out",
-                        .shape = {widths_[l], widths_[l + 1]}});
-            spec.block({.name = "b" + number, .doc = "biases", .axes = "out", .shape = {widths_[l + 1]}});
+                        .shape = {widths_[l], widths_[l + 1]},
+                        .layer = static_cast<std::int32_t>(l)});
+            spec.block({.name = "b" + number,
+                        .doc = "biases",
+                        .axes = "out",
+                        .shape = {widths_[l + 1]},
+                        .layer = static_cast<std::int32_t>(l)});
         }
         const auto bytes = [&](const char* name, const char* doc, l2o::Shape shape) {
             spec.data({.name = name, .doc = doc, .shape = std::move(shape), .dtype = L2O_U8});

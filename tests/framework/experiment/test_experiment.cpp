@@ -253,6 +253,7 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
                                "train.layerwise.layer_decay_of=gradient",
                                "train.validate.restore=false",
                                "train.estimator=es",
+                               "train.update_probability.last=0.5",
                                "train.stages.one.epochs=3",
                                "train.multipliers.shared.B=0.5"}) {
         CAPTURE(change);

@@ -31,7 +31,7 @@ typedef struct l2o_spec {
     int32_t dtype, role;
     int32_t ndim, batched;/* batched: a leading axis B is prepended to shape */
     const int64_t* shape;
-    int32_t layer;        /* parameter: the first step (0-based) that uses it; 0 if every step does */
+    int32_t layer;        /* parameter: the first step (from 0) that uses it, 0: all do; block of an optimizee: its layer */
     int32_t reserved;
 } l2o_spec;
 
