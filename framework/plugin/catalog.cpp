@@ -74,7 +74,7 @@ const Catalog::Entry& Catalog::find(Kind kind, const std::string& id) const {
 }
 
 const Component& Catalog::load(const Entry& entry) {
-    const Library& library = load_library(entry.plugin->library);
+    const Library& library = load_library(built_for(entry.plugin->library, is_x86_64_v4()));
     for (std::size_t i = 0; i < library.components.size(); ++i) {
         const ComponentDescription& component = library.description.components[i];
         if (component.kind == entry.component.kind && component.id == entry.component.id) {

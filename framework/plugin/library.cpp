@@ -148,6 +148,18 @@ const l2o_host& host_services() {
     return host;
 }
 
+std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4) {
+    const std::filesystem::path wide = library.parent_path() / "x86-64-v4" / library.filename();
+    std::error_code code;
+    return is_x86_64_v4 && std::filesystem::exists(wide, code) ? wide : library;
+}
+
+bool is_x86_64_v4() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
 const Library& load_library(const std::filesystem::path& path) {
     static std::mutex mutex;
     static auto& libraries = *new std::map<std::filesystem::path, Library>;

@@ -33,6 +33,12 @@ struct Library {
 /// another ABI.
 [[nodiscard]] const Library& load_library(const std::filesystem::path& path);
 
+/// The library that stands for this one on a processor of level x86-64-v4 (AVX-512 F, BW, CD, DQ, VL): the
+/// file of the same name in the folder "x86-64-v4" beside it, if there is one; else itself.
+[[nodiscard]] std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4);
+/// Whether this machine is one.
+[[nodiscard]] bool is_x86_64_v4();
+
 /// The services that plugins see.
 [[nodiscard]] const l2o_host& host_services();
 

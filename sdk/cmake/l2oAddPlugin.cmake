@@ -5,6 +5,38 @@
 # an l2o of the same prefix finds them. Inside the l2o tree the first source must be <name>.cpp and
 # tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
 # plugins that live inside a test, and are not installed.
+#
+# With L2O_X86_64_V4 on, a second build for processors with AVX-512 goes to the folder x86-64-v4 beside it, which the
+# host loads in its place where it can.
+function(l2o_plugin_library target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "FOLDER" "SOURCES;LIBRARIES")
+  # Of this folder, whatever folder calls: a variable of the including one is not seen by its siblings.
+  set(version_script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
+  add_library(${target} MODULE ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE l2o::sdk ${arg_LIBRARIES})
+  if(arg_TORCH)
+    target_link_libraries(${target} PRIVATE l2o::torch)
+  endif()
+  # Nobody reads errno, and a sqrt that has to set it is never vectorised.
+  target_compile_options(${target} PRIVATE -fno-math-errno)
+  if(TARGET l2o_build_flags)
+    target_link_libraries(${target} PRIVATE l2o_build_flags)
+  endif()
+  set_target_properties(${target} PROPERTIES
+    PREFIX "" SUFFIX ".so"
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LINK_DEPENDS ${version_script})
+  if(arg_FOLDER)
+    set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${arg_FOLDER})
+  endif()
+  # nodelete: a plugin is never unmapped. -z defs breaks Clang's sanitizers, which leave symbols undefined.
+  target_link_options(${target} PRIVATE
+    -Wl,-z,nodelete -Wl,--version-script=${version_script})
+  if(NOT L2O_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+endfunction()
+
 function(l2o_add_plugin kind name)
   cmake_parse_arguments(PARSE_ARGV 2 arg "TORCH;NO_TEST" "" "SOURCES;LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS)
@@ -23,33 +55,17 @@ function(l2o_add_plugin kind name)
     message(FATAL_ERROR "l2o_add_plugin(${kind} ${name}): TORCH needs find_package(l2o CONFIG COMPONENTS torch)")
   endif()
 
-  # Of this folder, whatever folder calls: a variable of the including one is not seen by its siblings.
-  set(version_script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
   set(target l2o_${kind}_${name})
-  add_library(${target} MODULE ${arg_SOURCES})
-  add_library(l2o::${kind}::${name} ALIAS ${target})
-  target_link_libraries(${target} PRIVATE l2o::sdk ${arg_LIBRARIES})
+  set(torch)
   if(arg_TORCH)
-    target_link_libraries(${target} PRIVATE l2o::torch)
+    set(torch TORCH)
   endif()
-  # Nobody reads errno, and a sqrt that has to set it is never vectorised.
-  target_compile_options(${target} PRIVATE -fno-math-errno)
-  if(TARGET l2o_build_flags)
-    target_link_libraries(${target} PRIVATE l2o_build_flags)
+  set(folder ${CMAKE_LIBRARY_OUTPUT_DIRECTORY})
+  if(NOT folder AND NOT arg_NO_TEST)
+    set(folder ${CMAKE_BINARY_DIR}/lib/l2o/plugins)
   endif()
-  set_target_properties(${target} PROPERTIES
-    PREFIX "" SUFFIX ".so"
-    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-    LINK_DEPENDS ${version_script})
-  if(NOT CMAKE_LIBRARY_OUTPUT_DIRECTORY AND NOT arg_NO_TEST)
-    set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/l2o/plugins)
-  endif()
-  # nodelete: a plugin is never unmapped. -z defs breaks Clang's sanitizers, which leave symbols undefined.
-  target_link_options(${target} PRIVATE
-    -Wl,-z,nodelete -Wl,--version-script=${version_script})
-  if(NOT L2O_SANITIZE)
-    target_link_options(${target} PRIVATE -Wl,-z,defs)
-  endif()
+  l2o_plugin_library(${target} ${torch} FOLDER ${folder} SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES})
+  add_library(l2o::${kind}::${name} ALIAS ${target})
   add_custom_command(TARGET ${target} POST_BUILD
     COMMAND l2o::manifest $<TARGET_FILE:${target}>
     VERBATIM)
@@ -58,6 +74,16 @@ function(l2o_add_plugin kind name)
     set_target_properties(${target} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
     install(TARGETS ${target} LIBRARY DESTINATION lib/l2o/plugins)
     install(FILES $<TARGET_FILE_DIR:${target}>/${target}.l2o.json DESTINATION lib/l2o/plugins)
+    # LibTorch picks its own kernels.
+    if(L2O_X86_64_V4 AND NOT arg_TORCH)
+      set(wide ${target}_x86-64-v4)
+      l2o_plugin_library(${wide} FOLDER ${folder}/x86-64-v4 SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES})
+      set_target_properties(${wide} PROPERTIES
+        OUTPUT_NAME ${target} L2O_MARCH x86-64-v4 INSTALL_RPATH_USE_LINK_PATH ON)
+      target_compile_options(${wide} PRIVATE -march=x86-64-v4)
+      install(TARGETS ${wide} LIBRARY DESTINATION lib/l2o/plugins/x86-64-v4)
+      add_dependencies(${target} ${wide})
+    endif()
   endif()
 
   set_property(GLOBAL APPEND PROPERTY L2O_PLUGINS ${kind}.${name})

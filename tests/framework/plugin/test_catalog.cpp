@@ -7,6 +7,7 @@
 
 #include "framework/error.hpp"
 #include "framework/plugin/catalog.hpp"
+#include "framework/plugin/library.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 
 namespace {
@@ -174,4 +175,25 @@ TEST_CASE(
     CHECK(folders[0] == "/given");
     CHECK(folders[1] == built());
     CHECK(folders.back().string().ends_with("/lib/l2o/plugins"));
+}
+
+TEST_CASE("on a processor with AVX-512 the library in the folder x86-64-v4 is loaded, elsewhere the other") {
+    const ScratchFolder folder;
+    const std::string name = "l2o_optimizer_adam";
+    copy_manifest(name, folder / "");
+    const fs::path plain = folder / "l2o_optimizer_adam.so";
+    const fs::path wide = folder / "x86-64-v4" / "l2o_optimizer_adam.so";
+    CHECK(built_for(plain, true) == plain);
+    fs::create_directory(wide.parent_path());
+    fs::copy_file(built() / (name + ".so"), wide);
+    CHECK(built_for(plain, true) == wide);
+    CHECK(built_for(plain, false) == plain);
+    const Catalog catalog({folder / ""});
+    const Catalog::Entry& adam = catalog.find(Kind::kOptimizer, "adam");
+    if (is_x86_64_v4()) {
+        CHECK(std::string(Catalog::load(adam).table.id) == "adam");
+    } else {
+        CHECK(contains(refusal([&] { static_cast<void>(Catalog::load(adam)); }, ExitCode::kPlugin),
+                       "cannot be loaded"));
+    }
 }
