@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <l2o/numerics/asinh.hpp>
 #include <l2o/numerics/lanes.hpp>
 #include <l2o/numerics/lstm.hpp>
 #include <l2o/sdk/scratch.hpp>
@@ -69,7 +70,7 @@ struct ScaleFeatures {
                 const Lanes g_s = k * load_lanes(old.g.at(s, at), count) + (1 - k) * g_t;
                 const Lanes l_s = r * load_lanes(old.l.at(s, at), count) + (1 - r) * (g_s * g_s + kFloor);
                 const Lanes z_s = g_s / (l_s + kTiny).sqrt();
-                const Lanes a = asinh(z_s), log_l = (l_s + kTiny).log();
+                const Lanes a = numerics::asinh<T>(z_s), log_l = (l_s + kTiny).log();
                 store_lanes(k, keep.at(s, at), count);
                 store_lanes(g_s, mean.at(s, at), count);
                 store_lanes(l_s, size.at(s, at), count);
@@ -140,13 +141,6 @@ struct ScaleFeatures {
 
   private:
     static constexpr Index kLogs = 2 * kScales - 1;
-
-    /// By log1p: log(x + sqrt(1 + x^2)) loses all digits where x is far below 0.
-    static Lanes asinh(const Lanes& x) {
-        const Lanes size = x.abs();
-        const Lanes value = (size + size * size / (1 + (1 + size * size).sqrt())).log1p();
-        return (x < 0).select(-value, value);
-    }
 };
 
 }  // namespace l2o::recurrent
