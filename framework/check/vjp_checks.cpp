@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 
 #include "framework/check/checks.hpp"
 #include "framework/check/loss_bench.hpp"
@@ -238,33 +239,60 @@ void check_init_state_vjp(const OptimizerBench& bench) {
     check_slopes(who + " by x", slopes_of(init.x, x), phi);
 }
 
+/// @param moved  how far from the start the learned parameters are, relative to their size.
+void check_step_vjp(const OptimizerBench& bench, const Moment& moment, double moved) {
+    StepVjp vjp(bench, moment);
+    Gradient gradient = vjp.zero_gradient();
+    for (std::size_t i = 0; moved > 0 && i < vjp.step.params.size(); ++i) {
+        if (gradient.params.in()[i] == nullptr) continue;
+        Tensor& param = vjp.step.params[i];
+        const std::vector<double> draws = normals(param.size(), 500 + i);
+        for (std::int64_t k = 0; k < param.size(); ++k) {
+            const double value = param.value(k);
+            set(param, k, value + moved * (std::abs(value) + 0.1) * draws[static_cast<std::size_t>(k)]);
+        }
+    }
+    vjp.step.run();
+    vjp.add_to(gradient);
+    const std::string who = "step_vjp of " + vjp.step.name();
+    if (bench.optimizer().info().max_questions == 0) {
+        Gradient with_out = vjp.zero_gradient();
+        vjp.add_to(with_out, true);
+        expect_near(with_out, gradient, who + " gives another result with the step's own outputs");
+    }
+    const auto check = [&](const char* name, GuardedSet& inputs, const GuardedSet& derivative) {
+        const std::vector<Slope> slopes = slopes_of(inputs, derivative);
+        if (!slopes.empty()) check_slopes(who + " by " + name, slopes, [&] { return vjp.phi(); });
+    };
+    check("params", vjp.step.params, gradient.params);
+    check("state", vjp.step.state, gradient.state);
+    // From x_0 = 0 nothing comes back: the start is no result of anything learned.
+    if (moment.t > 0 || (bench.flags() & L2O_STARTS_AT_ZERO) == 0) check("x", vjp.step.x, gradient.x);
+    check("g", vjp.step.g, gradient.g);
+    check("f", vjp.step.f, gradient.f);
+    check("q", vjp.step.q, gradient.q);
+    check("qg", vjp.step.qg, gradient.qg);
+    check("qf", vjp.step.qf, gradient.qf);
+}
+
 }  // namespace
 
 std::string check_optimizer_vjp(const Subject& subject) {
     const auto bench = float64_bench(subject);
     for (const Moment& moment : bench->moments()) {
-        StepVjp vjp(*bench, moment);
-        Gradient gradient = vjp.zero_gradient();
-        vjp.add_to(gradient);
-        const std::string who = "step_vjp of " + vjp.step.name();
-        if (bench->optimizer().info().max_questions == 0) {
-            Gradient with_out = vjp.zero_gradient();
-            vjp.add_to(with_out, true);
-            expect_near(with_out, gradient, who + " gives another result with the step's own outputs");
+        try {
+            check_step_vjp(*bench, moment, 0);
+        } catch (const Broken&) {
+            // Where a whole layer is off at the start, zero biases put the next one on its kink, and no small
+            // step leads away: what is right at moved parameters is right.
+            const std::exception_ptr at_start = std::current_exception();
+            if (bench->optimizer().params().empty()) throw;
+            try {
+                check_step_vjp(*bench, moment, 0.01);
+            } catch (const Broken&) {
+                std::rethrow_exception(at_start);
+            }
         }
-        const auto check = [&](const char* name, GuardedSet& inputs, const GuardedSet& derivative) {
-            const std::vector<Slope> slopes = slopes_of(inputs, derivative);
-            if (!slopes.empty()) check_slopes(who + " by " + name, slopes, [&] { return vjp.phi(); });
-        };
-        check("params", vjp.step.params, gradient.params);
-        check("state", vjp.step.state, gradient.state);
-        // From x_0 = 0 nothing comes back: the start is no result of anything learned.
-        if (moment.t > 0 || (bench->flags() & L2O_STARTS_AT_ZERO) == 0) check("x", vjp.step.x, gradient.x);
-        check("g", vjp.step.g, gradient.g);
-        check("f", vjp.step.f, gradient.f);
-        check("q", vjp.step.q, gradient.q);
-        check("qg", vjp.step.qg, gradient.qg);
-        check("qf", vjp.step.qf, gradient.qf);
     }
     check_init_state_vjp(*bench);
     return "";
