@@ -77,6 +77,32 @@ TEST_CASE("slices: threads and what is kept of a window change no bit") {
     CHECK(same_bits(less.gradient, want.gradient));
 }
 
+TEST_CASE("slices: the float32 gradient of a million coordinates is that of float64 to 1e-5") {
+#ifdef __SANITIZE_ADDRESS__
+    const std::string n = "50000";
+#else
+    const std::string n = "1000000";
+#endif
+    std::vector<double> gradients[2];
+    for (const Dtype dtype : {Dtype::kF64, Dtype::kF32}) {
+        Rig::Setup million = setup("l2o_dm");
+        million.lab.options = {{"output_scale", "0.1"}};
+        million.lab.problem = {
+            .optimizee = "three_layers", .options = {{"n", n}}, .instances = 1, .dtype = dtype};
+        million.horizon = 2;
+        Rig rig(million);
+        Unroll unroll(rig.scene(), rig.loss_plugin(), {.horizon = 2, .threads = 2});
+        unroll.start(rig.start());
+        TensorSet gradient = rig.zero_gradient();
+        REQUIRE(unroll.window(2, 1, gradient).is_finite);
+        gradients[dtype == Dtype::kF32] = Rig::flat(gradient);
+    }
+    const double error = relative_error(gradients[1], gradients[0]);
+    MESSAGE("norm-wise relative error " << error);
+    CHECK(error <= 1e-5);
+    CHECK(error > 0);
+}
+
 TEST_CASE("subsample: where all coordinates are alike a share of them says what all say") {
     Rig rig(setup("l2o_dm", "512"));
     std::vector<Tensor> x0;
