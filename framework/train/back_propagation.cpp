@@ -6,54 +6,43 @@
 
 namespace l2o::framework {
 
-BackPropagation::BackPropagation(const Optimizer& optimizer,
-                                 const Optimizee& optimizee,
-                                 const Loss& loss,
-                                 const TensorSet& phi,
-                                 const Keys& keys,
-                                 const TrainSettings& settings,
-                                 const Stage& stage,
-                                 TrainingBatches& batches,
-                                 int threads)
-    : settings_(settings),
-      stage_(stage),
-      keys_(keys),
-      prefix_(settings.instances > 0 && stage.has_one_window() &&
-                      (optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0
-                  ? stage.first_reverse
+BackPropagation::BackPropagation(const Lesson& lesson)
+    : lesson_(lesson),
+      prefix_(lesson.settings.instances > 0 && lesson.stage.has_one_window() &&
+                      (lesson.optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0
+                  ? lesson.stage.first_reverse
                   : 0),
-      batches_(batches),
-      shards_(optimizer,
-              optimizee,
-              loss,
-              phi,
-              keys,
+      shards_(lesson.optimizer,
+              lesson.optimizee,
+              lesson.loss,
+              lesson.phi,
+              lesson.keys,
               {.split = Split::kTrain,
-               .batch = settings.batch,
-               .shard_rows = settings.shard_rows,
-               .rates = stage.rates,
-               .unroll = {.second_order = settings.second_order,
-                          .horizon = stage.horizon,
-                          .memory_bytes = settings.memory_bytes,
-                          .subsample = settings.coordinate_subsample,
-                          .update_probability = settings.update_probability},
-               .with_solutions = stage.with_solutions},
-              threads) {
-    batches_.forget_prefixes();
+               .batch = lesson.settings.batch,
+               .shard_rows = lesson.settings.shard_rows,
+               .rates = lesson.stage.rates,
+               .unroll = {.second_order = lesson.settings.second_order,
+                          .horizon = lesson.stage.horizon,
+                          .memory_bytes = lesson.settings.memory_bytes,
+                          .subsample = lesson.settings.coordinate_subsample,
+                          .update_probability = lesson.settings.update_probability},
+               .with_solutions = lesson.stage.with_solutions},
+              lesson.threads) {
+    lesson_.batches.forget_prefixes();
 }
 
 std::int64_t BackPropagation::start(std::uint64_t index) {
-    const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
-    shards_.set_horizon(stage_.horizon_of(keys_, index));
-    if (settings_.instances == 0) {
+    const std::uint64_t first = first_instance(index, lesson_.settings.batch, lesson_.settings.instances);
+    shards_.set_horizon(lesson_.stage.horizon_of(lesson_.keys, index));
+    if (lesson_.settings.instances == 0) {
         shards_.start(index, shards_.draw(first));
         return 0;
     }
-    return batches_.start(shards_, index, first, prefix_) ? prefix_ : 0;
+    return lesson_.batches.start(shards_, index, first, prefix_) ? prefix_ : 0;
 }
 
 Unroll::Window BackPropagation::window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) {
-    return shards_.window(n, cot, gradient, std::max<std::int64_t>(stage_.first_reverse - t, 0));
+    return shards_.window(n, cot, gradient, std::max<std::int64_t>(lesson_.stage.first_reverse - t, 0));
 }
 
 TensorRefs BackPropagation::carried(std::int64_t t) const {

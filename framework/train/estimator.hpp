@@ -4,9 +4,24 @@
 #include <string>
 
 #include "framework/store/safetensors.hpp"
+#include "framework/train/stages.hpp"
+#include "framework/train/training_batches.hpp"
 #include "framework/unroll/unroll.hpp"
 
 namespace l2o::framework {
+
+/// One stage of a training: what learns from what. All of it outlives whoever works on it.
+struct Lesson {
+    const Optimizer& optimizer;
+    const Optimizee& optimizee;
+    const Loss& loss;
+    const TensorSet& phi;  ///< the parameters, which change from window to window
+    const Keys& keys;
+    const TrainSettings& settings;
+    const Stage& stage;
+    TrainingBatches& batches;
+    int threads;
+};
 
 /// A way to find the gradient of the meta-loss in the learned parameters, window by window of a batch of
 /// trajectories. The same draws, the same bits for any number of threads.

@@ -42,33 +42,28 @@ std::string name_of_pair(std::size_t number, const char* part) {
 }  // namespace
 
 struct Evolution::Pair {
-    Pair(const Optimizer& optimizer,
-         const Optimizee& optimizee,
-         const Loss& loss,
-         const TensorSet& phi,
-         const Keys& keys,
-         const TrainSettings& settings,
-         const Stage& stage,
-         std::int64_t number)
+    Pair(const Lesson& lesson, std::int64_t number)
         : row(number),
-          perturbation(gradient_like(optimizer, phi, stage.rates)),
-          total(gradient_like(optimizer, phi, stage.rates)),
-          params(parameters_beside(phi, perturbation)),
-          batches(settings.memory_bytes > 0
-                      ? std::max<std::uint64_t>(
-                            settings.memory_bytes / static_cast<std::uint64_t>(settings.pairs), 1)
-                      : 0),
-          shards(optimizer,
-                 optimizee,
-                 loss,
+          perturbation(gradient_like(lesson.optimizer, lesson.phi, lesson.stage.rates)),
+          total(gradient_like(lesson.optimizer, lesson.phi, lesson.stage.rates)),
+          params(parameters_beside(lesson.phi, perturbation)),
+          batches(
+              lesson.settings.memory_bytes > 0
+                  ? std::max<std::uint64_t>(
+                        lesson.settings.memory_bytes / static_cast<std::uint64_t>(lesson.settings.pairs), 1)
+                  : 0),
+          shards(lesson.optimizer,
+                 lesson.optimizee,
+                 lesson.loss,
                  params,
-                 keys,
+                 lesson.keys,
                  {.split = Split::kTrain,
-                  .batch = settings.batch / settings.pairs,
-                  .row0 = number * (settings.batch / settings.pairs),
-                  .shard_rows = settings.shard_rows,
-                  .rates = std::vector<double>(stage.rates.size(), 0),
-                  .unroll = {.horizon = stage.horizon, .update_probability = settings.update_probability}},
+                  .batch = lesson.settings.batch / lesson.settings.pairs,
+                  .row0 = number * (lesson.settings.batch / lesson.settings.pairs),
+                  .shard_rows = lesson.settings.shard_rows,
+                  .rates = std::vector<double>(lesson.stage.rates.size(), 0),
+                  .unroll = {.horizon = lesson.stage.horizon,
+                             .update_probability = lesson.settings.update_probability}},
                  1),
           plus(copies(shards.carried())),
           minus(copies(shards.carried())) {}
@@ -104,22 +99,10 @@ struct Evolution::Pair {
     Unroll::Window above, below;
 };
 
-Evolution::Evolution(const Optimizer& optimizer,
-                     const Optimizee& optimizee,
-                     const Loss& loss,
-                     const TensorSet& phi,
-                     const Keys& keys,
-                     const TrainSettings& settings,
-                     const Stage& stage,
-                     int threads)
-    : phi_(phi),
-      keys_(keys),
-      settings_(settings),
-      stage_(stage),
-      is_persistent_(settings.estimator == EstimatorKind::kPes),
-      threads_(threads) {
-    for (std::int64_t i = 0; i < settings.pairs; ++i)
-        pairs_.push_back(std::make_unique<Pair>(optimizer, optimizee, loss, phi, keys, settings, stage, i));
+Evolution::Evolution(const Lesson& lesson)
+    : lesson_(lesson), is_persistent_(lesson.settings.estimator == EstimatorKind::kPes) {
+    for (std::int64_t i = 0; i < lesson.settings.pairs; ++i)
+        pairs_.push_back(std::make_unique<Pair>(lesson, i));
 }
 
 Evolution::~Evolution() = default;
@@ -134,9 +117,11 @@ void Evolution::begin(Pair& pair, std::uint64_t index, std::int64_t end) const {
 std::int64_t Evolution::start(std::uint64_t index) {
     if (is_persistent_ && has_begun_) return 0;
     for (const auto& pair : pairs_) {
-        const std::int64_t horizon = stage_.horizon_of(keys_, index), unroll = stage_.unroll;
+        const std::int64_t horizon = lesson_.stage.horizon_of(lesson_.keys, index),
+                           unroll = lesson_.stage.unroll;
         // Whole windows, evenly up to the horizon.
-        const std::int64_t share = (horizon * (pair->row + 1) + settings_.pairs - 1) / settings_.pairs;
+        const std::int64_t share =
+            (horizon * (pair->row + 1) + lesson_.settings.pairs - 1) / lesson_.settings.pairs;
         const std::int64_t windows = (share + unroll - 1) / unroll;
         begin(*pair, index, is_persistent_ ? std::min(windows * unroll, horizon) : horizon);
     }
@@ -147,7 +132,7 @@ std::int64_t Evolution::start(std::uint64_t index) {
 void Evolution::draw_perturbation(Pair& pair) const {
     const auto trajectory = static_cast<std::uint64_t>(pair.trajectory());
     const Key key =
-        numerics::derive_key(numerics::derive_key(keys_.train_steps, kPerturbationTag, trajectory),
+        numerics::derive_key(numerics::derive_key(lesson_.keys.train_steps, kPerturbationTag, trajectory),
                              kPerturbationTag,
                              static_cast<std::uint64_t>(pair.t()));
     for (std::size_t i = 0; i < pair.perturbation.size(); ++i) {
@@ -156,7 +141,7 @@ void Evolution::draw_perturbation(Pair& pair) const {
         with_values(
             [&](auto epsilon) {
                 using T = typename decltype(epsilon)::value_type;
-                for (T& element : epsilon) element = static_cast<T>(settings_.sigma * random.normal());
+                for (T& element : epsilon) element = static_cast<T>(lesson_.settings.sigma * random.normal());
             },
             pair.perturbation[i]);
         if (!is_persistent_) pair.total[i].zero();
@@ -170,13 +155,14 @@ void Evolution::run(Pair& pair, std::int64_t n) const {
     const auto set_out = [&](double sign, const Carried& from) {
         for (std::size_t i = 0; i < pair.params.size(); ++i) {
             if (!pair.perturbation[i]) continue;
-            copy_values(pair.params[i], phi_[i]);
+            copy_values(pair.params[i], lesson_.phi[i]);
             add_scaled(pair.params[i], sign, pair.perturbation[i]);
         }
         if (pair.t() > 0)
             pair.shards.restore(pair.t(), pointers(from));
         else
-            pair.start(settings_, stage_.horizon_of(keys_, static_cast<std::uint64_t>(pair.trajectory())));
+            pair.start(lesson_.settings,
+                       lesson_.stage.horizon_of(lesson_.keys, static_cast<std::uint64_t>(pair.trajectory())));
     };
     draw_perturbation(pair);
     set_out(1, pair.plus);
@@ -195,14 +181,14 @@ void Evolution::run(Pair& pair, std::int64_t n) const {
 }
 
 Unroll::Window Evolution::window(std::int64_t /*t*/, std::int64_t n, double cot, TensorSet& gradient) {
-    parallel_for(static_cast<std::int64_t>(pairs_.size()), threads_, [&](std::int64_t i) {
+    parallel_for(static_cast<std::int64_t>(pairs_.size()), lesson_.threads, [&](std::int64_t i) {
         run(*pairs_[static_cast<std::size_t>(i)], n);
     });
     Unroll::Window sum;
     gradient.zero();
     for (const auto& pair : pairs_) {
-        const double slope =
-            cot * (pair->above.loss - pair->below.loss) / (2 * settings_.sigma * settings_.sigma);
+        const double slope = cot * (pair->above.loss - pair->below.loss) /
+                             (2 * lesson_.settings.sigma * lesson_.settings.sigma);
         for (std::size_t i = 0; i < gradient.size(); ++i) {
             if (gradient[i]) add_scaled(gradient[i], slope, pair->total[i]);
         }
@@ -214,7 +200,7 @@ Unroll::Window Evolution::window(std::int64_t /*t*/, std::int64_t n, double cot,
         const bool diverged = !pair->above.is_finite || !pair->below.is_finite;
         if (is_persistent_ && (diverged || pair->t() >= pair->end())) {
             const auto next = static_cast<std::uint64_t>(pair->trajectory()) + 1;
-            begin(*pair, next, stage_.horizon_of(keys_, next));
+            begin(*pair, next, lesson_.stage.horizon_of(lesson_.keys, next));
         }
     }
     return sum;
@@ -247,7 +233,8 @@ void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::in
             if (pair.total[i]) take(file, name_of_pair(number, "total/") + std::to_string(i), pair.total[i]);
         }
         if (pair.t() == 0) continue;
-        pair.start(settings_, stage_.horizon_of(keys_, static_cast<std::uint64_t>(pair.trajectory())));
+        pair.start(lesson_.settings,
+                   lesson_.stage.horizon_of(lesson_.keys, static_cast<std::uint64_t>(pair.trajectory())));
         pair.plus = copies(read_by_name(file, name_of_pair(number, "plus"), pair.shards.carried()));
         if (is_persistent_)
             pair.minus = copies(read_by_name(file, name_of_pair(number, "minus"), pair.shards.carried()));

@@ -5,8 +5,6 @@
 
 #include "framework/train/estimator.hpp"
 #include "framework/train/shards.hpp"
-#include "framework/train/stages.hpp"
-#include "framework/train/training_batches.hpp"
 
 namespace l2o::framework {
 
@@ -23,16 +21,8 @@ namespace l2o::framework {
 /// are in different phases of their trajectories: the first one of pair i ends early.
 class Evolution : public Estimator {
   public:
-    /// @param phi, keys, settings, stage  outlive this.
     /// @pre settings.pairs divides settings.batch.
-    Evolution(const Optimizer& optimizer,
-              const Optimizee& optimizee,
-              const Loss& loss,
-              const TensorSet& phi,
-              const Keys& keys,
-              const TrainSettings& settings,
-              const Stage& stage,
-              int threads);
+    explicit Evolution(const Lesson& lesson);
     ~Evolution() override;
 
     /// Persistent: trajectories are started pair by pair; only the first call does anything.
@@ -50,12 +40,8 @@ class Evolution : public Estimator {
     void draw_perturbation(Pair& pair) const;
     void run(Pair& pair, std::int64_t n) const;
 
-    const TensorSet& phi_;
-    const Keys& keys_;
-    const TrainSettings& settings_;
-    const Stage& stage_;
+    const Lesson lesson_;
     const bool is_persistent_;
-    const int threads_;
     std::vector<std::unique_ptr<Pair>> pairs_;
     bool has_begun_ = false;
 };

@@ -6,58 +6,48 @@
 
 namespace l2o::framework {
 
-Imitation::Imitation(const Optimizer& optimizer,
-                     const Optimizee& optimizee,
-                     const Loss& loss,
-                     const TensorSet& phi,
-                     const Keys& keys,
-                     const TrainSettings& settings,
-                     const Stage& stage,
-                     TrainingBatches& batches,
-                     int threads)
-    : settings_(settings),
-      stage_(stage),
-      keys_(keys),
-      batches_(batches),
-      teacher_(settings.imitation->teacher.entry,
-               settings.imitation->teacher.resolve(),
-               task_of(optimizee, stage.horizon)),
+Imitation::Imitation(const Lesson& lesson)
+    : lesson_(lesson),
+      teacher_(lesson.settings.imitation->teacher.entry,
+               lesson.settings.imitation->teacher.resolve(),
+               task_of(lesson.optimizee, lesson.stage.horizon)),
       teacher_params_(teacher_.init_params(
-          keys.init_params, optimizee.sample(keys.train_data, Split::kTrain, 0, settings.batch, false))),
-      shards_(optimizer,
-              optimizee,
-              loss,
-              phi,
-              keys,
+          lesson.keys.init_params,
+          lesson.optimizee.sample(lesson.keys.train_data, Split::kTrain, 0, lesson.settings.batch, false))),
+      shards_(lesson.optimizer,
+              lesson.optimizee,
+              lesson.loss,
+              lesson.phi,
+              lesson.keys,
               {.split = Split::kTrain,
-               .batch = settings.batch,
-               .shard_rows = settings.shard_rows,
-               .rates = stage.rates,
-               .unroll = {.horizon = stage.horizon,
-                          .memory_bytes = settings.memory_bytes,
-                          .update_probability = settings.update_probability},
-               .with_solutions = stage.with_solutions},
-              threads) {
+               .batch = lesson.settings.batch,
+               .shard_rows = lesson.settings.shard_rows,
+               .rates = lesson.stage.rates,
+               .unroll = {.horizon = lesson.stage.horizon,
+                          .memory_bytes = lesson.settings.memory_bytes,
+                          .update_probability = lesson.settings.update_probability},
+               .with_solutions = lesson.stage.with_solutions},
+              lesson.threads) {
     if (teacher_.info().particles > 0) {
+        const OptionContext& context = lesson.settings.imitation->teacher.context;
         throw Error(ExitCode::kUsage,
-                    settings.imitation->teacher.context.origin + ": " +
-                        settings.imitation->teacher.context.path + ": '" + teacher_.id() +
+                    context.origin + ": " + context.path + ": '" + teacher_.id() +
                         "' is a population, of which no point is the one to imitate");
     }
     for (const Scene* scene : shards_.scenes()) {
         scenes_.push_back(std::make_unique<Scene>(
-            Scene{teacher_, optimizee, scene->data, teacher_params_, scene->key, scene->row0}));
+            Scene{teacher_, lesson.optimizee, scene->data, teacher_params_, scene->key, scene->row0}));
         teachers_.push_back(std::make_unique<Teacher>(*scenes_.back()));
     }
 }
 
 std::int64_t Imitation::start(std::uint64_t index) {
-    const std::uint64_t first = first_instance(index, settings_.batch, settings_.instances);
-    shards_.set_horizon(stage_.horizon_of(keys_, index));
-    if (settings_.instances == 0)
+    const std::uint64_t first = first_instance(index, lesson_.settings.batch, lesson_.settings.instances);
+    shards_.set_horizon(lesson_.stage.horizon_of(lesson_.keys, index));
+    if (lesson_.settings.instances == 0)
         shards_.start(index, shards_.draw(first));
     else
-        batches_.start(shards_, index, first, 0);
+        lesson_.batches.start(shards_, index, first, 0);
     const std::vector<const Scene*> scenes = shards_.scenes();
     const CarriedRefs carried = shards_.carried();
     for (std::size_t i = 0; i < teachers_.size(); ++i) {

@@ -5,8 +5,6 @@
 
 #include "framework/train/estimator.hpp"
 #include "framework/train/shards.hpp"
-#include "framework/train/stages.hpp"
-#include "framework/train/training_batches.hpp"
 
 namespace l2o::framework {
 
@@ -16,18 +14,9 @@ namespace l2o::framework {
 /// to window.
 class Imitation : public Estimator {
   public:
-    /// @param phi, keys, settings, stage, batches  outlive this.
     /// @pre settings.imitation; the optimizer has a derivative.
     /// @throw Error kUsage if the teacher is a population.
-    Imitation(const Optimizer& optimizer,
-              const Optimizee& optimizee,
-              const Loss& loss,
-              const TensorSet& phi,
-              const Keys& keys,
-              const TrainSettings& settings,
-              const Stage& stage,
-              TrainingBatches& batches,
-              int threads);
+    explicit Imitation(const Lesson& lesson);
 
     std::int64_t start(std::uint64_t index) override;
     Unroll::Window window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) override;
@@ -38,10 +27,7 @@ class Imitation : public Estimator {
   private:
     [[nodiscard]] CarriedRefs carried_by_teachers() const;
 
-    const TrainSettings& settings_;
-    const Stage& stage_;
-    const Keys& keys_;
-    TrainingBatches& batches_;
+    const Lesson lesson_;
     Optimizer teacher_;
     TensorSet teacher_params_;
     Shards shards_;

@@ -183,18 +183,16 @@ class Trainer {
         meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
         const Loss& loss = *losses_[static_cast<std::size_t>(cursor_.stage)];
-        if (settings_.estimator == EstimatorKind::kBptt) {
-            estimator_ = std::make_unique<BackPropagation>(
-                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_);
-        } else {
-            estimator_ = std::make_unique<Evolution>(
-                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, threads_);
-        }
+        const Lesson lesson{
+            optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_};
+        if (settings_.estimator == EstimatorKind::kBptt)
+            estimator_ = std::make_unique<BackPropagation>(lesson);
+        else
+            estimator_ = std::make_unique<Evolution>(lesson);
         imitation_.reset();
         imitation_meta_.reset();
         if (stage.imitation > 0) {
-            imitation_ = std::make_unique<Imitation>(
-                optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_);
+            imitation_ = std::make_unique<Imitation>(lesson);
             imitation_meta_ =
                 std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         }

@@ -54,23 +54,17 @@ struct Estimators {
           stage(stages_of(trainee.settings(), trainee.optimizer()).front()),
           batches(0),
           gradient(gradient_like(trainee.optimizer(), phi, stage.rates)),
-          evolution(trainee.optimizer(),
-                    trainee.optimizee(),
-                    trainee.loss(),
-                    phi,
-                    keys,
-                    trainee.settings(),
-                    stage,
-                    1),
-          back(trainee.optimizer(),
-               trainee.optimizee(),
-               trainee.loss(),
-               phi,
-               keys,
-               trainee.settings(),
-               stage,
-               batches,
-               1) {}
+          lesson{trainee.optimizer(),
+                 trainee.optimizee(),
+                 trainee.loss(),
+                 phi,
+                 keys,
+                 trainee.settings(),
+                 stage,
+                 batches,
+                 1},
+          evolution(lesson),
+          back(lesson) {}
 
     /// The sum of the gradients of all windows of a trajectory, the parameters standing still.
     std::vector<double> of_trajectory(Estimator& estimator, std::uint64_t index) {
@@ -89,6 +83,7 @@ struct Estimators {
     Stage stage;
     TrainingBatches batches;
     TensorSet gradient;
+    Lesson lesson;
     Evolution evolution;
     BackPropagation back;
 };

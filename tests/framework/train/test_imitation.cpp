@@ -33,22 +33,23 @@ Trainee pupil(const std::string& teacher,
 }
 
 /// The imitation of a trainee's settings, for parameters of one's own.
-struct Lesson {
-    Lesson(Trainee& trainee, TensorSet start)
+struct Apprentice {
+    Apprentice(Trainee& trainee, TensorSet start)
         : phi(std::move(start)),
           keys(trainee.keys()),
           stage(stages_of(trainee.settings(), trainee.optimizer()).front()),
           batches(0),
           gradient(gradient_like(trainee.optimizer(), phi)),
-          imitation(trainee.optimizer(),
-                    trainee.optimizee(),
-                    trainee.loss(),
-                    phi,
-                    keys,
-                    trainee.settings(),
-                    stage,
-                    batches,
-                    1) {}
+          lesson{trainee.optimizer(),
+                 trainee.optimizee(),
+                 trainee.loss(),
+                 phi,
+                 keys,
+                 trainee.settings(),
+                 stage,
+                 batches,
+                 1},
+          imitation(lesson) {}
 
     /// What is carried into step t, with the parameters as they are.
     TensorFile reach(std::int64_t t) {
@@ -70,6 +71,7 @@ struct Lesson {
     Stage stage;
     TrainingBatches batches;
     TensorSet gradient;
+    Lesson lesson;
     Imitation imitation;
 };
 
@@ -88,20 +90,20 @@ TEST_CASE("the gradient of imitation is that of central differences, from the st
     for (const char* teacher : {"adam", "gradient_descent"}) {
         Trainee trainee =
             pupil(teacher, {{"learning_rate", "0.02"}}, 1, {.problem = {{"n", "3"}, {"init_std", "1"}}});
-        Lesson lesson(trainee, trainee.initial_params());
+        Apprentice apprentice(trainee, trainee.initial_params());
         for (const std::int64_t t : {std::int64_t{0}, std::int64_t{6}}) {
             CAPTURE(t);
-            const TensorFile from = lesson.reach(t);
-            static_cast<void>(lesson.loss(from, t, 6));
+            const TensorFile from = apprentice.reach(t);
+            static_cast<void>(apprentice.loss(from, t, 6));
             std::vector<double> got, want;
-            for (const Tensor& tensor : lesson.gradient.tensors()) got.push_back(tensor.value(0));
-            for (Tensor& tensor : lesson.phi.tensors()) {
+            for (const Tensor& tensor : apprentice.gradient.tensors()) got.push_back(tensor.value(0));
+            for (Tensor& tensor : apprentice.phi.tensors()) {
                 double& element = tensor.values<double>()[0];
                 const double kept = element, step = 1e-6 * std::max(1.0, std::abs(kept));
                 element = kept + step;
-                const double above = lesson.loss(from, t, 6);
+                const double above = apprentice.loss(from, t, 6);
                 element = kept - step;
-                const double below = lesson.loss(from, t, 6);
+                const double below = apprentice.loss(from, t, 6);
                 element = kept;
                 want.push_back((above - below) / (2 * step));
             }
@@ -114,7 +116,7 @@ TEST_CASE("the gradient of imitation is that of central differences, from the st
 
 TEST_CASE("an optimizer that makes the teacher's steps has nothing to learn from it") {
     Trainee trainee = pupil("gradient_descent", {{"learning_rate", "0.05"}}, 1);
-    Lesson same(trainee, descent_params(trainee, 0.05)), other(trainee, descent_params(trainee, 0.04));
+    Apprentice same(trainee, descent_params(trainee, 0.05)), other(trainee, descent_params(trainee, 0.04));
     CHECK(same.loss(same.reach(6), 6, 6) < 1e-30);
     for (const Tensor& tensor : same.gradient.tensors()) CHECK(std::abs(tensor.value(0)) < 1e-15);
     CHECK(other.loss(other.reach(6), 6, 6) > 1e-8);
@@ -125,10 +127,10 @@ TEST_CASE("the loss of imitation is the mean squared difference of the steps ove
     Trainee trainee =
         pupil("gradient_descent", {{"learning_rate", "0.05"}}, 1, {.optimizee = "stopping", .problem = {}});
     trainee.settings().unroll = 1;
-    Lesson lesson(trainee, descent_params(trainee, 0.04));
+    Apprentice apprentice(trainee, descent_params(trainee, 0.04));
     const auto x = [&](std::int64_t t) {
         std::vector<double> all;
-        const TensorFile file = lesson.reach(t);
+        const TensorFile file = apprentice.reach(t);
         for (const char* shard : {"0", "1", "2"}) {
             const std::vector<double> part = values(file.at("teacher/" + std::string(shard) + "/0"));
             all.insert(all.end(), part.begin(), part.end());
@@ -141,7 +143,7 @@ TEST_CASE("the loss of imitation is the mean squared difference of the steps ove
         const double difference = 0.01 / 0.05 * (two[row] - one[row]);
         want += difference * difference / 2;
     }
-    CHECK(lesson.loss(lesson.reach(1), 1, 1) == doctest::Approx(want).epsilon(1e-12));
+    CHECK(apprentice.loss(apprentice.reach(1), 1, 1) == doctest::Approx(want).epsilon(1e-12));
 }
 
 TEST_CASE("an optimizer trained by imitation alone finds the teacher's step") {
@@ -174,28 +176,20 @@ TEST_CASE(
 
     // The same by hand.
     TrainSettings& settings = trainee.settings();
-    Lesson lesson(trainee, trainee.initial_params());
-    BackPropagation task(trainee.optimizer(),
-                         trainee.optimizee(),
-                         trainee.loss(),
-                         lesson.phi,
-                         lesson.keys,
-                         settings,
-                         lesson.stage,
-                         lesson.batches,
-                         1);
-    MetaOptimizer of_task(settings.meta_optimizer, trainee.optimizer(), lesson.phi),
-        of_imitation(settings.meta_optimizer, trainee.optimizer(), lesson.phi);
-    const std::vector<double> rates(lesson.phi.size(), 1);
+    Apprentice apprentice(trainee, trainee.initial_params());
+    BackPropagation task(apprentice.lesson);
+    MetaOptimizer of_task(settings.meta_optimizer, trainee.optimizer(), apprentice.phi),
+        of_imitation(settings.meta_optimizer, trainee.optimizer(), apprentice.phi);
+    const std::vector<double> rates(apprentice.phi.size(), 1);
     for (std::size_t epoch = 0; epoch < 30; ++epoch) {
-        Estimator& estimator = is_imitation[epoch] ? static_cast<Estimator&>(lesson.imitation) : task;
+        Estimator& estimator = is_imitation[epoch] ? static_cast<Estimator&>(apprentice.imitation) : task;
         estimator.start(epoch);
         for (std::int64_t t = 0; t < 15; t += 6) {
-            estimator.window(t, std::min<std::int64_t>(6, 15 - t), 0.2, lesson.gradient);
-            (is_imitation[epoch] ? of_imitation : of_task).step(lesson.gradient, rates);
+            estimator.window(t, std::min<std::int64_t>(6, 15 - t), 0.2, apprentice.gradient);
+            (is_imitation[epoch] ? of_imitation : of_task).step(apprentice.gradient, rates);
         }
     }
-    CHECK(bytes(result.params) == bytes(lesson.phi));
+    CHECK(bytes(result.params) == bytes(apprentice.phi));
 }
 
 TEST_CASE("imitation with probability 0 changes nothing, and any number of threads gives the same bits") {
