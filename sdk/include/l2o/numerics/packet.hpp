@@ -51,9 +51,16 @@ template <class Scalar>
 template <class Scalar>
 [[gnu::always_inline]] inline void store_packet(const Packet<Scalar>& packet, Scalar* to, Index count) {
     if (count == kPacket<Scalar>) return Eigen::internal::pstoreu(to, packet);
+#ifdef __AVX512F__
+    if constexpr (sizeof(Scalar) == 4)
+        _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), packet);
+    else
+        _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1U << count) - 1), packet);
+#else
     Scalar all[kPacket<Scalar>];
     Eigen::internal::pstoreu(all, packet);
     for (Index i = 0; i < count; ++i) to[i] = all[i];
+#endif
 }
 
 /// Adds the packet to kPacket elements at `to`, which may be wider than its own.
@@ -264,16 +271,22 @@ template <class Scalar, int kCount>
 /// Packets per tile: with four or five rows, as many sums as there are registers for.
 inline constexpr int kTilePackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 4 : 2;
 
-/// f(packets, at, last) for tiles of kTilePackets packets, then for each packet that remains, the last of
-/// which may take fewer elements than there are lanes.
+/// f(packets, at, last) for tiles of kTilePackets packets, then for what remains as one tile of fewer
+/// packets, the last of which may take fewer elements than there are lanes.
 template <class Scalar, class F>
 void for_each_tile(Index n, F&& f) {
     constexpr Index kTile = kTilePackets * kPacket<Scalar>;
     Index at = 0;
     for (; at + kTile <= n; at += kTile)
         f(std::integral_constant<int, kTilePackets>(), at, WholePacket<Scalar>());
-    for (; at < n; at += kPacket<Scalar>)
-        f(std::integral_constant<int, 1>(), at, std::min(kPacket<Scalar>, n - at));
+    const auto rest = [&]<int kPackets>(std::integral_constant<int, kPackets> packets, const auto& fewer) {
+        const Index last = n - at - (kPackets - 1) * kPacket<Scalar>;
+        if (last > 0)
+            f(packets, at, last);
+        else if constexpr (kPackets > 1)
+            fewer(std::integral_constant<int, kPackets - 1>(), fewer);
+    };
+    if (at < n) rest(std::integral_constant<int, kTilePackets>(), rest);
 }
 
 /// f(rows, first) for groups of five rows, then of two and one.
