@@ -12,6 +12,7 @@ using Eigen::Index;
 
 namespace detail {
 
+#ifdef __AVX512F__
 /// `from` 16 x 4 to `to` 4 x 16. Four blocks of 4 x 4 side by side in each register.
 template <bool kAdd>
 void transpose_16_by_4(const float* from, Index from_stride, float* to, Index to_stride) {
@@ -51,6 +52,7 @@ void transpose_16_by_4(const float* from, Index from_stride, float* to, Index to
     store_two(left(rows0, rows1), left(rows2, rows3), 0);
     store_two(right(rows0, rows1), right(rows2, rows3), 2);
 }
+#endif
 
 template <bool kAdd, class Scalar>
 void transpose_by_4(
@@ -61,7 +63,7 @@ void transpose_by_4(
         std::memcpy(&quad, at, sizeof quad);
         return quad;
     };
-    const auto store = [&load](Quad quad, Scalar* at) {
+    const auto store = [&](Quad quad, Scalar* at) {
         if constexpr (kAdd) quad += load(at);
         std::memcpy(at, &quad, sizeof quad);
     };
@@ -94,6 +96,7 @@ void transpose_by_4(
 /// The two do not overlap. No allocation; blocks in registers, at least three times as fast as a plain loop.
 template <bool kAdd = false, std::floating_point Scalar>
 void transpose(const Scalar* from, Index rows, Index cols, Index from_stride, Scalar* to, Index to_stride) {
+#ifdef __AVX512F__
     if constexpr (std::is_same_v<Scalar, float>) {
         const Index tall = rows / 16 * 16, wide = cols / 4 * 4;
         for (Index r = 0; r < tall; r += 16)
@@ -104,6 +107,7 @@ void transpose(const Scalar* from, Index rows, Index cols, Index from_stride, Sc
             from + wide, tall, cols - wide, from_stride, to + wide * to_stride, to_stride);
         from += tall * from_stride, to += tall, rows -= tall;
     }
+#endif
     detail::transpose_by_4<kAdd>(from, rows, cols, from_stride, to, to_stride);
 }
 
