@@ -48,3 +48,19 @@ TEST_CASE("zoo: 16 steps of Step-LISTA are closer to the minimum than 16 of FIST
     CHECK(loss["step_lista"] < loss["fista"]);
     CHECK(loss["fista"] < loss["ista"]);
 }
+
+TEST_CASE("zoo: learned optimizers go down Rastrigin functions as their cards say") {
+    const std::map<std::string, double> card = {{"rastrigin_dm", 52.7},
+                                                {"rastrigin_rnnprop", 51.5},
+                                                {"rastrigin_scale", 52.2},
+                                                {"rastrigin_enhanced", 47.2},
+                                                {"rastrigin_rnnprop_es", 42.4}};
+    std::string weights;
+    for (const auto& [name, mean] : card) weights += weights_of(name) + " ";
+    auto objective = evaluate("rastrigin", weights, "objective");
+    for (const auto& [name, mean] : card) {
+        CAPTURE(name);
+        CHECK(std::abs(objective[name] - mean) < 1.5);
+    }
+    CHECK(objective["rastrigin_rnnprop_es"] < objective["adam"] - 5);
+}
