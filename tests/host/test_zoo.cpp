@@ -64,3 +64,16 @@ TEST_CASE("zoo: learned optimizers go down Rastrigin functions as their cards sa
     }
     CHECK(objective["rastrigin_rnnprop_es"] < objective["adam"] - 5);
 }
+
+TEST_CASE(
+    "zoo: the enhanced L2O-DM is below Adam on quadratics after 100 steps and after 1,000, as its card "
+    "says") {
+    const std::string weights = "--weights enhanced='" + kZoo + "/quadratic_enhanced.safetensors'";
+    auto late = evaluate("../experiments/quadratic_enhanced", weights, "objective");
+    CHECK(std::abs(late["enhanced"] - 0.0083) < 0.003);
+    CHECK(late["enhanced"] < 0.7 * late["adam"]);
+    auto early =
+        evaluate("../experiments/quadratic_enhanced", weights + " evaluate.iterations=100", "objective");
+    CHECK(std::abs(early["enhanced"] - 0.041) < 0.01);
+    CHECK(early["enhanced"] < 0.7 * early["adam"]);
+}
