@@ -77,3 +77,13 @@ TEST_CASE(
     CHECK(std::abs(early["enhanced"] - 0.041) < 0.01);
     CHECK(early["enhanced"] < 0.7 * early["adam"]);
 }
+
+TEST_CASE("zoo: L2O-DM and L2O-RNNProp come close to the minimum of Lasso problems, as their cards say") {
+    auto loss = evaluate("../paper/fig6b_free",
+                         "--weights dm='" + kZoo + "/lasso_dm.safetensors' --weights rnnprop='" + kZoo +
+                             "/lasso_rnnprop.safetensors'",
+                         "relative_loss");
+    CHECK(std::abs(loss["dm"] - 0.0049) < 0.0015);
+    CHECK(std::abs(loss["rnnprop"] - 0.00042) < 0.00015);
+    CHECK(loss["dm"] < 0.3 * loss["adam_tuned"]);
+}
