@@ -15,14 +15,16 @@ namespace {
 
 const std::string kZoo = L2O_ZOO;
 
-/// Means of a metric after the last iteration over 128 test instances, by contestant.
+/// Means of a metric after the last iteration over so many test instances, by contestant.
 std::map<std::string, double> evaluate(const std::string& experiment,
                                        const std::string& weights,
-                                       const std::string& metric) {
+                                       const std::string& metric,
+                                       int instances = 128) {
     const ScratchFolder folder;
-    const Outcome outcome = run_l2o(folder,
-                                    "evaluate '" + kZoo + "/" + experiment + ".info' " + weights +
-                                        " evaluate.instances=128 --json --quiet --no-report");
+    const Outcome outcome =
+        run_l2o(folder,
+                "evaluate '" + kZoo + "/" + experiment + ".info' " + weights +
+                    " evaluate.instances=" + std::to_string(instances) + " --json --quiet --no-report");
     REQUIRE(outcome.refusal() == "0 ");
     const json result = json::parse(outcome.out);
     std::map<std::string, double> means;
@@ -82,7 +84,8 @@ TEST_CASE("zoo: L2O-DM and L2O-RNNProp come close to the minimum of Lasso proble
     auto loss = evaluate("../paper/fig6b_free",
                          "--weights dm='" + kZoo + "/lasso_dm.safetensors' --weights rnnprop='" + kZoo +
                              "/lasso_rnnprop.safetensors'",
-                         "relative_loss");
+                         "relative_loss",
+                         32);
     CHECK(std::abs(loss["dm"] - 0.0049) < 0.0015);
     CHECK(std::abs(loss["rnnprop"] - 0.00042) < 0.00015);
     CHECK(loss["dm"] < 0.3 * loss["adam_tuned"]);
