@@ -54,5 +54,9 @@ TEST_CASE("figure 5 in small: every method reaches the NMSE that is kept for it"
 }
 
 TEST_CASE("figure 6 in small: every method reaches the relative loss that is kept for it") {
-    for (const char* panel : {"fig6a", "fig6b"}) check_quick(panel, "relative_loss", 0, 0.3);
+    for (const char* panel : {"fig6a", "fig6b", "fig6a_free"}) check_quick(panel, "relative_loss", 0, 0.3);
+}
+
+TEST_CASE("figure 7 in small: every method comes down to the objective that is kept for it") {
+    check_quick("fig7b", "objective", 0, 0.1);
 }

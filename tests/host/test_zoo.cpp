@@ -15,14 +15,16 @@ namespace {
 
 const std::string kZoo = L2O_ZOO;
 
-/// Means of a metric after the last iteration over 128 test instances, by contestant.
+/// Means of a metric after the last iteration over so many test instances, by contestant.
 std::map<std::string, double> evaluate(const std::string& experiment,
                                        const std::string& weights,
-                                       const std::string& metric) {
+                                       const std::string& metric,
+                                       int instances = 128) {
     const ScratchFolder folder;
-    const Outcome outcome = run_l2o(folder,
-                                    "evaluate '" + kZoo + "/" + experiment + ".info' " + weights +
-                                        " evaluate.instances=128 --json --quiet --no-report");
+    const Outcome outcome =
+        run_l2o(folder,
+                "evaluate '" + kZoo + "/" + experiment + ".info' " + weights +
+                    " evaluate.instances=" + std::to_string(instances) + " --json --quiet --no-report");
     REQUIRE(outcome.refusal() == "0 ");
     const json result = json::parse(outcome.out);
     std::map<std::string, double> means;
@@ -47,4 +49,44 @@ TEST_CASE("zoo: 16 steps of Step-LISTA are closer to the minimum than 16 of FIST
     CHECK(std::abs(loss["step_lista"] - 0.669) < 0.07);
     CHECK(loss["step_lista"] < loss["fista"]);
     CHECK(loss["fista"] < loss["ista"]);
+}
+
+TEST_CASE("zoo: learned optimizers go down Rastrigin functions as their cards say") {
+    const std::map<std::string, double> card = {{"rastrigin_dm", 52.7},
+                                                {"rastrigin_rnnprop", 51.5},
+                                                {"rastrigin_scale", 52.2},
+                                                {"rastrigin_enhanced", 47.2},
+                                                {"rastrigin_rnnprop_es", 42.4}};
+    std::string weights;
+    for (const auto& [name, mean] : card) weights += weights_of(name) + " ";
+    auto objective = evaluate("rastrigin", weights, "objective");
+    for (const auto& [name, mean] : card) {
+        CAPTURE(name);
+        CHECK(std::abs(objective[name] - mean) < 1.5);
+    }
+    CHECK(objective["rastrigin_rnnprop_es"] < objective["adam"] - 5);
+}
+
+TEST_CASE(
+    "zoo: the enhanced L2O-DM is below Adam on quadratics after 100 steps and after 1,000, as its card "
+    "says") {
+    const std::string weights = "--weights enhanced='" + kZoo + "/quadratic_enhanced.safetensors'";
+    auto late = evaluate("../experiments/quadratic_enhanced", weights, "objective");
+    CHECK(std::abs(late["enhanced"] - 0.0083) < 0.003);
+    CHECK(late["enhanced"] < 0.7 * late["adam"]);
+    auto early =
+        evaluate("../experiments/quadratic_enhanced", weights + " evaluate.iterations=100", "objective");
+    CHECK(std::abs(early["enhanced"] - 0.041) < 0.01);
+    CHECK(early["enhanced"] < 0.7 * early["adam"]);
+}
+
+TEST_CASE("zoo: L2O-DM and L2O-RNNProp come close to the minimum of Lasso problems, as their cards say") {
+    auto loss = evaluate("../paper/fig6b_free",
+                         "--weights dm='" + kZoo + "/lasso_dm.safetensors' --weights rnnprop='" + kZoo +
+                             "/lasso_rnnprop.safetensors'",
+                         "relative_loss",
+                         32);
+    CHECK(std::abs(loss["dm"] - 0.0049) < 0.0015);
+    CHECK(std::abs(loss["rnnprop"] - 0.00042) < 0.00015);
+    CHECK(loss["dm"] < 0.3 * loss["adam_tuned"]);
 }
