@@ -1,13 +1,4 @@
-# l2o_add_plugin(<optimizer|optimizee|loss> <name> SOURCES <file>... [LIBRARIES <target>...] [TORCH] [NO_TEST])
-#
-# Builds <name> as a plugin library l2o_<kind>_<name>.so with one exported symbol, and its manifest
-# l2o_<kind>_<name>.l2o.json beside it, in lib/l2o/plugins of the build; both are installed to lib/l2o/plugins, where
-# an l2o of the same prefix finds them. Inside the l2o tree the first source must be <name>.cpp and
-# tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
-# plugins that live inside a test, and are not installed.
-#
-# With L2O_X86_64_V4 on, a second build for processors with AVX-512 goes to the folder x86-64-v4 beside it, which the
-# host loads in its place where it can.
+# One library: what every build of a plugin has in common.
 function(l2o_plugin_library target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "FOLDER" "SOURCES;LIBRARIES")
   # Of this folder, whatever folder calls: a variable of the including one is not seen by its siblings.
@@ -37,6 +28,16 @@ function(l2o_plugin_library target)
   endif()
 endfunction()
 
+# l2o_add_plugin(<optimizer|optimizee|loss> <name> SOURCES <file>... [LIBRARIES <target>...] [TORCH] [NO_TEST])
+#
+# Builds <name> as a plugin library l2o_<kind>_<name>.so with one exported symbol, and its manifest
+# l2o_<kind>_<name>.l2o.json beside it, in lib/l2o/plugins of the build; both are installed to lib/l2o/plugins, where
+# an l2o of the same prefix finds them. Inside the l2o tree the first source must be <name>.cpp and
+# tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
+# plugins that live inside a test, and are not installed.
+#
+# With L2O_X86_64_V4 on, a second build for processors with AVX-512 goes to the folder x86-64-v4 beside it, which the
+# host loads in its place where it can.
 function(l2o_add_plugin kind name)
   cmake_parse_arguments(PARSE_ARGV 2 arg "TORCH;NO_TEST" "" "SOURCES;LIBRARIES")
   if(arg_UNPARSED_ARGUMENTS)

@@ -54,15 +54,7 @@ struct Estimators {
           stage(stages_of(trainee.settings(), trainee.optimizer()).front()),
           batches(0),
           gradient(gradient_like(trainee.optimizer(), phi, stage.rates)),
-          lesson{trainee.optimizer(),
-                 trainee.optimizee(),
-                 trainee.loss(),
-                 phi,
-                 keys,
-                 trainee.settings(),
-                 stage,
-                 batches,
-                 1},
+          lesson(trainee.lesson(phi, keys, stage, batches)),
           evolution(lesson),
           back(lesson) {}
 

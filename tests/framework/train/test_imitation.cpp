@@ -40,15 +40,7 @@ struct Apprentice {
           stage(stages_of(trainee.settings(), trainee.optimizer()).front()),
           batches(0),
           gradient(gradient_like(trainee.optimizer(), phi)),
-          lesson{trainee.optimizer(),
-                 trainee.optimizee(),
-                 trainee.loss(),
-                 phi,
-                 keys,
-                 trainee.settings(),
-                 stage,
-                 batches,
-                 1},
+          lesson(trainee.lesson(phi, keys, stage, batches)),
           imitation(lesson) {}
 
     /// What is carried into step t, with the parameters as they are.

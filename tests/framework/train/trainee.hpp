@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/train/estimator.hpp"
 #include "framework/train/train.hpp"
 #include "tests/support/lab.hpp"
 
@@ -37,6 +38,13 @@ class Trainee {
     const framework::Optimizer& optimizer() const { return *optimizer_; }
     const framework::Optimizee& optimizee() const { return *optimizee_; }
     const framework::Loss& loss() const { return *loss_; }
+    /// What an estimator takes, on one thread.
+    framework::Lesson lesson(const framework::TensorSet& phi,
+                             const framework::Keys& keys,
+                             const framework::Stage& stage,
+                             framework::TrainingBatches& batches) {
+        return {optimizer(), optimizee(), loss(), phi, keys, settings(), stage, batches, 1};
+    }
     framework::Keys keys() const { return framework::keys_of(experiment_.seed); }
 
     framework::TrainResult train(const framework::TrainFiles& files = {},
