@@ -19,7 +19,7 @@ struct Defect {
 
 std::vector<Finding> check(const std::string& plugin,
                            std::vector<std::string> only,
-                           double time_limit_s = 30) {
+                           double time_limit_s = 500) {
     return check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_") + plugin + ".so",
                           .only = std::move(only),
                           .optimizee = "quadratic",
@@ -71,13 +71,12 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
     }
 }
 
-TEST_CASE("a hang is a failed check, after the time limit") {
-    const std::vector<Finding> findings = check("optimizer_hangs", {"bounds", "schema"}, 1);
-    REQUIRE(findings.size() == 2);
-    CHECK(findings[0].check == "schema");
-    CHECK(findings[0].verdict == Verdict::kOk);
-    CHECK(findings[1].verdict == Verdict::kFailed);
-    CHECK(findings[1].text == "did not come back within 1 s");
+TEST_CASE("a hang is a failed check, after the time limit, and costs no other check") {
+    const std::vector<Finding> hung = check("optimizer_hangs", {"bounds"}, 1);
+    REQUIRE(hung.size() == 1);
+    CHECK(hung[0].verdict == Verdict::kFailed);
+    CHECK(hung[0].text == "did not come back within 1 s");
+    CHECK(failed(check("optimizer_hangs", {"schema"})).empty());
 }
 
 TEST_CASE("a defect fails the checks of its own rule and no others") {
