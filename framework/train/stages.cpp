@@ -23,7 +23,9 @@ std::vector<double> multipliers_of(const std::map<std::string, double>& multipli
         if (spec->role == L2O_PARAM_LEARNED) known.emplace_back(spec->name);
     }
     for (const auto& [key, factor] : multipliers) {
-        if (std::none_of(known.begin(), known.end(), [&](const auto& name) { return names(key, name); })) {
+        // Clang 14 captures no structured binding as it is.
+        const auto is_named = [&key = key](const auto& name) { return names(key, name); };
+        if (std::none_of(known.begin(), known.end(), is_named)) {
             throw Error(ExitCode::kUsage,
                         "train.multipliers: optimizer '" + optimizer.id() + "' has no learned parameter '" +
                             key + "'" + did_you_mean(key, known));
