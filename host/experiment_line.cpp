@@ -30,14 +30,16 @@ const char* text_of(WeightsReport::Source source) {
     return "";
 }
 
-json json_of(const Distribution& d) {
+/// null: not finite, which a quantile is that falls on a row that diverged, and a mean with one.
+json json_of(const Distribution& d, std::size_t rows) {
     return {{"mean", d.mean},
             {"median", d.median},
             {"q10", d.q10},
             {"q25", d.q25},
             {"q75", d.q75},
             {"q90", d.q90},
-            {"finite", d.finite}};
+            {"finite", d.finite},
+            {"rows", rows}};
 }
 
 /// The page of a run that was evaluated; "" : none was wanted, or none can be written, which is no reason to
@@ -57,13 +59,14 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
     for (const Curve& curve : result.curves) {
         json metrics = json::object();
         for (std::size_t i = 0; i < curve.metrics.size(); ++i)
-            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back());
+            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back(), curve.final_rows[i].size());
         contestants.push_back({{"name", curve.contestant},
                                {"iterations", curve.iteration.back()},
                                {"values", curve.values.back()},
                                {"gradients", curve.gradients.back()},
                                {"seconds", curve.seconds.back()},
                                {"training_seconds", curve.training_seconds},
+                               {"preparation_seconds", curve.preparation_seconds},
                                {"metrics", metrics}});
     }
     for (const WeightsReport& report : result.weights) {
@@ -93,6 +96,9 @@ void print(const RunResult& result, const std::string& page) {
             "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
         if (report.meta_steps)
             std::cout << fmt::format(", {} meta-steps in {:.3g} s", *report.meta_steps, report.seconds);
+        else
+            std::cout << (report.seconds > 0 ? ", of an earlier training of " + duration_text(report.seconds)
+                                             : ", of a training of unknown length");
         if (report.skipped.value_or(0) > 0)
             std::cout << fmt::format(", {} skipped (not finite)", *report.skipped);
         std::cout << "\n";

@@ -20,7 +20,8 @@ Usage usage() {
             "curves, performance profile, training, configuration and versions. The page needs no other\n"
             "file; figures/ beside it has every picture as SVG, PDF and PNG, with its numbers as CSV.\n"
             "Pictures are drawn by gnuplot; without it the page has tables only.\n"
-            "Runs of the same problem, seed, instances and starts can be compared in one report.\n",
+            "Runs of the same problem, seed, instances, starts and budget can be compared in one report.\n"
+            "An earlier report is replaced, nothing else: .l2o-report lists what was written.\n",
         .examples =
             "  l2o report runs/sparse_recovery/20240131-120000-1a2b3c4d\n"
             "  l2o report runs/a/20240131-120000-1a2b3c4d runs/b/20240131-130000-5e6f7a8b --output both\n",

@@ -20,7 +20,9 @@ Usage usage() {
             "                                    checkpoints/*.safetensors  report.html  figures/\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
             "training depends on changes. The table shows the final metric (median, 10-90 %), charged\n"
-            "evaluations per row, time and training time; a second one compares with the reference.\n",
+            "evaluations per row, time and training time; a second one compares with the reference. Rows "
+            "that\n"
+            "diverged count as the worst.\n",
         .examples =
             "  l2o run examples/experiments/sparse_recovery.info\n"
             "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"

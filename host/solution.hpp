@@ -33,7 +33,7 @@ struct Solution {
     framework::Evaluations evaluations;  ///< charged, mean over the rows
     std::string gave_up{};               ///< what a plugin said when it stopped some rows: NAN from there on
     double fallback_rate = 0;            ///< share of the steps that the safeguard replaced
-    double seconds = 0;
+    double seconds = 0;                  ///< of the steps and the record of f
 };
 
 /// Runs a job in shards of a fixed number of rows: the result does not depend on the number of threads.

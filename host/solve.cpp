@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <iostream>
 #include <l2o/numerics/philox.hpp>
@@ -230,11 +232,15 @@ void write(const Solution& solution, const Job& job, std::uint64_t seed, const s
                        {"l2o.seed", std::to_string(seed)}});
 }
 
+/// f at the end; NAN of a row that diverged: of which f or x is not finite.
 std::vector<double> final_values(const Solution& solution) {
     const std::int64_t batch = solution.f.shape()[1], points = solution.f.shape()[0];
     std::vector<double> values;
-    for (std::int64_t row = 0; row < batch; ++row)
-        values.push_back(solution.f.value((points - 1) * batch + row));
+    for (std::int64_t row = 0; row < batch; ++row) {
+        const double f = solution.f.value((points - 1) * batch + row);
+        const bool is_lost = !std::isfinite(f) || !all_finite(solution.x.rows(row, 1));
+        values.push_back(is_lost ? NAN : f);
+    }
     return values;
 }
 
@@ -242,6 +248,7 @@ void print(const Solution& solution,
            const Job& job,
            const std::string& output,
            const Distribution& f,
+           double total_seconds,
            bool as_json) {
     const std::int64_t batch = job.data.instances;
     if (as_json) {
@@ -252,10 +259,16 @@ void print(const Solution& solution,
             {"instances", batch},
             {"iterations", job.iterations},
             {"final_f",
-             {{"mean", f.mean}, {"median", f.median}, {"q10", f.q10}, {"q90", f.q90}, {"finite", f.finite}}},
+             {{"mean", f.mean},
+              {"median", f.median},
+              {"q10", f.q10},
+              {"q90", f.q90},
+              {"finite", f.finite},
+              {"rows", batch}}},
             {"evaluations",
              {{"values", solution.evaluations.values}, {"gradients", solution.evaluations.gradients}}},
             {"seconds", solution.seconds},
+            {"total_seconds", total_seconds},
             {"output", output}};
         if (job.safeguard != nullptr)
             json["safeguard"] = {{"use", job.safeguard->classic.id()},
@@ -270,11 +283,17 @@ void print(const Solution& solution,
                              batch == 1 ? "" : "s",
                              job.iterations,
                              name_of(job.optimizee.dtype()));
+    const auto text = [](double value) {
+        return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string("diverged");
+    };
     if (f.finite > 0)
         std::cout << fmt::format(
-            "  final f      median {:.6g}, 10-90 % {:.6g} .. {:.6g}\n", f.median, f.q10, f.q90);
+            "  final f      median {}, 10-90 % {} .. {}\n", text(f.median), text(f.q10), text(f.q90));
     if (f.finite < batch)
-        std::cout << fmt::format("  diverged     {} of {} instances\n", batch - f.finite, batch);
+        std::cout << fmt::format("  diverged     {} of {} instances{}\n",
+                                 batch - f.finite,
+                                 batch,
+                                 f.finite > 0 ? ", counted as the worst" : "");
     std::cout << fmt::format("  evaluations  {:.6g} values, {:.6g} gradients per instance\n",
                              solution.evaluations.values,
                              solution.evaluations.gradients)
@@ -283,13 +302,16 @@ void print(const Solution& solution,
                       : fmt::format("  safeguard    {} of the steps were those of '{}'\n",
                                     percent_text(solution.fallback_rate),
                                     job.safeguard->classic.id()))
-              << fmt::format("  time         {:.3g} s\n", solution.seconds) << "  written      " << output
-              << "\n";
+              << fmt::format("  time         {}, {} with loading, preparing and writing\n",
+                             duration_text(solution.seconds),
+                             duration_text(total_seconds))
+              << "  written      " << output << "\n";
 }
 
 }  // namespace
 
 ExitCode solve(const Arguments& given) {
+    const auto begin = std::chrono::steady_clock::now();
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return ExitCode::kOk;
     for (const char* option : {"optimizer", "problem", "output"}) (void)line->require(option);
@@ -321,7 +343,8 @@ ExitCode solve(const Arguments& given) {
     write(solution, job, seed, line->text("output"));
 
     const Distribution f = distribution_of(final_values(solution));
-    print(solution, job, line->text("output"), f, line->common().wants_json);
+    const std::chrono::duration<double> total = std::chrono::steady_clock::now() - begin;
+    print(solution, job, line->text("output"), f, total.count(), line->common().wants_json);
     if (!solution.gave_up.empty()) note(line->common(), "gave up: " + solution.gave_up);
     if (f.finite > 0) return ExitCode::kOk;
     throw Error(ExitCode::kNumerical,

@@ -162,7 +162,7 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
     }
     for (std::size_t i = 0; i < curves.size(); ++i) {
         const double saved = reference_seconds - all[i].seconds;
-        if (curves[i].training_seconds <= 0 || !std::isfinite(saved)) continue;
+        if (!(curves[i].training_seconds > 0) || !std::isfinite(saved)) continue;
         all[i].break_even = saved > 0 ? curves[i].training_seconds / saved : kInfinity;
     }
     return all;

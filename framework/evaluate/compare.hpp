@@ -22,6 +22,8 @@ struct Judging {
     std::int64_t starts = 1;  ///< rows per instance
 
     [[nodiscard]] bool is_ratio() const { return ratios.contains(metric); }
+    /// Of the metric that counts.
+    [[nodiscard]] bool is_higher_better() const { return higher_is_better.contains(metric); }
     /// What stands for all rows of the metric that counts: their median, or the ratio of their sums.
     [[nodiscard]] double centre_of(const Distribution& d) const { return is_ratio() ? d.mean : d.median; }
     /// "nmse_db (median)", "nmse_pooled_db (pooled)".

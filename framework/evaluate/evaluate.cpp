@@ -66,11 +66,12 @@ std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shard
 
 /// The distribution of a metric over its rows; u and w of a ratio become the ratio of each row.
 Distribution summarise(std::vector<double>& rows, std::uint32_t flags) {
-    if ((flags & L2O_METRIC_RATIO) == 0) return distribution_of(rows);
+    const bool is_higher_better = (flags & L2O_METRIC_HIGHER_IS_BETTER) != 0;
+    if ((flags & L2O_METRIC_RATIO) == 0) return distribution_of(rows, is_higher_better);
     Ratios ratios = ratios_of(rows, (flags & L2O_METRIC_DECIBEL) != 0);
     rows = std::move(ratios.rows);
-    Distribution distribution = distribution_of(rows);
-    distribution.mean = ratios.pooled;
+    Distribution distribution = distribution_of(rows, is_higher_better);
+    distribution.mean = std::isnan(ratios.pooled) ? worst_value(is_higher_better) : ratios.pooled;
     return distribution;
 }
 
@@ -167,7 +168,9 @@ Curve evaluate(const Experiment& experiment,
     });
     reporter.finish();
 
-    Curve curve{.contestant = ready.contestant->name, .training_seconds = ready.training_seconds};
+    Curve curve{.contestant = ready.contestant->name,
+                .training_seconds = ready.training_seconds,
+                .preparation_seconds = ready.preparation_seconds};
     if (ready.safeguard) {
         double fallbacks = 0, steps = 0;
         for (const ShardRun& shard : shards) {

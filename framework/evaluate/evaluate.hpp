@@ -12,15 +12,19 @@ namespace l2o::framework {
 
 /// Distribution of a metric over rows (instances x starts) at one recorded point. Of an L2O_METRIC_RATIO the
 /// mean is that of all rows together, sum of u over sum of w; the quantiles are those of u / w.
+/// A value that is NAN, or infinite on the worse side, is that of a row that diverged. It counts as the worst
+/// there is, worst_value(): a quantile that falls on one is that, and so is the mean if there is any.
 struct Distribution {
     double mean = 0, median = 0, q10 = 0, q25 = 0, q75 = 0, q90 = 0;
-    std::int64_t finite = 0;  ///< rows with a finite value; the statistics are over those
+    std::int64_t finite = 0;  ///< rows that have not diverged
 };
-/// Linear-interpolation quantiles (type 7) over the finite values.
-[[nodiscard]] Distribution distribution_of(std::vector<double> values);
+/// What a row that diverged counts as: inf, or -inf where higher is better.
+[[nodiscard]] double worst_value(bool is_higher_better);
+/// Linear-interpolation quantiles (type 7) and mean of all values; NAN if there are none.
+[[nodiscard]] Distribution distribution_of(std::vector<double> values, bool is_higher_better = false);
 
-/// A ratio metric: u / w of every row, 0 where u is, and the sum of u over the sum of w, of the rows where
-/// both are finite.
+/// A ratio metric: u / w of every row, 0 where u is, and the sum of u over the sum of w, NAN if any of them
+/// is not finite.
 struct Ratios {
     std::vector<double> rows{};
     double pooled = 0;
@@ -48,12 +52,13 @@ struct Curve {
     std::vector<std::int64_t> iteration{};
     std::vector<double> values{},
         gradients{};                ///< charged evaluations per row up to here: mean over the rows
-    std::vector<double> seconds{};  ///< of the steps and their evaluations, without recording; the sum over
-                                    ///< all rows, whatever the number of threads
+    std::vector<double> seconds{};  ///< of the steps, with their first state and their evaluations, without
+                                    ///< recording; the sum over all rows, whatever the number of threads
     std::vector<std::string> metrics{};                      ///< "objective", then the optimizee's
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
-    double training_seconds = 0;
+    double training_seconds = 0;                             ///< 0: nothing was trained; NAN: unknown
+    double preparation_seconds = 0;  ///< to read the parameters and derive what is derived
     std::string safeguard{};         ///< id of the classic optimizer; "": none
     double fallback_rate = NAN;      ///< share of the safeguarded steps that were classic ones
     History history{};               ///< as long as find_reached() needs it
@@ -67,8 +72,8 @@ struct Ready {
     const TensorSet* params;
     const Optimizer* continue_with = nullptr;
     const TensorSet* continue_params = nullptr;
-    std::optional<Safeguard> safeguard{};  ///< of the steps of `optimizer`
-    double training_seconds = 0;
+    std::optional<Safeguard> safeguard{};                  ///< of the steps of `optimizer`
+    double training_seconds = 0, preparation_seconds = 0;  ///< as in Curve
 };
 
 /// Names of what can be shown of an optimizee: "objective", then its metrics.
@@ -93,8 +98,9 @@ void check_evaluation(const EvaluateSettings& settings,
 ///
 /// Particle 0 of a population starts where everybody starts, the others at points of their own, and what
 /// counts is its best particle at the time. A step that would exceed the budget of evaluations is not taken.
-/// A row that is not finite stays in the count of rows; where a plugin gives up (L2O_NUMERICAL), the rest of
-/// its shard is NAN.
+/// A row has diverged where its x is not finite or its objective is NAN or -inf: all its metrics are NAN
+/// there, also those that a plugin would give a number (the accuracy of a network of NANs). Where a plugin
+/// gives up (L2O_NUMERICAL), the rest of its shard is NAN.
 /// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] Curve evaluate(const Experiment& experiment,
                              const Optimizee& optimizee,

@@ -34,6 +34,7 @@ double quantile(const std::vector<double>& sorted, double probability) {
     const double part = place - static_cast<double>(below);
     // Between two infinities of one sign, and at a place of its own, nothing is interpolated.
     if (part == 0 || sorted[below] == sorted[above]) return sorted[below];
+    if (std::isinf(sorted[below]) && std::isfinite(sorted[above])) return sorted[below];
     return sorted[below] + part * (sorted[above] - sorted[below]);
 }
 

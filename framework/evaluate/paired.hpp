@@ -8,6 +8,7 @@ namespace l2o::framework {
 // Statistics of paired differences: one number per instance, what one contestant has less another.
 
 /// @pre sorted, not empty. Hyndman & Fan 1996, definition 7; infinite values may be among them.
+/// @return NAN between -inf and inf
 [[nodiscard]] double quantile(const std::vector<double>& sorted, double probability);
 
 /// Wilcoxon's signed-rank test of "the differences are symmetric about 0", two-sided.

@@ -74,6 +74,10 @@ void append_arrival(std::vector<CsvCell>& cells, const Arrival* arrival) {
                   number_or_empty(arrival->break_even)});
 }
 
+const std::vector<Distribution>& shown_distributions(const Curve& curve, const Judging& judging) {
+    return curve.distributions[shown_metric(curve.metrics, judging.metric)];
+}
+
 std::int64_t row_count(const Curve& curve) { return static_cast<std::int64_t>(curve.final_rows[0].size()); }
 
 }  // namespace
@@ -89,6 +93,24 @@ std::string duration_text(double seconds) {
 }
 
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+
+std::string value_text(double value, bool is_higher_better) {
+    return std::isnan(value) || value == worst_value(is_higher_better) ? "diverged" : number_text(value);
+}
+
+std::string diverged_caption(const std::vector<Curve>& curves, const Judging& judging) {
+    std::string who;
+    for (const Curve& curve : curves) {
+        const std::int64_t finite = shown_distributions(curve, judging).back().finite;
+        if (finite == row_count(curve)) continue;
+        who += fmt::format("{}{} {} of {}",
+                           who.empty() ? "" : ", ",
+                           curve.contestant,
+                           row_count(curve) - finite,
+                           row_count(curve));
+    }
+    return who.empty() ? "" : "Solves that are not finite at the end count as the worst: " + who + ".";
+}
 
 std::string count_text(double count) {
     if (!std::isfinite(count)) return "-";
@@ -124,10 +146,8 @@ std::string pairs_text(const Comparison& comparison, const Judging& judging) {
 
 std::string target_text(const Judging& judging) {
     if (judging.target) {
-        return fmt::format("{} {} {:g}",
-                           judging.metric,
-                           judging.higher_is_better.contains(judging.metric) ? ">=" : "<=",
-                           *judging.target);
+        return fmt::format(
+            "{} {} {:g}", judging.metric, judging.is_higher_better() ? ">=" : "<=", *judging.target);
     }
     return fmt::format("within {:g} % of the way from the start to the best known {}",
                        100 * judging.tolerance,
@@ -135,19 +155,7 @@ std::string target_text(const Judging& judging) {
 }
 
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves) {
-    CsvWriter csv({"contestant",
-                   "iteration",
-                   "values",
-                   "gradients",
-                   "seconds",
-                   "metric",
-                   "mean",
-                   "median",
-                   "q10",
-                   "q25",
-                   "q75",
-                   "q90",
-                   "finite"});
+    CsvWriter csv(kCurvesHead);
     for (const Curve& curve : curves) {
         for (std::size_t point = 0; point < curve.iteration.size(); ++point) {
             for (std::size_t metric = 0; metric < curve.metrics.size(); ++metric) {
@@ -233,24 +241,41 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
         {"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}};
     std::string notes;
     for (const Curve& curve : curves) {
-        const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
+        const Distribution& d = shown_distributions(curve, judging).back();
+        const bool is_higher_better = judging.is_higher_better();
         lines.push_back({curve.contestant,
-                         number_text(judging.centre_of(d)),
-                         number_text(d.q10) + " .. " + number_text(d.q90),
+                         value_text(judging.centre_of(d), is_higher_better),
+                         value_text(d.q10, is_higher_better) + " .. " + value_text(d.q90, is_higher_better),
                          evaluations_text(curve),
                          duration_text(curve.seconds.back()),
-                         curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "-"});
+                         training_text(curve)});
         if (d.finite < row_count(curve)) {
-            notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
+            notes += fmt::format("{}: {} of {} rows diverged{}\n",
                                  curve.contestant,
                                  row_count(curve) - d.finite,
                                  row_count(curve),
-                                 d.finite > 0 ? "; the numbers are those of the others" : "");
+                                 d.finite > 0 ? ", counted as the worst" : "");
         }
     }
     for (const Curve& curve : curves)
         notes += safeguard_text(curve).empty() ? "" : safeguard_text(curve) + "\n";
-    return table_of(lines) + notes;
+    return table_of(lines) + notes + time_text(curves) + "\n";
+}
+
+std::string training_text(const Curve& curve) {
+    if (std::isnan(curve.training_seconds)) return "unknown";
+    return curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "-";
+}
+
+std::string time_text(const std::vector<Curve>& curves) {
+    constexpr double kWorthTelling = 1e-3;
+    std::string preparing;
+    for (const Curve& curve : curves) {
+        if (curve.preparation_seconds < kWorthTelling) continue;
+        preparing += (preparing.empty() ? ", nor is preparing: " : ", ") + curve.contestant + " " +
+                     duration_text(curve.preparation_seconds);
+    }
+    return "time: of the steps, added up over threads; sampling and recording are not in it" + preparing;
 }
 
 std::string safeguard_text(const Curve& curve) {

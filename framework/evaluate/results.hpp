@@ -8,6 +8,21 @@
 
 namespace l2o::framework {
 
+/// The columns of curves.csv.
+inline const std::vector<std::string> kCurvesHead{"contestant",
+                                                  "iteration",
+                                                  "values",
+                                                  "gradients",
+                                                  "seconds",
+                                                  "metric",
+                                                  "mean",
+                                                  "median",
+                                                  "q10",
+                                                  "q25",
+                                                  "q75",
+                                                  "q90",
+                                                  "finite"};
+
 /// One line per contestant, recorded point and metric: contestant, iteration, values, gradients, seconds,
 /// metric, mean, median, q10, q25, q75, q90, finite. @throw Error kIo
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves);
@@ -22,8 +37,18 @@ void write_summary(const std::filesystem::path& path,
 
 /// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
 /// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
-/// time; then a line for everyone with rows that diverged, or with a safeguard.
+/// time; then a line for everyone with rows that diverged, or with a safeguard, and what the time is of.
 [[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const Judging& judging);
+
+/// Who has solves that diverged, by the metric that counts at the last point: "Solves that are not finite at
+/// the end count as the worst: wild 37 of 120, b 2 of 120."; "" if nobody has.
+[[nodiscard]] std::string diverged_caption(const std::vector<Curve>& curves, const Judging& judging);
+
+/// "12.3 s", "-" where nothing was trained, "unknown" of weights that do not say.
+[[nodiscard]] std::string training_text(const Curve& curve);
+
+/// What the times are of, and what they leave out.
+[[nodiscard]] std::string time_text(const std::vector<Curve>& curves);
 
 /// "lista: 3 % of its safeguarded steps were those of 'ista'"; "" without a safeguard.
 [[nodiscard]] std::string safeguard_text(const Curve& curve);
@@ -40,7 +65,9 @@ void write_summary(const std::filesystem::path& path,
 [[nodiscard]] std::string target_text(const Judging& judging);
 
 // Numbers as the tables show them.
-[[nodiscard]] std::string number_text(double value);             ///< four digits
+[[nodiscard]] std::string number_text(double value);  ///< four digits
+/// number_text(), or "diverged" for what a row that diverged counts as.
+[[nodiscard]] std::string value_text(double value, bool is_higher_better);
 [[nodiscard]] std::string duration_text(double seconds);         ///< "12.3 ms", "2 min 03 s"
 [[nodiscard]] std::string count_text(double count);              ///< whole, or with one digit
 [[nodiscard]] std::string evaluations_text(const Curve& curve);  ///< at the end: "40 (20 f, 20 g)"

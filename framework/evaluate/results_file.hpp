@@ -22,7 +22,9 @@ void write_finals(const std::filesystem::path& path, const Results& results);
 /// @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 
-/// Reads results.json, curves.csv and finals.csv of a run folder. @throw Error kIo
+/// Reads results.json, curves.csv and finals.csv of a run folder, and believes nothing: sizes, indices and
+/// ranges are checked, and what the files say of one another.
+/// @throw Error kIo, with file and place
 [[nodiscard]] Results read_results(const std::filesystem::path& folder);
 
 }  // namespace l2o::framework

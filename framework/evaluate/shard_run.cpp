@@ -1,5 +1,6 @@
 #include "framework/evaluate/shard_run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -8,6 +9,7 @@
 
 #include "framework/error.hpp"
 #include "framework/safeguard/safe_steps.hpp"
+#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -53,11 +55,13 @@ class Recorder {
                 const double f = seen_.f.value(r), f_best = seen_.f.value(best);
                 if (f < f_best || (std::isnan(f_best) && !std::isnan(f))) best = r;
             }
-            rows[0].push_back(seen_.f.value(best));
+            const double f = seen_.f.value(best);
+            const bool is_lost = std::isnan(f) || (std::isinf(f) && f < 0) || !is_finite_row(best);
+            rows[0].push_back(is_lost ? NAN : f);
             for (std::size_t i = 0; i < values_.size(); ++i) {
                 const std::int64_t width = values_[i].size() / stepper_.layout().rows;
                 for (std::int64_t k = best * width; k < (best + 1) * width; ++k)
-                    rows[i + 1].push_back(values_[i].value(k));
+                    rows[i + 1].push_back(is_lost ? NAN : values_[i].value(k));
             }
         }
         return rows;
@@ -82,6 +86,21 @@ class Recorder {
                        &io,
                        outputs_.data()),
                    task_.optimizee.id());
+    }
+
+    /// Whether x of a row, of a population of a particle, is finite.
+    [[nodiscard]] bool is_finite_row(std::int64_t row) const {
+        for (const Tensor& block : seen_.x_rows.tensors()) {
+            const bool is_finite = with_values(
+                [&](auto values) {
+                    const auto size = values.size() / static_cast<std::size_t>(stepper_.layout().rows);
+                    const auto x = values.subspan(static_cast<std::size_t>(row) * size, size);
+                    return std::all_of(x.begin(), x.end(), [](auto v) { return std::isfinite(v); });
+                },
+                block);
+            if (!is_finite) return false;
+        }
+        return true;
     }
 
     const ShardTask& task_;
@@ -177,7 +196,9 @@ class Shard {
             }
         }
         const Evaluations before = evaluations_;
+        const auto begin_state = std::chrono::steady_clock::now();
         stepper.init_state(from);
+        seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_state).count();
         for (std::int64_t t = begin; t < end; ++t) {
             if (CallContext::cancel_flag().load() != 0) {
                 throw Error(ExitCode::kInterrupted,

@@ -1,6 +1,7 @@
 #include "framework/experiment/run.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 
@@ -43,6 +44,7 @@ struct Entrant {
     std::unique_ptr<const Optimizer> train_optimizer{};
     std::filesystem::path weights{};  // "" : not there yet, or none needed
     std::optional<WeightsReport> report{};
+    double preparation_seconds = 0;
 };
 
 std::int64_t longest_horizon(const TrainSettings& train) {
@@ -229,6 +231,7 @@ class Run {
     /// finds weights again gives the same bits.
     void load_parameters() {
         for (Entrant& entrant : entrants_) {
+            const auto begin = std::chrono::steady_clock::now();
             if (entrant.params.empty() && !needs_training(entrant)) {
                 entrant.params =
                     entrant.weights.empty()
@@ -247,8 +250,12 @@ class Run {
                 entrant.continue_params =
                     TensorSet(entrant.continue_with->init_params(keys_.init_params, test_.instances));
             }
+            entrant.preparation_seconds +=
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         }
     }
+
+    static double known_or_nan(double seconds) { return seconds > 0 ? seconds : NAN; }
 
     static Ready ready(const Entrant& entrant) {
         Ready ready{.contestant = entrant.contestant,
@@ -256,7 +263,8 @@ class Run {
                     .params = &entrant.params,
                     .continue_with = entrant.continue_with.get(),
                     .continue_params = &entrant.continue_params,
-                    .training_seconds = entrant.report ? entrant.report->seconds : 0};
+                    .training_seconds = entrant.report ? known_or_nan(entrant.report->seconds) : 0,
+                    .preparation_seconds = entrant.preparation_seconds};
         if (entrant.classic)
             ready.safeguard.emplace(
                 Safeguard{*entrant.classic, entrant.classic_params, entrant.contestant->safeguard->rule});

@@ -31,6 +31,14 @@ void make_folders(const std::filesystem::path& path) {
     if (code) throw io_error(path, "cannot be made a folder", code.value(), "choose another root folder");
 }
 
+FileHandle lock_folder(const std::filesystem::path& path, const std::string& advice) {
+    FileHandle folder(path, O_RDONLY | O_DIRECTORY);
+    // Other failures: a file system that knows no locks.
+    if (::flock(folder.descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        throw Error(ExitCode::kIo, path.string() + ": another l2o is at work in this folder; " + advice);
+    return folder;
+}
+
 RunFolder RunFolder::create(const std::filesystem::path& root,
                             const Experiment& experiment,
                             const BuildInfo& build) {
@@ -54,16 +62,8 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
 }
 
 FileHandle RunFolder::lock() const {
-    FileHandle folder(path, O_RDONLY | O_DIRECTORY);
-    // Other failures: a file system that knows no locks.
-    if (::flock(folder.descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        throw Error(
-            ExitCode::kIo,
-            path.string() +
-                ": another l2o is at work in this folder; wait until it is done, or run the experiment "
-                "in a folder of its own, without --resume");
-    }
-    return folder;
+    return lock_folder(
+        path, "wait until it is done, or run the experiment in a folder of its own, without --resume");
 }
 
 void RunFolder::remove_if_unused() const {

@@ -12,6 +12,11 @@ namespace l2o::framework {
 /// Makes a folder and those above it, as far as they are missing. @throw Error kIo
 void make_folders(const std::filesystem::path& path);
 
+/// Keeps other l2o out of a folder until the handle is gone, however this process ends.
+/// @param advice  what to do if somebody is at work there, for the message
+/// @throw Error kIo if somebody is working in the folder.
+[[nodiscard]] FileHandle lock_folder(const std::filesystem::path& path, const std::string& advice);
+
 /// Names of the files of one run: <root>/<experiment>/<time>-<hash>/...
 struct RunFolder {
     std::filesystem::path path;
@@ -24,8 +29,7 @@ struct RunFolder {
     /// One that an earlier run made. @throw Error kIo if it has no config.info.
     static RunFolder open(const std::filesystem::path& path);
 
-    /// Keeps others out until the handle is gone, however this process ends.
-    /// @throw Error kIo if somebody is working in the folder.
+    /// See lock_folder().
     [[nodiscard]] FileHandle lock() const;
     /// Removes a folder that no epoch of a training has been recorded in, and the empty ones above it.
     void remove_if_unused() const;

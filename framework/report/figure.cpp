@@ -92,6 +92,10 @@ std::vector<double> per_solve(const Curve& curve) {
     return seconds;
 }
 
+void append_sentence(std::string& caption, const std::string& sentence) {
+    if (!sentence.empty()) caption += " " + sentence;
+}
+
 Figure metric_figure(const Results& results,
                      const std::string& name,
                      const std::string& against,
@@ -117,7 +121,7 @@ Figure metric_figure(const Results& results,
     }
     figure.x = axis_over(label, xs);
     figure.y = axis_over(judging.metric, ys);
-    const bool is_higher_better = judging.higher_is_better.contains(judging.metric);
+    const bool is_higher_better = judging.is_higher_better();
     const bool is_cut = cut_divergence(figure.y, start, is_higher_better);
     widen(figure.y, 0.03);
     figure.caption = fmt::format("{} over {} solves, band from 10 to 90 %{}; {} is better.",
@@ -125,6 +129,7 @@ Figure metric_figure(const Results& results,
                                  results.curves.front().final_rows[0].size(),
                                  judging.is_ratio() ? " of single solves" : "",
                                  is_higher_better ? "higher" : "lower");
+    append_sentence(figure.caption, diverged_caption(results.curves, judging));
     if (is_cut) figure.caption += " The axis is cut where somebody diverges.";
     if (figure.x.is_log) figure.caption += " The start, at 0, is left of the axis.";
     for (const Series& series : all) figure.series.push_back(thinned(series, figure.x));
@@ -140,7 +145,7 @@ Series binned(const std::string& name, const std::vector<double>& values) {
         const auto last = static_cast<std::size_t>((bin + 1) * static_cast<double>(values.size()) / bins);
         const Distribution d = distribution_of({values.begin() + static_cast<std::ptrdiff_t>(first),
                                                 values.begin() + static_cast<std::ptrdiff_t>(last)});
-        if (d.finite == 0) continue;
+        if (!std::isfinite(d.median)) continue;
         series.x.push_back(static_cast<double>(first + last + 1) / 2);
         series.y.push_back(d.median);
         series.low.push_back(d.q10);
@@ -149,14 +154,21 @@ Series binned(const std::string& name, const std::vector<double>& values) {
     return series;
 }
 
-/// A file name for any contestant.
-std::string file_name(const std::string& contestant, std::size_t number) {
-    std::string name = contestant;
+/// A file name for any contestant, other than those of the others.
+std::string file_name(const std::string& contestant, const std::vector<Figure>& others) {
+    constexpr std::size_t kMostBytes = 60;
+    std::string name = "training_" + contestant.substr(0, kMostBytes);
     for (char& c : name) {
         const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (!is_plain && c != '_' && c != '-') c = '_';
     }
-    return name == contestant ? "training_" + name : fmt::format("training_{}_{}", number, name);
+    const auto is_taken = [&](const std::string& wanted) {
+        return std::any_of(
+            others.begin(), others.end(), [&](const Figure& other) { return other.name == wanted; });
+    };
+    std::string free = name;
+    for (int n = 2; is_taken(free); ++n) free = fmt::format("{}_{}", name, n);
+    return free;
 }
 
 }  // namespace
@@ -206,7 +218,7 @@ std::optional<Figure> difference_figure(const Results& results) {
         .title = judging.metric + " less that of " + judging.reference,
         .caption = fmt::format("Median of the paired differences, with its 95 % bootstrap interval; "
                                "{} of 0 is better than {}.",
-                               judging.higher_is_better.contains(judging.metric) ? "right" : "left",
+                               judging.is_higher_better() ? "right" : "left",
                                judging.reference),
         .kind = Figure::Kind::kIntervals};
     std::vector<double> xs{0}, sizes;
@@ -232,6 +244,7 @@ std::optional<Figure> difference_figure(const Results& results) {
         xs.insert(xs.end(), {low, high});
     }
     if (figure.series.empty()) return std::nullopt;
+    append_sentence(figure.caption, diverged_caption(results.curves, judging));
     figure.x = axis_over("difference in " + judging.metric, xs);
     if (figure.x.is_log) {  // 0 is part of the picture
         figure.x.is_log = false;
@@ -257,6 +270,7 @@ std::optional<Figure> profile_figure(const Results& results) {
     }
     if (std::all_of(profiles.begin(), profiles.end(), [](const Profile& profile) { return profile.empty(); }))
         return std::nullopt;
+    append_sentence(figure.caption, diverged_caption(results.curves, results.judging));
     figure.x.high = std::max(1.1 * figure.x.high, 2.0);
     figure.x.is_log = true;
     for (std::size_t i = 0; i < profiles.size(); ++i) {
@@ -301,7 +315,7 @@ std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
         std::vector<double> ys = validation.y;
         for (const std::vector<double>* values : {&training.y, &training.low, &training.high})
             ys.insert(ys.end(), values->begin(), values->end());
-        Figure figure{.name = file_name(contestant, figures.size() + 1),
+        Figure figure{.name = file_name(contestant, figures),
                       .title = "training of " + contestant,
                       .caption = "Meta-loss per instance, by trajectory.",
                       .kind = Figure::Kind::kDots,
@@ -311,6 +325,11 @@ std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
         if (const auto all = static_cast<double>(losses.size()); all > kPointsPerCurve)
             figure.caption +=
                 fmt::format(" Median and 10-90 % of {:.0f} neighbours each.", all / kPointsPerCurve);
+        const std::int64_t finite = distribution_of(losses).finite;
+        if (const auto all = static_cast<std::int64_t>(losses.size()); finite < all)
+            append_sentence(
+                figure.caption,
+                fmt::format("Losses that are not finite count as the worst: {} of {}.", all - finite, all));
         if (!validation.x.empty()) figure.series.push_back(validation);
         widen(figure.y, 0.03);
         figures.push_back(std::move(figure));

@@ -7,12 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "framework/store/atomic_file.hpp"
 
@@ -28,14 +32,58 @@ constexpr std::array kDashes{"1", "(8,4)", "(2,3)"};
 // gnuplot's point types: open and filled squares, circles, triangles, diamonds, then crosses.
 constexpr std::array kMarkers{7, 9, 5, 13, 11, 1, 2, 6, 8, 4, 12, 10};
 
-/// A string of gnuplot that means nothing but itself.
-std::string quoted(const std::string& text) {
-    std::string out = "'";
-    for (const char c : text) {
-        if (c == '\'') out += '\'';
-        if (c != '\n') out += c;
+/// Text that a picture can have: of one line, in UTF-8.
+std::string drawable(const std::string& text) {
+    using nlohmann::json;
+    const std::string valid = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+    auto out = json::parse(valid).get<std::string>();
+    for (char& c : out) {
+        if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
     }
-    return out + "'";
+    return out;
+}
+
+/// A string of gnuplot that means nothing but itself: what is not a letter, a digit or harmless is an octal
+/// number, so that no name is a quote, a format, a macro or a command.
+std::string literal(const std::string& text) {
+    constexpr std::string_view kHarmless = " _-+.,:;/()<>=!?";
+    std::string out = "\"";
+    for (const char c : drawable(text)) {
+        const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (is_plain || kHarmless.find(c) != std::string_view::npos)
+            out += c;
+        else
+            out += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+    }
+    return out + "\"";
+}
+
+/// A label at an axis, which gnuplot takes for a format of the number there.
+std::string label_literal(const std::string& text) {
+    std::string format;
+    for (const char c : text) format += c == '%' ? "%%" : std::string(1, c);
+    return literal(format);
+}
+
+/// gnuplot's name of the numbers of a series.
+std::string block(std::size_t figure, std::size_t series) { return fmt::format("$f{}s{}", figure, series); }
+
+/// The numbers of the figures: CSV files have the names of the series in them, and what gnuplot would make of
+/// those is anybody's guess.
+std::string blocks(std::size_t number, const Figure& figure) {
+    std::string out;
+    for (std::size_t i = 0; i < figure.series.size(); ++i) {
+        const Series& series = figure.series[i];
+        if (series.x.empty()) continue;
+        out += block(number, i) + " << END\n";
+        for (std::size_t k = 0; k < series.x.size(); ++k) {
+            out += fmt::format("{} {}", series.x[k], series.y[k]);
+            if (!series.low.empty()) out += fmt::format(" {} {}", series.low[k], series.high[k]);
+            out += '\n';
+        }
+        out += "END\n";
+    }
+    return out;
 }
 
 /// 1, 2, 5 of every decade, where an axis is too short for powers of ten.
@@ -53,7 +101,7 @@ std::string narrow_tics(const Figure::Axis& axis) {
 std::string axis_commands(char name, const Figure::Axis& axis) {
     std::string out = fmt::format("set {0}label {1} noenhanced\nset {0}range [{2}:{3}]\n",
                                   name,
-                                  quoted(axis.label),
+                                  literal(axis.label),
                                   axis.low,
                                   axis.high);
     const double decades = axis.is_log ? std::log10(axis.high / axis.low) : 0;
@@ -72,40 +120,35 @@ std::string line_style(std::size_t i) {
 
 std::string marker(std::size_t i) { return fmt::format("pt {}", kMarkers[i % kMarkers.size()]); }
 
-/// The parts of the plot command of a figure with lines; rows of a series follow one another in the file.
-std::string line_plots(const Figure& figure) {
+/// The parts of the plot command of a figure with lines.
+std::string line_plots(std::size_t number, const Figure& figure) {
     std::string bands, lines;
-    const bool has_band = !figure.series.front().low.empty();
     // Many bands over one another say less than few.
     const double opacity = figure.series.size() <= 4 ? 0.16 : figure.series.size() <= 8 ? 0.09 : 0.05;
-    std::size_t row = 0;
     for (std::size_t i = 0; i < figure.series.size(); ++i) {
         const Series& series = figure.series[i];
-        const std::size_t first = row;
-        row += series.x.size();
+        const std::string title = fmt::format("title {} noenhanced", literal(series.name));
         if (series.x.empty()) {
-            lines += fmt::format(
-                ", NaN title {} with linespoints {} {} lw 2", quoted(series.name), line_style(i), marker(i));
+            lines += fmt::format(", NaN {} with linespoints {} {} lw 2", title, line_style(i), marker(i));
             continue;
         }
-        const std::string source = fmt::format("file every ::{}::{}", first, row - 1);
-        if (has_band && !series.low.empty()) {
+        const std::string source = block(number, i);
+        if (!series.low.empty()) {
             bands += fmt::format(
-                ", {} using 2:(floor_y($4)):5 notitle with filledcurves lc rgb '{}' "
+                ", {} using 1:(within_y($3)):(within_y($4)) notitle with filledcurves lc rgb '{}' "
                 "fs transparent solid {} noborder",
                 source,
                 kColors[i % kColors.size()],
                 opacity);
         }
         const bool are_dots = figure.kind == Figure::Kind::kDots && i > 0;
-        const std::string title = fmt::format("title {} noenhanced", quoted(series.name));
         if (are_dots) {
             lines += fmt::format(
-                ", {} using 2:3 {} with points {} {} ps 0.8", source, title, line_style(i), marker(i));
+                ", {} using 1:2 {} with points {} {} ps 0.8", source, title, line_style(i), marker(i));
         } else if (figure.kind == Figure::Kind::kDots) {
-            lines += fmt::format(", {} using 2:3 {} with lines {} lw 2", source, title, line_style(i));
+            lines += fmt::format(", {} using 1:2 {} with lines {} lw 2", source, title, line_style(i));
         } else {
-            lines += fmt::format(", {} using 2:3 {} with linespoints {} {} lw 2 ps 0.7 pointnumber 9",
+            lines += fmt::format(", {} using 1:2 {} with linespoints {} {} lw 2 ps 0.7 pointnumber 9",
                                  source,
                                  title,
                                  line_style(i),
@@ -116,49 +159,62 @@ std::string line_plots(const Figure& figure) {
 }
 
 /// Intervals one below the other, from the top, with the names at the axis.
-std::string interval_plots(const Figure& figure) {
+std::string interval_plots(std::size_t number, const Figure& figure) {
     std::string plots;
     for (std::size_t i = 0; i < figure.series.size(); ++i) {
         // The lines of the other figures start with the reference; here it is missing.
-        plots += fmt::format(
-            ", file every ::{0}::{0} using 2:3:4:5 notitle with xerrorbars lc rgb '{1}' {2} lw 2 ps 0.9",
-            i,
-            kColors[0],
-            marker(0));
+        plots += fmt::format(", {} using 1:2:3:4 notitle with xerrorbars lc rgb '{}' {} lw 2 ps 0.9",
+                             block(number, i),
+                             kColors[0],
+                             marker(0));
     }
     return plots.substr(2);
 }
 
-std::string figure_commands(const Figure& figure) {
-    std::string out = fmt::format(
-        "\nfile = {}\nset title {} noenhanced\n", quoted(figure.name + ".csv"), quoted(figure.title));
+std::string figure_commands(std::size_t number, const Figure& figure) {
+    std::string out =
+        "\n" + blocks(number, figure) + fmt::format("set title {} noenhanced\n", literal(figure.title));
     out += axis_commands('x', figure.x) + axis_commands('y', figure.y);
-    out += fmt::format("floor_y(v) = v > {0} ? v : {0}\n", figure.y.low);
+    // A band that reaches to rows that diverged, at infinity, goes to the edge.
+    out += fmt::format("within_y(v) = v > {1} ? {1} : v > {0} ? v : {0}\n", figure.y.low, figure.y.high);
     const bool are_intervals = figure.kind == Figure::Kind::kIntervals;
     if (are_intervals) {
         std::string names;
         for (std::size_t i = 0; i < figure.series.size(); ++i)
-            names += fmt::format("{}{} {}", i > 0 ? ", " : "", quoted(figure.series[i].name), i);
+            names += fmt::format("{}{} {}", i > 0 ? ", " : "", label_literal(figure.series[i].name), i);
         out += fmt::format(
                    "set ytics ({}) noenhanced\nset yrange [{}:{}]\n", names, figure.y.high, figure.y.low) +
                "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lc rgb '#555555' dt (4,4)\n";
     }
-    const std::string plot = "plot " + (are_intervals ? interval_plots(figure) : line_plots(figure)) + "\n";
+    const std::string plot =
+        "plot " + (are_intervals ? interval_plots(number, figure) : line_plots(number, figure)) + "\n";
     const std::size_t height = are_intervals ? 150 + 26 * figure.series.size() : 440;
-    out += fmt::format("set terminal svg size 860,{} dynamic enhanced name {} font 'Helvetica,14'\n",
+    out += fmt::format("set terminal svg size 860,{} dynamic enhanced name 'f{}' font 'Helvetica,14'\n",
                        height,
-                       quoted(figure.name)) +
-           "set output " + quoted(figure.name + ".svg") + "\n" + plot;
+                       number) +
+           "set output " + literal(figure.name + ".svg") + "\n" + plot;
     out += fmt::format("set terminal pdfcairo size 18cm,{:.1f}cm font 'Helvetica,9'\n",
                        static_cast<double>(height) * 18 / 860) +
-           "set output " + quoted(figure.name + ".pdf") + "\nreplot\n";
+           "set output " + literal(figure.name + ".pdf") + "\nreplot\n";
     out += fmt::format(
                "set terminal pngcairo size 1290,{} font 'Helvetica,15' fontscale 1 linewidth 1.5 pointscale "
                "1.5\n",
                height * 3 / 2) +
-           "set output " + quoted(figure.name + ".png") + "\nreplot\nunset output\n";
+           "set output " + literal(figure.name + ".png") + "\nreplot\nunset output\n";
     if (are_intervals) out += "unset arrow 1\nset ytics enhanced\n";
     return out;
+}
+
+/// What a picture is called, and what the file of a whole one has in its last bytes: gnuplot does not say if
+/// the disk was full.
+constexpr std::array<std::pair<const char*, std::string_view>, 3> kPictures{
+    {{".svg", "</svg>"}, {".pdf", "%%EOF"}, {".png", "IEND"}}};
+
+bool ends_with(const std::filesystem::path& file, std::string_view end) {
+    if (!std::filesystem::exists(file)) return false;
+    const std::string text = read_file(file);
+    return std::string_view(text).substr(text.size() - std::min<std::size_t>(text.size(), 32)).find(end) !=
+           std::string_view::npos;
 }
 
 std::string without_pictures(const std::string& reason) { return "There are no pictures: " + reason + "."; }
@@ -217,9 +273,8 @@ std::string run_gnuplot(const std::filesystem::path& folder) {
 
 std::string gnuplot_script(const std::vector<Figure>& figures) {
     std::string out =
-        "# Draws the CSV files beside it: gnuplot figures.gp\n"
-        "set datafile separator ','\n"
-        "set datafile columnheaders\n"
+        "# Draws the figures, from the numbers of the CSV files beside it: gnuplot figures.gp\n"
+        "set encoding utf8\n"
         "set datafile missing 'nan'\n"
         "set key outside right top vertical Left reverse noenhanced samplen 3 spacing 1.15\n"
         "set border 3 lc rgb '#555555'\n"
@@ -227,22 +282,29 @@ std::string gnuplot_script(const std::vector<Figure>& figures) {
         "set grid lc rgb '#e4e4e4' lt 1 lw 0.7\n"
         "set bars 0.6\n"
         "set samples 2\n";
-    for (const Figure& figure : figures) out += figure_commands(figure);
+    for (std::size_t i = 0; i < figures.size(); ++i) out += figure_commands(i, figures[i]);
     return out;
 }
 
 std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
     for (const Figure& figure : figures) write_file_atomically(folder / (figure.name + ".csv"), figure.csv());
     write_file_atomically(folder / "figures.gp", gnuplot_script(figures));
-    const std::string reason = run_gnuplot(folder);
-    if (!reason.empty()) return reason;
+    std::string reason = run_gnuplot(folder);
     for (const Figure& figure : figures) {
-        for (const char* type : {".svg", ".pdf", ".png"}) {
-            if (!std::filesystem::exists(folder / (figure.name + type)))
-                return without_pictures("gnuplot drew no " + figure.name + type);
+        for (const auto& [type, end] : kPictures) {
+            if (reason.empty() && !ends_with(folder / (figure.name + type), end))
+                reason =
+                    without_pictures("gnuplot drew no whole " + figure.name + type + "; is the disk full?");
         }
     }
-    return "";
+    if (reason.empty()) return reason;
+    // Half of them would look like all.
+    for (const Figure& figure : figures) {
+        std::error_code ignored;
+        for (const auto& [type, end] : kPictures)
+            std::filesystem::remove(folder / (figure.name + type), ignored);
+    }
+    return reason;
 }
 
 }  // namespace l2o::framework

@@ -8,14 +8,14 @@
 
 namespace l2o::framework {
 
-/// Commands that draw figures from their CSV files, as NAME.svg, NAME.pdf and NAME.png in the same folder.
+/// Commands that draw figures as NAME.svg, NAME.pdf and NAME.png in the folder that they run in. Names of
+/// series, titles and labels are text, whatever they are. @pre every figure has series
 [[nodiscard]] std::string gnuplot_script(const std::vector<Figure>& figures);
 
 /// Writes NAME.csv of every figure and figures.gp into a folder and has gnuplot draw them there, for a minute
 /// at most.
-/// @return "", or why there are no pictures: a sentence for the report.   @throw Error kIo if a file cannot
-/// be
-///         written
+/// @return "", or why there are no pictures, not even some: a sentence for the report.
+/// @throw Error kIo if a file cannot be written
 [[nodiscard]] std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures);
 
 }  // namespace l2o::framework

@@ -98,6 +98,7 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
 
 std::string results_table(const Results& results) {
     const Judging& judging = results.judging;
+    const bool is_higher_better = judging.is_higher_better();
     std::vector<std::vector<Cell>> rows;
     for (const Curve& curve : results.curves) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
@@ -105,13 +106,12 @@ std::string results_table(const Results& results) {
         const auto all = static_cast<double>(curve.final_rows[0].size());
         rows.push_back(
             {Cell(curve.contestant),
-             {number_text(judging.centre_of(d)), judging.centre_of(d)},
-             {number_text(d.q10) + " … " + number_text(d.q90), d.q10},
+             {value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)},
+             {value_text(d.q10, is_higher_better) + " … " + value_text(d.q90, is_higher_better), d.q10},
              {percent_text(static_cast<double>(d.finite) / all), static_cast<double>(d.finite) / all},
              {evaluations_text(curve), evaluations},
              {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
-             {curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "–",
-              curve.training_seconds}});
+             {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
     }
     return table({"contestant",
                   judging.centre_name(),
@@ -186,7 +186,9 @@ std::string comparison_section(const Results& results) {
             "saved has paid for the training.",
             escaped(target_text(judging)));
     } else {
-        out += " When a target was reached is not compared: without evaluate.target it differs between runs.";
+        out +=
+            " When a target was reached is not compared: without one evaluate.target and "
+            "evaluate.metrics_every it differs between runs.";
     }
     return out + "</p>\n";
 }
@@ -220,7 +222,9 @@ std::string figure_html(const Page& page, const Figure& figure) {
 
 std::string environment_table(const RunRecord& run) {
     std::string out = "<table><tbody>\n";
-    const json environment = json::parse(run.environment, nullptr, false);
+    // What is nested deeper is left out: flatten() recurses.
+    const auto is_shallow = [](int depth, json::parse_event_t, json&) { return depth <= 8; };
+    const json environment = json::parse(run.environment, is_shallow, false);
     if (!environment.is_object()) return "<p>environment.json cannot be read</p>\n";
     const json flat = environment.flatten();
     for (const auto& [key, value] : flat.items()) {
@@ -259,9 +263,13 @@ std::string html_of(const Page& page) {
         results.judging.starts == 1 ? "" : "s",
         iterations,
         escaped(results.judging.metric),
-        results.judging.higher_is_better.contains(results.judging.metric) ? "higher" : "lower");
+        results.judging.is_higher_better() ? "higher" : "lower");
     if (!page.note.empty()) out += "<p class=\"note\">" + escaped(page.note) + "</p>\n";
     out += "<h2>Results</h2>\n" + results_table(results);
+    out += "<p class=\"facts\">" + escaped(time_text(results.curves)) +
+           (page.runs.size() > 1 ? "; of every run on its own machine" : "") + ".</p>\n";
+    if (const std::string diverged = diverged_caption(results.curves, results.judging); !diverged.empty())
+        out += "<p class=\"facts\">" + escaped(diverged) + "</p>\n";
     for (const Curve& curve : results.curves) {
         if (!curve.safeguard.empty())
             out += "<p class=\"facts\">" + escaped(safeguard_text(curve)) + ".</p>\n";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -8,6 +9,11 @@
 
 namespace l2o::framework {
 
+/// What everybody in a run had, from its configuration.
+struct Budget {
+    std::int64_t iterations = 0, max_evaluations = 0, metrics_every = 0, instances = 0, starts = 0;
+};
+
 /// What the folder of a finished run holds.
 struct RunRecord {
     std::filesystem::path folder{};
@@ -15,6 +21,7 @@ struct RunRecord {
     std::string name{};         ///< of the experiment
     std::string environment{};  ///< environment.json
     std::vector<TrainingPoint> training{};
+    Budget budget{};
     Results results{};
 };
 

@@ -1,17 +1,18 @@
 #include "framework/report/report.hpp"
 
-#include <unistd.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <system_error>
+#include <optional>
 
 #include "framework/config/info_file.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/report/gnuplot.hpp"
 #include "framework/report/page.hpp"
+#include "framework/report/report_folder.hpp"
 #include "framework/store/atomic_file.hpp"
 
 namespace l2o::framework {
@@ -42,6 +43,57 @@ std::vector<TrainingPoint> read_training(const std::filesystem::path& path) {
     return points;
 }
 
+Budget read_budget(const ConfigNode& config) {
+    const EvaluateSettings absent;
+    const ConfigNode* evaluate = config.find("evaluate");
+    const auto setting = [&](const char* key, std::int64_t otherwise) {
+        const ConfigNode* node = evaluate != nullptr ? evaluate->find(key) : nullptr;
+        if (node == nullptr) return otherwise;
+        const std::optional<std::int64_t> value = parse_int(node->value);
+        if (value && *value >= 0) return *value;
+        throw Error(ExitCode::kIo,
+                    node->origin.text() + ": evaluate." + key + " is '" + node->value +
+                        "'; expected a whole number >= 0");
+    };
+    return {.iterations = setting("iterations", absent.iterations),
+            .max_evaluations = setting("max_evaluations", absent.max_evaluations),
+            .metrics_every = setting("metrics_every", absent.metrics_every),
+            .instances = setting("instances", absent.instances),
+            .starts = setting("starts", absent.starts)};
+}
+
+/// Whether the results are those of the configuration beside them.
+void check_results(const RunRecord& run, const ConfigNode& config) {
+    const auto refuse = [&](const std::string& what) {
+        throw Error(ExitCode::kIo,
+                    run.folder.string() + ": " + what +
+                        "; expected results of the config.info beside them; run it again");
+    };
+    const Results& results = run.results;
+    const Budget& budget = run.budget;
+    const auto rows = static_cast<double>(results.curves.front().reached.size());
+    if (results.judging.starts != budget.starts ||
+        rows != static_cast<double>(budget.instances) * static_cast<double>(budget.starts)) {
+        refuse(
+            fmt::format("its results have {} rows, {} per instance, and evaluate.instances is {}, "
+                        "evaluate.starts {}",
+                        rows,
+                        results.judging.starts,
+                        budget.instances,
+                        budget.starts));
+    }
+    for (const Curve& curve : results.curves) {
+        if (curve.iteration.back() > budget.iterations)
+            refuse(fmt::format("'{}' has {} iterations, and evaluate.iterations is {}",
+                               curve.contestant,
+                               curve.iteration.back(),
+                               budget.iterations));
+        const ConfigNode* contestants = config.find("contestants");
+        if (contestants == nullptr || contestants->find(curve.contestant) == nullptr)
+            refuse("'" + curve.contestant + "' is no contestant of it");
+    }
+}
+
 RunRecord read_run(const std::filesystem::path& path) {
     const RunFolder folder = RunFolder::open(path);
     if (!std::filesystem::exists(folder.results())) {
@@ -60,6 +112,8 @@ RunRecord read_run(const std::filesystem::path& path) {
     const ConfigNode config = parse_info(run.config, folder.config());
     const ConfigNode* name = config.find("name");
     run.name = name != nullptr ? name->value : folder.path.filename().string();
+    run.budget = read_budget(config);
+    check_results(run, config);
     return run;
 }
 
@@ -82,8 +136,33 @@ void check_comparable(const RunRecord& first, const RunRecord& run) {
     if (problem_text(first) != problem_text(run)) refuse("problem, seed or dtype");
     const Results &a = first.results, &b = run.results;
     if (a.judging.metric != b.judging.metric || a.curves[0].metrics != b.curves[0].metrics) refuse("metric");
+    if (a.judging.higher_is_better != b.judging.higher_is_better || a.judging.ratios != b.judging.ratios)
+        refuse("kind of metric");
     if (a.judging.starts != b.judging.starts || a.curves[0].reached.size() != b.curves[0].reached.size())
         refuse("number of instances or starts");
+    const Budget &given = first.budget, &other = run.budget;
+    if (given.iterations == other.iterations && given.max_evaluations == other.max_evaluations) return;
+    throw Error(ExitCode::kUsage,
+                fmt::format("{} has another budget than {}: evaluate.iterations {} and {}, "
+                            "evaluate.max_evaluations {} and {}; expected the same; evaluate one of the two "
+                            "again",
+                            run.folder.string(),
+                            first.folder.string(),
+                            other.iterations,
+                            given.iterations,
+                            other.max_evaluations,
+                            given.max_evaluations));
+}
+
+/// A name that nobody else has.
+std::string free_name(const std::string& name, std::size_t run, const std::vector<Curve>& others) {
+    const auto is_taken = [&](const std::string& wanted) {
+        return std::any_of(
+            others.begin(), others.end(), [&](const Curve& other) { return other.contestant == wanted; });
+    };
+    std::string free = name;
+    while (is_taken(free)) free += fmt::format(" (run {})", run);
+    return free;
 }
 
 Results merged(const std::vector<RunRecord>& runs) {
@@ -92,13 +171,10 @@ Results merged(const std::vector<RunRecord>& runs) {
     for (std::size_t i = 0; i < runs.size(); ++i) {
         check_comparable(runs.front(), runs[i]);
         const Judging& judging = runs[i].results.judging;
-        has_one_target = has_one_target && judging.target && judging.target == all.judging.target;
+        has_one_target = has_one_target && judging.target && judging.target == all.judging.target &&
+                         runs[i].budget.metrics_every == runs.front().budget.metrics_every;
         for (Curve curve : runs[i].results.curves) {
-            const auto has_its_name = [&](const Curve& other) {
-                return other.contestant == curve.contestant;
-            };
-            if (std::any_of(all.curves.begin(), all.curves.end(), has_its_name))
-                curve.contestant += " (run " + std::to_string(i + 1) + ")";
+            curve.contestant = free_name(curve.contestant, i + 1, all.curves);
             all.curves.push_back(std::move(curve));
         }
     }
@@ -123,38 +199,6 @@ std::vector<Figure> figures_of(const std::vector<RunRecord>& runs, const Results
     return figures;
 }
 
-/// A folder that takes the place of another once it is complete, and goes away if it never is.
-class NewFolder {
-  public:
-    explicit NewFolder(std::filesystem::path target)
-        : target_(std::move(target)),
-          path_(target_.parent_path() /
-                ("." + target_.filename().string() + ".tmp." + std::to_string(::getpid()))) {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-        make_folders(path_);
-    }
-    NewFolder(const NewFolder&) = delete;
-    NewFolder& operator=(const NewFolder&) = delete;
-    ~NewFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-    void commit() {
-        std::error_code code;
-        std::filesystem::remove_all(target_, code);
-        std::filesystem::rename(path_, target_, code);
-        if (code)
-            throw io_error(
-                target_, "cannot be replaced", code.value(), "remove it, or check its permissions");
-    }
-
-  private:
-    std::filesystem::path target_, path_;
-};
-
 }  // namespace
 
 ReportFile write_report(const std::vector<std::filesystem::path>& runs, const std::filesystem::path& output) {
@@ -164,15 +208,11 @@ ReportFile write_report(const std::vector<std::filesystem::path>& runs, const st
         output.empty() ? page.runs.front().folder : std::filesystem::absolute(output).lexically_normal();
     page.results = merged(page.runs);
     page.figures = figures_of(page.runs, page.results);
-    make_folders(folder);
-    NewFolder pictures(folder / "figures");
-    page.note = draw(pictures.path(), page.figures);
-    page.pictures = pictures.path();
-    const std::string html = html_of(page);
-    pictures.commit();
-    const std::filesystem::path file = folder / "report.html";
-    write_file_atomically(file, html);
-    return {file, page.note};
+    ReportFolder files(folder);
+    page.note = draw(files.drafts(), page.figures);
+    page.pictures = files.drafts();
+    files.commit(html_of(page));
+    return {files.page(), page.note};
 }
 
 }  // namespace l2o::framework

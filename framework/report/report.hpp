@@ -12,7 +12,8 @@ struct ReportFile {
 };
 
 /// Writes report.html, and beside it figures/ with the CSV, SVG, PDF and PNG file of every figure, from the
-/// files of finished runs; nothing is run again. An earlier report in the folder is replaced. Several runs
+/// files of finished runs; nothing is run again. An earlier report in the folder is replaced, and nothing
+/// else; see ReportFolder. Several runs
 /// are compared with one another if they have the same instances and starts; contestants of the same name are
 /// told apart by the number of their run.
 /// @param output  a folder; "" : that of the only run

@@ -74,6 +74,9 @@ CsvTable CsvTable::read(const std::filesystem::path& path) { return parse(read_f
 CsvTable CsvTable::parse(std::string_view text, const std::string& name) {
     CsvTable table;
     table.name_ = name;
+    if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+        throw Error(ExitCode::kIo,
+                    fmt::format("{}: byte {} is NUL, so this is no text; expected a CSV file", name, nul));
     std::size_t place = 0;
     while (place < text.size()) {
         std::vector<std::string> cells = next_line(text, place, name);

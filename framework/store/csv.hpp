@@ -46,8 +46,8 @@ class CsvWriter {
 /// A CSV file in memory, by column name.
 class CsvTable {
   public:
-    /// Reads what CsvWriter writes. @throw Error kIo: cannot be read, an open quote, or a line whose number
-    /// of cells differs from that of the header.
+    /// Reads what CsvWriter writes. @throw Error kIo: cannot be read, a NUL, an open quote, or a line whose
+    /// number of cells differs from that of the header.
     static CsvTable read(const std::filesystem::path& path);
     /// @param name  the file, for messages
     static CsvTable parse(std::string_view text, const std::string& name);

@@ -189,6 +189,8 @@ TEST_CASE("if every contestant diverges the exit code is 4") {
                                            "evaluate { instances 2\niterations 100 }\n";
     const Outcome outcome = run_l2o(folder, "run wild.info");
     CHECK(outcome.code == 4);
+    CHECK(contains(outcome.out, "\nwild                  diverged  diverged .. diverged  "));
+    CHECK(contains(outcome.out, "\nwild: 2 of 2 rows diverged\n"));
     CHECK(contains(outcome.err, "l2o: error: every trajectory of every contestant diverged"));
     CHECK(contains(outcome.out, "run folder: "));
 }

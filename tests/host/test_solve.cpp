@@ -164,6 +164,26 @@ TEST_CASE("l2o solve --json tells the final objective and the evaluations") {
     CHECK(json.at("evaluations").at("gradients") == 5);
     CHECK(json.at("final_f").at("finite") == 2);
     CHECK(json.at("instances") == 2);
+    CHECK(json.at("total_seconds").get<double>() > json.at("seconds").get<double>());
+    CHECK(contains(problem.solve("--optimizer gradient_descent --iterations 5").out,
+                   " with loading, preparing and writing\n"));
+}
+
+TEST_CASE("instances that diverge count as the worst in median and quantiles, and are told of") {
+    Problem problem("quadratic");
+    problem.add("W", {3, 1, 1}, {1, 1e3, 1e3});
+    problem.add("y", {3, 1}, {1, 1, 1});
+    problem.add("x0", {3, 1}, {0, 0, 0});
+    const std::string gd = "--optimizer gradient_descent --set learning_rate=0.1 --iterations 300";
+    const Outcome outcome = problem.solve(gd);
+    CHECK(outcome.refusal() == "0 ");
+    CHECK(contains(outcome.out, "median diverged, 10-90 % diverged .. diverged\n"));
+    CHECK(contains(outcome.out, "  diverged     2 of 3 instances, counted as the worst\n"));
+    const auto f = nlohmann::json::parse(problem.solve(gd + " --json").out).at("final_f");
+    CHECK(f.at("median").is_null());
+    CHECK(f.at("mean").is_null());
+    CHECK(f.at("finite") == 1);
+    CHECK(f.at("rows") == 3);
 }
 
 TEST_CASE("--safeguard replaces the steps that fail, and says how many") {

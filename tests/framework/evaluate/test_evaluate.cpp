@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -266,7 +267,7 @@ TEST_CASE("evaluate: where a plugin gives up, u and w of a ratio are missing") {
     CHECK(points[2].finite == 5);
     CHECK(std::isfinite(points[2].mean));
     CHECK(points[3].finite == 0);
-    CHECK(std::isnan(points[3].mean));
+    CHECK(points[3].mean == std::numeric_limits<double>::infinity());
 }
 
 TEST_CASE("evaluate: after the last layer another optimizer goes on from there") {
@@ -317,9 +318,23 @@ TEST_CASE("evaluate: rows that diverge are counted, not dropped") {
     const Curve curve = arena.run();
     CHECK(curve.iteration.back() == 8);
     CHECK(curve.distributions[0].back().finite == 0);
-    CHECK(std::isnan(curve.distributions[0].back().median));
+    CHECK(curve.distributions[0].back().median == std::numeric_limits<double>::infinity());
     CHECK(curve.final_rows[0].size() == 5);
     CHECK(curve.distributions[0].front().finite == 5);
+}
+
+TEST_CASE("evaluate: a row that diverged has no metric, whatever number the plugin has for NAN") {
+    const std::string problem = "optimizee { use near_zero }\n", iterations = "iterations 4";
+    const auto near = [&](const std::string& rate) {
+        return Arena({problem, "optimizer { use gradient_descent\n learning_rate " + rate + " }", iterations})
+            .run()
+            .distributions[1];
+    };
+    CHECK(near("1").back().median == 3);
+    const std::vector<Distribution> lost = near("1e200");
+    CHECK(lost.front().median == 0);
+    CHECK(lost.back().finite == 0);
+    CHECK(lost.back().median == -std::numeric_limits<double>::infinity());
 }
 
 TEST_CASE("evaluate: progress reaches its total, and an interruption ends the run") {

@@ -104,6 +104,8 @@ TEST_CASE("quantile: an infinite value does not make its neighbours NAN") {
     CHECK(quantile({1, kInfinity, kInfinity, kInfinity}, 0.5) == kInfinity);
     CHECK(quantile({1, 2, kInfinity}, 0.5) == 2);
     CHECK(quantile({1, 2, kInfinity}, 0.25) == 1.5);
+    CHECK(quantile({-kInfinity, 1, 2}, 0.25) == -kInfinity);
+    CHECK(quantile({-kInfinity, 1, 2}, 0.75) == 1.5);
 }
 
 TEST_CASE("bootstrap: of equal values the interval is that value, and equal input has equal output") {

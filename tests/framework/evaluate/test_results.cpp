@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "framework/evaluate/results.hpp"
@@ -37,6 +39,7 @@ Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
             .final_rows = {{1, 2, 3, 4}, {1, 2, 3, 4}}};
 }
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const Judging kByNmse{.metric = "nmse_db"};
 
 }  // namespace
@@ -50,7 +53,21 @@ TEST_CASE("results: the table shows the metric that counts, aligned, in the orde
     CHECK(result_table({armijo, lista}, kByNmse) ==
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
-          "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n");
+          "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n"
+          "time: of the steps, added up over threads; sampling and recording are not in it\n");
+}
+
+TEST_CASE("results: the table says what its time leaves out, and how long that took where it took long") {
+    Curve quick = curve("quick", 1), alista = curve("alista", 1), given = curve("given", 1);
+    quick.preparation_seconds = 1e-5;
+    alista.preparation_seconds = 1.25;
+    given.preparation_seconds = 0.002;
+    given.training_seconds = NAN;
+    const std::string table = result_table({quick, alista, given}, kByNmse);
+    CHECK(table.ends_with(
+        "  unknown\n"
+        "time: of the steps, added up over threads; sampling and recording are not in it, nor is "
+        "preparing: alista 1.25 s, given 2.00 ms\n"));
 }
 
 TEST_CASE("results: of a ratio the table shows the ratio of the sums, and its name says so") {
@@ -82,8 +99,25 @@ TEST_CASE("results: rows that diverged have a line below the table") {
     const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse);
     CHECK(table.find("\na: ") == std::string::npos);
     CHECK(
-        table.ends_with("b: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
-                        "c: 4 of 4 rows are not finite at the end\n"));
+        table.ends_with("b: 1 of 4 rows diverged, counted as the worst\n"
+                        "c: 4 of 4 rows diverged\n"
+                        "time: of the steps, added up over threads; sampling and recording are not in it\n"));
+    CHECK(table.find("\nc                   diverged  diverged .. diverged  ") != std::string::npos);
+}
+
+TEST_CASE("results: a quantile that falls on a row that diverged is printed as that, -inf dB is a number") {
+    Curve low = curve("a", 1, 3), high = curve("a", 1, 3);
+    low.distributions[1].back().q90 = high.distributions[1].back().q90 = kInfinity;
+    low.distributions[1].back().q10 = high.distributions[1].back().q10 = -kInfinity;
+    CHECK(result_table({low}, kByNmse).find("  -inf .. diverged  ") != std::string::npos);
+    CHECK(result_table({high}, {.metric = "nmse_db", .higher_is_better = {"nmse_db"}})
+              .find("  diverged .. inf  ") != std::string::npos);
+}
+
+TEST_CASE("results: captions name everyone with solves that diverged, and how many of how many") {
+    CHECK(diverged_caption({curve("a", 1)}, kByNmse) == "");
+    CHECK(diverged_caption({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse) ==
+          "Solves that are not finite at the end count as the worst: b 1 of 4, c 4 of 4.");
 }
 
 TEST_CASE("results: a safeguard has a line below the table, with the share of its steps") {
@@ -92,8 +126,9 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
     safe.fallback_rate = 0.031;
     const std::string table = result_table({curve("a", 1), safe}, kByNmse);
     CHECK(
-        table.ends_with("lista: 1 of 4 rows are not finite at the end; the numbers are those of the others\n"
-                        "lista: 3 % of its safeguarded steps were those of 'ista'\n"));
+        table.ends_with("lista: 1 of 4 rows diverged, counted as the worst\n"
+                        "lista: 3 % of its safeguarded steps were those of 'ista'\n"
+                        "time: of the steps, added up over threads; sampling and recording are not in it\n"));
     CHECK(safeguard_text(curve("a", 1)) == "");
 }
 
@@ -158,60 +193,206 @@ TEST_CASE("results: the second table is against the reference, and says on what 
     CHECK(percent_text(0.0001) == "1 %");
 }
 
-TEST_CASE("results: what is written to a run folder is read back") {
-    const ScratchFolder folder;
-    Results written{.judging = {.metric = "nmse_db",
+namespace {
+
+/// A curve of two starts of two instances, whose last point is that of its rows.
+Curve rows_of(const std::string& name, std::vector<double> objective, std::vector<double> nmse) {
+    Curve curve{.contestant = name,
+                .iteration = {0, 16},
+                .values = {0, 0},
+                .gradients = {0, 16},
+                .seconds = {0, 0.0123},
+                .metrics = {"objective", "nmse_db"},
+                .distributions = {{around(8, 4), distribution_of(objective, true)},
+                                  {around(0, 4), distribution_of(nmse)}},
+                .final_rows = {std::move(objective), std::move(nmse)}};
+    curve.reached = {{2, 3.5, 0.1}, {}, {4, 5, 0.2}, {}};
+    return curve;
+}
+
+/// A run folder's files, and one of them edited.
+class Edited {
+  public:
+    Edited() {
+        results_ = {.judging = {.metric = "nmse_db",
                                 .higher_is_better = {"objective"},
                                 .ratios = {"nmse_db"},
-                                .reference = "b",
+                                .reference = "b, c",
                                 .target = -1.5,
                                 .tolerance = 0.25,
                                 .starts = 2},
-                    .curves = {curve("a", 1), curve("b, c", NAN, 0)}};
-    written.curves[0].reached = {{2, 3.5, 0.1}, {}, {4, 5, 0.2}, {}};
-    written.curves[1].reached.resize(4);
-    written.curves[1].training_seconds = 12.5;
-    written.curves[1].safeguard = "ista";
-    written.curves[1].fallback_rate = 0.25;
-    written.curves[1].final_rows[1] = {NAN, 1, 2, -3};
-    write_results(folder / "results.json", written);
-    write_curves(folder / "curves.csv", written.curves);
-    write_finals(folder / "finals.csv", written);
-    CHECK(read_file(folder / "finals.csv")
+                    .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4}),
+                               rows_of("b, c", {1, NAN, 3, 4}, {NAN, 1, 2, -3})}};
+        results_.curves[1].training_seconds = 12.5;
+        results_.curves[1].preparation_seconds = 0.5;
+        results_.curves[1].safeguard = "ista";
+        results_.curves[1].fallback_rate = 0.25;
+        write();
+    }
+    [[nodiscard]] const Results& written() const { return results_; }
+    [[nodiscard]] std::filesystem::path path(const char* file) const { return folder_ / file; }
+    [[nodiscard]] Results read() const { return read_results(folder_ / ""); }
+    /// What reading says after one edit, without the folder.
+    std::string refused(const char* file, const std::string& from, const std::string& to) {
+        write();
+        std::string text = read_file(path(file));
+        const auto at = text.find(from);
+        REQUIRE(at != std::string::npos);
+        text.replace(at, from.size(), to);
+        std::ofstream(path(file), std::ios::binary) << text;
+        const std::string said = refusal([&] { (void)read(); });
+        const std::string folder = path("").string();
+        CHECK(said.starts_with("5 " + folder));
+        return said.substr(std::min(said.size(), 2 + folder.size()));
+    }
+
+  private:
+    void write() const {
+        write_results(path("results.json"), results_);
+        write_curves(path("curves.csv"), results_.curves);
+        write_finals(path("finals.csv"), results_);
+    }
+
+    ScratchFolder folder_;
+    Results results_;
+};
+
+}  // namespace
+
+TEST_CASE("results: what is written to a run folder is read back") {
+    Edited run;
+    CHECK(read_file(run.path("finals.csv"))
               .starts_with(
                   "contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
                   "objective,nmse_db\na,0,0,2,3.5,0.1,1,1\na,0,1,-1,nan,nan,2,2\na,1,0,4,5,0.2,3,3\n"));
-    const Results read = read_results(folder / "");
+    const Results read = run.read();
+    const std::vector<Curve>& written = run.written().curves;
     CHECK(read.judging.metric == "nmse_db");
     CHECK(read.judging.higher_is_better == std::set<std::string>{"objective"});
     CHECK(read.judging.ratios == std::set<std::string>{"nmse_db"});
-    CHECK(read.judging.reference == "b");
+    CHECK(read.judging.reference == "b, c");
     CHECK(read.judging.target == -1.5);
     CHECK(read.judging.tolerance == 0.25);
     CHECK(read.judging.starts == 2);
     REQUIRE(read.curves.size() == 2);
     CHECK(read.curves[1].contestant == "b, c");
     CHECK(read.curves[1].training_seconds == 12.5);
+    CHECK(read.curves[1].preparation_seconds == 0.5);
     CHECK(read.curves[0].safeguard == "");
     CHECK(std::isnan(read.curves[0].fallback_rate));
     CHECK(read.curves[1].safeguard == "ista");
     CHECK(read.curves[1].fallback_rate == 0.25);
-    CHECK(read.curves[1].iteration == written.curves[1].iteration);
-    CHECK(read.curves[1].gradients == written.curves[1].gradients);
-    CHECK(read.curves[1].seconds == written.curves[1].seconds);
-    CHECK(read.curves[0].distributions[1][1].q90 == 2);
-    CHECK(read.curves[1].distributions[1][1].finite == 0);
-    CHECK(std::isnan(read.curves[1].distributions[1][1].median));
-    CHECK(read.curves[0].final_rows == written.curves[0].final_rows);
+    CHECK(read.curves[1].iteration == written[1].iteration);
+    CHECK(read.curves[1].gradients == written[1].gradients);
+    CHECK(read.curves[1].seconds == written[1].seconds);
+    CHECK(read.curves[0].distributions[1][1].q90 == doctest::Approx(3.7));
+    CHECK(read.curves[1].distributions[1][1].finite == 3);
+    CHECK(read.curves[1].distributions[1][1].q90 == kInfinity);
+    CHECK(read.curves[1].distributions[0][1].q10 == -kInfinity);
+    CHECK(read.curves[0].final_rows == written[0].final_rows);
     CHECK(read.curves[1].final_rows[1][3] == -3);
     CHECK(read.curves[0].reached[2].iteration == 4);
     CHECK(read.curves[0].reached[2].seconds == 0.2);
     CHECK(read.curves[0].reached[3].iteration == -1);
+}
 
-    std::ofstream(folder / "curves.csv") << "contestant\n";
-    CHECK(refusal([&] {
-              (void)read_results(folder / "");
-          }).ends_with("curves.csv: there is no column 'iteration'; was it written by another version?"));
-    std::ofstream(folder / "results.json") << "{}";
-    CHECK(refusal([&] { (void)read_results(folder / ""); }).ends_with("; expected what 'l2o run' writes"));
+TEST_CASE("results: weights that do not tell of their training stay unknown in the file") {
+    const ScratchFolder folder;
+    Results results{.judging = {.metric = "objective", .reference = "a", .starts = 2},
+                    .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4})}};
+    results.curves[0].training_seconds = NAN;
+    results.curves[0].distributions[0].back() = distribution_of({1, 2, 3, 4});
+    write_results(folder / "results.json", results);
+    write_curves(folder / "curves.csv", results.curves);
+    write_finals(folder / "finals.csv", results);
+    CHECK(std::isnan(read_results(folder / "").curves[0].training_seconds));
+}
+
+TEST_CASE("results: an edited results.json is refused, with what is wrong in it") {
+    Edited run;
+    const std::string end = "; expected what 'l2o run' writes";
+    const std::vector<std::array<std::string, 3>> edits{
+        {"\"starts\": 2", "\"starts\": 0", "starts is 0, which is not in [1, 1000000000000000]"},
+        {"\"starts\": 2", "\"starts\": 1e300", "starts is 1e+300, which is no whole number"},
+        {"\"starts\": 2", "\"starts\": 2.5", "starts is 2.5, which is no whole number"},
+        {"\"tolerance\": 0.25", "\"tolerance\": -1.0", "tolerance is -1, which is not in [0, 1]"},
+        {"\"reference\": \"b, c\"", "\"reference\": \"x\"", "the reference 'x' is no contestant"},
+        {"\"metric\": \"nmse_db\"", "\"metric\": \"x\"", "the metric 'x' is none of its metrics"},
+        {"\"name\": \"a\"", "\"name\": \"b, c\"", "the contestant 'b, c' is there twice"},
+        {"\"training_seconds\": 12.5",
+         "\"training_seconds\": -12.5",
+         "training_seconds of 'b, c' is -12.5, which is not >= 0"},
+        {"\"fallback_rate\": 0.25",
+         "\"fallback_rate\": 25",
+         "fallback_rate of 'b, c' is 25, which is not in [0, 1]"},
+        {"\"target\": -1.5", "\"target\": " + std::string(100000, '['), "is nested more than 8 deep"}};
+    for (const auto& [from, to, what] : edits) {
+        CAPTURE(to.substr(0, 40));
+        CHECK(run.refused("results.json", from, to) == "results.json: " + what + end);
+    }
+    for (const char* to : {"\"target\": \"x\"", "\"target\": 1e999", "\"target\": \x01"}) {
+        CAPTURE(to);
+        CHECK(run.refused("results.json", "\"target\": -1.5", to).starts_with("results.json: ["));
+    }
+    std::ofstream(run.path("results.json")) << "{}";
+    CHECK(refusal([&] { (void)run.read(); }).ends_with(end));
+}
+
+TEST_CASE("results: edited curves are refused, with the row and what is wrong in it") {
+    Edited run;
+    const std::string end = "; expected what 'l2o run' writes";
+    const std::string old = "; was it written by an earlier l2o? evaluate again" + end;
+    const std::vector<std::array<std::string, 3>> edits{
+        {"\na,16,", "\na,-16,", "row 3: iteration is -16, which is no whole number in [0, 1000000000000000]"},
+        {"\na,16,",
+         "\na,1e30,",
+         "row 3: iteration is 1e30, which is no whole number in [0, 1000000000000000]"},
+        {"\na,16,", "\na,0,", "row 3: the iterations of 'a' do not rise from 0"},
+        {"\na,0,", "\na,1,", "row 1: the iterations of 'a' do not rise from 0"},
+        {"\na,", "\nx,", "row 1: 'x' is no contestant of results.json"},
+        {",nmse_db,", ",nmse,", "row 2: 'nmse' is no metric of results.json"},
+        {",nmse_db,", ",objective,", "row 2: the iterations of 'a' do not rise from 0"},
+        {",0.0123,objective", ",nan,objective", "row 3: seconds is nan, which is not >= 0"},
+        {",4\n", ",5\n", "row 1: finite is 5, which is no whole number in [0, 4]"},
+        {"8.25,8,7,", "8.25,8,9,", "row 1: q25 is below q10"},
+        {"2.5,2.5,1.3,",
+         "2.5,2,1.3,",
+         "the last objective of 'a' is not that of finals.csv: median 2 and 2.5, 4 and 4 rows that have not "
+         "diverged"}};
+    for (const auto& [from, to, what] : edits) {
+        CAPTURE(to);
+        CHECK(run.refused("curves.csv", from, to) == "curves.csv: " + what + end);
+    }
+    CHECK(run.refused("curves.csv", ",4\n", ",3\n") ==
+          "curves.csv: row 1: q10 is 7, though 1 of 4 rows diverged" + old);
+    CHECK(run.refused("curves.csv", "contestant,iteration,", "contestant,step,") ==
+          "curves.csv: there is no column 'iteration'; was it written by another version?");
+    CHECK(run.refused("curves.csv", "values,gradients", "gradients,values") ==
+          "curves.csv: has other columns, or in another order" + end);
+    std::ofstream(run.path("curves.csv")) << "contestant,iteration,values,gradients,seconds,metric,mean,"
+                                             "median,q10,q25,q75,q90,finite\n";
+    CHECK(refusal([&] { (void)run.read(); }).ends_with("curves.csv: there is nothing about 'a'" + end));
+}
+
+TEST_CASE("results: edited rows are refused, with their number and what is wrong in them") {
+    Edited run;
+    const std::string end = "; expected what 'l2o run' writes";
+    const std::vector<std::array<std::string, 3>> edits{
+        {"\na,0,1,",
+         "\na,0,0,",
+         "row 2: is instance 0, start 0, where instance 0, start 1 of 'a' has its place"},
+        {"\na,1,0,4,",
+         "\na,1,0,-2,",
+         "row 3: reached_iteration is -2, which is no whole number in [-1, 1000000000000000]"},
+        {"\na,1,0,4,", "\na,1,0,17,", "'a' reached its target after 17 of 16 iterations"},
+        {"\na,1,0,4,5,", "\na,1,0,4,nan,", "row 3: reached_evaluations is nan, which is not >= 0"},
+        {"\na,1,1,-1,nan,nan,4,4\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
+    for (const auto& [from, to, what] : edits) {
+        CAPTURE(to);
+        CHECK(run.refused("finals.csv", from, to) == "finals.csv: " + what + end);
+    }
+    CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,2,2\na,1,0,4,5,0.2,3,3\n", "\n") ==
+          "finals.csv: row 2: is instance 1, start 1, where instance 0, start 1 of 'a' has its place" + end);
+    CHECK(run.refused("finals.csv", "3,3\n", std::string("3,3\0\n", 5)) ==
+          "finals.csv: byte 156 is NUL, so this is no text; expected a CSV file");
 }

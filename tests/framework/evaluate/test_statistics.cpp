@@ -8,6 +8,12 @@
 
 using namespace l2o::framework;
 
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
 TEST_CASE("statistics: quantiles lie between neighbours as definition 7 of Hyndman & Fan says") {
     const Distribution d = distribution_of({4, 1, 3, 2});
     CHECK(d.mean == doctest::Approx(2.5).epsilon(1e-15));
@@ -24,12 +30,35 @@ TEST_CASE("statistics: of one value everything is that value") {
     for (const double value : {d.mean, d.median, d.q10, d.q25, d.q75, d.q90}) CHECK(value == -3);
 }
 
-TEST_CASE("statistics: values that are not finite are left out and missing in the count") {
-    const double infinity = std::numeric_limits<double>::infinity();
-    const Distribution d = distribution_of({1, NAN, 3, infinity, -infinity});
-    CHECK(d.median == 2);
-    CHECK(d.mean == 2);
-    CHECK(d.finite == 2);
+TEST_CASE("statistics: what diverged counts as the worst in every quantile and in the mean") {
+    const Distribution low = distribution_of({1, NAN, 2, kInfinity, 3, 4, 5});
+    CHECK(low.median == 4);
+    CHECK(low.q25 == 2.5);
+    CHECK(low.q75 == kInfinity);
+    CHECK(low.q90 == kInfinity);
+    CHECK(low.mean == kInfinity);
+    CHECK(low.finite == 5);
+    const Distribution high = distribution_of({1, NAN, 2, -kInfinity, 3, 4, 5}, true);
+    CHECK(high.median == 2);
+    CHECK(high.q75 == 3.5);
+    CHECK(high.q25 == -kInfinity);
+    CHECK(high.mean == -kInfinity);
+    CHECK(high.finite == 5);
+}
+
+TEST_CASE("statistics: a median that falls on one that diverged, or half-way to it, is the worst") {
+    CHECK(distribution_of({1, NAN, NAN}).median == kInfinity);
+    CHECK(distribution_of({1, NAN}).median == kInfinity);
+    CHECK(distribution_of({-kInfinity, NAN}).median == kInfinity);
+    CHECK(distribution_of({1, NAN}, true).median == -kInfinity);
+}
+
+TEST_CASE("statistics: an error of nothing in decibel is the best value, not one that diverged") {
+    const Distribution d = distribution_of({-kInfinity, 1, 2, 3});
+    CHECK(d.finite == 4);
+    CHECK(d.q10 == -kInfinity);
+    CHECK(d.median == 1.5);
+    CHECK(d.mean == -kInfinity);
 }
 
 TEST_CASE("statistics: of ratios the rows are quotients, and all rows together the sum over the sum") {
@@ -42,21 +71,22 @@ TEST_CASE("statistics: of ratios the rows are quotients, and all rows together t
     CHECK(decibel.pooled == doctest::Approx(-20).epsilon(1e-15));
 }
 
-TEST_CASE("statistics: a ratio over 0 counts in the sums, and one that is not finite does not") {
-    const double infinity = std::numeric_limits<double>::infinity();
+TEST_CASE("statistics: a ratio over 0 counts in the sums; one part that is not finite makes them NAN") {
     const Ratios over_zero = ratios_of({3, 0, 0, 0, 1, 4}, false);
-    CHECK(over_zero.rows == std::vector<double>{infinity, 0, 0.25});
+    CHECK(over_zero.rows == std::vector<double>{kInfinity, 0, 0.25});
     CHECK(over_zero.pooled == 1);
-    const Ratios diverged = ratios_of({NAN, 1, infinity, 1, 1, NAN, 1, 4}, false);
+    const Ratios diverged = ratios_of({NAN, 1, kInfinity, 1, 1, 4}, false);
     CHECK(std::isnan(diverged.rows[0]));
-    CHECK(diverged.rows[1] == infinity);
-    CHECK(diverged.pooled == 0.25);
-    CHECK(std::isnan(ratios_of({NAN, 1}, false).pooled));
+    CHECK(diverged.rows[1] == kInfinity);
+    for (const double u : {static_cast<double>(NAN), kInfinity, -kInfinity}) {
+        CHECK(std::isnan(ratios_of({u, 1, 1, 4}, false).pooled));
+        CHECK(std::isnan(ratios_of({1, u, 1, 4}, false).pooled));
+    }
 }
 
-TEST_CASE("statistics: without a finite value all are NAN") {
+TEST_CASE("statistics: where all diverged all are the worst") {
     const Distribution d = distribution_of({NAN});
-    for (const double value : {d.mean, d.median, d.q10, d.q25, d.q75, d.q90}) CHECK(std::isnan(value));
+    for (const double value : {d.mean, d.median, d.q10, d.q25, d.q75, d.q90}) CHECK(value == kInfinity);
     CHECK(d.finite == 0);
 }
 

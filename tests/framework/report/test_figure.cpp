@@ -64,6 +64,48 @@ TEST_CASE("figure: of a ratio the line is that of the sums, and the caption says
         has(figure.caption, "Ratio of the sums over 8 solves, band from 10 to 90 % of single solves; lower"));
 }
 
+TEST_CASE("figure: who diverged is in every caption; what is finite is drawn") {
+    Results results = field({contestant("a", 0.9, 10), contestant("wild", 0.8, 10)});
+    Curve& wild = results.curves[1];
+    for (std::size_t row = 0; row < 5; ++row) wild.final_rows[0][row] = NAN;
+    wild.distributions[0][9] = distribution_of(wild.final_rows[0]);
+    std::vector<Figure> figures = metric_figures(results);
+    figures.push_back(*profile_figure(results));
+    for (const Figure& figure : figures) {
+        CAPTURE(figure.name);
+        CHECK(has(figure.caption, " Solves that are not finite at the end count as the worst: wild 5 of 8."));
+    }
+    REQUIRE(figures[0].series[1].x.size() == 9);
+    CHECK(figures[0].series[1].x.back() == 8);
+    for (std::size_t row = 0; row < 4; ++row) wild.final_rows[0][row] = 1;
+    wild.distributions[0][9] = distribution_of(wild.final_rows[0]);
+    const Figure with_band = metric_figures(results)[0];
+    CHECK(with_band.series[1].x.size() == 10);
+    CHECK(with_band.series[1].high.back() == std::numeric_limits<double>::infinity());
+    CHECK(std::isfinite(with_band.y.high));
+    CHECK(has(difference_figure(results)->caption, "wild 1 of 8."));
+}
+
+TEST_CASE("figure: losses of a training that are not finite count as the worst, and are told of") {
+    std::vector<TrainingPoint> points;
+    for (int i = 0; i < 960; ++i) points.push_back({"a", i % 4 == 0 ? NAN : 1.0, {}});
+    const Figure figure = training_figures(points).at(0);
+    CHECK(has(figure.caption, "Losses that are not finite count as the worst: 240 of 960."));
+    CHECK(figure.series[0].y == std::vector<double>(240, 1.0));
+    CHECK(figure.series[0].high == std::vector<double>(240, std::numeric_limits<double>::infinity()));
+}
+
+TEST_CASE("figure: trainings of any two contestants have files of their own") {
+    const std::string longest(300, 'x');
+    const std::vector<Figure> figures =
+        training_figures({{"a b", 1, {}}, {"a/b", 1, {}}, {"a_b", 1, {}}, {longest, 1, {}}});
+    std::vector<std::string> names;
+    for (const Figure& figure : figures) names.push_back(figure.name);
+    CHECK(names ==
+          std::vector<std::string>{
+              "training_a_b", "training_a_b_2", "training_a_b_3", "training_" + std::string(60, 'x')});
+}
+
 TEST_CASE("figure: of many points those are kept that pixels can show, with the first and the last") {
     const Figure figure = metric_figures(field({contestant("a", 0.999, 5000)}))[0];
     CHECK(figure.series[0].x.size() <= 242);
@@ -123,7 +165,7 @@ TEST_CASE(
     points.clear();
     for (int i = 0; i < 1000; ++i) points.push_back({"x/ y", static_cast<double>(i), {}});
     const Figure many = training_figures(points).at(0);
-    CHECK(many.name == "training_1_x__y");
+    CHECK(many.name == "training_x__y");
     CHECK(many.series[0].x.size() == 240);
     CHECK(many.series[0].y.front() == 1.5);  // 0, 1, 2, 3 and a bit
     CHECK(has(many.caption, "4 neighbours"));
@@ -134,14 +176,26 @@ TEST_CASE(
     std::vector<Curve> curves;
     for (int i = 0; i < 12; ++i) curves.push_back(contestant("it's `rm` $" + std::to_string(i), 0.9));
     const std::string script = gnuplot_script(metric_figures(field(curves)));
-    CHECK(has(script, "title 'it''s `rm` $3' noenhanced"));
+    CHECK(has(script, "title \"it\\047s \\140rm\\140 \\0443\" noenhanced"));
+    CHECK_FALSE(has(script, "`"));
     std::vector<std::string> styles;
-    for (std::size_t at = script.find("title 'it''s"); at < script.find("set terminal pdf");
-         at = script.find("title 'it''s", at + 1)) {
+    for (std::size_t at = script.find("title \"it"); at < script.find("set terminal pdf");
+         at = script.find("title \"it", at + 1)) {
         const std::size_t begin = script.find("lc rgb", at);
         styles.push_back(script.substr(begin, script.find("lw", begin) - begin));
     }
     CHECK(styles.size() == 12);
     std::sort(styles.begin(), styles.end());
     CHECK(std::unique(styles.begin(), styles.end()) == styles.end());
+}
+
+TEST_CASE("gnuplot: a name is one line of UTF-8, and no format where it is a label of an axis") {
+    const auto script_of = [](const std::string& name) {
+        Results results = field({contestant("ref", 0.9), contestant(name, 0.8)});
+        return gnuplot_script({*difference_figure(results), *profile_figure(results)});
+    };
+    CHECK(has(script_of("a\nb\x1b"), "title \"a b \" noenhanced"));
+    CHECK(has(script_of("\xff"), "title \"\\357\\277\\275\" noenhanced"));
+    CHECK(has(script_of("10 %"), "title \"10 \\045\" noenhanced"));
+    CHECK(has(script_of("10 %"), "set ytics (\"10 \\045\\045\" 0)"));
 }

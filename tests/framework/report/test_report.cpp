@@ -3,12 +3,16 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
 #include "field.hpp"
+#include "framework/config/info_file.hpp"
 #include "framework/evaluate/results.hpp"
+#include "framework/experiment/run_folder.hpp"
 #include "framework/report/report.hpp"
+#include "framework/report/report_folder.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
@@ -30,8 +34,15 @@ fs::path finished_run(const ScratchFolder& folder,
     fs::create_directories(run);
     const Results results{{.metric = "objective", .ratios = ratios, .reference = curves.front().contestant},
                           curves};
+    ConfigNode contestants{.key = "contestants"};
+    for (const Curve& curve : curves) contestants.children.push_back({.key = curve.contestant});
+    ConfigNode root;
+    root.children.push_back(std::move(contestants));
     std::ofstream(run / "config.info")
-        << "name \"a <b> & c\"\nseed " << seed << "\noptimizee { use quadratic }\n";
+        << "name \"a <b> & c\"\nseed " << seed << "\noptimizee { use quadratic }\nevaluate { instances "
+        << curves.front().final_rows[0].size() << "\n iterations " << curves.front().iteration.back()
+        << " }\n"
+        << to_info(root);
     std::ofstream(run / "environment.json") << R"({"l2o_version": "1.2.3", "cpu": {"threads": 2}})";
     std::ofstream(run / "metrics.jsonl")
         << "{\"contestant\": \"a\", \"loss\": 2}\n{\"contestant\": \"a\", \"lo";
@@ -99,9 +110,9 @@ TEST_CASE("report: without gnuplot there are all tables, the CSV files, and a se
 TEST_CASE("report: of a ratio the table has the ratio of the sums, and differences are row by row") {
     const ScratchFolder folder;
     std::vector<Curve> curves{contestant("a", 0.9), contestant("b", 0.8)};
-    curves[0].distributions[0].back().mean = 0.0625;
     const Setting path("PATH", "/nowhere");
     const std::string plain = read_file(write_report({finished_run(folder, "plain", curves)}).page);
+    curves[0].distributions[0].back().mean = 0.0625;
     CHECK(count(plain, ">objective (median)<") == 1);
     CHECK(count(plain, "<td data-v=\"0.0625\">") == 0);
     const std::string page =
@@ -125,16 +136,23 @@ TEST_CASE("report: what gnuplot draws is in the page and beside it; an earlier r
         return;  // the machine has none: see the test above
     const ScratchFolder folder;
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
-    fs::create_directories(run / "figures");
-    std::ofstream(run / "figures/old.svg") << "old";
+    (void)write_report({finished_run(folder, "run", {contestant("z", 0.9)})});
+    CHECK(fs::exists(run / "figures/metric_time.svg"));
+    std::ofstream(run / "metrics.jsonl", std::ios::app) << "\n{\"contestant\": \"old\", \"loss\": 2}";
+    (void)write_report({run});
+    CHECK(fs::exists(run / "figures/training_old.svg"));
+    (void)finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
     const ReportFile report = write_report({run});
     CHECK(report.note == "");
     CHECK(count(read_file(report.page), "<svg role=\"img\" aria-label=") == 6);
     CHECK(count(read_file(report.page), "</svg>") == 6);
     for (const char* type : {"svg", "pdf", "png", "csv"})
         CHECK(fs::file_size(run / "figures" / (std::string("profile.") + type)) > 100);
-    CHECK_FALSE(fs::exists(run / "figures/old.svg"));
-    for (const auto& entry : fs::directory_iterator(run)) CHECK(entry.path().filename().string()[0] != '.');
+    CHECK_FALSE(fs::exists(run / "figures/training_old.svg"));
+    for (const auto& entry : fs::directory_iterator(run)) {
+        const std::string name = entry.path().filename().string();
+        CHECK((name[0] != '.' || name == ".l2o-report"));
+    }
 }
 
 TEST_CASE("report: a gnuplot that fails costs the pictures, not the report") {
@@ -147,6 +165,163 @@ TEST_CASE("report: a gnuplot that fails costs the pictures, not the report") {
     CHECK(write_report({run}).note == "There are no pictures: gnuplot was ended by signal 9.");
     with_gnuplot(folder, "exit 0");  // says that all is well and draws nothing
     CHECK(write_report({run}).note.starts_with("There are no pictures: gnuplot drew no "));
+}
+
+TEST_CASE("report: pictures that end in the middle, as on a full disk, are none, and the page says so") {
+    const ScratchFolder folder;
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    const std::string draw =
+        "for name in metric_iterations metric_evaluations metric_time profile training_a; do\n"
+        "echo '<svg></svg>' > $name.svg; echo '%%EOF' > $name.pdf; echo IEND > $name.png; done\n";
+    const Setting path("PATH", with_gnuplot(folder, draw).string());
+    CHECK(write_report({run}).note == "");
+    CHECK(fs::exists(run / "figures/profile.svg"));
+    for (const char* cut :
+         {"echo '<svg><path d=' > profile.svg", "echo %PDF > profile.pdf", "echo > profile.png"}) {
+        CAPTURE(cut);
+        with_gnuplot(folder, draw + cut);
+        const ReportFile report = write_report({run});
+        CHECK(report.note.starts_with("There are no pictures: gnuplot drew no whole profile."));
+        CHECK(report.note.ends_with("; is the disk full?."));
+        const std::string page = read_file(report.page);
+        CHECK(count(page, report.note) == 1);
+        CHECK(count(page, "<svg") == 0);
+        CHECK(count(page, ".svg\"") == 0);
+        for (const auto& entry : fs::directory_iterator(run / "figures"))
+            CHECK((entry.path().extension() == ".csv" || entry.path().extension() == ".gp"));
+    }
+}
+
+TEST_CASE("report: any name of a contestant is a text in page and pictures, and nothing else") {
+    if (::system("gnuplot --version >/dev/null 2>&1") != 0) return;
+    const ScratchFolder folder;
+    int number = 0;
+    for (const std::string name : {"my-dm",
+                                   "10 %",
+                                   "dm's",
+                                   "'dm'",
+                                   "a''b",
+                                   "x%d%s",
+                                   "C:\\dm",
+                                   "\\",
+                                   "dm^2_{3}",
+                                   "\"b\"",
+                                   "dm, \"b\"",
+                                   "\",",
+                                   "no #",
+                                   "@x",
+                                   "`touch x`",
+                                   "$(x)",
+                                   "<script>",
+                                   "</svg>",
+                                   "a\nb",
+                                   "a\tb",
+                                   "\x01\x1b[31m",
+                                   "gr\xc3\xb6\xc3\x9f"
+                                   "er",
+                                   "a;b",
+                                   "NaN",
+                                   "-x",
+                                   "' ; system('touch x')"}) {
+        CAPTURE(name);
+        const fs::path run = finished_run(
+            folder, std::to_string(number++).c_str(), {contestant("ref", 0.9), contestant(name, 0.8)});
+        std::ofstream(run / "metrics.jsonl") << nlohmann::json{{"contestant", name}, {"loss", 2}}.dump(
+                                                    -1, ' ', false, nlohmann::json::error_handler_t::replace)
+                                             << "\n";
+        const ReportFile report = write_report({run});
+        CHECK(report.note == "");
+        const std::string page = read_file(report.page);
+        CHECK(count(page, "<svg role=") == 6);
+        CHECK(count(page, "<script>") == 1);
+        CHECK(count(page, "</svg>") == 6);
+        CHECK_FALSE(fs::exists(run / "figures/x"));
+        // Two contestants have two lines in the key, each with its name.
+        CHECK(count(read_file(run / "figures/metric_time.svg"), "<title>") >= 2);
+    }
+}
+
+TEST_CASE("report: what the program did not write stays, and the report says what is in its way") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    const fs::path paper = folder / "paper";
+    const std::string advice =
+        ", so it is not replaced; move it away, or write the report elsewhere with --output FOLDER";
+    const auto refused = [&] { return refusal([&] { (void)write_report({run}, paper); }); };
+    const auto is_kept = [](const fs::path& file, const std::string& text) {
+        return read_file(file) == text;
+    };
+
+    fs::create_directories(paper / "figures");
+    std::ofstream(paper / "figures/thesis.tex") << "ten years of work";
+    CHECK(refused() == "5 " + (paper / "figures").string() + ": was not made by a report of l2o" + advice);
+    CHECK(is_kept(paper / "figures/thesis.tex", "ten years of work"));
+    CHECK_FALSE(fs::exists(paper / "report.html"));
+    fs::remove(paper / "figures/thesis.tex");
+    CHECK(refused().find("was not made by a report") != std::string::npos);
+    fs::remove(paper / "figures");
+
+    std::ofstream(paper / "report.html") << "mine";
+    CHECK(refused() ==
+          "5 " + (paper / "report.html").string() + ": was not written by a report of l2o" + advice);
+    CHECK(is_kept(paper / "report.html", "mine"));
+    fs::remove(paper / "report.html");
+
+    fs::create_directories(folder / "elsewhere");
+    fs::create_directory_symlink(folder / "elsewhere", paper / "figures");
+    CHECK(refused() ==
+          "5 " + (paper / "figures").string() + ": is no folder that a report of l2o made" + advice);
+    fs::remove(paper / "figures");
+
+    (void)write_report({run}, paper);
+    (void)write_report({run}, paper);  // in the place of the first
+    std::ofstream(paper / "figures/notes.txt") << "mine";
+    CHECK(refused() ==
+          "5 " + (paper / "figures/notes.txt").string() + ": was not written by a report of l2o" + advice);
+    CHECK(is_kept(paper / "figures/notes.txt", "mine"));
+    fs::remove(paper / "figures/notes.txt");
+    std::ofstream(paper / "figures/figures.gp", std::ios::app) << "# mine";
+    CHECK(refused() == "5 " + (paper / "figures/figures.gp").string() +
+                           ": was changed since a report of l2o wrote it" + advice);
+    fs::remove(paper / "figures/figures.gp");
+    std::ofstream(paper / "report.html", std::ios::app) << "mine";
+    CHECK(refused() ==
+          "5 " + (paper / "report.html").string() + ": was changed since a report of l2o wrote it" + advice);
+    fs::remove(paper / "report.html");
+    std::ofstream(paper / ".l2o-report") << "mine";
+    CHECK(refused() ==
+          "5 " + (paper / ".l2o-report").string() + ": is no list of an earlier report" + advice);
+    CHECK(is_kept(paper / ".l2o-report", "mine"));
+    for (const auto& entry : fs::directory_iterator(paper))
+        CHECK(entry.path().filename().string().find(".tmp.") == std::string::npos);
+}
+
+TEST_CASE("report: a report that was killed between figures and page is replaced by the next") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    (void)write_report({run});
+    const std::string page = read_file(run / "report.html"), list = read_file(run / ".l2o-report");
+    (void)write_report({finished_run(folder, "run", {contestant("b", 0.8)})});
+    CHECK(read_file(run / "report.html") != page);
+    const std::string later = read_file(run / ".l2o-report");
+    std::ofstream(run / ".l2o-report") << list << later.substr(later.find('\n') + 1);
+    std::ofstream(run / "report.html") << page;
+    CHECK(write_report({run}).page == run / "report.html");
+    CHECK(read_file(run / ".l2o-report") == later);
+}
+
+TEST_CASE("report: two reports into one folder at once: the second says so") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    const ReportFolder other(run);
+    CHECK(refusal([&] { (void)write_report({run}); }) ==
+          "5 " + run.string() +
+              ": another l2o is at work in this folder; wait until it is done, or write elsewhere with "
+              "--output FOLDER");
+    CHECK_FALSE(fs::exists(run / "report.html"));
 }
 
 TEST_CASE("report: runs of the same instances are compared, those of others refused") {
@@ -168,7 +343,49 @@ TEST_CASE("report: runs of the same instances are compared, those of others refu
     CHECK(refusal([&] {
               (void)write_report({first, more_rows}, folder / "no");
           }).find("has another number of instances or starts than") != std::string::npos);
+    const fs::path longer = finished_run(folder, "longer", {contestant("a", 0.9, 200)});
+    CHECK(refusal([&] {
+              (void)write_report({first, longer}, folder / "no");
+          }) == "2 " + longer.string() + " has another budget than " + first.string() +
+                    ": evaluate.iterations 199 and 99, evaluate.max_evaluations 0 and 0; expected the same; "
+                    "evaluate one of the two again");
     CHECK_FALSE(fs::exists(folder / "no"));
+}
+
+TEST_CASE("report: contestants of one name are told apart, whatever their names are") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path first = finished_run(folder, "one", {contestant("a", 0.9), contestant("a (run 2)", 0.9)});
+    const fs::path second = finished_run(folder, "two", {contestant("a", 0.8)});
+    const std::string page = read_file(write_report({first, second}, folder / "both").page);
+    CHECK(count(page, "<td data-v=\"a (run 2)\">") == 2);
+    CHECK(count(page, "<td data-v=\"a (run 2) (run 2)\">") == 2);
+}
+
+TEST_CASE("report: results that are not those of the configuration beside them are refused") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    const std::string config = read_file(run / "config.info");
+    const auto refused_with = [&](const std::string& from, const std::string& to) {
+        std::string text = config;
+        text.replace(text.find(from), from.size(), to);
+        std::ofstream(run / "config.info") << text;
+        return refusal([&] { (void)write_report({run}); });
+    };
+    const std::string end = "; expected results of the config.info beside them; run it again";
+    CHECK(refused_with("iterations 99", "iterations 50") ==
+          "5 " + run.string() + ": 'a' has 99 iterations, and evaluate.iterations is 50" + end);
+    CHECK(refused_with("instances 8", "instances 80") ==
+          "5 " + run.string() +
+              ": its results have 8 rows, 1 per instance, and evaluate.instances is 80, evaluate.starts 1" +
+              end);
+    CHECK(refused_with("instances 8", "instances 8\n starts 2").find("evaluate.starts 2") !=
+          std::string::npos);
+    CHECK(refused_with("instances 8", "instances many")
+              .ends_with("evaluate.instances is 'many'; expected a whole number >= 0"));
+    CHECK(refused_with("contestants", "others") ==
+          "5 " + run.string() + ": 'a' is no contestant of it" + end);
 }
 
 TEST_CASE("report: a folder without a finished run is refused and stays as it was") {
