@@ -5,8 +5,9 @@ cd "$(dirname "$0")/.."
 
 # A compiler cache that finds its entries again from another clone.
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime  # precompiled headers
 
-bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev clang-format-14 pkg-config
+bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev clang-format-14 lld pkg-config
 for preset in "${@:-dev}"; do
     cmake --preset "$preset" >/dev/null
     cmake --build --preset "$preset"
