@@ -73,7 +73,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
         weights.push_back({{"contestant", report.contestant},
                            {"file", report.file.string()},
                            {"source", text_of(report.source)},
-                           {"seconds", report.seconds},
+                           {"seconds", report.seconds > 0 ? json(report.seconds) : json()},
                            {"meta_steps", report.meta_steps ? json(*report.meta_steps) : json()},
                            {"skipped", report.skipped ? json(*report.skipped) : json()}});
     }

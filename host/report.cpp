@@ -19,7 +19,9 @@ Usage usage() {
             "Writes report.html from the files of finished runs: results, differences to the reference,\n"
             "curves, performance profile, training, configuration and versions. The page needs no other\n"
             "file; figures/ beside it has every picture as SVG, PDF and PNG, with its numbers as CSV.\n"
-            "Pictures are drawn by gnuplot; without it the page has tables only.\n"
+            "Pictures are drawn by gnuplot; without it the page has tables only. If it is there and fails, "
+            "the\n"
+            "exit code is 5.\n"
             "Runs of the same problem, seed, instances, starts and budget can be compared in one report.\n"
             "An earlier report is replaced, nothing else: .l2o-report lists what was written.\n",
         .examples =
@@ -42,12 +44,16 @@ ExitCode report(const Arguments& given) {
         throw line->refusal("a report of several runs belongs to none of them; expected --output FOLDER");
     const ReportFile written =
         write_report({line->arguments().begin(), line->arguments().end()}, line->text("output"));
-    if (!written.note.empty()) note(line->common(), written.note);
+    if (!written.has_failed && !written.note.empty()) note(line->common(), written.note);
+    const auto note_json = written.note.empty() ? nlohmann::json() : nlohmann::json(written.note);
     if (line->common().wants_json)
-        std::cout << nlohmann::json{{"report", written.page.string()}}.dump(2) << "\n";
+        std::cout << nlohmann::json{{"report", written.page.string()}, {"note", note_json}}.dump(2) << "\n";
     else
         std::cout << "report: " << written.page.string() << "\n";
-    return ExitCode::kOk;
+    if (!written.has_failed) return ExitCode::kOk;
+    throw Error(ExitCode::kIo,
+                written.page.string() + " was written with tables only: " +
+                    written.note.substr(0, written.note.find_last_not_of('.') + 1));
 }
 
 }  // namespace l2o::host

@@ -217,7 +217,9 @@ bool ends_with(const std::filesystem::path& file, std::string_view end) {
            std::string_view::npos;
 }
 
-std::string without_pictures(const std::string& reason) { return "There are no pictures: " + reason + "."; }
+Drawn without_pictures(const std::string& reason) {
+    return {.note = "There are no pictures: " + reason + ".", .has_failed = true};
+}
 
 /// Waits for a child, ends it when its time is up. @return its status, or nothing
 std::optional<int> wait_for(pid_t child) {
@@ -244,7 +246,7 @@ std::string last_line(const std::filesystem::path& file) {
 }
 
 /// Runs gnuplot on figures.gp in a folder.
-std::string run_gnuplot(const std::filesystem::path& folder) {
+Drawn run_gnuplot(const std::filesystem::path& folder) {
     const std::filesystem::path messages = folder / "gnuplot.log";
     posix_spawn_file_actions_t actions{};
     ::posix_spawn_file_actions_init(&actions);
@@ -257,7 +259,8 @@ std::string run_gnuplot(const std::filesystem::path& folder) {
     pid_t child = 0;
     const int code = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, environ);
     ::posix_spawn_file_actions_destroy(&actions);
-    if (code == ENOENT) return without_pictures("gnuplot is not installed (Debian: apt install gnuplot-nox)");
+    if (code == ENOENT)
+        return {.note = without_pictures("gnuplot is not installed (Debian: apt install gnuplot-nox)").note};
     if (code != 0) return without_pictures(std::string("gnuplot cannot be started: ") + std::strerror(code));
     const std::optional<int> status = wait_for(child);
     if (!status) return without_pictures("gnuplot did not end within a minute");
@@ -266,7 +269,7 @@ std::string run_gnuplot(const std::filesystem::path& folder) {
     if (WEXITSTATUS(*status) != 0) return without_pictures("gnuplot failed: " + last_line(messages));
     std::error_code ignored;
     std::filesystem::remove(messages, ignored);
-    return "";
+    return {};
 }
 
 }  // namespace
@@ -286,25 +289,25 @@ std::string gnuplot_script(const std::vector<Figure>& figures) {
     return out;
 }
 
-std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
+Drawn draw(const std::filesystem::path& folder, const std::vector<Figure>& figures) {
     for (const Figure& figure : figures) write_file_atomically(folder / (figure.name + ".csv"), figure.csv());
     write_file_atomically(folder / "figures.gp", gnuplot_script(figures));
-    std::string reason = run_gnuplot(folder);
+    Drawn drawn = run_gnuplot(folder);
     for (const Figure& figure : figures) {
         for (const auto& [type, end] : kPictures) {
-            if (reason.empty() && !ends_with(folder / (figure.name + type), end))
-                reason =
-                    without_pictures("gnuplot drew no whole " + figure.name + type + "; is the disk full?");
+            if (drawn.note.empty() && !ends_with(folder / (figure.name + type), end))
+                drawn = without_pictures("gnuplot drew no whole " + figure.name + type +
+                                         "; the disk may be full");
         }
     }
-    if (reason.empty()) return reason;
+    if (drawn.note.empty()) return drawn;
     // Half of them would look like all.
     for (const Figure& figure : figures) {
         std::error_code ignored;
         for (const auto& [type, end] : kPictures)
             std::filesystem::remove(folder / (figure.name + type), ignored);
     }
-    return reason;
+    return drawn;
 }
 
 }  // namespace l2o::framework

@@ -12,10 +12,15 @@ namespace l2o::framework {
 /// series, titles and labels are text, whatever they are. @pre every figure has series
 [[nodiscard]] std::string gnuplot_script(const std::vector<Figure>& figures);
 
+/// What became of the pictures.
+struct Drawn {
+    std::string note{};       ///< "", or why there are none, not even some: a sentence for the report
+    bool has_failed = false;  ///< for another reason than that there is no gnuplot
+};
+
 /// Writes NAME.csv of every figure and figures.gp into a folder and has gnuplot draw them there, for a minute
 /// at most.
-/// @return "", or why there are no pictures, not even some: a sentence for the report.
 /// @throw Error kIo if a file cannot be written
-[[nodiscard]] std::string draw(const std::filesystem::path& folder, const std::vector<Figure>& figures);
+[[nodiscard]] Drawn draw(const std::filesystem::path& folder, const std::vector<Figure>& figures);
 
 }  // namespace l2o::framework

@@ -209,10 +209,11 @@ ReportFile write_report(const std::vector<std::filesystem::path>& runs, const st
     page.results = merged(page.runs);
     page.figures = figures_of(page.runs, page.results);
     ReportFolder files(folder);
-    page.note = draw(files.drafts(), page.figures);
+    const Drawn drawn = draw(files.drafts(), page.figures);
+    page.note = drawn.note;
     page.pictures = files.drafts();
     files.commit(html_of(page));
-    return {files.page(), page.note};
+    return {.page = files.page(), .note = drawn.note, .has_failed = drawn.has_failed};
 }
 
 }  // namespace l2o::framework

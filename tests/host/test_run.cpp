@@ -121,6 +121,17 @@ TEST_CASE("l2o run writes a report unless told not to, and l2o report writes it 
     CHECK(contains(page, "Against descent"));
     CHECK(contains(page, "training of learned"));
 
+    std::filesystem::create_directories(folder / "bin");
+    std::ofstream(folder / "bin/gnuplot") << "#!/bin/sh\necho 'line 1: no space left' >&2\nexit 1\n";
+    std::filesystem::permissions(folder / "bin/gnuplot", std::filesystem::perms::owner_all);
+    const Outcome failed =
+        run_l2o(folder, "report '" + run + "'", "PATH='" + (folder / "bin").string() + ":/usr/bin:/bin'");
+    CHECK(failed.refusal() ==
+          "5 l2o: error: " + run +
+              "/report.html was written with tables only: There are no pictures: gnuplot failed: line 1: no "
+              "space left\n");
+    CHECK(contains(read_file(run + "/report.html"), "gnuplot failed: line 1: no space left."));
+
     const Outcome reported = run_l2o(folder, "run tiny.info", "PATH=/nowhere");
     CHECK(reported.code == 0);
     CHECK(contains(reported.err, "gnuplot is not installed"));

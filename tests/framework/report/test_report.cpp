@@ -92,6 +92,7 @@ TEST_CASE("report: without gnuplot there are all tables, the CSV files, and a se
     CHECK(report.page == run / "report.html");
     CHECK(report.note ==
           "There are no pictures: gnuplot is not installed (Debian: apt install gnuplot-nox).");
+    CHECK_FALSE(report.has_failed);
     const std::string page = read_file(report.page);
     CHECK(count(page, report.note) == 1);
     CHECK(count(page, "<svg") == 0);
@@ -181,8 +182,9 @@ TEST_CASE("report: pictures that end in the middle, as on a full disk, are none,
         CAPTURE(cut);
         with_gnuplot(folder, draw + cut);
         const ReportFile report = write_report({run});
+        CHECK(report.has_failed);
         CHECK(report.note.starts_with("There are no pictures: gnuplot drew no whole profile."));
-        CHECK(report.note.ends_with("; is the disk full?."));
+        CHECK(report.note.ends_with("; the disk may be full."));
         const std::string page = read_file(report.page);
         CHECK(count(page, report.note) == 1);
         CHECK(count(page, "<svg") == 0);
@@ -195,50 +197,50 @@ TEST_CASE("report: pictures that end in the middle, as on a full disk, are none,
 TEST_CASE("report: any name of a contestant is a text in page and pictures, and nothing else") {
     if (::system("gnuplot --version >/dev/null 2>&1") != 0) return;
     const ScratchFolder folder;
-    int number = 0;
-    for (const std::string name : {"my-dm",
-                                   "10 %",
-                                   "dm's",
-                                   "'dm'",
-                                   "a''b",
-                                   "x%d%s",
-                                   "C:\\dm",
-                                   "\\",
-                                   "dm^2_{3}",
-                                   "\"b\"",
-                                   "dm, \"b\"",
-                                   "\",",
-                                   "no #",
-                                   "@x",
-                                   "`touch x`",
-                                   "$(x)",
-                                   "<script>",
-                                   "</svg>",
-                                   "a\nb",
-                                   "a\tb",
-                                   "\x01\x1b[31m",
-                                   "gr\xc3\xb6\xc3\x9f"
-                                   "er",
-                                   "a;b",
-                                   "NaN",
-                                   "-x",
-                                   "' ; system('touch x')"}) {
-        CAPTURE(name);
-        const fs::path run = finished_run(
-            folder, std::to_string(number++).c_str(), {contestant("ref", 0.9), contestant(name, 0.8)});
-        std::ofstream(run / "metrics.jsonl") << nlohmann::json{{"contestant", name}, {"loss", 2}}.dump(
-                                                    -1, ' ', false, nlohmann::json::error_handler_t::replace)
-                                             << "\n";
-        const ReportFile report = write_report({run});
-        CHECK(report.note == "");
-        const std::string page = read_file(report.page);
-        CHECK(count(page, "<svg role=") == 6);
-        CHECK(count(page, "<script>") == 1);
-        CHECK(count(page, "</svg>") == 6);
-        CHECK_FALSE(fs::exists(run / "figures/x"));
-        // Two contestants have two lines in the key, each with its name.
-        CHECK(count(read_file(run / "figures/metric_time.svg"), "<title>") >= 2);
+    const std::vector<std::string> names{"my-dm",
+                                         "10 %",
+                                         "dm's",
+                                         "'dm'",
+                                         "a''b",
+                                         "x%d%s",
+                                         "C:\\dm",
+                                         "\\",
+                                         "dm^2_{3}",
+                                         "\"b\"",
+                                         "dm, \"b\"",
+                                         "\",",
+                                         "no #",
+                                         "@x",
+                                         "`touch x`",
+                                         "$(x)",
+                                         "<script>",
+                                         "</svg>",
+                                         "a\nb",
+                                         "a\tb",
+                                         "\x01\x1b[31m",
+                                         "gr\xc3\xb6\xc3\x9f"
+                                         "er",
+                                         "a;b",
+                                         "NaN",
+                                         "-x",
+                                         "' ; system('touch x')"};
+    std::vector<Curve> curves{contestant("ref", 0.9)};
+    for (const std::string& name : names) curves.push_back(contestant(name, 0.8));
+    const fs::path run = finished_run(folder, "run", curves);
+    std::ofstream(run / "metrics.jsonl") << nlohmann::json{{"contestant", "10 % d's"}, {"loss", 2}} << "\n";
+    const ReportFile report = write_report({run});
+    CHECK(report.note == "");
+    const std::string page = read_file(report.page);
+    CHECK(count(page, "<svg role=") == 6);
+    CHECK(count(page, "</svg>") == 6);
+    CHECK(count(page, "<script>") == 1);
+    CHECK_FALSE(fs::exists(run / "figures/x"));
+    const std::string svg = read_file(run / "figures/metric_time.svg");
+    for (const char* text : {">my-dm<", ">10 %<", ">dm's<", ">x%d%s<", ">C:\\dm<", ">dm^2_{3}<", ">@x<"}) {
+        CAPTURE(std::string(text));
+        CHECK(count(svg, text) == 2);  // the title of the line, and its name in the key
     }
+    CHECK(count(read_file(run / "figures/differences.svg"), ">x%d%s<") == 1);
 }
 
 TEST_CASE("report: what the program did not write stays, and the report says what is in its way") {
