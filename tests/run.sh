@@ -9,7 +9,9 @@ export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file
 
 bash examples/install_debian_packages.sh doctest-dev libbenchmark-dev clang-format-14 lld pkg-config
 for preset in "${@:-dev}"; do
+    SECONDS=0
     cmake --preset "$preset" >/dev/null
     cmake --build --preset "$preset"
+    echo "$preset: built in $SECONDS s"
     ctest --preset "$preset"
 done
