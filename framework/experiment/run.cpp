@@ -92,6 +92,7 @@ class Run {
         if (options_.part != RunPart::kTrain) load_parameters();
         folder_ = is_new ? RunFolder::create(options_.root, experiment_, options_.build)
                          : RunFolder::open(options_.resume);
+        make_folders(folder_->checkpoints());
         if (is_new) lock.emplace(folder_->lock());
         RunResult result{.folder = folder_->path};
         try {

@@ -55,7 +55,7 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
                 folder.path, "cannot be made a folder", code.value(), "choose another root folder");
         folder.path = parent / (stem + "-" + std::to_string(n));
     }
-    make_folders(folder.path / "checkpoints");
+    make_folders(folder.checkpoints());
     write_file_atomically(folder.path / "environment.json", environment(build).dump(2) + "\n");
     write_file_atomically(folder.config(), experiment.info);
     return folder;
@@ -82,7 +82,6 @@ RunFolder RunFolder::open(const std::filesystem::path& path) {
                         " has no config.info; expected the folder of an earlier run, as "
                         "runs/NAME/20260131-235959-1a2b3c4d");
     }
-    make_folders(folder.path / "checkpoints");
     return folder;
 }
 

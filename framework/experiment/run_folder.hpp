@@ -26,7 +26,7 @@ struct RunFolder {
     static RunFolder create(const std::filesystem::path& root,
                             const Experiment& experiment,
                             const BuildInfo& build);
-    /// One that an earlier run made. @throw Error kIo if it has no config.info.
+    /// One that an earlier run made; it is only looked at. @throw Error kIo if it has no config.info.
     static RunFolder open(const std::filesystem::path& path);
 
     /// See lock_folder().
@@ -40,12 +40,13 @@ struct RunFolder {
     [[nodiscard]] std::filesystem::path finals() const { return path / "finals.csv"; }
     [[nodiscard]] std::filesystem::path results() const { return path / "results.json"; }
     [[nodiscard]] std::filesystem::path summary() const { return path / "summary.csv"; }
+    [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
     /// State of an unfinished training, and its weights once it is finished.
     [[nodiscard]] std::filesystem::path training(const std::string& contestant) const {
-        return path / "checkpoints" / (contestant + ".train.safetensors");
+        return checkpoints() / (contestant + ".train.safetensors");
     }
     [[nodiscard]] std::filesystem::path weights(const std::string& contestant) const {
-        return path / "checkpoints" / (contestant + ".safetensors");
+        return checkpoints() / (contestant + ".safetensors");
     }
     /// The folder that holds the runs of all experiments, and the weights of all.
     [[nodiscard]] std::filesystem::path root() const { return path.parent_path().parent_path(); }

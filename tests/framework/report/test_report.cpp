@@ -335,6 +335,8 @@ TEST_CASE("report: runs of the same instances are compared, those of others refu
     CHECK(count(page, "<td data-v=\"a (run 2)\">") == 2);
     CHECK(count(page, "When a target was reached is not compared") == 1);
     CHECK_FALSE(fs::exists(first / "report.html"));
+    CHECK_FALSE(fs::exists(first / "checkpoints"));
+    for (const auto& entry : fs::directory_iterator(first)) CHECK(entry.path().filename() != ".l2o-report");
 
     const fs::path other_seed = finished_run(folder, "seed", {contestant("a", 0.9)}, "2");
     CHECK(refusal([&] {
