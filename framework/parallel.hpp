@@ -6,10 +6,12 @@
 #include <thread>
 #include <vector>
 
+#include "framework/float_control.hpp"
+
 namespace l2o::framework {
 
 /// Runs body(i) for i in [0, n) on up to `threads` threads. What a body throws is thrown again, of the
-/// smallest i.
+/// smallest i. Computes as kStandardFloat says.
 template <class Body>
 void parallel_for(std::int64_t n, int threads, Body&& body) {
     std::vector<std::exception_ptr> failures(static_cast<std::size_t>(n));
@@ -17,6 +19,7 @@ void parallel_for(std::int64_t n, int threads, Body&& body) {
     const auto work = [&] {
         for (std::int64_t i = next++; i < n; i = next++) {
             try {
+                const StandardFloat standard;  // of every i: no body leaves its own to the next
                 body(i);
             } catch (...) {
                 failures[static_cast<std::size_t>(i)] = std::current_exception();

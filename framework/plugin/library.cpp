@@ -1,7 +1,5 @@
 #include "framework/plugin/library.hpp"
 
-#include <xmmintrin.h>
-
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
 #include <cstring>
@@ -10,6 +8,7 @@
 #include <mutex>
 
 #include "framework/error.hpp"
+#include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
 
 namespace l2o::framework {
@@ -81,7 +80,7 @@ void check_tables(const Component& component, Kind kind, const std::filesystem::
 
 Library open(const std::filesystem::path& path) {
     namespace dll = boost::dll;
-    const unsigned int control_word = _mm_getcsr();
+    const FloatControl control = FloatControl::now();
     // Never closed: see Library.
     static auto& handles = *new std::deque<dll::shared_library>;
     dll::shared_library* handle = &handles.emplace_back();
@@ -93,7 +92,7 @@ Library open(const std::filesystem::path& path) {
     } catch (const std::exception& error) {
         reason = error.what();
     }
-    _mm_setcsr(control_word);
+    control.set();  // -ffast-math switches off denormal numbers on loading
     if (!handle->is_loaded()) refuse_library(path, "cannot be loaded: " + reason);
     if (!handle->has(L2O_ENTRY_SYMBOL)) {
         refuse_library(
@@ -135,7 +134,6 @@ Library open(const std::filesystem::path& path) {
     if (plugin.init != nullptr) {
         CallContext call;
         call.check(plugin.init(&host_services(), call.plain()), "plugin '" + library.description.id + "'");
-        _mm_setcsr(control_word);
     }
     return library;
 }

@@ -8,6 +8,7 @@
 #include "framework/error.hpp"
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/weights.hpp"
+#include "framework/float_control.hpp"
 #include "framework/safeguard/safe_steps.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/unroll/arithmetic.hpp"
@@ -183,9 +184,10 @@ struct Solver::State {
     double fallback_rate = 0;
 };
 
-Solver::Solver(const SolverSettings& settings) : Solver(std::make_shared<const Model>(settings)) {}
+Solver::Solver(const SolverSettings& settings)
+    : Solver((StandardFloat(), std::make_shared<const Model>(settings))) {}
 Solver::Solver(std::shared_ptr<const Model> model)
-    : model_(std::move(model)), state_(std::make_unique<State>(*model_)) {}
+    : model_(std::move(model)), state_((StandardFloat(), std::make_unique<State>(*model_))) {}
 Solver::Solver(Solver&&) noexcept = default;
 Solver& Solver::operator=(Solver&&) noexcept = default;
 Solver::~Solver() = default;
@@ -206,6 +208,7 @@ Tensor& Solver::input(const std::string& name) {
 Tensor& Solver::start(std::size_t block) { return state_->start.at(block); }
 
 const Tensor& Solver::solve() try {
+    const StandardFloat standard;
     State& state = *state_;
     if ((model_->optimizer->info().flags & L2O_STARTS_AT_ZERO) != 0 &&
         !std::all_of(state.start.begin(), state.start.end(), all_zero))
@@ -243,6 +246,7 @@ const Tensor& Solver::solve() try {
 const Tensor& Solver::solution(std::size_t block) const { return state_->end().x.tensors().at(block); }
 
 const Tensor& Solver::objective() {
+    const StandardFloat standard;
     Point& end = state_->end();
     state_->stepper.evaluate(end, model_->iterations, true, false, false);
     return end.f;

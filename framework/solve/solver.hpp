@@ -41,7 +41,8 @@ struct SolverSettings {
 ///     }
 ///
 /// The constructor reads files, loads plugins and derives what follows from the problem; solve() computes,
-/// and allocates nothing. [one thread; for more see another()]
+/// and allocates nothing. Both compute as kStandardFloat says, whatever the calling thread has set.
+/// [one thread; for more see another()]
 class Solver {
   public:
     /// @throw Error  kIo, kUsage, kPlugin: a file, a setting or a plugin, by name, and what was expected.

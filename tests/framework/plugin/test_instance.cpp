@@ -1,9 +1,12 @@
 // Instances of plugins and the tasks they are bound to.
 #include <doctest/doctest.h>
 
+#include <cfenv>
 #include <string>
 
 #include "framework/error.hpp"
+#include "framework/float_control.hpp"
+#include "framework/parallel.hpp"
 #include "framework/plugin/loss.hpp"
 #include "tests/support/lab.hpp"
 
@@ -123,4 +126,20 @@ TEST_CASE("solutions are computed only when they are asked for") {
     const std::size_t x_star = quadratic.data_index("x_star").value();
     CHECK_FALSE(quadratic.sample({5, 6}, Split::kTrain, 0, 2, false).tensors[x_star]);
     CHECK(quadratic.sample({5, 6}, Split::kTrain, 0, 2, true).tensors[x_star]);
+}
+
+TEST_CASE("every piece of parallel work computes to nearest and with denormal numbers, whatever others set") {
+    const FloatControl own = FloatControl::now();
+    REQUIRE(std::fesetround(FE_TOWARDZERO) == 0);
+    std::vector<FloatControl> seen(4);
+    parallel_for(4, 2, [&](std::int64_t i) {
+        seen[static_cast<std::size_t>(i)] = FloatControl::now();
+        _mm_setcsr(_mm_getcsr() | 0x8040U);
+    });
+    const int after = std::fegetround();
+    const FloatControl control = FloatControl::now();
+    own.set();
+    CHECK(after == FE_TOWARDZERO);
+    CHECK((control.sse & 0x8040U) == 0);
+    for (const FloatControl& one : seen) CHECK(one == kStandardFloat);
 }

@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cfenv>
+#include <clocale>
 #include <cmath>
+#include <cstdint>
+#include <locale>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +13,7 @@
 #include <vector>
 
 #include "framework/experiment/weights.hpp"
+#include "framework/float_control.hpp"
 #include "framework/solve/solver.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/framework/config/refusal.hpp"
@@ -141,6 +146,50 @@ TEST_CASE("solver: solve allocates nothing, with a safeguard neither") {
         for (int i = 0; i < 10; ++i) solver.solve();
         CHECK(allocations() == before);
     }
+}
+
+TEST_CASE("solver: rounding and denormal handling of the program change no bit, and are left alone") {
+    Files files(kAlista);
+    SolverSettings settings = files.both();
+    settings.safeguard = "ista";
+    Solver solver(settings);
+    const std::vector<double> x = values(solver.solve()), f = values(solver.objective());
+    constexpr std::uint32_t kFlush = 0x8040;  // FTZ and DAZ
+    for (const int rounding : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+        CAPTURE(rounding);
+        REQUIRE(std::fesetround(rounding) == 0);
+        FloatControl own = FloatControl::now();
+        own.sse |= kFlush;
+        own.set();
+        Solver other(settings);
+        const std::vector<double> got = values(other.solve()), got_f = values(other.objective());
+        const std::vector<double> again = values(solver.solve());
+        const FloatControl after = FloatControl::now();
+        kStandardFloat.set();
+        CHECK(after == own);
+        CHECK(got == x);
+        CHECK(got_f == f);
+        CHECK(again == x);
+    }
+}
+
+TEST_CASE("solver: numbers are read with a point, whatever the locale of the program") {
+    struct Comma : std::numpunct<char> {
+        char do_decimal_point() const override { return ','; }
+        char do_thousands_sep() const override { return '.'; }
+        std::string do_grouping() const override { return "\3"; }
+    };
+    Files files(kAlista);
+    const std::vector<double> x = values(Solver(files.both()).solve());
+    const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Comma));
+    const std::string c_locale = std::setlocale(LC_ALL, nullptr);
+    for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "de_DE"})  // where it is installed
+        if (std::setlocale(LC_ALL, name) != nullptr) break;
+    Solver solver(files.both());
+    const std::vector<double> got = values(solver.solve());
+    std::setlocale(LC_ALL, c_locale.c_str());
+    std::locale::global(before);
+    CHECK(got == x);
 }
 
 TEST_CASE("solver: a safeguard and a method that goes on bring a diverging network to the minimum") {
