@@ -1,10 +1,15 @@
+#include <dlfcn.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "framework/config/suggest.hpp"
+#include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
 #include "host/command.hpp"
 #include "host/signals.hpp"
@@ -90,13 +95,36 @@ int failed(const std::string& text, ExitCode code) {
     return static_cast<int>(code);
 }
 
+/// Before any plugin is loaded. Shards run in parallel, BLAS inside them does not: how it cuts a sum, and so
+/// the bits of the result, would depend on the environment. A library that was preloaded has read it already:
+/// the program starts again with the right one.
+void single_threaded_blas(char** argv) {
+    constexpr const char* kRestarted = "L2O_RESTARTED";
+    bool is_changed = false;
+    for (const char* name :
+         {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"}) {
+        const char* value = std::getenv(name);
+        is_changed = is_changed || value == nullptr || std::strcmp(value, "1") != 0;
+        ::setenv(name, "1", 1);
+    }
+    ::setenv(
+        "OMP_WAIT_POLICY", "passive", 0);  // spinning OpenMP threads would take the cores from the shards
+    const bool is_preloaded = ::dlsym(RTLD_DEFAULT, "cblas_sgemm") != nullptr ||
+                              ::dlsym(RTLD_DEFAULT, "sgemm_") != nullptr ||
+                              ::dlsym(RTLD_DEFAULT, "omp_get_max_threads") != nullptr;
+    const bool is_second = std::getenv(kRestarted) != nullptr;
+    ::unsetenv(kRestarted);
+    if (!is_changed || !is_preloaded || is_second) return;
+    ::setenv(kRestarted, "1", 1);
+    ::execv("/proc/self/exe", argv);
+    ::unsetenv(kRestarted);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    // Before any plugin is loaded. Shards run in parallel, BLAS inside them does not; and spinning OpenMP
-    // threads would take the cores from both.
-    ::setenv("OPENBLAS_NUM_THREADS", "1", 0);
-    ::setenv("OMP_WAIT_POLICY", "passive", 0);
+    l2o::framework::kStandardFloat.set();
+    single_threaded_blas(argv);
     l2o::host::stop_on_signals();
     l2o::host::tell_of_crashes();
     constexpr int kInternalError = 1;

@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include "framework/config/suggest.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/plugin/numbers.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -14,6 +16,16 @@ bool is_by_solve(const l2o_spec& spec) { return (spec.flags & L2O_DATA_BY_SOLVE)
 
 Tensor make(const l2o_spec& spec, std::int64_t batch) {
     return {static_cast<Dtype>(spec.dtype), shape_of(spec, batch)};
+}
+
+bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
+
+/// The option that has the name of a tensor of one number per instance, or one for all; NULL: there is none.
+const OptionSchema* option_of(const l2o_spec& spec, const ComponentDescription& component) {
+    if (spec.ndim != 0) return nullptr;
+    for (const OptionSchema& option : component.options)
+        if (option.key == spec.name && (option.type == L2O_REAL || option.type == L2O_INT)) return &option;
+    return nullptr;
 }
 
 std::vector<l2o_tensor*> writable(std::vector<Tensor>& tensors) {
@@ -144,15 +156,33 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
     }
     if (data.instances == 0) data.instances = 1;
     const std::map<std::string, std::string> options = options_.canonical();
+    // The option's own check of its text, of the given number and of what the precision makes of it.
+    const auto check_range =
+        [&](const OptionSchema& option, const Tensor& given, const Tensor& rounded, const std::string& what) {
+            const OptionContext context{
+                .origin = where, .path = "l2o.options", .kind = name_of(Kind::kOptimizee), .id = id_};
+            for (std::int64_t i = 0; i < given.size(); ++i) {
+                for (const Tensor* tensor : {&given, &rounded}) {
+                    const std::string place =
+                        what + place_text(*tensor, i) + " in " + name_of(tensor->dtype());
+                    const SettingText setting{.key = option.key,
+                                              .text = number_text(*tensor, i),
+                                              .origin = {.file = where + ": " + place}};
+                    (void)resolve_options({&option, 1}, {&setting, 1}, context);
+                }
+            }
+        };
     for (const l2o_spec* spec : data_) {
+        const Dtype dtype = static_cast<Dtype>(spec->dtype);
+        const OptionSchema* option = is_real(dtype) ? option_of(*spec, entry_.component) : nullptr;
         const auto found = tensors.find(spec->name);
         if (found == tensors.end()) {
             // A number that is an option may be left out of a file: lambda.
-            const auto option = options.find(spec->name);
-            if (spec->ndim == 0 && spec->batched == 0 && option != options.end()) {
-                Tensor scalar(Dtype::kF64, {});
-                scalar.values<double>()[0] = std::stod(option->second);
-                data.tensors.push_back(scalar.to(static_cast<Dtype>(spec->dtype)));
+            if (option != nullptr && spec->batched == 0) {
+                Tensor given(Dtype::kF64, {});
+                given.values<double>()[0] = parse_real(options.at(option->key)).value();
+                data.tensors.push_back(given.to(dtype));
+                check_range(*option, given, data.tensors.back(), "option '" + option->key + "'");
                 continue;
             }
             if (!is_solution(*spec)) {
@@ -165,17 +195,15 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
         }
         const Shape expected = shape_of(*spec, data.instances);
         const Tensor& tensor = found->second;
-        if (tensor.shape() != expected) {
-            fail("tensor '" + found->first + "' has shape " + to_string(tensor.shape()) + "; expected " +
-                 to_string(expected));
-        }
-        const Dtype dtype = static_cast<Dtype>(spec->dtype);
-        const auto is_real = [](Dtype d) { return d == Dtype::kF32 || d == Dtype::kF64; };
-        if (tensor.dtype() != dtype && !(is_real(tensor.dtype()) && is_real(dtype))) {
-            fail("tensor '" + found->first + "' is " + name_of(tensor.dtype()) + "; expected " +
-                 name_of(dtype));
-        }
-        data.tensors.push_back(tensor.to(dtype));
+        const std::string who = "tensor '" + found->first + "'";
+        if (tensor.shape() != expected)
+            fail(who + " has shape " + to_string(tensor.shape()) + "; expected " + to_string(expected));
+        if (tensor.dtype() != dtype && !is_real(dtype))
+            fail(who + " is " + name_of(tensor.dtype()) + "; expected " + name_of(dtype));
+        if (option != nullptr) check_range(*option, tensor, tensor, who);
+        data.tensors.push_back(is_real(dtype) ? numbers_of(tensor, dtype, where + ": " + who)
+                                              : tensor.clone());
+        if (option != nullptr) check_range(*option, tensor, data.tensors.back(), who);
     }
     return data;
 }

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "framework/error.hpp"
+#include "framework/plugin/numbers.hpp"
 #include "framework/store/safetensors.hpp"
 
 namespace l2o::framework {
@@ -24,7 +25,7 @@ constexpr const char* kStart = "x0";
 
 bool is_real(const Tensor& tensor) { return tensor.dtype() == Dtype::kF32 || tensor.dtype() == Dtype::kF64; }
 
-/// The one precision of a file's real tensors.
+/// The one precision of a file's real tensors; integers have none, and alone are computed in float64.
 Dtype precision_of(const TensorFile& file) {
     const std::pair<const std::string, Tensor>* first = nullptr;
     for (const auto& entry : file.tensors) {
@@ -39,7 +40,7 @@ Dtype precision_of(const TensorFile& file) {
                            entry.first,
                            name_of(entry.second.dtype())));
     }
-    return first == nullptr ? Dtype::kF32 : first->second.dtype();
+    return first == nullptr ? Dtype::kF64 : first->second.dtype();
 }
 
 Texts given_options(const TensorFile& file) {
@@ -144,7 +145,7 @@ Tensor take_start(TensorFile& file, const Optimizee& optimizee, ProblemData& dat
     for (const l2o_spec* spec : optimizee.data()) has_instances = has_instances || spec->batched != 0;
     // Without data of its own per instance, a problem has as many instances as starts.
     if (!has_instances && start.shape().size() == 2) data.instances = start.shape()[0];
-    if (!is_real(start) || start.shape() != Shape{data.instances, n}) {
+    if (start.shape() != Shape{data.instances, n}) {
         refuse(file.path,
                fmt::format("tensor 'x0' is {} {}; expected {} {}: a start per instance, all blocks one after "
                            "the other",
@@ -153,7 +154,7 @@ Tensor take_start(TensorFile& file, const Optimizee& optimizee, ProblemData& dat
                            name_of(optimizee.dtype()),
                            to_string(Shape{data.instances, n})));
     }
-    return start;
+    return numbers_of(start, optimizee.dtype(), file.path + ": tensor 'x0'");
 }
 
 }  // namespace

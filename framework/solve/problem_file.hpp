@@ -20,7 +20,7 @@ struct ProblemFile {
 /// Reads a .safetensors file, as `l2o solve` does: metadata `l2o.optimizee` names the optimizee,
 /// `l2o.options` has its options as a JSON object and may be absent; the tensors are the optimizee's data by
 /// name, and `x0`. Options that size an axis of the data follow from the shapes. The file's real tensors
-/// decide the precision of the computation.
+/// decide the precision of the computation; without any it is float64.
 /// @throw Error kIo; kUsage that names file and tensors; kPlugin if the optimizee refuses its options.
 [[nodiscard]] ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& file);
 

@@ -251,6 +251,25 @@ TEST_CASE("the same bits for any number of threads") {
     CHECK(files[0] == files[2]);
 }
 
+TEST_CASE("the same bits for any number of BLAS threads that the environment asks for") {
+    Problem problem("lasso");
+    const std::int64_t m = 200, n = 400, instances = 64;
+    problem.add("A", {m, n});
+    problem.add("b", {instances, m});
+    problem.metadata["l2o.options"] = R"({"lambda": 0.1})";
+    std::vector<std::string> files;
+    for (const char* environment : {"OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1",
+                                    "OPENBLAS_NUM_THREADS=2 OMP_NUM_THREADS=2",
+                                    "OPENBLAS_NUM_THREADS=3 OMP_NUM_THREADS=3 LD_PRELOAD=libblas.so.3",
+                                    "LC_ALL=de_DE.UTF-8 OMP_NUM_THREADS=2"}) {
+        CAPTURE(environment);
+        const Outcome outcome = problem.solve("--optimizer fista --iterations 3", environment);
+        REQUIRE(outcome.code == 0);
+        files.push_back(read_file(problem.folder / "out.safetensors"));
+        CHECK(files.back() == files.front());
+    }
+}
+
 TEST_CASE("of a population every point is its best particle, and its first particle starts at x0") {
     Problem problem = small_quadratic();
     CHECK(problem.solve("--optimizer particle_swarm --set particles=1 --iterations 0").code == 0);
@@ -383,10 +402,79 @@ TEST_CASE("a problem file that lacks something says what") {
             "2 l2o: error: p.safetensors: tensor 'W' is float64, tensor 'y' is float32; expected one "
             "precision"));
     }
-    SUBCASE("real numbers") {
-        problem.tensors["y"] = tensor(Dtype::kI64, {2, 2}, {1, 2, 3, 4});
-        CHECK(contains(problem.solve(use).refusal(), "tensor 'y' is int64; expected float64"));
+    SUBCASE("finite numbers") {
+        Numbers w = kW;
+        w[5] = NAN;
+        problem.add("W", {2, 2, 2}, w);
+        CHECK(contains(problem.solve(use).refusal(),
+                       "2 l2o: error: p.safetensors: tensor 'W' [1, 0, 1] is nan; expected finite numbers"));
+        problem.add("W", {2, 2, 2}, kW);
+        problem.add("x0", {2, 2}, {0, 0, 0, -INFINITY});
+        CHECK(contains(problem.solve(use).refusal(), "tensor 'x0' [1, 1] is -inf; expected finite numbers"));
     }
+}
+
+TEST_CASE("integers are computed in float64, beside float32 in that where it holds them") {
+    const std::string use = "--optimizer gradient_descent --iterations 2";
+    const Numbers w{1, 2, 0, 1, 3, 0, 1, 1}, y{16777217, 2, 3, 4};
+    Problem wide("quadratic"), whole("quadratic");
+    wide.add("W", {2, 2, 2}, w);
+    wide.add("y", {2, 2}, y);
+    whole.tensors["W"] = tensor(Dtype::kI64, {2, 2, 2}, w);
+    whole.tensors["y"] = tensor(Dtype::kI64, {2, 2}, y);
+    for (Problem* problem : {&wide, &whole}) {
+        problem->add("x0", {2, 2}, Numbers(4, 0.0));
+        if (problem == &whole) problem->tensors["x0"] = tensor(Dtype::kI64, {2, 2}, Numbers(4, 0.0));
+        REQUIRE(problem->solve(use).code == 0);
+    }
+    CHECK(whole.output().at("x").dtype() == Dtype::kF64);
+    CHECK(numbers(whole.output().at("x")) == numbers(wide.output().at("x")));
+    whole.tensors["x0"] = tensor(Dtype::kF32, {2, 2}, Numbers(4, 0.0));
+    CHECK(contains(
+        whole.solve(use).refusal(),
+        "2 l2o: error: p.safetensors: tensor 'y' [0, 0] is 16777217; expected an integer that float32 "
+        "holds without rounding; store the file's float32 tensors as float64"));
+    whole.tensors["y"] = tensor(Dtype::kI64, {2, 2}, {16777216, 2, 3, 4});
+    REQUIRE(whole.solve(use).code == 0);
+    CHECK(whole.output().at("x").dtype() == Dtype::kF32);
+    whole.tensors["x0"] = tensor(Dtype::kF64, {2, 2}, Numbers(4, 0.0));
+    whole.tensors["y"].values<std::int64_t>()[3] = (std::int64_t{1} << 53) + 1;
+    CHECK(contains(
+        whole.solve(use).refusal(),
+        "tensor 'y' [1, 1] is 9007199254740993; expected an integer that float64 holds without rounding"));
+}
+
+TEST_CASE("a tensor that is an option has the option's range") {
+    for (const auto& [lambda, text] :
+         {std::pair{-1.0, "-1"}, std::pair{0.0, "0"}, std::pair{double(NAN), "nan"}}) {
+        Problem problem("lasso");
+        problem.add("A", {3, 4});
+        problem.add("b", {2, 3});
+        problem.add("lambda", {}, {lambda});
+        CHECK(contains(
+            problem.solve("--optimizer fista").refusal(),
+            std::string("2 l2o: error: p.safetensors: tensor 'lambda' in float64: l2o.options.lambda is '") +
+                text + "'; expected a number > 0"));
+        CHECK_FALSE(std::filesystem::exists(problem.folder / "out.safetensors"));
+    }
+    Problem narrow("lasso", Dtype::kF32);
+    narrow.add("A", {3, 4});
+    narrow.add("b", {2, 3});
+    narrow.metadata["l2o.options"] = R"({"lambda": 1e-60})";
+    CHECK(contains(narrow.solve("--optimizer fista").refusal(),
+                   "lambda is no number > 0 of float32; set dtype to float64"));
+}
+
+TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {
+    Problem problem("lasso");
+    problem.add("A", {3, 4});
+    problem.add("b", {2, 3});
+    CHECK(contains(
+        problem.solve("--optimizer particle_swarm --set particles=5").refusal(),
+        "3 l2o: error: particle_swarm: the 5 particles of an instance start at one point, from where none "
+        "would ever move"));
+    problem.metadata["l2o.options"] = R"({"init_std": 1})";
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=5").code == 0);
 }
 
 TEST_CASE("a command line that lacks something says what") {

@@ -3,6 +3,7 @@
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <limits>
+#include <string>
 
 namespace {
 
@@ -50,6 +51,7 @@ struct ParticleSwarm {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        if (in.t() == 0) check_starts(in);
         for (std::int64_t b = 0; b < in.batch(); ++b) {
             // Rows of x, v and best that belong to this swarm: first + p.
             const std::int64_t first = b * particles;
@@ -75,6 +77,25 @@ struct ParticleSwarm {
     }
 
   private:
+    /// Particles that rest at one point pull each other nowhere, in all steps.
+    template <class T>
+    void check_starts(const l2o::StepIn<T>& in) const {
+        for (std::int64_t b = 0; b < in.batch(); ++b) {
+            bool is_spread = false;
+            for (std::size_t k = 0; k < in.blocks() && !is_spread; ++k) {
+                const auto x = in.x(k);
+                const T* first = x.row(b * particles);
+                for (std::int64_t p = 1; p < particles && !is_spread; ++p)
+                    is_spread = !std::equal(first, first + x.cols, x.row(b * particles + p));
+            }
+            if (!is_spread)
+                l2o::refuse("the " + std::to_string(particles) +
+                            " particles of an instance start at one point, from where none would ever "
+                            "move; expected at least 2 and a problem whose starts differ: draw them (of "
+                            "some problems the option init_std > 0), or take another optimizer");
+        }
+    }
+
     /// Moves block k of the particle in row `row`; `leader` is the row of the swarm's best point.
     template <class T>
     void fly(const l2o::StepIn<T>& in,

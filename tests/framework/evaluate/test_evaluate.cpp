@@ -142,7 +142,7 @@ TEST_CASE(
     CHECK(curve.distributions[0][0].mean < start.mean);
     CHECK(curve.distributions[0][0].finite == 5);
 
-    Arena alone({kQuadratic, "optimizer { use particle_swarm\n particles 1 }", "iterations 1"});
+    Arena alone({kQuadratic, "optimizer { use gradient_descent }", "iterations 1"});
     CHECK(alone.run().distributions[0][0].mean == start.mean);
 }
 
