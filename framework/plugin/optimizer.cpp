@@ -1,5 +1,6 @@
 #include "framework/plugin/optimizer.hpp"
 
+#include <cmath>
 #include <cstring>
 
 #include "framework/error.hpp"
@@ -15,6 +16,20 @@ Task task_of(const Optimizee& optimizee, std::int64_t horizon) {
             optimizee.info().oracle_kinds,
             horizon};
 }
+
+namespace {
+
+void check_start(const std::string& id, const Tensor& param, const std::string& name) {
+    for (std::int64_t i = 0; i < param.size(); ++i) {
+        if (std::isfinite(param.value(i))) continue;
+        throw Error(ExitCode::kPlugin,
+                    "optimizer '" + id + "': the start of parameter '" + name +
+                        "' is not finite on this problem; scale its data" +
+                        (param.dtype() == Dtype::kF32 ? ", or compute in float64" : ""));
+    }
+}
+
+}  // namespace
 
 Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const Task& task)
     : entry_(entry),
@@ -79,6 +94,7 @@ std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& da
     call.reserve_scratch(info_.scratch_fixed);
     const auto lock = guard();
     call.check(api_.init_params(instance_, call.with(key), in.data(), out.data()), "optimizer '" + id_ + "'");
+    for (std::size_t i = 0; i < params.size(); ++i) check_start(id_, params[i], params_[i]->name);
     return params;
 }
 

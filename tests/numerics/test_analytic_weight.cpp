@@ -145,3 +145,12 @@ TEST_CASE("symmetric transform: parallel columns, and columns of very different 
         "symmetric transform: columns of A are zero or parallel; expected columns of different directions",
         std::invalid_argument);
 }
+
+TEST_CASE("analytic weight: entries whose squares are no numbers have the weight of others, scaled") {
+    const Eigen::MatrixXd a = gaussian(5, 9, 1), w = analytic_weight(a), ridged = analytic_weight(a, 0.5);
+    for (const double scale : {0x1p-500, 0x1p500}) {
+        CAPTURE(scale);
+        CHECK(analytic_weight(scale * a) * scale == w);
+        CHECK(analytic_weight(scale * a, 0.5 * scale * scale) * scale == ridged);
+    }
+}

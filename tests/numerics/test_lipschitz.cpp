@@ -44,9 +44,40 @@ TEST_CASE("lipschitz: a matrix and its transpose, and a float matrix and its dou
           doctest::Approx(lipschitz_constant(narrow.transpose())).epsilon(1e-13));
 }
 
-TEST_CASE("lipschitz: a zero and an empty matrix have L = 0") {
-    CHECK(lipschitz_constant(Eigen::MatrixXd::Zero(3, 4)) == 0);
-    CHECK(lipschitz_constant(Eigen::MatrixXd(0, 4)) == 0);
+TEST_CASE(
+    "lipschitz: a zero and an empty matrix have the norm 0, and 1 for a constant whose inverse exists") {
+    CHECK(spectral_norm_squared(Eigen::MatrixXd::Zero(3, 4)) == 0);
+    CHECK(lipschitz_constant(Eigen::MatrixXd::Zero(3, 4)) == 1);
+    CHECK(lipschitz_constant(Eigen::MatrixXd(0, 4)) == 1);
+}
+
+TEST_CASE(
+    "lipschitz: the norm is that of the entries' size, also where a product of two entries is no number") {
+    const Eigen::MatrixXd a = gaussian(9, 5, 2);
+    const double norm = std::sqrt(spectral_norm_squared(a));
+    for (const double scale : {0x1p-500, 0x1p-40, 0x1p60, 0x1p500})  // exact
+        CHECK(spectral_norm_squared(scale * a) == spectral_norm_squared(a) * scale * scale);
+    const Eigen::MatrixXd narrow = (1e25 * a).cast<float>().cast<double>();
+    CHECK(std::sqrt(spectral_norm_squared(narrow)) == doctest::Approx(1e25 * norm).epsilon(1e-6));
+    CHECK(unit_scale(0x1p70 * Eigen::MatrixXd::Identity(2, 2)) == 0x1p-70);
+    CHECK(unit_scale(Eigen::MatrixXd::Constant(2, 2, 5e-324)) == 0x1p1000);
+    CHECK(unit_scale(Eigen::MatrixXd::Zero(2, 2)) == 1);
+}
+
+TEST_CASE("lipschitz: a step that the precision does not hold is refused") {
+    const Eigen::MatrixXd a = gaussian(3, 5, 2);
+    CHECK(lipschitz_constant<double>(1e20 * a) > 1e40);
+    for (const double scale : {1e20, 1e-25}) {
+        CAPTURE(scale);
+        CHECK_THROWS_WITH_AS(
+            lipschitz_constant<float>(scale * a),
+            "||A||_2^2 or the step of its inverse is no number of float32; scale A and b, or "
+            "compute in float64",
+            std::invalid_argument);
+    }
+    CHECK_THROWS_WITH_AS(lipschitz_constant(1e200 * a),
+                         "||A||_2^2 or the step of its inverse is no number of float64; scale A and b",
+                         std::invalid_argument);
 }
 
 TEST_CASE("lipschitz: beyond the exact size L is still an upper bound, within the factor 1.001") {

@@ -35,6 +35,11 @@ TEST_CASE("pseudo-inverse: of full row rank it is A^T (A A^T)^-1, of 0 it is 0")
     CHECK(pseudo_inverse(Eigen::MatrixXd::Zero(2, 3)) == Eigen::MatrixXd::Zero(3, 2));
 }
 
+TEST_CASE("pseudo-inverse: entries whose squares are no numbers are inverted like others") {
+    const Eigen::MatrixXd a = gaussian(3, 5, 1), x = pseudo_inverse(a);
+    for (const double scale : {0x1p-600, 0x1p600}) CHECK(pseudo_inverse(scale * a) * scale == x);
+}
+
 TEST_CASE("pseudo-inverse: an infinite entry is refused") {
     Eigen::MatrixXd a = gaussian(2, 4, 6);
     a(1, 1) = INFINITY;

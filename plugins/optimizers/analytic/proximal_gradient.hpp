@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
@@ -7,12 +9,15 @@
 #include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
+#include <limits>
 
 namespace l2o::plugins {
 
 /// What ISTA and FISTA share: f(x) = 1/2 ||Ax - b||^2 + lambda ||x||_1, its constant L and the map
 ///   T(y) = S(y - A^T (A y - b) / L, lambda / L),   S the soft threshold,
-/// for all rows of a batch at once. L is a buffer parameter: derived from A once, not in every step.
+/// for all rows of a batch at once. L is a buffer parameter: derived from A once, not in every step; as that
+/// of u A, u a power of two and nearly always 1, for entries of A whose squares are no numbers of the
+/// problem's precision. A zero matrix has the longest of all steps, from anywhere to x = 0.
 class ProximalGradient {
   public:
     enum class StepSize { kSpectral, kFrobenius };
@@ -38,30 +43,43 @@ class ProximalGradient {
         row.take<double>(model_.m);
         spec.info.scratch_per_row = row.bytes();
         spec.param({.name = "const.L",
-                    .doc = "Lipschitz constant of the gradient of 1/2 ||Ax - b||^2",
+                    .doc = "Lipschitz constant of the gradient of 1/2 ||u (Ax - b)||^2, u = const.unit",
+                    .role = L2O_PARAM_BUFFER});
+        spec.param({.name = "const.unit",
+                    .doc = "1, or a power of two that makes large or small entries of A ones",
                     .role = L2O_PARAM_BUFFER});
     }
 
     template <class T>
     void init_params(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& params) const {
-        if (!params[0]) return;
         const auto a = numerics::matrix(data[kA]);
-        params[0].scalar() = T(step_size == StepSize::kSpectral ? numerics::lipschitz_constant(a)
-                                                                : a.template cast<double>().squaredNorm());
+        constexpr double kLongest = 0x1p60, kUsual = 0x1p20;
+        double unit = numerics::unit_scale(a);
+        if (a.isZero(0))
+            unit = kLongest;
+        else if (unit >= 1 / kUsual && unit <= kUsual)
+            unit = 1;
+        unit = std::min(unit, std::ldexp(1.0, std::numeric_limits<T>::max_exponent - 3));
+        if (params[1]) params[1].scalar() = T(unit);
+        if (!params[0]) return;
+        const numerics::RowMatrix<double> scaled = unit * a.template cast<double>();
+        const bool is_spectral = step_size == StepSize::kSpectral || a.isZero(0);
+        params[0].scalar() = T(is_spectral ? numerics::lipschitz_constant(scaled) : scaled.squaredNorm());
     }
 
   protected:
     template <class T>
     void apply_map(const StepIn<T>& in, const View<const T>& y, const View<T>& out) const {
-        const T step = 1 / in.param(0).scalar();
+        const T unit = in.param(1).scalar(), step = unit / in.param(0).scalar();  // of the gradient over u
         const auto a = numerics::matrix(in.data(kA));
         Eigen::Map<numerics::RowMatrix<T>> residual(
             Scratch(in.call).take<T>(y.rows * model_.m), y.rows, model_.m);
         residual = -numerics::matrix(in.data(kB));
         numerics::add_product_nt<T>(residual, 1, numerics::matrix(y), a);
+        residual *= unit;
         fill(out, 0);
         numerics::add_product<T>(numerics::matrix(out), 1, residual, a);
-        const T threshold = step * in.data(kLambda).scalar();
+        const T threshold = step * (unit * in.data(kLambda).scalar());
         each([=](T y_i, T& out_i) { out_i = numerics::soft_threshold(y_i - step * out_i, threshold); },
              y,
              out);

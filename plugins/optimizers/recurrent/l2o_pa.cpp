@@ -83,7 +83,7 @@ class L2oPa {
     void init_params(const l2o_call& call,
                      const l2o::Tensors<const T>& data,
                      const l2o::Tensors<T>& params) const {
-        if (params[0]) params[0].scalar() = T(l2o::numerics::lipschitz_constant(matrix(data[kA])));
+        if (params[0]) params[0].scalar() = T(l2o::numerics::lipschitz_constant<T>(matrix(data[kA])));
         lstm_.init_params(call, params);
         head_.init_params(call, params);
     }

@@ -90,7 +90,7 @@ class AdaLista : public l2o::plugins::Layers {
             add_product_tn<double>(w1, 1, w2, w2);
             gamma = gamma_start;
         } else if (start == Start::kIsta) {
-            gamma = 1 / l2o::numerics::lipschitz_constant(a);
+            gamma = 1 / l2o::numerics::lipschitz_constant<T>(a);
         }
         if (const auto to = params[w1_]) matrix(to) = w1.cast<T>();
         if (const auto to = params[w2_]) matrix(to) = w2.cast<T>();

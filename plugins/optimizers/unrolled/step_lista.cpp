@@ -53,7 +53,7 @@ class StepLista : public l2o::plugins::Layers {
     void init_params(const l2o_call&,
                      const l2o::Tensors<const T>& data,
                      const l2o::Tensors<T>& params) const {
-        const double l = l2o::numerics::lipschitz_constant(matrix(data[kA]));
+        const double l = l2o::numerics::lipschitz_constant<T>(matrix(data[kA]));
         for (const std::size_t gamma : gamma_)
             if (params[gamma]) params[gamma].scalar() = T(1 / l);
     }

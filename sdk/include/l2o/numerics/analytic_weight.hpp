@@ -6,6 +6,7 @@
 #include <string>
 
 #include "l2o/numerics/dense.hpp"
+#include "l2o/numerics/lipschitz.hpp"
 #ifdef L2O_NUMERICS_DEFINE
 #include <Eigen/Cholesky>
 #include <limits>
@@ -79,9 +80,11 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> whitened(const RowMatrix<double>& a, dou
     if (!(ridge >= 0))
         throw std::invalid_argument("analytic weight: ridge is " + std::to_string(ridge) +
                                     "; expected a number >= 0");
+    const double unit = unit_scale(a);
+    const RowMatrix<double> scaled = unit * a;
     RowMatrix<double> gram = RowMatrix<double>::Zero(a.rows(), a.rows());
-    add_product_nt<double>(gram, 1, a, a);
-    gram.diagonal().array() += ridge;
+    add_product_nt<double>(gram, 1, scaled, scaled);
+    gram.diagonal().array() += ridge * unit * unit;
 
     const Eigen::LLT<Eigen::MatrixXd> cholesky(gram);
     const double rcond_min = double(gram.rows()) * std::numeric_limits<double>::epsilon();
@@ -90,7 +93,7 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> whitened(const RowMatrix<double>& a, dou
                                     std::to_string(a.rows()) + " x " + std::to_string(a.cols()) +
                                     "); expected independent rows; set a ridge > 0");
 
-    return cholesky.solve(a);
+    return unit * cholesky.solve(scaled);
 }
 
 /// 1 / (a_j^T w_j): what makes a column w_j an admissible weight.

@@ -3,12 +3,16 @@
 #ifndef L2O_NUMERICS_LIPSCHITZ_HPP
 #define L2O_NUMERICS_LIPSCHITZ_HPP
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <stdexcept>
+#include <string>
+#include <type_traits>
 
 #include "l2o/numerics/dense.hpp"
 #ifdef L2O_NUMERICS_DEFINE
 #include <Eigen/Eigenvalues>
-#include <algorithm>
 #include <optional>
 
 #include "l2o/numerics/philox.hpp"
@@ -16,7 +20,17 @@
 
 namespace l2o::numerics {
 
-/// ||A||_2^2, the largest eigenvalue of A^T A, in double whatever the scalar of A. Allocates.
+/// The power of two u for which the largest entry of u A is in [1, 2), or below if it is less than 1e-301:
+/// multiplying by it rounds nothing, and u A can be squared. 1 for a zero matrix.
+/// @pre  all entries are finite.
+template <class Derived>
+double unit_scale(const Eigen::MatrixBase<Derived>& a) {
+    const double largest = a.size() == 0 ? 0 : static_cast<double>(a.cwiseAbs().maxCoeff());
+    return largest > 0 ? std::ldexp(1.0, std::min(-std::ilogb(largest), 1000)) : 1;
+}
+
+/// ||A||_2^2, the largest eigenvalue of A^T A, in double whatever the scalar of A, whatever the size of its
+/// entries: infinite or 0 only if the square itself is beyond double. Allocates.
 /// Exact, to rounding, if the smaller side is at most 512; beyond, power iteration to a relative residual of
 /// 1e-5 (deterministic start), which errs low, in general by much less; if it is not met, exact again.
 /// @throw std::invalid_argument if an entry is not finite.
@@ -28,10 +42,22 @@ double spectral_norm_squared(const Eigen::MatrixBase<Derived>& a) {
 }
 
 /// L = 1.001 ||A||_2^2: the gradient of 1/2 ||Ax - b||^2 is L-Lipschitz, so the step 1/L is safe. The factor
-/// is that of Open-L2O; it also covers the residual of the iteration in spectral_norm_squared.
-template <class Derived>
+/// is that of Open-L2O; it also covers the residual of the iteration in spectral_norm_squared. Of a zero
+/// matrix, whose gradient is constant, every positive number is one: 1.
+/// @throw std::invalid_argument if an entry is not finite, or if T, in which the step is taken, does not hold
+///        L and 1/L.
+template <class T = double, class Derived>
 double lipschitz_constant(const Eigen::MatrixBase<Derived>& a) {
-    return 1.001 * spectral_norm_squared(a);
+    const double l = 1.001 * spectral_norm_squared(a);
+    if (l == 0 && (a.size() == 0 || a.isZero(0))) return 1;
+    const bool is_held = l >= double(std::numeric_limits<T>::min()) &&
+                         l <= 1 / (double(std::numeric_limits<T>::min()) * (1 + 1e-6));
+    if (!is_held)
+        throw std::invalid_argument(std::string("||A||_2^2 or the step of its inverse is no number of ") +
+                                    (std::is_same_v<T, float>
+                                         ? "float32; scale A and b, or compute in float64"
+                                         : "float64; scale A and b"));
+    return l;
 }
 
 }  // namespace l2o::numerics
@@ -74,15 +100,18 @@ L2O_NUMERICS_FUNCTION double spectral_norm_squared(const RowMatrix<double>& a) {
     if (!a.allFinite())
         throw std::invalid_argument("spectral norm: the matrix has an entry that is not finite");
     const Eigen::Index side = std::min(a.rows(), a.cols());
+    const double unit = unit_scale(a);
+    const RowMatrix<double> scaled = unit * a;
     RowMatrix<double> gram = RowMatrix<double>::Zero(side, side);
     if (a.rows() <= a.cols())
-        add_product_nt<double>(gram, 1, a, a);
+        add_product_nt<double>(gram, 1, scaled, scaled);
     else
-        add_product_tn<double>(gram, 1, a, a);
+        add_product_tn<double>(gram, 1, scaled, scaled);
     constexpr Eigen::Index kExactUpTo = 512;  // chosen: 0.1 s on one core
-    if (side > kExactUpTo)
-        if (const auto rho = detail::power_iteration(gram, 1e-5, 5000)) return *rho;
-    return detail::largest_eigenvalue(gram);
+    std::optional<double> square;
+    if (side > kExactUpTo) square = detail::power_iteration(gram, 1e-5, 5000);
+    if (!square) square = detail::largest_eigenvalue(gram);
+    return *square / unit / unit;
 }
 
 }  // namespace l2o::numerics

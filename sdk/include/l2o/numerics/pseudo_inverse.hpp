@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "l2o/numerics/dense.hpp"
+#include "l2o/numerics/lipschitz.hpp"
 #ifdef L2O_NUMERICS_DEFINE
 #include <Eigen/QR>
 #endif
@@ -30,7 +31,8 @@ namespace l2o::numerics {
 
 L2O_NUMERICS_FUNCTION RowMatrix<double> pseudo_inverse(const RowMatrix<double>& a) {
     if (!a.allFinite()) throw std::invalid_argument("pseudo-inverse: A has an entry that is not finite");
-    return Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd>(a).pseudoInverse();
+    const double unit = unit_scale(a);  // the norms of the decomposition are sums of squares
+    return unit * Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd>(unit * a).pseudoInverse();
 }
 
 }  // namespace l2o::numerics

@@ -75,11 +75,51 @@ TEST_CASE("ista: in float32 it follows the float64 run to float32 accuracy") {
     CHECK(relative_error(Lab({.optimizer = "ista", .problem = problem}).run(50).x[50], want) < 1e-5);
 }
 
+TEST_CASE("ista: entries of A whose squares float32 does not hold are solved like those of an A of norm 1") {
+    for (const Dtype dtype : {Dtype::kF32, Dtype::kF64})
+        for (const char* rule : {"spectral", "frobenius"})
+            for (const double exponent : {-83.0, 66.0}) {
+                CAPTURE(exponent);
+                CAPTURE(rule);
+                auto problem = kLasso;
+                problem.dtype = dtype;
+                const double scale = std::exp2(exponent);
+                const auto run_of = [&](double unit) {
+                    // f(x) of A is f(x / unit) of unit A with unit lambda; powers of two round nothing.
+                    Lab lab({.optimizer = "ista", .options = {{"step_size", rule}}, .problem = problem});
+                    set_values(lab.problem().data("lambda"), {0x1p-7 * unit});
+                    std::vector<double> a = values(lab.problem().data("A"));
+                    for (double& entry : a) entry *= unit;
+                    set_values(lab.problem().data("A"), a);
+                    lab.params() = lab.optimizer().init_params({1, 2}, lab.problem().data());
+                    std::vector<double> x = lab.run(20).x[20];
+                    for (double& entry : x) entry *= unit;
+                    return x;
+                };
+                const std::vector<double> want = run_of(1), got = run_of(scale);
+                CHECK(relative_error(got, want) < (dtype == Dtype::kF32 ? 1e-5 : 1e-12));
+            }
+}
+
+TEST_CASE("ista: of a zero matrix x = 0 is the solution, from any start") {
+    for (const Dtype dtype : {Dtype::kF32, Dtype::kF64})
+        for (const char* optimizer : {"ista", "fista"}) {
+            auto problem = kLasso;
+            problem.dtype = dtype;
+            problem.options["init_std"] = "1";
+            Lab lab({.optimizer = optimizer, .problem = problem});
+            Tensor& a = lab.problem().data("A");
+            set_values(a, std::vector<double>(static_cast<std::size_t>(a.size()), 0.0));
+            lab.params() = lab.optimizer().init_params({1, 2}, lab.problem().data());
+            for (const double x : lab.run(1).x[1]) CHECK(x == 0);
+        }
+}
+
 TEST_CASE("ista: is not listed as learned, and keeps L as a buffer") {
     Lab lab({.optimizer = "ista", .problem = kLasso});
     CHECK_FALSE(lab.optimizer().entry().component.has_tag("learned"));
-    REQUIRE(lab.optimizer().params().size() == 1);
-    CHECK(lab.optimizer().params()[0]->role == L2O_PARAM_BUFFER);
+    for (const l2o_spec* spec : lab.optimizer().params()) CHECK(spec->role == L2O_PARAM_BUFFER);
+    CHECK(lab.param("const.unit").value(0) == 1);
 }
 
 TEST_CASE("ista: a problem that is not b = A x is refused in one sentence") {
