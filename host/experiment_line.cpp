@@ -171,6 +171,10 @@ RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPar
 }
 
 ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
+    if (result.unsolved > 0)
+        note(line.common(),
+             std::to_string(result.unsolved) + " of " + std::to_string(experiment.evaluate.instances) +
+                 " test instances have no certified solution; their metrics that need it are NaN");
     const std::string page = write_page(line, result);
     if (line.common().wants_json) {
         std::cout << json_of(experiment, result, page).dump(2) << "\n";

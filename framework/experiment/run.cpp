@@ -34,6 +34,21 @@ TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee) 
     return test;
 }
 
+/// Instances with a NaN in a tensor that solve() writes.
+std::int64_t count_unsolved(const ProblemData& data, const Optimizee& optimizee) {
+    std::vector<bool> is_unsolved(static_cast<std::size_t>(data.instances), false);
+    for (std::size_t i = 0; i < data.tensors.size(); ++i) {
+        const l2o_spec& spec = *optimizee.data()[i];
+        const Tensor& tensor = data.tensors[i];
+        if (!tensor || (spec.flags & L2O_DATA_BY_SOLVE) == 0 || spec.batched == 0 || data.instances == 0)
+            continue;
+        const std::int64_t width = tensor.size() / data.instances;
+        for (std::int64_t k = 0; k < tensor.size(); ++k)
+            if (std::isnan(tensor.value(k))) is_unsolved[static_cast<std::size_t>(k / width)] = true;
+    }
+    return std::count(is_unsolved.begin(), is_unsolved.end(), true);
+}
+
 /// A contestant with its plugins.
 struct Entrant {
     const Contestant* contestant;
@@ -94,7 +109,7 @@ class Run {
                          : RunFolder::open(options_.resume);
         make_folders(folder_->checkpoints());
         if (is_new) lock.emplace(folder_->lock());
-        RunResult result{.folder = folder_->path};
+        RunResult result{.folder = folder_->path, .unsolved = count_unsolved(test_.instances, optimizee_)};
         try {
             for (Entrant& entrant : entrants_) {
                 if (needs_training(entrant)) train_one(entrant);

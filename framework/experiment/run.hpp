@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -42,6 +43,7 @@ struct RunResult {
     std::vector<WeightsReport> weights{};
     Judging judging{};
     std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
+    std::int64_t unsolved = 0;    ///< test instances whose solution the optimizee does not vouch for: NaN
 };
 
 /// The experiment of a run folder, as it was when the run began. @throw Error kIo, kUsage

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/philox.hpp>
@@ -96,7 +97,9 @@ class L1LeastSquares : public MeasurementModel {
 
     /// Reads the files; then the block and the data tensors up to kLambda.
     void declare_model(OptimizeeSpec& spec) {
-        open_files();
+        open_files(spec.dtype());
+        if (spec.dtype() == L2O_F32 && !(float(lambda) > 0 && std::isfinite(float(lambda))))
+            invalid("lambda is no number > 0 of float32; set dtype to float64");
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_ROW_INVARIANT);
         spec.block({.name = "x", .doc = "the unknown signal", .axes = "n", .shape = {n}});

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <l2o/numerics/dense.hpp>
+#include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/numerics/random_rows.hpp>
 #include <l2o/sdk/optimizee.hpp>
@@ -43,7 +44,7 @@ class MeasurementModel {
                   &Problem::data_file,
                   ".safetensors file with the instances of the matrix: train.b, validation.b, test.b "
                   "[count, m] and, where x_star is the signal, train.x_star ... [count, n]; training goes "
-                  "round the rows");
+                  "round the rows, shuffled by the seed in every pass");
         return options;
     }
 
@@ -52,7 +53,8 @@ class MeasurementModel {
         : default_m_(default_m), default_n_(default_n) {}
 
     /// Reads the files and fixes m and n.
-    void open_files() {
+    /// @param dtype  of the problem.
+    void open_files(std::int32_t dtype) {
         if (condition_number > 0 && condition_number < 1)
             invalid("condition_number is " + std::to_string(condition_number) + "; expected 0 or at least 1");
         if (matrix_file.empty()) {
@@ -65,7 +67,8 @@ class MeasurementModel {
         }
         if (condition_number > 1)
             invalid("condition_number shapes a matrix that is drawn; leave it out beside 'matrix'");
-        Eigen::MatrixXd a = read_matrix(matrix_file);
+        Eigen::MatrixXd a =
+            dtype == L2O_F32 ? read_matrix<float>(matrix_file) : read_matrix<double>(matrix_file);
         const auto agree = [&](const char* name, std::int64_t& option, std::int64_t size, const char* what) {
             if (option != 0 && option != size)
                 invalid(std::string(name) + " is " + std::to_string(option) + "; expected " +
@@ -97,7 +100,11 @@ class MeasurementModel {
 
   private:
     void normalize_columns(Eigen::MatrixXd& a) const {
-        const Eigen::RowVectorXd norms = a.colwise().norm();
+        // Powers of two for every column, so that its norm is a number, and the same for usual ones.
+        const Eigen::RowVectorXd units = Eigen::RowVectorXd::NullaryExpr(
+            a.cols(), [&](Eigen::Index j) { return numerics::unit_scale(a.col(j)); });
+        a *= units.asDiagonal();
+        const Eigen::RowVectorXd norms = a.colwise().norm().cwiseQuotient(units);
         Eigen::Index zero = 0;
         if (norms.minCoeff(&zero) == 0)
             unreadable(matrix_file + ": column " + std::to_string(zero) +

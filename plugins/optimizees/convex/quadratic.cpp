@@ -1,4 +1,5 @@
 #include <Eigen/QR>
+#include <cmath>
 #include <cstdint>
 #include <l2o/numerics/random_rows.hpp>
 #include <l2o/numerics/view.hpp>
@@ -39,12 +40,15 @@ struct Quadratic {
                    .batched = true});
         spec.data({.name = "y", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
         spec.solution({.name = "x_star",
-                       .doc = "least squares solution of smallest norm",
+                       .doc = "least squares solution of smallest norm; NaN where f_star is",
                        .axes = "n",
                        .shape = {n},
                        .batched = true,
                        .flags = L2O_DATA_BY_SOLVE});
-        spec.solution({.name = "f_star", .doc = "f(x_star)", .batched = true, .flags = L2O_DATA_BY_SOLVE});
+        spec.solution({.name = "f_star",
+                       .doc = "f(x_star), to 1e-11 ||y||^2 the minimum; NaN: not certified",
+                       .batched = true,
+                       .flags = L2O_DATA_BY_SOLVE});
     }
 
     template <class T>
@@ -94,19 +98,31 @@ struct Quadratic {
         }
     }
 
+    /// NaN where W is so badly conditioned that f(x) is not within 1e-11 ||y||^2 of what W leaves over of y,
+    /// its rank that to working precision.
     template <class T>
     void solve(const l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& solution) const {
         for (std::int64_t i = 0; i < data[kW].rows; ++i) {
             const Eigen::MatrixXd w =
                 Eigen::Map<const RowMatrix<T>>(data[kW].row(i), n, n).template cast<double>();
             const Eigen::VectorXd y = row_vector(data[kY].row(i), n).transpose().template cast<double>();
-            const Eigen::VectorXd x = w.completeOrthogonalDecomposition().solve(y);
+            const Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd> factors(w);
+            Eigen::VectorXd x = factors.solve(y);
+            double f = (w * x - y).squaredNorm();
+            // What of y no W x reaches; f is not below it, and the minimum is not below 0.
+            const Eigen::VectorXd rotated = factors.householderQ().transpose() * y;
+            const double bound = rotated.tail(n - factors.rank()).squaredNorm();
+            if (!(f - bound <= kTolerance * y.squaredNorm())) {
+                x.setConstant(NAN);
+                f = NAN;
+            }
             if (solution[kXStar]) row_vector(solution[kXStar].row(i), n) = x.transpose().template cast<T>();
-            if (solution[kFStar]) solution[kFStar][i] = T((w * x - y).squaredNorm());
+            if (solution[kFStar]) solution[kFStar][i] = T(f);
         }
     }
 
   private:
+    static constexpr double kTolerance = 1e-11;
     enum Data { kW, kY, kXStar, kFStar };
 };
 

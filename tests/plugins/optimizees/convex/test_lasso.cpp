@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <l2o/numerics/philox.hpp>
 #include <numeric>
+#include <utility>
 
 #include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
@@ -163,4 +166,122 @@ TEST_CASE("lasso: a user's matrix and measurements need no solution: the minimis
                     .instances = 2});
     // With A = I the minimiser is the soft threshold of b.
     CHECK(relative_error(values(lab.data("x_star")), {2.5, 0, 0, 1.5}) < 1e-9);
+}
+
+namespace {
+
+Eigen::MatrixXd gaussian(Eigen::Index rows, Eigen::Index cols, std::uint64_t seed) {
+    l2o::numerics::Stream draws(l2o::numerics::Key{seed, 0}, 0);
+    return Eigen::MatrixXd::NullaryExpr(rows, cols, [&] { return draws.normal(); });
+}
+
+/// Orthonormal columns by Gram-Schmidt, twice.
+Eigen::MatrixXd orthonormal(Eigen::MatrixXd q) {
+    for (Eigen::Index j = 0; j < q.cols(); ++j) {
+        for (int pass = 0; pass < 2; ++pass)
+            for (Eigen::Index k = 0; k < j; ++k) q.col(j) -= q.col(k).dot(q.col(j)) * q.col(k);
+        q.col(j) /= q.col(j).norm();
+    }
+    return q;
+}
+
+}  // namespace
+
+TEST_CASE("lasso: on ill-conditioned data the minimum is found and certified") {
+    const ScratchFolder folder;
+    const std::string path = (folder / "all").string();
+    for (const auto& [condition, lambda] : {std::pair{1e6, "1e-9"}, std::pair{1e8, "1e-7"}}) {
+        CAPTURE(condition);
+        const Eigen::Index m = 30, n = 20;
+        const Eigen::MatrixXd q = orthonormal(gaussian(m, n, 1)), p = orthonormal(gaussian(n, n, 2));
+        Eigen::VectorXd s(n);
+        for (Eigen::Index i = 0; i < n; ++i) s[i] = std::pow(condition, -double(i) / double(n - 1));
+        const Eigen::MatrixXd matrix_a = q * s.asDiagonal() * p.transpose(), signal = gaussian(n, 3, 3),
+                              b_columns = matrix_a * signal + 0.1 * gaussian(m, 3, 4);
+        Tensor a(Dtype::kF64, {m, n}), b(Dtype::kF64, {3, m});
+        for (Eigen::Index i = 0; i < m; ++i) {
+            for (Eigen::Index j = 0; j < n; ++j) a.values<double>()[std::size_t(i * n + j)] = matrix_a(i, j);
+            for (Eigen::Index r = 0; r < 3; ++r) b.values<double>()[std::size_t(r * m + i)] = b_columns(i, r);
+        }
+        l2o::framework::write_safetensors(path, {{"A", &a}, {"train.b", &b}});
+        ProblemLab lab(
+            {.optimizee = "lasso",
+             .options = {{"matrix", path}, {"data", path}, {"normalize", "false"}, {"lambda", lambda}},
+             .instances = 3});
+        const auto f_star = values(lab.data("f_star"));
+        // The least squares solution is no better, nor is a step from x_star along any coordinate.
+        const Eigen::MatrixXd rows = matrix(lab.data("b"));
+        Eigen::MatrixXd least(3, n);
+        for (Eigen::Index r = 0; r < 3; ++r)
+            least.row(r) =
+                (p * s.cwiseInverse().asDiagonal() * q.transpose() * rows.row(r).transpose()).transpose();
+        std::vector<double> x;
+        for (Eigen::Index r = 0; r < 3; ++r)
+            for (Eigen::Index j = 0; j < n; ++j) x.push_back(least(r, j));
+        set_values(lab.x()[0], x);
+        const auto f_least = lab.objective();
+        for (std::size_t r = 0; r < 3; ++r) CHECK(f_star[r] <= f_least[r]);
+        const auto x_star = values(lab.data("x_star"));
+        set_values(lab.x()[0], x_star);
+        CHECK(relative_error(lab.objective(), f_star) < 1e-10);
+        for (Eigen::Index j = 0; j < n; ++j)
+            for (const double step : {-1e-3, 1e-3}) {
+                x = x_star;
+                for (Eigen::Index r = 0; r < 3; ++r)
+                    x[std::size_t(r * n + j)] += step * std::max(1.0, std::abs(x[std::size_t(r * n + j)]));
+                set_values(lab.x()[0], x);
+                const auto f = lab.objective();
+                for (std::size_t r = 0; r < 3; ++r) CHECK(f[r] >= f_star[r] * (1 - 1e-11));
+            }
+    }
+}
+
+TEST_CASE("lasso: in float32 suboptimality is that of float64, not the rounding of f_star") {
+    ProblemLab lab({.optimizee = "lasso", .instances = 8, .dtype = Dtype::kF32});
+    set_values(lab.x()[0], values(lab.data("x_star")));
+    const auto suboptimality = lab.metric("suboptimality"), f_star = values(lab.data("f_star"));
+    CHECK(lab.data("f_star").dtype() == Dtype::kF64);
+    for (std::size_t r = 0; r < f_star.size(); ++r) {
+        CHECK(suboptimality[r] >= -1e-11 * f_star[r]);
+        CHECK(suboptimality[r] <= 1e-10 * f_star[r]);
+    }
+}
+
+TEST_CASE("lasso: a metric of an instance whose f_star is not certified is NaN, of the others a number") {
+    ProblemLab lab({.optimizee = "lasso", .instances = 2});
+    lab.data("f_star").values<double>()[0] = NAN;
+    for (const char* name : {"suboptimality", "relative_suboptimality", "relative_loss"}) {
+        CAPTURE(name);
+        const auto rows = lab.metric(name);
+        CHECK(std::isnan(rows[0]));
+        CHECK(std::isfinite(rows.back()));
+    }
+    CHECK(std::isfinite(lab.metric("duality_gap")[0]));
+}
+
+TEST_CASE("lasso: a zero matrix has x_star = 0, f_star = 1/2 ||b||^2, and so have entries of every size") {
+    const ScratchFolder folder;
+    const std::string path = (folder / "all").string();
+    Tensor b(Dtype::kF64, {1, 2});
+    set_values(b, {3, 4});
+    for (const auto& [scale, lambda] :
+         {std::pair{0.0, "0.01"}, std::pair{1e150, "1e148"}, std::pair{1e-150, "1e-152"}}) {
+        CAPTURE(scale);
+        Tensor a(Dtype::kF64, {2, 3});
+        set_values(a, {scale, 0, 0, 0, scale, 0});  // the last column is 0
+        l2o::framework::write_safetensors(path, {{"A", &a}, {"train.b", &b}});
+        ProblemLab lab(
+            {.optimizee = "lasso",
+             .options = {{"matrix", path}, {"data", path}, {"normalize", "false"}, {"lambda", lambda}},
+             .instances = 1});
+        const std::vector<double> x = values(lab.data("x_star"));
+        const double f = lab.data("f_star").value(0);
+        if (scale == 0) {
+            CHECK(x == std::vector<double>{0, 0, 0});
+            CHECK(f == doctest::Approx(12.5).epsilon(1e-12));
+        } else {
+            CHECK(relative_error({x[0] * scale, x[1] * scale, x[2] * scale}, {2.99, 3.99, 0}) < 1e-9);
+            CHECK(f == doctest::Approx(0.01 * 0.01 + 0.01 * 6.98).epsilon(1e-9));
+        }
+    }
 }

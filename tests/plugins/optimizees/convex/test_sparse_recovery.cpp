@@ -2,6 +2,7 @@
 
 #include <Eigen/SVD>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "framework/store/safetensors.hpp"
@@ -295,8 +296,7 @@ TEST_CASE("sparse_recovery: a matrix that cannot be used is refused with its fil
                   ": column 3 of A is zero; expected columns that can be scaled, or set normalize to false"));
     bad(1, 3) = NAN;
     files.write("nan", bad);
-    CHECK(files.refused({{"matrix", files.path("nan")}})
-              .ends_with("tensor 'A' has an entry that is not finite"));
+    CHECK(files.refused({{"matrix", files.path("nan")}}).ends_with("is not finite; expected numbers"));
     Tensor line(Dtype::kF64, {6}), whole(Dtype::kI32, {2, 3});
     l2o::framework::write_safetensors(files.folder / "line", {{"A", &line}});
     l2o::framework::write_safetensors(files.folder / "whole", {{"A", &whole}});
@@ -307,7 +307,8 @@ TEST_CASE("sparse_recovery: a matrix that cannot be used is refused with its fil
           std::string::npos);
 }
 
-TEST_CASE("sparse_recovery: a user's instances are the rows of the split, and training goes round them") {
+TEST_CASE(
+    "sparse_recovery: a user's instances are the rows of the split, and training goes round them, shuffled") {
     const UserFiles files;
     const OptionText options{{"matrix", files.path("a")}, {"data", files.path("data")}};
     const ProblemLab lab = files.lab(options, 2);
@@ -317,8 +318,26 @@ TEST_CASE("sparse_recovery: a user's instances are the rows of the split, and tr
             for (Eigen::Index c = 0; c < all.cols(); ++c) out.push_back(all(r, c));
         return out;
     };
-    CHECK(draw(lab, "b", Split::kTrain, 2, 5) == rows(UserFiles::ramp(4, 3), {2, 3, 0, 1, 2}));
-    CHECK(draw(lab, "x_star", Split::kTrain, 2, 5) == rows(UserFiles::ramp(4, 5), {2, 3, 0, 1, 2}));
+    // In every pass each row once, the measurements with their signal, whatever is drawn at once.
+    const std::vector<double> b = draw(lab, "b", Split::kTrain, 0, 400),
+                              x = draw(lab, "x_star", Split::kTrain, 0, 400);
+    std::set<std::vector<std::size_t>> orders;
+    for (std::size_t pass = 0; pass < 100; ++pass) {
+        std::vector<std::size_t> order;
+        for (std::size_t r = 4 * pass; r < 4 * pass + 4; ++r) {
+            const auto row = static_cast<std::size_t>((b[3 * r] - 0.5) / 3);
+            CHECK(x[5 * r] == UserFiles::ramp(4, 5)(static_cast<Eigen::Index>(row), 0));
+            order.push_back(row);
+        }
+        orders.insert(order);
+        CHECK(std::set<std::size_t>(order.begin(), order.end()).size() == 4);
+    }
+    CHECK(orders.size() >= 20);  // of 24
+    const std::vector<double> part = draw(lab, "b", Split::kTrain, 190, 7);
+    CHECK(part == std::vector<double>(b.begin() + 190 * 3, b.begin() + 197 * 3));
+    CHECK(draw(lab, "b", Split::kTrain, 0, 400) == b);
+    const ProblemData other = lab.optimizee().sample({5, 7}, Split::kTrain, 0, 400, false);
+    CHECK(values(other.tensors[lab.optimizee().data_index("b").value()]) != b);
     CHECK(draw(lab, "b", Split::kValidation, 0, 2) == rows(UserFiles::ramp(2, 3), {0, 1}));
     const ProblemData test = lab.optimizee().sample({5, 6}, Split::kTest, 1, 2, false);
     CHECK(values(test.tensors[lab.optimizee().data_index("b").value()]) ==
@@ -364,4 +383,35 @@ TEST_CASE("sparse_recovery: instances that are not there, or not of this matrix,
               .ends_with("tensor 'train.b' is float32 [4, 3]; expected a row for each instance of this "
                          "split, float32 or "
                          "float64 [count, 4]"));
+}
+
+TEST_CASE("sparse_recovery: rows that are no numbers of the precision are refused with their place") {
+    UserFiles files;
+    const auto refused = [&](const std::vector<double>& b, Dtype dtype) {
+        Tensor train_b(Dtype::kF64, {2, 3});
+        set_values(train_b, b);
+        const Tensor train_x = tensor_of(UserFiles::ramp(2, 5));
+        l2o::framework::write_safetensors(files.folder / "own",
+                                          {{"train.b", &train_b}, {"train.x_star", &train_x}});
+        return refusal([&] {
+            (void)ProblemLab({.optimizee = "sparse_recovery",
+                              .options = {{"matrix", files.path("a")}, {"data", files.path("own")}},
+                              .instances = 2,
+                              .dtype = dtype});
+        });
+    };
+    CHECK(refused({1, 2, 3, 4, NAN, 6}, Dtype::kF64)
+              .ends_with("tensor 'train.b' [1, 1] is not finite; expected numbers"));
+    CHECK(refused({1, 2, 1e40, 4, 5, 6}, Dtype::kF32)
+              .ends_with(
+                  "tensor 'train.b' [0, 2] is beyond the range of float32; set dtype to float64, or scale "
+                  "it"));
+    CHECK(refused({1, 2, 1e40, 4, 5, 6}, Dtype::kF64) == "no error");
+    files.write("tiny", 1e-60 * files.a);
+    CHECK(refusal([&] {
+              (void)ProblemLab({.optimizee = "sparse_recovery",
+                                .options = {{"matrix", files.path("tiny")}, {"normalize", "false"}},
+                                .dtype = Dtype::kF32});
+          }).ends_with("no entry of tensor 'A' is large enough for float32; set dtype to float64"));
+    CHECK(files.refused({{"matrix", files.path("tiny")}}) == "no error");  // its columns are scaled
 }
