@@ -59,8 +59,8 @@ class Optimizee {
                                      std::int64_t count,
                                      bool with_solutions,
                                      const ProblemData* shared = nullptr) const;
-    /// Data from a user's tensors by name, checked against the specs and converted to the dtype; solutions
-    /// that the file lacks stay absent. Throws Error(kUsage) naming `where` and the tensor.
+    /// Data from a user's tensors by name, as numbers_of() takes them; of a tensor that is an option, in its
+    /// range. Solutions may be absent. Throws Error(kUsage) naming `where`, the tensor and the place in it.
     [[nodiscard]] ProblemData bind(const std::map<std::string, Tensor>& tensors,
                                    const std::string& where) const;
     /// Start points, one tensor [B, shape] per block; row b is drawn at (key, row0 + b).
