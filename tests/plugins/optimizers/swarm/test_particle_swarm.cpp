@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
+#include <string>
 
 #include "framework/error.hpp"
 #include "framework/unroll/stepper.hpp"
@@ -18,6 +19,7 @@ constexpr std::size_t kParticles = 6, kN = 3;
 /// Points 0 .. steps of swarms on a Rastrigin batch; every particle starts at random numbers of its own.
 struct Flight {
     std::vector<std::vector<double>> x, f, best_f;  ///< per point: [B, P, n], [B, P], [B, P]
+    double values = 0, gradients = 0;               ///< charged, per row
 };
 Flight fly(int steps, Key key = {1, 2}, std::int64_t first = 0, std::int64_t count = 4) {
     Lab lab({.optimizer = "particle_swarm",
@@ -43,6 +45,8 @@ Flight fly(int steps, Key key = {1, 2}, std::int64_t first = 0, std::int64_t cou
         flight.best_f.push_back(values(to.state[2]));
         std::swap(from, to);
     }
+    flight.values = static_cast<double>(stepper.evaluations().values);
+    flight.gradients = static_cast<double>(stepper.evaluations().gradients);
     return flight;
 }
 
@@ -111,12 +115,22 @@ TEST_CASE("particle_swarm: the swarm contracts to a point that is better than ev
 }
 
 TEST_CASE("particle_swarm: is charged a value per particle and step, and no gradient") {
-    Lab lab({.optimizer = "particle_swarm",
-             .options = {{"particles", "6"}},
-             .problem = {.optimizee = "rastrigin"}});
-    const Lab::Run run = lab.run(10);
-    CHECK(run.value_evaluations == 60);
-    CHECK(run.gradient_evaluations == 0);
+    const Flight flight = fly(9);
+    CHECK(flight.values == 60);
+    CHECK(flight.gradients == 0);
+}
+
+TEST_CASE("particle_swarm: particles that all start at one point are refused, a single one too") {
+    for (const char* particles : {"1", "6"}) {
+        Lab lab({.optimizer = "particle_swarm",
+                 .options = {{"particles", particles}},
+                 .problem = {.optimizee = "rastrigin"}});
+        const std::string text =
+            std::string("the ") + particles +
+            " particles of an instance start at one point, from where none would ever move";
+        CHECK_THROWS_WITH_AS(lab.run(1), doctest::Contains(text.c_str()), Error);
+        CHECK_NOTHROW(lab.run(0));
+    }
 }
 
 TEST_CASE("particle_swarm: a swarm without particles is refused") {
