@@ -465,6 +465,26 @@ TEST_CASE("a tensor that is an option has the option's range") {
                    "lambda is no number > 0 of float32; set dtype to float64"));
 }
 
+TEST_CASE("an evaluation says how many test instances have no certified solution") {
+    const ScratchFolder folder;
+    // x_1 = 3 / 1e-310 is no number; the second instance has none of it.
+    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
+                 b = tensor(Dtype::kF64, {2, 2}, {3, 4, 0, 2});
+    write_safetensors(folder / "all.safetensors", {{"A", &a}, {"test.b", &b}}, {});
+    write_file_atomically(
+        folder / "e.info",
+        "name e\ndtype float64\n"
+        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
+        "lambda 1e-320 }\n"
+        "contestants { fista { optimizer { use fista } } }\n"
+        "evaluate { instances 2\niterations 2\nmetric suboptimality }\n");
+    const Outcome outcome = run_l2o(folder, "run e.info --no-report");
+    CHECK(outcome.code == 0);
+    CHECK(contains(
+        outcome.err,
+        "note: 1 of 2 test instances have no certified solution; their metrics that need it are NaN"));
+}
+
 TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {
     Problem problem("lasso");
     problem.add("A", {3, 4});
