@@ -97,8 +97,14 @@ void stop_on_signals() {
     action.sa_handler = &ask_to_stop;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
+    for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+        // nohup(1) ignores hang-ups for its program. What is inherited for SIGINT says nothing: shells
+        // without job control ignore it for all that they start in the background.
+        struct sigaction inherited {};
+        const bool is_nohup = signal == SIGHUP && sigaction(signal, nullptr, &inherited) == 0 &&
+                              inherited.sa_handler == SIG_IGN;
+        if (!is_nohup) sigaction(signal, &action, nullptr);
+    }
 }
 
 }  // namespace l2o::host
