@@ -5,43 +5,73 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
-#include <string>
+#include <string_view>
 #include <utility>
+
+#include "framework/store/atomic_file.hpp"
 
 namespace l2o::framework {
 namespace {
 
-void check_resume_offset(const FileHandle& file, std::int64_t offset_bytes) {
-    const std::int64_t size_bytes = file.size_bytes();
-    if (offset_bytes < 0 || offset_bytes > size_bytes)
+/// The lines of a log that stay.
+std::string kept_of(const std::string& text, const MetricsLog::Kept& kept, const std::string& path) {
+    std::string stays;
+    std::int64_t found = 0, number = 0;
+    for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+        end = text.find('\n', begin);
+        if (end == std::string::npos) break;  // a line that was torn off
+        const std::string_view line(text.data() + begin, ++end - begin);
+        ++number;
+        const nlohmann::json record = nlohmann::json::parse(line, nullptr, false);
+        const bool is_record = record.is_object();
+        if (!is_record && found < kept.count)
+            throw Error(
+                ExitCode::kIo,
+                fmt::format("{}: line {} is no record; expected the log as it was written", path, number));
+        const bool is_meant = is_record && record.contains(kept.key) && record[kept.key] == kept.value;
+        if (is_record && (!is_meant || ++found <= kept.count)) stays += line;
+    }
+    if (found < kept.count)
         throw Error(
             ExitCode::kIo,
-            fmt::format("{}: holds {} bytes, but the checkpoint continues at byte {}; expected the log "
+            fmt::format("{}: holds {} records of '{}', and the checkpoint goes on after {}; expected the log "
                         "and the checkpoint of one run",
-                        file.path().string(),
-                        size_bytes,
-                        offset_bytes));
-    char last = '\n';
-    if (offset_bytes > 0 && ::pread(file.descriptor(), &last, 1, offset_bytes - 1) != 1) last = '\0';
-    if (last != '\n')
-        throw Error(
-            ExitCode::kIo,
-            fmt::format("{}: byte {}, where the checkpoint continues, is not the end of a line; expected "
-                        "the log and the checkpoint of one run",
-                        file.path().string(),
-                        offset_bytes));
+                        path,
+                        found,
+                        kept.value,
+                        kept.count));
+    return stays;
+}
+
+FileHandle opened(const std::filesystem::path& path, const MetricsLog::Kept& kept) {
+    constexpr int kAppending = O_RDWR | O_APPEND;
+    if (!std::filesystem::exists(path)) {
+        if (kept.count > 0)
+            throw Error(ExitCode::kIo,
+                        fmt::format("{}: is missing, and the checkpoint goes on after {} records of '{}'",
+                                    path.string(),
+                                    kept.count,
+                                    kept.value));
+        return {path, kAppending | O_CREAT};
+    }
+    FileHandle file(path, kAppending);
+    const std::string text = file.read_all();
+    const std::string stays = kept_of(text, kept, path.string());
+    if (text.starts_with(stays)) {  // as a rule: no space is needed to cut
+        if (stays.size() < text.size()) file.truncate(static_cast<std::int64_t>(stays.size()));
+        return file;
+    }
+    write_file_atomically(path, stays);
+    return {path, kAppending};
 }
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::filesystem::path path, std::optional<std::int64_t> resume_offset_bytes)
-    : file_(std::move(path), O_RDWR | O_CREAT | O_APPEND) {
-    if (resume_offset_bytes) {
-        check_resume_offset(file_, *resume_offset_bytes);
-        file_.truncate(*resume_offset_bytes);
-    }
-    offset_bytes_ = file_.size_bytes();
-}
+MetricsLog::MetricsLog(std::filesystem::path path)
+    : file_(std::move(path), O_RDWR | O_CREAT | O_APPEND), size_bytes_(file_.size_bytes()) {}
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept)
+    : file_(opened(path, kept)), size_bytes_(file_.size_bytes()) {}
 
 void MetricsLog::append(const nlohmann::json& record) {
     const std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
@@ -49,10 +79,10 @@ void MetricsLog::append(const nlohmann::json& record) {
         file_.write(line);
     } catch (const Error&) {
         // A part of the line may be there. If it cannot be cut off either, the first error tells more.
-        [[maybe_unused]] const int ignored = ::ftruncate(file_.descriptor(), offset_bytes_);
+        [[maybe_unused]] const int ignored = ::ftruncate(file_.descriptor(), size_bytes_);
         throw;
     }
-    offset_bytes_ += static_cast<std::int64_t>(line.size());
+    size_bytes_ += static_cast<std::int64_t>(line.size());
 }
 
 }  // namespace l2o::framework

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
+#include <string>
 
 #include "framework/store/file_handle.hpp"
 
@@ -12,25 +12,32 @@ namespace l2o::framework {
 /// An append-only file of one JSON value per line (JSON Lines). All functions throw Error(kIo).
 class MetricsLog {
   public:
+    /// A part of the records of a log: the first `count` of those whose member `key` is `value`.
+    struct Kept {
+        std::string key, value;
+        std::int64_t count = 0;
+    };
+
     /// Opens a log at its end, creating it if it is absent.
-    /// @param resume_offset_bytes  an earlier offset(): the file is cut there first, which drops what a
-    /// killed
-    ///                             run wrote after its last checkpoint. It must be 0 or the end of a line.
-    explicit MetricsLog(std::filesystem::path path,
-                        std::optional<std::int64_t> resume_offset_bytes = std::nullopt);
+    explicit MetricsLog(std::filesystem::path path);
+    /// The same, once it holds no more of some records than are to be kept: what a killed run wrote after its
+    /// last checkpoint goes, a torn last line too; records of others stay.
+    /// @throw Error kIo if there are fewer than that, or a line before the last of them is no record; the log
+    ///        is left alone.
+    MetricsLog(const std::filesystem::path& path, const Kept& kept);
 
     /// Appends one line and hands it to the system, so that it survives the death of the process. On an error
     /// the file keeps only whole lines. Numbers that are not finite are written as null, bytes that are not
     /// UTF-8 as U+FFFD.
     void append(const nlohmann::json& record);
-    /// Waits until the log is on the disk; call it before a checkpoint stores offset().
+    /// Waits until the log is on the disk; call it before a checkpoint counts its records.
     void sync() { file_.sync(); }
     /// Length in bytes, at the end of the last record.
-    [[nodiscard]] std::int64_t offset() const { return offset_bytes_; }
+    [[nodiscard]] std::int64_t size_bytes() const { return size_bytes_; }
 
   private:
     FileHandle file_;
-    std::int64_t offset_bytes_ = 0;
+    std::int64_t size_bytes_ = 0;
 };
 
 }  // namespace l2o::framework

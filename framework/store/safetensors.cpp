@@ -14,6 +14,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/store/hash.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -36,7 +37,38 @@ Tensor tensor_of(const files::StoredTensor& stored, const std::shared_ptr<char>&
     return copy;
 }
 
+constexpr const char* kSealKey = "l2o.checksum";
+
+std::string checksum_of(const TensorRefs& tensors, const std::map<std::string, std::string>& metadata) {
+    Checksum checksum;
+    for (const auto& [key, text] : metadata) {
+        if (key == kSealKey) continue;
+        checksum.add(key);
+        checksum.add(text);
+    }
+    for (const auto& [name, tensor] : tensors) {
+        checksum.add(name);
+        checksum.add(name_of(tensor->dtype()) + to_string(tensor->shape()));
+        checksum.add({static_cast<const char*>(tensor->data()), static_cast<std::size_t>(tensor->bytes())});
+    }
+    return checksum.hex();
+}
+
 }  // namespace
+
+std::map<std::string, std::string> sealed(const TensorRefs& tensors,
+                                          std::map<std::string, std::string> metadata) {
+    metadata[kSealKey] = checksum_of(tensors, metadata);
+    return metadata;
+}
+
+bool is_sealed(const TensorFile& file) {
+    const auto seal = file.metadata.find(kSealKey);
+    if (seal == file.metadata.end()) return false;
+    TensorRefs tensors;
+    for (const auto& [name, tensor] : file.tensors) tensors[name] = &tensor;
+    return seal->second == checksum_of(tensors, file.metadata);
+}
 
 const Tensor& TensorFile::at(const std::string& name) const {
     if (const auto found = tensors.find(name); found != tensors.end()) return found->second;

@@ -28,6 +28,13 @@ struct TensorFile {
 /// Names and tensors of one file; the tensors are only read.
 using TensorRefs = std::map<std::string, const Tensor*>;
 
+/// The metadata of a file that must come back as it was written: with a checksum of all of its names, shapes,
+/// values and texts.
+[[nodiscard]] std::map<std::string, std::string> sealed(const TensorRefs& tensors,
+                                                        std::map<std::string, std::string> metadata);
+/// Whether a file has sealed() metadata, and is what was written.
+[[nodiscard]] bool is_sealed(const TensorFile& file);
+
 /// Writes a file atomically (see AtomicFile); same input, same bytes. Throws Error(kIo), also if a name is
 /// "__metadata__" or a text is not UTF-8.
 void write_safetensors(const std::filesystem::path& path,

@@ -1,13 +1,30 @@
 #include "framework/train/checkpoint.hpp"
 
+#include <fcntl.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "framework/error.hpp"
+#include "framework/store/file_handle.hpp"
+#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
+
+constexpr const char* kCheckpointKey = "l2o.checkpoint";
+constexpr const char* kFormat = "2";  ///< 1: without a seal
+constexpr const char* kRemedy = "; remove this file, and its training begins anew";
+
+TensorFile read_checkpoint_file(const std::filesystem::path& path) {
+    const FileHandle readable(path, O_RDONLY | O_NONBLOCK);  // else it need not be removed
+    try {
+        return read_safetensors(path);
+    } catch (const Error& error) {
+        throw Error(error.code(), error.what() + std::string(kRemedy));
+    }
+}
 
 std::string carried_name(const std::string& prefix, std::size_t shard, std::size_t i) {
     return prefix + "/" + std::to_string(shard) + "/" + std::to_string(i);
@@ -35,16 +52,42 @@ void for_each_state(const MetaOptimizers& metas, Body&& body) {
     if (metas.imitation != nullptr) all("imitation", *metas.imitation);
 }
 
+/// The tensor of a file that has the type and shape of another one.
+const Tensor& alike(const TensorFile& file, const std::string& name, const Tensor& like) {
+    const auto found = file.tensors.find(name);
+    if (found == file.tensors.end()) throw damaged(file.path, "has no tensor '" + name + "'");
+    const Tensor& tensor = found->second;
+    if (tensor.dtype() != like.dtype() || tensor.shape() != like.shape()) {
+        throw damaged(file.path,
+                      "tensor '" + name + "' is " + name_of(tensor.dtype()) + " " +
+                          to_string(tensor.shape()) + "; expected " + name_of(like.dtype()) + " " +
+                          to_string(like.shape()));
+    }
+    return tensor;
+}
+
+/// A whole number >= 0.
+std::int64_t count_of(const nlohmann::json& json, const char* key, const std::string& path) {
+    const nlohmann::json& value = json.at(key);
+    if (!value.is_number_integer() || value.get<std::int64_t>() < 0)
+        throw damaged(path,
+                      std::string("'") + key + "' is " + value.dump() + "; expected a whole number >= 0");
+    return value.get<std::int64_t>();
+}
+
+/// null is NAN.
+double real_of(const nlohmann::json& json, const char* key) {
+    return json.at(key).is_null() ? NAN : json.at(key).get<double>();
+}
+
 }  // namespace
 
+Error damaged(const std::string& path, const std::string& text) {
+    return {ExitCode::kIo, path + ": " + text + kRemedy};
+}
+
 void take(const TensorFile& file, const std::string& name, Tensor& to) {
-    const Tensor& from = file.at(name);
-    if (from.dtype() != to.dtype() || from.bytes() != to.bytes()) {
-        throw Error(ExitCode::kIo,
-                    file.path + ": tensor '" + name + "' is " + name_of(from.dtype()) + " " +
-                        to_string(from.shape()) + "; expected " + name_of(to.dtype()) + " " +
-                        to_string(to.shape()));
-    }
+    const Tensor& from = alike(file, name, to);
     std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
 }
 
@@ -62,14 +105,7 @@ CarriedRefs read_by_name(const TensorFile& file, const std::string& prefix, cons
         const std::size_t shard = carried.size();
         carried.emplace_back();
         for (std::size_t i = 0; i < tensors.size(); ++i) {
-            const std::string name = carried_name(prefix, shard, i);
-            const Tensor& tensor = file.at(name);
-            if (tensor.shape() != tensors[i]->shape() || tensor.dtype() != tensors[i]->dtype()) {
-                throw Error(ExitCode::kIo,
-                            file.path + ": tensor '" + name + "' has shape " + to_string(tensor.shape()) +
-                                "; expected " + to_string(tensors[i]->shape()));
-            }
-            carried.back().push_back(&tensor);
+            carried.back().push_back(&alike(file, carried_name(prefix, shard, i), *tensors[i]));
         }
     }
     return carried;
@@ -86,7 +122,8 @@ void write_checkpoint(const std::filesystem::path& path,
         tensors[name] = &tensor;
     });
     for_each_state(metas, [&](const std::string& name, const Tensor& tensor) { tensors[name] = &tensor; });
-    nlohmann::json json{{"hash", hash},
+    nlohmann::json json{{"format", kFormat},
+                        {"hash", hash},
                         {"stage", cursor.stage},
                         {"epoch", cursor.epoch},
                         {"trajectory", cursor.trajectory},
@@ -101,56 +138,85 @@ void write_checkpoint(const std::filesystem::path& path,
                         {"validations", cursor.validations},
                         {"improved", cursor.improved},
                         {"seconds", cursor.seconds},
-                        {"metrics_offset", cursor.metrics_offset},
+                        {"records", cursor.records},
                         {"engine_bytes", cursor.engine_bytes}};
     if (metas.imitation != nullptr) json["imitation_t"] = metas.imitation->t();
-    write_safetensors(path, tensors, {{"l2o.checkpoint", json.dump()}});
+    write_safetensors(path, tensors, sealed(tensors, {{kCheckpointKey, json.dump()}}));
 }
 
-Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string& hash) {
+Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string& hash) try {
     Checkpoint checkpoint;
-    checkpoint.file = read_safetensors(path);
-    const auto found = checkpoint.file.metadata.find("l2o.checkpoint");
-    if (found == checkpoint.file.metadata.end()) {
-        throw Error(ExitCode::kIo, path.string() + ": not a checkpoint (no metadata 'l2o.checkpoint')");
+    checkpoint.file = read_checkpoint_file(path);
+    const auto found = checkpoint.file.metadata.find(kCheckpointKey);
+    if (found == checkpoint.file.metadata.end())
+        throw damaged(path, std::string("not a checkpoint (no metadata '") + kCheckpointKey + "')");
+    const nlohmann::json json = nlohmann::json::parse(found->second);
+    const std::string format = json.value("format", "1");
+    if (format != kFormat)
+        throw damaged(path,
+                      "written by another version of l2o (checkpoints of format '" + format +
+                          "'; this one has format '" + kFormat + "')");
+    if (!is_sealed(checkpoint.file)) throw damaged(path, "not as it was written: its checksum differs");
+    if (json.at("hash") != hash) {
+        throw Error(ExitCode::kUsage,
+                    path.string() +
+                        ": belongs to another training (its configuration, plugin version or seed "
+                        "differs); start a new run, or restore the configuration");
     }
-    try {
-        const nlohmann::json json = nlohmann::json::parse(found->second);
-        if (json.at("hash") != hash) {
-            throw Error(ExitCode::kUsage,
-                        path.string() +
-                            ": belongs to another training (its configuration, plugin version or seed "
-                            "differs); start a new run, or restore the configuration");
-        }
-        const auto real = [&](const char* key) {
-            return json.at(key).is_null() ? NAN : json.at(key).get<double>();
-        };
-        checkpoint.meta_t = json.at("meta_t");
-        checkpoint.imitation_t = json.value("imitation_t", std::int64_t{0});
-        checkpoint.cursor = {.stage = json.at("stage"),
-                             .epoch = json.at("epoch"),
-                             .trajectory = json.at("trajectory"),
-                             .t = json.at("t"),
-                             .meta_steps = json.at("meta_steps"),
-                             .skipped = json.at("skipped"),
-                             .loss = real("loss"),
-                             .gradient_norm = real("gradient_norm"),
-                             .best_validation = real("best_validation"),
-                             .stale = json.at("stale"),
-                             .validations = json.value("validations", std::int64_t{0}),
-                             .improved = json.value("improved", false),
-                             .seconds = real("seconds"),
-                             .metrics_offset = json.at("metrics_offset"),
-                             .engine_bytes = json.at("engine_bytes")};
-    } catch (const nlohmann::json::exception& error) {
-        throw Error(ExitCode::kIo, path.string() + ": malformed checkpoint: " + error.what());
-    }
+    const auto count = [&](const char* key) { return count_of(json, key, path); };
+    checkpoint.meta_t = count("meta_t");
+    if (json.contains("imitation_t")) checkpoint.imitation_t = count("imitation_t");
+    checkpoint.cursor = {.stage = count("stage"),
+                         .epoch = count("epoch"),
+                         .trajectory = count("trajectory"),
+                         .t = count("t"),
+                         .meta_steps = count("meta_steps"),
+                         .skipped = count("skipped"),
+                         .loss = real_of(json, "loss"),
+                         .gradient_norm = real_of(json, "gradient_norm"),
+                         .best_validation = real_of(json, "best_validation"),
+                         .stale = count("stale"),
+                         .validations = count("validations"),
+                         .improved = json.at("improved"),
+                         .seconds = real_of(json, "seconds"),
+                         .records = count("records"),
+                         .engine_bytes = count("engine_bytes")};
     return checkpoint;
+} catch (const nlohmann::json::exception& error) {
+    throw damaged(path, std::string("malformed checkpoint: ") + error.what());
+}
+
+void Checkpoint::check_place(const std::vector<Stage>& stages, const Keys& keys) const {
+    std::int64_t trajectories = 0;  // of the stages before, at most
+    bool is_there = cursor.stage < static_cast<std::int64_t>(stages.size());
+    for (std::int64_t i = 0; is_there && i < cursor.stage; ++i)
+        trajectories += stages[static_cast<std::size_t>(i)].epochs;
+    if (is_there) {
+        const Stage& stage = stages[static_cast<std::size_t>(cursor.stage)];
+        const auto index = static_cast<std::uint64_t>(cursor.trajectory);
+        std::int64_t t = 0;  // windows begin there
+        while (t < std::min(cursor.t, stage.horizon)) t += stage.unroll_of(keys, index, t);
+        is_there = cursor.epoch <= stage.epochs && cursor.trajectory >= cursor.epoch &&
+                   cursor.trajectory <= trajectories + cursor.epoch && t == cursor.t &&
+                   (t == 0 || (t < stage.horizon_of(keys, index) && cursor.epoch < stage.epochs));
+    }
+    const bool is_counted = meta_t <= cursor.meta_steps && imitation_t <= cursor.meta_steps - meta_t &&
+                            cursor.stale <= cursor.validations + 1 && !(cursor.gradient_norm < 0) &&
+                            std::isfinite(cursor.seconds) && cursor.seconds >= 0;
+    if (is_there && is_counted) return;
+    throw damaged(file.path,
+                  "the training is never at step " + std::to_string(cursor.t) + " of trajectory " +
+                      std::to_string(cursor.trajectory) + ", epoch " + std::to_string(cursor.epoch) +
+                      " of stage " + std::to_string(cursor.stage) + ", after " +
+                      std::to_string(cursor.meta_steps) + " meta-steps");
 }
 
 void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& parameters) const {
-    for_each_parameter(
-        optimizer, parameters, [&](const std::string& name, Tensor& tensor) { take(file, name, tensor); });
+    for_each_parameter(optimizer, parameters, [&](const std::string& name, Tensor& tensor) {
+        take(file, name, tensor);
+        const bool is_real = tensor.dtype() == Dtype::kF32 || tensor.dtype() == Dtype::kF64;
+        if (is_real && !all_finite(tensor)) throw damaged(file.path, "tensor '" + name + "' is not finite");
+    });
 }
 
 void Checkpoint::restore_meta(MetaOptimizers metas) const {

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
+#include "framework/train/stages.hpp"
 
 namespace l2o::framework {
 
@@ -23,8 +25,8 @@ struct Cursor {
     std::int64_t validations = 0;        ///< of the stage, after the one of its start
     bool improved = false;               ///< one of them was better than that of the start
     double seconds = 0;                  ///< of earlier sessions and this one
-    std::int64_t metrics_offset = 0;
-    std::int64_t engine_bytes = 0;  ///< most so far
+    std::int64_t records = 0;            ///< of this training in the metrics log
+    std::int64_t engine_bytes = 0;       ///< most so far
 };
 
 /// The learned optimizer's parameters that a training keeps.
@@ -42,7 +44,7 @@ struct MetaOptimizers {
 
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
 /// best/<name>, meta/<i>, imitation/<i>, and what the estimators of the gradient carry; the cursor as JSON in
-/// its metadata.
+/// its metadata, and a seal over all of it.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,
@@ -57,13 +59,19 @@ struct Checkpoint {
     std::int64_t meta_t = 0, imitation_t = 0;
     TensorFile file;
 
-    /// @throw Error kUsage if it was written by another training (another hash), kIo if it is unreadable.
+    /// @throw Error kUsage if it was written by another training (another hash); kIo if it is unreadable, of
+    ///        another format, or not as it was written.
     static Checkpoint read(const std::filesystem::path& path, const std::string& hash);
+    /// @throw Error kIo if a training of these stages never is where the cursor says.
+    void check_place(const std::vector<Stage>& stages, const Keys& keys) const;
+    /// @throw Error kIo if one is missing, has another type or shape, or a value that is not finite.
     void restore_parameters(const Optimizer& optimizer, Parameters& parameters) const;
     void restore_meta(MetaOptimizers metas) const;
 };
 
-/// Copies a tensor of a file. @throw Error kIo if its type or size differs.
+/// What is wrong with a checkpoint, and how to go on without it.
+[[nodiscard]] Error damaged(const std::string& path, const std::string& text);
+/// Copies a tensor of a file. @throw Error kIo if it is missing, or its type or shape differs.
 void take(const TensorFile& file, const std::string& name, Tensor& to);
 /// <prefix>/<shard>/<i>, to and from a file.
 [[nodiscard]] TensorRefs by_name(const std::string& prefix, const CarriedRefs& shards);

@@ -222,13 +222,19 @@ TensorRefs Evolution::carried(std::int64_t t) const {
     return out;
 }
 
-void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::int64_t /*t*/) {
+void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::int64_t t) {
     // Nothing was carried before the first window of a stage, or between two trajectories.
-    if (!file.tensors.contains(name_of_pair(0, "where"))) return;
+    if (t == 0 && !file.tensors.contains(name_of_pair(0, "where"))) return;
     has_begun_ = true;
     for (std::size_t number = 0; number < pairs_.size(); ++number) {
         Pair& pair = *pairs_[number];
         take(file, name_of_pair(number, "where"), pair.where);
+        if (pair.trajectory() < 0 || pair.t() < 0 || pair.t() > pair.end() ||
+            pair.end() > lesson_.stage.horizon)
+            throw damaged(file.path,
+                          "a training is never at " + name_of_pair(number, "where") + " = [" +
+                              std::to_string(pair.trajectory()) + ", " + std::to_string(pair.t()) + ", " +
+                              std::to_string(pair.end()) + "]");
         for (std::size_t i = 0; is_persistent_ && i < pair.total.size(); ++i) {
             if (pair.total[i]) take(file, name_of_pair(number, "total/") + std::to_string(i), pair.total[i]);
         }

@@ -171,12 +171,24 @@ class Trainer {
         if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
             resumed_ = Checkpoint::read(files_.checkpoint, contestant_.hash);
             has_checkpoint_ = true;
+            resumed_->check_place(stages_, keys_);
             cursor_ = resumed_->cursor;
             resumed_->restore_parameters(optimizer_, kept_);
         }
-        if (!files_.metrics.empty()) {
-            log_.emplace(files_.metrics, resumed_ ? std::optional(cursor_.metrics_offset) : std::nullopt);
-        }
+        if (!files_.metrics.empty()) open_log();
+    }
+
+    /// What a training that begins anew in a folder, or from an earlier checkpoint, recorded before goes.
+    void open_log() try {
+        if (files_.resume)
+            log_.emplace(files_.metrics, MetricsLog::Kept{"contestant", contestant_.name, cursor_.records});
+        else
+            log_.emplace(files_.metrics);
+    } catch (const Error& error) {
+        if (!resumed_) throw;
+        throw Error(error.code(),
+                    std::string(error.what()) + "; put it back, or remove " + files_.checkpoint.string() +
+                        ", and the training begins anew");
     }
 
     void run_stage(const Stage& stage) {
@@ -226,7 +238,7 @@ class Trainer {
             cursor_.improved = false;
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(stage, *validation);
-            // A first checkpoint before the first record: it knows where the records of this training begin.
+            // A first checkpoint before the first record: a training that has begun can be interrupted.
             if (cursor_.stage == 0) save();
         }
         while (cursor_.epoch < stage.epochs && !is_stale()) {
@@ -339,7 +351,10 @@ class Trainer {
             ++cursor_.validations;
             cursor_.improved = cursor_.improved || cursor_.stale == 0;
         }
-        if (log_) log_->append(record);
+        if (log_) {
+            log_->append(record);
+            ++cursor_.records;
+        }
     }
 
     /// mean += (1 - average) (phi - mean) of what the stage trains.
@@ -373,10 +388,7 @@ class Trainer {
 
     void save() {
         if (files_.checkpoint.empty()) return;
-        if (log_) {
-            log_->sync();
-            cursor_.metrics_offset = log_->offset();
-        }
+        if (log_) log_->sync();
         cursor_.seconds = seconds_before_ + seconds_since(started_);
         TensorRefs carried = estimator_->carried(imitates() ? 0 : cursor_.t);
         if (imitates()) carried.merge(imitation_->carried(cursor_.t));

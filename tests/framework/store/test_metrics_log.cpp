@@ -15,10 +15,10 @@ using namespace l2o::framework;
 TEST_CASE("metrics_log: a record is one line, in the file as soon as append returns") {
     const ScratchFolder folder;
     MetricsLog log(folder / "m.jsonl");
-    CHECK(log.offset() == 0);
+    CHECK(log.size_bytes() == 0);
     log.append({{"step", 1}, {"note", "two\nlines"}});
     CHECK(read_file(folder / "m.jsonl") == "{\"note\":\"two\\nlines\",\"step\":1}\n");
-    CHECK(log.offset() == static_cast<std::int64_t>(read_file(folder / "m.jsonl").size()));
+    CHECK(log.size_bytes() == static_cast<std::int64_t>(read_file(folder / "m.jsonl").size()));
 }
 
 TEST_CASE("metrics_log: numbers that are not finite are null, bytes that are not UTF-8 are replaced") {
@@ -30,55 +30,72 @@ TEST_CASE("metrics_log: numbers that are not finite are null, bytes that are not
     CHECK(read_file(folder / "m.jsonl") == "{\"loss\":null,\"step\":null,\"text\":\"\xEF\xBF\xBD\"}\n");
 }
 
-TEST_CASE("metrics_log: without an offset it continues at the end of the file") {
+TEST_CASE("metrics_log: opened plainly it continues at the end of the file") {
     const ScratchFolder folder;
     MetricsLog(folder / "m.jsonl").append(1);
     MetricsLog log(folder / "m.jsonl");
-    CHECK(log.offset() == 2);
+    CHECK(log.size_bytes() == 2);
     log.append(2);
     CHECK(read_file(folder / "m.jsonl") == "1\n2\n");
 }
 
-TEST_CASE("metrics_log: with an offset it drops what was written after the checkpoint, a torn line too") {
+namespace {
+
+/// A line of a log.
+std::string line(const std::string& of, int epoch) {
+    return "{\"contestant\":\"" + of + "\",\"epoch\":" + std::to_string(epoch) + "}\n";
+}
+MetricsLog::Kept kept(const std::string& of, std::int64_t count) { return {"contestant", of, count}; }
+
+}  // namespace
+
+TEST_CASE(
+    "metrics_log: what was written after the checkpoint goes, a torn line too, and others' records stay") {
     const ScratchFolder folder;
-    std::int64_t checkpoint = 0;
+    const std::string before = line("a", 0) + line("b", 0) + line("b", 1), path = folder / "m.jsonl";
+    write_file_atomically(path, before + line("b", 2) + "{\"torn");
     {
-        MetricsLog log(folder / "m.jsonl");
-        log.append(1);
-        log.sync();
-        checkpoint = log.offset();
-        log.append(2);
+        MetricsLog log(path, kept("b", 2));
+        CHECK(log.size_bytes() == static_cast<std::int64_t>(before.size()));
+        log.append({{"contestant", "b"}, {"epoch", 7}});
     }
-    write_file_atomically(folder / "m.jsonl", read_file(folder / "m.jsonl") + "{\"torn");
-    MetricsLog log(folder / "m.jsonl", checkpoint);
-    log.append(3);
-    CHECK(read_file(folder / "m.jsonl") == "1\n3\n");
-    CHECK(log.offset() == 4);
+    CHECK(read_file(path) == before + line("b", 7));
+
+    // Also records of others that come after them.
+    write_file_atomically(path, before + line("c", 0) + line("b", 2) + line("c", 1));
+    CHECK(MetricsLog(path, kept("b", 1)).size_bytes() > 0);
+    CHECK(read_file(path) == line("a", 0) + line("b", 0) + line("c", 0) + line("c", 1));
 }
 
-TEST_CASE("metrics_log: offset 0 starts over, also when there is no file") {
+TEST_CASE(
+    "metrics_log: a count of 0 starts over, also when there is no file, or it holds no records at all") {
     const ScratchFolder folder;
-    MetricsLog(folder / "m.jsonl", 0).append(1);
-    MetricsLog(folder / "m.jsonl", 0).append(2);
-    CHECK(read_file(folder / "m.jsonl") == "2\n");
+    const std::string path = folder / "m.jsonl";
+    MetricsLog(path, kept("b", 0)).append({{"contestant", "b"}, {"epoch", 1}});
+    MetricsLog(path, kept("b", 0)).append({{"contestant", "b"}, {"epoch", 2}});
+    CHECK(read_file(path) == line("b", 2));
+    write_file_atomically(path, "l2o: note: nonsense\n[1]\n" + line("a", 3));
+    CHECK(MetricsLog(path, kept("b", 0)).size_bytes() > 0);
+    CHECK(read_file(path) == line("a", 3));
 }
 
-TEST_CASE("metrics_log: an offset of another file is refused and the file is left alone") {
+TEST_CASE("metrics_log: the log of another checkpoint is refused and left alone") {
     const ScratchFolder folder;
-    MetricsLog(folder / "m.jsonl").append("abc");
-    const auto open_at = [&](std::int64_t offset) {
-        return io_error_text([&] { MetricsLog(folder / "m.jsonl", offset); });
+    const std::string path = folder / "m.jsonl";
+    const auto open_after = [&](std::int64_t count) {
+        return io_error_text([&] { MetricsLog(path, kept("b", count)); });
     };
-    CHECK(open_at(7) ==
-          (folder / "m.jsonl").string() +
-              ": holds 6 bytes, but the checkpoint continues at byte 7; expected the log and the "
-              "checkpoint of one run");
-    CHECK(open_at(-1).find("continues at byte -1;") != std::string::npos);
-    CHECK(open_at(3) ==
-          (folder / "m.jsonl").string() +
-              ": byte 3, where the checkpoint continues, is not the end of a line; expected the "
-              "log and the checkpoint of one run");
-    CHECK(read_file(folder / "m.jsonl") == "\"abc\"\n");
+    CHECK(open_after(3) == path + ": is missing, and the checkpoint goes on after 3 records of 'b'");
+    CHECK_FALSE(std::filesystem::exists(path));
+    const std::string text = line("a", 0) + line("b", 0) + "what?\n" + line("b", 1);
+    write_file_atomically(path, text);
+    CHECK(open_after(2) == path + ": line 3 is no record; expected the log as it was written");
+    write_file_atomically(path, line("b", 0));
+    CHECK(open_after(2) ==
+          path +
+              ": holds 1 records of 'b', and the checkpoint goes on after 2; expected the log "
+              "and the checkpoint of one run");
+    CHECK(read_file(path) == line("b", 0));
 }
 
 TEST_CASE("metrics_log: a full disk and an absent folder are errors that name the file") {
@@ -87,7 +104,7 @@ TEST_CASE("metrics_log: a full disk and an absent folder are errors that name th
         MetricsLog log("/dev/full");
         CHECK(io_error_text([&] { log.append(1); }) ==
               "/dev/full: cannot write: No space left on device; check the free space and the quota");
-        CHECK(log.offset() == 0);
+        CHECK(log.size_bytes() == 0);
     }
     CHECK(io_error_text([&] { MetricsLog(folder / "none/m.jsonl"); }) ==
           (folder / "none/m.jsonl").string() +

@@ -346,3 +346,27 @@ TEST_CASE("safetensors: a file cut or changed anywhere is read or refused, witho
         CHECK(text.find("not kIo") == std::string::npos);
     }
 }
+
+TEST_CASE("safetensors: a sealed file tells when a value, a shape, a name or a text has changed") {
+    const ScratchFolder folder;
+    const std::filesystem::path path = folder / "s.safetensors";
+    Tensor x(Dtype::kF64, {2, 3}), y(Dtype::kI64, {1});
+    y.values<std::int64_t>()[0] = 7;
+    const TensorRefs tensors{{"x", &x}, {"y", &y}};
+    const auto is_believed = [&](const TensorRefs& written, const std::map<std::string, std::string>& texts) {
+        write_safetensors(path, written, texts);
+        return is_sealed(read_safetensors(path));
+    };
+    const std::map<std::string, std::string> seal = sealed(tensors, {{"text", "a"}});
+    CHECK(is_believed(tensors, seal));
+    CHECK_FALSE(is_believed(tensors, {{"text", "a"}}));
+    std::map<std::string, std::string> other = seal;
+    other["text"] = "b";
+    CHECK_FALSE(is_believed(tensors, other));
+    CHECK_FALSE(is_believed({{"x", &x}}, seal));
+    CHECK_FALSE(is_believed({{"x", &x}, {"z", &y}}, seal));
+    const Tensor turned(Dtype::kF64, {3, 2});
+    CHECK_FALSE(is_believed({{"x", &turned}, {"y", &y}}, seal));
+    x.values<double>()[5] = 1e-300;
+    CHECK_FALSE(is_believed(tensors, seal));
+}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <fstream>
 #include <stdexcept>
 
@@ -286,15 +287,150 @@ TEST_CASE("a checkpoint of another training is refused, and one that is no check
             ": belongs to another training (its configuration, plugin version or seed differs); start a new "
             "run, or restore the configuration");
 
+    constexpr const char* kRemedy = "; remove this file, and its training begins anew";
+    const std::string path = files.checkpoint.string();
     Tensor tensor(Dtype::kF64, {1});
-    write_safetensors(files.checkpoint, {{"x", &tensor}}, {});
+    write_safetensors(path, {{"x", &tensor}}, {});
     CHECK(refusal([&] { trainee.train(files); }) ==
-          "5 " + files.checkpoint.string() + ": not a checkpoint (no metadata 'l2o.checkpoint')");
-    write_safetensors(files.checkpoint, {{"x", &tensor}}, {{"l2o.checkpoint", R"({"hash":"4567"})"}});
-    const std::string malformed = refusal([&] { trainee.train(files); });
-    CHECK(malformed.find("5 " + files.checkpoint.string() + ": malformed checkpoint: ") == 0);
+          "5 " + path + ": not a checkpoint (no metadata 'l2o.checkpoint')" + kRemedy);
+    write_safetensors(path, {{"x", &tensor}}, {{"l2o.checkpoint", R"({"hash":"4567"})"}});
+    CHECK(refusal([&] { trainee.train(files); }) ==
+          "5 " + path +
+              ": written by another version of l2o (checkpoints of format '1'; this one has format '2')" +
+              kRemedy);
+    write_safetensors(path, {{"x", &tensor}}, {{"l2o.checkpoint", "{"}});
+    CHECK(refusal([&] { trainee.train(files); }).starts_with("5 " + path + ": malformed checkpoint: "));
     std::ofstream(files.checkpoint) << "nonsense";
-    CHECK(refusal([&] { trainee.train(files); }).find("5 " + files.checkpoint.string()) == 0);
+    const std::string nonsense = refusal([&] { trainee.train(files); });
+    CHECK(nonsense.starts_with("5 " + path));
+    CHECK(nonsense.ends_with(kRemedy));
+}
+
+namespace {
+
+/// A checkpoint in the middle of a trajectory of the second stage, to be edited.
+struct Edited {
+    explicit Edited(Trainee& made) : trainee(made) {
+        CHECK_THROWS_AS(trainee.train(files, 1, interrupt_after(8)), Error);
+        files.resume = true;
+        file = read_safetensors(files.checkpoint);
+        cursor = nlohmann::json::parse(file.metadata.at("l2o.checkpoint"));
+    }
+    /// What a training says to it, without its path.
+    std::string refused(bool with_seal = true) {
+        TensorRefs tensors;
+        for (const auto& [name, tensor] : file.tensors) tensors[name] = &tensor;
+        std::map<std::string, std::string> metadata = file.metadata;
+        metadata["l2o.checkpoint"] = cursor.dump();
+        write_safetensors(files.checkpoint, tensors, with_seal ? sealed(tensors, metadata) : metadata);
+        const std::string text = refusal([&] { (void)trainee.train(files); });
+        const std::string path = "5 " + files.checkpoint.string() + ": ";
+        return text.starts_with(path) ? text.substr(path.size()) : text;
+    }
+
+    Trainee& trainee;
+    const ScratchFolder folder;
+    TrainFiles files{.checkpoint = folder / "state", .metrics = folder / "metrics"};
+    TensorFile file;
+    nlohmann::json cursor;
+};
+
+}  // namespace
+
+TEST_CASE("a checkpoint is believed only if it is what was written") {
+    Trainee trainee = staged();
+    {
+        Edited untouched(trainee);
+        CHECK(untouched.cursor.at("stage") == 1);
+        CHECK(untouched.cursor.at("t") == 20);
+        CHECK(untouched.refused(false).empty());
+    }
+    const auto edit = [&](const char* key, nlohmann::json value) {
+        Edited edited(trainee);
+        edited.cursor[key] = std::move(value);
+        CHECK(edited.refused(false) ==
+              "not as it was written: its checksum differs; remove this file, and its training begins anew");
+        return edited.refused();
+    };
+    for (const char* key :
+         {"stage", "epoch", "trajectory", "t", "meta_t", "meta_steps", "stale", "records"}) {
+        CAPTURE(key);
+        CHECK(edit(key, -1) ==
+              "'" + std::string(key) +
+                  "' is -1; expected a whole number >= 0; remove this file, and its training "
+                  "begins anew");
+        CHECK(edit(key, 1e300).starts_with("'" + std::string(key) + "' is 1e+300; expected a whole number"));
+        CHECK(edit(key, std::uint64_t{1} << 63)
+                  .starts_with("'" + std::string(key) + "' is 9223372036854775808"));
+    }
+    for (const auto& [key, value] : std::map<std::string, std::int64_t>{
+             {"stage", 2}, {"epoch", 7}, {"trajectory", 99}, {"t", 5}, {"meta_t", 9}, {"stale", 77}}) {
+        CAPTURE(key);
+        CHECK(edit(key.c_str(), value).starts_with("the training is never at step "));
+    }
+    CHECK(edit("t", 1'000'000'000'000).starts_with("the training is never at step 1000000000000 of "));
+    CHECK(edit("records", 4)
+              .find("metrics: holds 2 records of 'trainee', and the checkpoint goes on after 4") !=
+          std::string::npos);
+    CHECK(edit("seconds", "long").starts_with("malformed checkpoint: "));
+}
+
+TEST_CASE("the tensors of a checkpoint are all there, have their shapes, and parameters are finite") {
+    Trainee trainee = staged();
+    const std::string phi = std::string("phi/") + trainee.optimizer().params()[0]->name;
+    {
+        Edited edited(trainee);
+        edited.file.tensors.at(phi) = Tensor(Dtype::kF64, {1, 2});
+        CHECK(edited.refused().starts_with("tensor '" + phi + "' is float64 [1, 2]; expected float64 "));
+    }
+    {
+        Edited edited(trainee);
+        edited.file.tensors.at(phi) = edited.file.tensors.at(phi).clone();
+        edited.file.tensors.at(phi).values<double>()[0] = NAN;
+        CHECK(edited.refused() ==
+              "tensor '" + phi + "' is not finite; remove this file, and its training begins anew");
+    }
+    for (const char* name : {"carried/0/0", "meta/0"}) {
+        Edited edited(trainee);
+        edited.file.tensors.erase(name);
+        CHECK(edited.refused() ==
+              "has no tensor '" + std::string(name) + "'; remove this file, and its training begins anew");
+    }
+    Trainee pairs = pes_in_stages();
+    {
+        Edited edited(pairs);
+        edited.file.tensors.erase("pairs/0/where");
+        CHECK(edited.refused().starts_with("has no tensor 'pairs/0/where'"));
+    }
+    for (const std::int64_t t : {-1, 1000}) {
+        Edited edited(pairs);
+        edited.file.tensors.at("pairs/1/where") = edited.file.tensors.at("pairs/1/where").clone();
+        edited.file.tensors.at("pairs/1/where").values<std::int64_t>()[1] = t;
+        CHECK(edited.refused().starts_with("a training is never at pairs/1/where = ["));
+    }
+}
+
+TEST_CASE("a metrics log that is missing or shorter is told with what to do, and nothing is changed") {
+    Trainee trainee = staged();
+    Edited edited(trainee);
+    const std::string log = edited.files.metrics.string();
+    const std::string remedy =
+        "; put it back, or remove " + edited.files.checkpoint.string() + ", and the training begins anew";
+    std::filesystem::rename(log, log + ".away");
+    CHECK(refusal([&] { trainee.train(edited.files); }) ==
+          "5 " + log + ": is missing, and the checkpoint goes on after 2 records of 'trainee'" + remedy);
+    std::ofstream(log) << "";
+    CHECK(refusal([&] { trainee.train(edited.files); }) ==
+          "5 " + log +
+              ": holds 0 records of 'trainee', and the checkpoint goes on after 2; expected the log and the "
+              "checkpoint of one run" +
+              remedy);
+    // What the remedies say.
+    const Reference whole(trainee);
+    std::filesystem::rename(log + ".away", log);
+    whole.check(trainee.train(edited.files), log);
+    std::filesystem::remove(edited.files.checkpoint);
+    whole.check(trainee.train(edited.files), log);
 }
 
 TEST_CASE("without resume a checkpoint that lies there is ignored and replaced") {
