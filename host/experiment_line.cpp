@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/config/suggest.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/report/report.hpp"
 #include "host/progress.hpp"
@@ -119,6 +120,23 @@ void add_experiment_options(Usage& usage) {
          "where run folders and trained weights go, default: runs");
 }
 
+void add_resume_option(Usage& usage) {
+    usage.options.add_options()  //
+        ("resume",
+         po::value<std::string>()->value_name("FOLDER"),  //
+         "go on in the folder of an interrupted run with what it was asked for, from its last checkpoint; "
+         "takes no experiment file");
+}
+
+ResumedRun resumed(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {
+    if (!words.file.empty() || !words.settings.empty() || line.common().seed || line.has("out")) {
+        throw line.refusal(
+            "--resume goes on with the experiment of its run folder; leave out file, settings, "
+            "--seed and --out");
+    }
+    return resumed_run(catalog, line.require("resume"));
+}
+
 ExperimentLine sort_words(const CommandLine& line) {
     ExperimentLine words;
     for (const std::string& word : line.arguments()) {
@@ -163,7 +181,20 @@ RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPar
                        .untrained = line.has("untrained"),
                        .threads = common.threads,
                        .build = {.version = L2O_VERSION, .type = L2O_BUILD_TYPE, .flags = L2O_BUILD_FLAGS},
-                       .progress = progress.sink()};
+                       .progress = progress.sink(),
+                       .note = [&](const std::string& text) {
+                           progress.clear();
+                           note(common, text);
+                       }};
+    for (const std::filesystem::path& folder : common.plugin_folders)
+        options.resume_options +=
+            " --plugin-path " + shell_word(std::filesystem::absolute(folder).lexically_normal().string());
+    if (line.has("output")) {
+        options.resume_verb = "train";
+        options.resume_options +=
+            " --output " +
+            shell_word(std::filesystem::absolute(line.text("output")).lexically_normal().string());
+    }
     if (options.untrained) note(common, "learned contestants run from their start values");
     if (line.has("out")) options.root = line.text("out");
     if (line.has("resume")) options.resume = line.text("resume");

@@ -11,6 +11,9 @@ namespace l2o::host {
 /// Options of the verbs that take an experiment file.
 void add_experiment_options(Usage& usage);
 
+/// The option --resume FOLDER.
+void add_resume_option(Usage& usage);
+
 /// The words of such a command line, sorted: "file [names ...] [key.path=value ...]".
 struct ExperimentLine {
     std::string file;                   ///< "" if there is none
@@ -23,6 +26,12 @@ ExperimentLine sort_words(const CommandLine& line);
 framework::Experiment load_experiment(const CommandLine& line,
                                       const framework::Catalog& catalog,
                                       const ExperimentLine& words);
+
+/// What the folder of --resume was made for. @throw Error kUsage for words and options that it leaves no room
+/// for.
+framework::ResumedRun resumed(const CommandLine& line,
+                              const framework::Catalog& catalog,
+                              const ExperimentLine& words);
 
 /// Fails with did-you-mean if there is no such contestant.
 void check_contestant(const CommandLine& line,

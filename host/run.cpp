@@ -15,14 +15,14 @@ Usage usage() {
         .text =
             "Runs an experiment: trains the contestants that are learned and have no weights yet, compares\n"
             "all of them on the same instances, starting points and budgets, and writes a run folder\n"
-            "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  metrics.jsonl  curves.csv\n"
-            "                                    finals.csv  summary.csv  results.json\n"
+            "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  request.json  metrics.jsonl\n"
+            "                                    curves.csv  finals.csv  summary.csv  results.json\n"
             "                                    checkpoints/*.safetensors  report.html  figures/\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
-            "training depends on changes. The table shows the final metric (median, 10-90 %), charged\n"
-            "evaluations per row, time and training time; a second one compares with the reference. Rows "
-            "that\n"
-            "diverged count as the worst.\n",
+            "training depends on changes. Interrupted, by Ctrl-C or a closed terminal, it says how to go on\n"
+            "with what was asked for, be it by run, train or evaluate. The table shows the final metric\n"
+            "(median, 10-90 %), charged evaluations per row, time and training time; a second one compares\n"
+            "with the reference. Rows that diverged count as the worst.\n",
         .examples =
             "  l2o run examples/experiments/sparse_recovery.info\n"
             "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"
@@ -30,29 +30,25 @@ Usage usage() {
             "  l2o run --resume runs/sparse_recovery/20240131-120000-1a2b3c4d\n",
         .max_arguments = 1000};
     add_experiment_options(usage);
-    usage.options.add_options()  //
-        ("resume",
-         po::value<std::string>()->value_name("FOLDER"),                                       //
-         "go on with an interrupted run, from its last checkpoint; takes no experiment file")  //
-        ("no-report", "write no report.html and no figures")                                   //
-        ("retrain", "train again, even where weights can be found")                            //
+    add_resume_option(usage);
+    usage.options.add_options()                               //
+        ("no-report", "write no report.html and no figures")  //
+        ("retrain",
+         "train again, even where weights can be found; with --resume in place of what was trained in the "
+         "folder")  //
         ("print-config",
          "show the experiment as it would run, with everything included and set; run nothing");
     return usage;
 }
 
-Experiment experiment_of(const CommandLine& line, const Catalog& catalog) {
+/// Of a file, or of the folder of --resume.
+ResumedRun run_of(const CommandLine& line, const Catalog& catalog) {
     const ExperimentLine words = sort_words(line);
     if (!words.names.empty()) {
         throw line.refusal("'" + words.names[0] + "' is one word too many; expected key.path=value");
     }
-    if (!line.has("resume")) return load_experiment(line, catalog, words);
-    if (!words.file.empty() || !words.settings.empty() || line.common().seed || line.has("out")) {
-        throw line.refusal(
-            "--resume goes on with the experiment of its run folder; leave out file, settings, "
-            "--seed and --out");
-    }
-    return resumed_experiment(catalog, line.require("resume"));
+    if (line.has("resume")) return resumed(line, catalog, words);
+    return {.experiment = load_experiment(line, catalog, words), .request = {.part = RunPart::kAll}};
 }
 
 }  // namespace
@@ -61,12 +57,12 @@ ExitCode run(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return ExitCode::kOk;
     const Catalog catalog = line->common().catalog();
-    const Experiment experiment = experiment_of(*line, catalog);
+    const auto [experiment, request] = run_of(*line, catalog);
     if (line->has("print-config")) {
         std::cout << experiment.info << (experiment.info.ends_with('\n') ? "" : "\n");
         return ExitCode::kOk;
     }
-    return report(*line, experiment, run_part(*line, experiment, RunPart::kAll));
+    return report(*line, experiment, run_part(*line, experiment, request.part));
 }
 
 }  // namespace l2o::host

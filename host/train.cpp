@@ -14,17 +14,23 @@ Usage usage() {
                 .synopsis = "EXPERIMENT.info [CONTESTANT] [KEY.PATH=VALUE ...]",
                 .text =
                     "Trains one learned contestant of an experiment, or all of them, and keeps the weights\n"
-                    "where 'l2o run' and 'l2o evaluate' find them again. Ctrl-C writes a checkpoint.\n",
+                    "where 'l2o run' and 'l2o evaluate' find them again. Ctrl-C writes a checkpoint, and "
+                    "says how to\n"
+                    "go on with those that were asked for.\n",
                 .examples =
                     "  l2o train examples/experiments/sparse_recovery.info lista --output lista.safetensors\n"
-                    "  l2o train sparse.info train.epochs=500 --out /data/runs\n",
+                    "  l2o train sparse.info train.epochs=500 --out /data/runs\n"
+                    "  l2o train --resume runs/sparse_recovery/20240131-120000-1a2b3c4d lista\n",
                 .max_arguments = 1000};
     add_experiment_options(usage);
+    add_resume_option(usage);
     usage.options.add_options()  //
         ("output",
          po::value<std::string>()->value_name("FILE"),       //
          "write the weights here, too; needs a CONTESTANT")  //
-        ("retrain", "train again, even where weights can be found");
+        ("retrain",
+         "train again, even where weights can be found; with --resume in place of what was trained in the "
+         "folder");
     return usage;
 }
 
@@ -33,15 +39,20 @@ Usage usage() {
 ExitCode train(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return ExitCode::kOk;
-    const ExperimentLine words = sort_words(*line);
+    ExperimentLine words = sort_words(*line);
+    if (line->has("resume") && !words.file.empty()) {  // the folder stands in its place
+        words.names.insert(words.names.begin(), words.file);
+        words.file.clear();
+    }
     if (words.names.size() > 1) throw line->refusal("'" + words.names[1] + "' is one word too many");
     const Catalog catalog = line->common().catalog();
-    Experiment experiment = load_experiment(*line, catalog, words);
+    Experiment experiment = line->has("resume") ? resumed(*line, catalog, words).experiment
+                                                : load_experiment(*line, catalog, words);
     std::vector<std::string> learned;
     for (const Contestant& contestant : experiment.contestants) {
         if (contestant.train) learned.push_back(contestant.name);
     }
-    if (learned.empty()) throw line->refusal(words.file + ": no contestant is to be trained");
+    if (learned.empty()) throw line->refusal(experiment.name + ": no contestant is to be trained");
     if (!words.names.empty()) {
         check_contestant(*line, learned, words.names[0]);
         learned = words.names;

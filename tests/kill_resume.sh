@@ -79,7 +79,7 @@ experiment() {
         es) learned "epochs 3  estimator es  evolution { pairs 2 }" ;;
         pes) learned "epochs 3  estimator pes  evolution { pairs 2 }" ;;
         imitation) learned "epochs 4  imitation { probability 0.5  teacher { use adam  learning_rate 0.1 } }" ;;
-        evaluate) learned "epochs 1" | sed 's/iterations 6/iterations 40  starts 3/' ;;
+        evaluate) learned "epochs 1" | sed 's/iterations 6/iterations 40  starts 3  checkpoint_every_s 0/' ;;
         layerwise) cat <<'INFO' ;;
 name kill_resume
 seed 5

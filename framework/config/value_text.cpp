@@ -1,6 +1,10 @@
 #include "framework/config/value_text.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <system_error>
@@ -110,6 +114,28 @@ std::string format_ints(const std::vector<std::int64_t>& values) {
     std::string text;
     for (const std::int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
     return text;
+}
+
+std::string shell_word(std::string_view text) {
+    const auto is_plain = [](unsigned char c) {
+        return c >= 0x80 || (std::isalnum(c) != 0) ||
+               std::string_view("_-./,:=@%+").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
+    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+    const bool has_controls = std::any_of(text.begin(), text.end(), is_control);
+    std::string word = has_controls ? "$'" : "'";
+    for (const char c : text) {
+        if (has_controls && is_control(static_cast<unsigned char>(c)))
+            word += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+        else if (has_controls && (c == '\'' || c == '\\'))
+            word += {'\\', c};
+        else if (c == '\'')
+            word += "'\\''";
+        else
+            word += c;
+    }
+    return word + "'";
 }
 
 }  // namespace l2o::framework

@@ -32,6 +32,9 @@ std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text);
 /// Bytes: a plain number, or one with B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (of 1024).
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
+/// A word as a POSIX shell (with $'...', if there are control characters) reads it back: quoted where needed.
+std::string shell_word(std::string_view text);
+
 /// The shortest text that reads back as the same number.
 std::string format_real(double value);
 std::string format_ints(const std::vector<std::int64_t>& values);

@@ -31,6 +31,8 @@ EvaluateSettings read_evaluate(const Section& section) {
     evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kAtLeastOne);
     evaluate.reference = section.get_string("reference", evaluate.reference);
     if (section.has("target")) evaluate.target = section.require_real("target");
+    evaluate.checkpoint_every_s =
+        section.get_real("checkpoint_every_s", evaluate.checkpoint_every_s, kAtLeastZero);
     evaluate.tolerance = section.get_real("tolerance", evaluate.tolerance, kOpenUnit);
     return evaluate;
 }

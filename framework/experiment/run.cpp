@@ -1,16 +1,23 @@
 #include "framework/experiment/run.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <span>
 
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/evaluate/curve_file.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
-#include "framework/experiment/run_folder.hpp"
 #include "framework/experiment/weights.hpp"
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/hash.hpp"
+#include "framework/store/lock_file.hpp"
+#include "framework/store/metrics_log.hpp"
 #include "framework/store/safetensors.hpp"
 
 namespace l2o::framework {
@@ -69,6 +76,12 @@ std::int64_t longest_horizon(const TrainSettings& train) {
     return longest;
 }
 
+void remove_file(const std::filesystem::path& path) {
+    std::error_code code;
+    std::filesystem::remove(path, code);
+    if (code) throw io_error(path, "cannot be removed", code.value(), "check the permissions of its folder");
+}
+
 class Run {
   public:
     Run(const Experiment& experiment, const RunOptions& options)
@@ -86,16 +99,20 @@ class Run {
     RunResult run() {
         const bool is_new = options_.resume.empty();
         std::optional<FileHandle> lock;
-        if (!is_new) lock.emplace(RunFolder::open(options_.resume).lock());
+        if (is_new) {
+            request_ = {.part = options_.part, .retrain = options_.retrain, .untrained = options_.untrained};
+            if (options_.part == RunPart::kTrain)
+                for (const Contestant& contestant : experiment_.contestants)
+                    request_.contestants.push_back(contestant.name);
+            shared_ = std::filesystem::absolute(options_.root).lexically_normal() / "weights";
+        } else {
+            folder_ = RunFolder::open(options_.resume);
+            lock.emplace(folder_->lock());
+            take_up();
+        }
         for (Entrant& entrant : entrants_) {
             const Contestant& contestant = *entrant.contestant;
-            if (!contestant.weights.empty()) {
-                use(entrant, contestant.weights, WeightsReport::Source::kGiven);
-            } else if (!contestant.hash.empty() && !options_.retrain && !options_.untrained &&
-                       !is_unfinished(contestant)) {
-                if (std::filesystem::exists(stored_weights(contestant)))
-                    use(entrant, stored_weights(contestant), WeightsReport::Source::kFound);
-            }
+            find_weights(entrant);
             if (options_.part == RunPart::kEvaluate && needs_training(entrant)) {
                 throw Error(ExitCode::kUsage,
                             "contestants." + contestant.name + ": '" + contestant.optimizer.id() +
@@ -105,10 +122,11 @@ class Run {
             }
         }
         if (options_.part != RunPart::kTrain) load_parameters();
-        folder_ = is_new ? RunFolder::create(options_.root, experiment_, options_.build)
-                         : RunFolder::open(options_.resume);
+        if (is_new) {
+            folder_ = RunFolder::create(options_.root, experiment_, options_.build, request_);
+            lock.emplace(folder_->lock());
+        }
         make_folders(folder_->checkpoints());
-        if (is_new) lock.emplace(folder_->lock());
         RunResult result{.folder = folder_->path, .unsolved = count_unsolved(test_.instances, optimizee_)};
         try {
             for (Entrant& entrant : entrants_) {
@@ -122,9 +140,9 @@ class Run {
             const bool is_refusal = error.code() == ExitCode::kUsage || error.code() == ExitCode::kPlugin;
             if (is_new && is_refusal) folder_->remove_if_unused();
             if (error.code() != ExitCode::kInterrupted) throw;
-            throw Error(
-                error.code(),
-                std::string(error.what()) + "; go on with 'l2o run --resume " + folder_->path.string() + "'");
+            throw Error(error.code(),
+                        std::string(error.what()) + "; go on with: l2o " + options_.resume_verb +
+                            " --resume " + shell_word(folder_->path.string()) + options_.resume_options);
         }
         for (const Entrant& entrant : entrants_) {
             if (entrant.report) result.weights.push_back(*entrant.report);
@@ -184,22 +202,94 @@ class Run {
     }
 
     [[nodiscard]] bool needs_training(const Entrant& entrant) const {
-        return !entrant.contestant->hash.empty() && entrant.weights.empty() && !options_.untrained;
+        return !entrant.contestant->hash.empty() && entrant.weights.empty() && !request_.untrained;
     }
 
-    [[nodiscard]] std::filesystem::path root() const {
-        return options_.resume.empty() ? std::filesystem::absolute(options_.root).lexically_normal()
-                                       : RunFolder::open(options_.resume).root();
+    void note(const std::string& text) const {
+        if (options_.note) options_.note(text);
+    }
+
+    /// Of a folder to go on in: what was asked for there, and where its weights are.
+    void take_up() {
+        request_ = folder_->request();
+        shared_ = folder_->shared_weights(request_, experiment_.name);
+        if (!request_.hash.empty() && request_.hash != experiment_.hash)
+            note(folder_->config().string() +
+                 " has been edited since the run began; what is in the folder is of both configurations");
+        const bool trains = options_.part != RunPart::kEvaluate;
+        if (options_.retrain && trains) {
+            request_.retrain = request_.forgets = true;
+            folder_->write(request_);
+        }
+        if (!request_.forgets || !trains) return;
+        for (const Contestant& contestant : experiment_.contestants) {
+            if (contestant.hash.empty()) continue;
+            for (const auto& file : {folder_->evaluation(contestant.name),
+                                     folder_->training(contestant.name),
+                                     folder_->weights(contestant.name)})
+                remove_file(file);
+            const MetricsLog log(folder_->metrics(), {"contestant", contestant.name, 0});
+        }
+        request_.forgets = false;
+        folder_->write(request_);
+    }
+
+    /// Weights that are given, or that an earlier training has left: in this folder, or for everybody.
+    void find_weights(Entrant& entrant) {
+        const Contestant& contestant = *entrant.contestant;
+        if (!contestant.weights.empty())
+            return use(entrant, contestant.weights, WeightsReport::Source::kGiven);
+        if (contestant.hash.empty() || request_.untrained) return;
+        if (folder_) {
+            if (std::filesystem::exists(folder_->training(contestant.name))) return;  // to go on from
+            const std::filesystem::path own = folder_->weights(contestant.name);
+            if (std::filesystem::exists(own)) {
+                check_hash(own, contestant);
+                return use(entrant, own, WeightsReport::Source::kFound);
+            }
+        }
+        if (!request_.retrain) find_shared(entrant);
+    }
+
+    void find_shared(Entrant& entrant) {
+        const std::filesystem::path stored = stored_weights(*entrant.contestant);
+        if (std::filesystem::exists(stored)) use(entrant, stored, WeightsReport::Source::kFound);
+    }
+
+    static void check_hash(const std::filesystem::path& own, const Contestant& contestant) {
+        const TensorFile file = read_safetensors(own);
+        const auto hash = file.metadata.find(kHashKey);
+        if (hash != file.metadata.end() && hash->second == contestant.hash) return;
+        throw Error(ExitCode::kUsage,
+                    own.string() +
+                        ": belongs to another training (its configuration, plugin version or seed differs); "
+                        "start a new run, or restore the configuration");
     }
 
     /// Where the weights of a training are found again.
     [[nodiscard]] std::filesystem::path stored_weights(const Contestant& contestant) const {
-        return root() / "weights" / (contestant.optimizer.id() + "-" + contestant.hash + ".safetensors");
+        if (shared_.empty()) return folder_->weights(contestant.name);
+        return shared_ / (contestant.optimizer.id() + "-" + contestant.hash + ".safetensors");
     }
 
-    [[nodiscard]] bool is_unfinished(const Contestant& contestant) const {
-        return !options_.resume.empty() &&
-               std::filesystem::exists(RunFolder::open(options_.resume).training(contestant.name));
+    /// The only process that trains these weights for everybody; the others wait. Null: nobody else does.
+    [[nodiscard]] std::unique_ptr<LockFile> lock_training(const Contestant& contestant) const {
+        if (shared_.empty()) return nullptr;
+        make_folders(shared_);
+        bool is_told = false;
+        const auto waiting = [&](const std::string& holder) {
+            if (!is_told)
+                note("waiting for the training of '" + contestant.name + "' by " +
+                     (holder.empty() ? "another l2o" : holder));
+            is_told = true;
+            if (CallContext::cancel_flag() != 0)
+                throw Error(ExitCode::kInterrupted,
+                            "interrupted, waiting for the training of '" + contestant.name + "'");
+        };
+        return std::make_unique<LockFile>(
+            shared_ / ("." + contestant.optimizer.id() + "-" + contestant.hash + ".lock"),
+            "process " + std::to_string(::getpid()) + " in " + folder_->path.string(),
+            waiting);
     }
 
     void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
@@ -212,6 +302,11 @@ class Run {
 
     void train_one(Entrant& entrant) {
         const Contestant& contestant = *entrant.contestant;
+        const std::unique_ptr<LockFile> lock = lock_training(contestant);
+        // Somebody else may have done it by now.
+        if (!request_.retrain && !std::filesystem::exists(folder_->training(contestant.name)))
+            find_shared(entrant);
+        if (!needs_training(entrant)) return;
         const TrainFiles files{.checkpoint = folder_->training(contestant.name),
                                .metrics = folder_->metrics(),
                                .resume = !options_.resume.empty()};
@@ -229,9 +324,8 @@ class Run {
         metadata[kSecondsKey] = format_real(trained.seconds);
         metadata[kHashKey] = contestant.hash;
         const std::filesystem::path stored = stored_weights(contestant);
-        make_folders(stored.parent_path());
         write_weights(folder_->weights(contestant.name), *entrant.train_optimizer, trained.params, metadata);
-        write_weights(stored, *entrant.train_optimizer, trained.params, metadata);
+        if (!shared_.empty()) write_weights(stored, *entrant.train_optimizer, trained.params, metadata);
         std::error_code ignored;
         std::filesystem::remove(files.checkpoint, ignored);
         entrant.weights = stored;
@@ -287,15 +381,82 @@ class Run {
         return ready;
     }
 
+    /// Names all that the evaluation of a contestant depends on: the configuration, the program, the plugins'
+    /// libraries, the parameters, the instances and the starts.
+    [[nodiscard]] std::string evaluation_hash(const Entrant& entrant) const {
+        Checksum checksum;
+        for (const std::string& text : {experiment_.hash,
+                                        entrant.contestant->name,
+                                        options_.build.version,
+                                        options_.build.type,
+                                        options_.build.flags})
+            checksum.add(text);
+        const auto add = [&](std::span<const Tensor> tensors) {
+            for (const Tensor& tensor : tensors) {
+                if (!tensor) continue;
+                checksum.add(name_of(tensor.dtype()) + to_string(tensor.shape()));
+                checksum.add(
+                    {static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
+            }
+        };
+        checksum.add(read_file(optimizee_.entry().plugin->library));
+        add(test_.rows.tensors);
+        add(test_.x0);
+        const auto add_optimizer = [&](const Optimizer* optimizer, const TensorSet& params) {
+            if (optimizer == nullptr) return checksum.add("");
+            checksum.add(read_file(optimizer->entry().plugin->library));
+            add(params.tensors());
+        };
+        add_optimizer(entrant.optimizer.get(), entrant.params);
+        add_optimizer(entrant.continue_with.get(), entrant.continue_params);
+        add_optimizer(entrant.classic.get(), entrant.classic_params);
+        return checksum.hex();
+    }
+
+    /// What an earlier session of this run has kept of a contestant.
+    [[nodiscard]] std::optional<Curve> kept_evaluation(const Entrant& entrant) const {
+        const std::filesystem::path file = folder_->evaluation(entrant.contestant->name);
+        if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
+        std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
+        if (!curve)
+            note(file.string() + ": not of this configuration, these weights and these plugins; '" +
+                 entrant.contestant->name + "' is evaluated again");
+        return curve;
+    }
+
     void evaluate_all(RunResult& result) const {
+        using Clock = std::chrono::steady_clock;
+        Clock::time_point last = Clock::now();
+        std::size_t kept = 0;  // of the contestants, in their order
+        const auto keep = [&] {
+            for (; kept < result.curves.size(); ++kept) {
+                const Entrant& entrant = entrants_[kept];
+                write_curve(folder_->evaluation(entrant.contestant->name),
+                            result.curves[kept],
+                            evaluation_hash(entrant));
+            }
+            last = Clock::now();
+        };
         for (const Entrant& entrant : entrants_) {
-            result.curves.push_back(evaluate(experiment_,
-                                             optimizee_,
-                                             test_.rows,
-                                             test_.x0,
-                                             ready(entrant),
-                                             options_.threads,
-                                             options_.progress));
+            if (std::optional<Curve> known = kept_evaluation(entrant)) {
+                result.curves.push_back(std::move(*known));
+                continue;
+            }
+            try {
+                result.curves.push_back(evaluate(experiment_,
+                                                 optimizee_,
+                                                 test_.rows,
+                                                 test_.x0,
+                                                 ready(entrant),
+                                                 options_.threads,
+                                                 options_.progress));
+            } catch (const Error& error) {
+                if (error.code() == ExitCode::kInterrupted) keep();
+                throw;
+            }
+            const std::chrono::duration<double> unkept = Clock::now() - last;
+            const bool is_last = result.curves.size() == entrants_.size();
+            if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
         }
         result.judging = judging_of(experiment_, optimizee_, result.curves.front().metrics);
         find_reached(result.curves, result.judging);
@@ -304,6 +465,10 @@ class Run {
         write_finals(folder_->finals(), results);
         write_summary(folder_->summary(), result.curves, result.judging);
         write_results(folder_->results(), results);
+        for (const Entrant& entrant : entrants_) {
+            std::error_code ignored;
+            std::filesystem::remove(folder_->evaluation(entrant.contestant->name), ignored);
+        }
     }
 
     const Experiment& experiment_;
@@ -313,12 +478,29 @@ class Run {
     TestSet test_;
     std::vector<Entrant> entrants_;
     std::optional<RunFolder> folder_;
+    RunRequest request_;
+    std::filesystem::path shared_;  // of the weights of all runs; "": there is none
 };
 
 }  // namespace
 
-Experiment resumed_experiment(const Catalog& catalog, const std::filesystem::path& folder) {
-    return read_experiment(catalog, Config::load(RunFolder::open(folder).config()));
+ResumedRun resumed_run(const Catalog& catalog, const std::filesystem::path& path) {
+    const RunFolder folder = RunFolder::open(path);
+    ResumedRun run{.experiment = read_experiment(catalog, Config::load(folder.config())),
+                   .request = folder.request()};
+    std::vector<Contestant>& contestants = run.experiment.contestants;
+    for (const std::string& name : run.request.contestants) {
+        if (std::ranges::find(contestants, name, &Contestant::name) == contestants.end())
+            throw Error(ExitCode::kUsage,
+                        folder.config().string() + ": has no contestant '" + name +
+                            "', which is what this run trains; restore it, or start a new run");
+    }
+    const auto is_wanted = [&](const Contestant& contestant) {
+        return run.request.contestants.empty() ||
+               std::ranges::find(run.request.contestants, contestant.name) != run.request.contestants.end();
+    };
+    std::erase_if(contestants, [&](const Contestant& contestant) { return !is_wanted(contestant); });
+    return run;
 }
 
 RunResult run_experiment(const Experiment& experiment, const RunOptions& options) {

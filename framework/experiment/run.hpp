@@ -2,30 +2,34 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
 #include "framework/experiment/experiment.hpp"
+#include "framework/experiment/run_folder.hpp"
 #include "framework/store/environment.hpp"
 #include "framework/train/train.hpp"
 
 namespace l2o::framework {
 
-/// Which part of a run: train what has no weights, evaluate everybody, or first the one and then the other.
-enum class RunPart { kAll, kTrain, kEvaluate };
-
 struct RunOptions {
     RunPart part = RunPart::kAll;
     std::filesystem::path root = "runs";  ///< run folders, and weights/ for those found again
-    /// A run folder to go on in; "" : a new one. Read the experiment from it, see resumed_experiment().
+    /// A run folder to go on in; "" : a new one. Read experiment and part from it, see resumed_run().
     std::filesystem::path resume{};
-    bool retrain = false;    ///< train even if there are weights of the same hash
+    /// Train even if there are weights of the same hash; in a folder to go on in all that was trained or
+    /// recorded there before is forgotten first.
+    bool retrain = false;
     bool untrained = false;  ///< everybody from their start values, except with weights that are given
+    /// Of the command that an interrupted run advises: "l2o VERB --resume FOLDER OPTIONS".
+    std::string resume_verb = "run", resume_options{};
     int threads = 1;
     BuildInfo build{};  ///< for environment.json
     ProgressSink progress{};
+    std::function<void(const std::string&)> note{};  ///< what the user should know at once; may be empty
 };
 
 /// The weights of one learned contestant.
@@ -46,19 +50,26 @@ struct RunResult {
     std::int64_t unsolved = 0;    ///< test instances whose solution the optimizee does not vouch for: NaN
 };
 
-/// The experiment of a run folder, as it was when the run began. @throw Error kIo, kUsage
-[[nodiscard]] Experiment resumed_experiment(const Catalog& catalog, const std::filesystem::path& folder);
+/// What a run folder was made for.
+struct ResumedRun {
+    Experiment experiment;  ///< without the contestants that were not asked for
+    RunRequest request;
+};
+/// @throw Error kIo, kUsage
+[[nodiscard]] ResumedRun resumed_run(const Catalog& catalog, const std::filesystem::path& folder);
 
 /// Runs an experiment: binds every plugin, trains the contestants that need it, evaluates all of them on the
 /// same instances and starts, and writes the run folder:
 ///
-///     <root>/<experiment>/<time>-<hash>/  config.info  environment.json  metrics.jsonl  curves.csv
-///                                         finals.csv  summary.csv  results.json
+///     <root>/<experiment>/<time>-<hash>/  config.info  environment.json  request.json  metrics.jsonl
+///                                         curves.csv  finals.csv  summary.csv  results.json
 ///                                         checkpoints/<contestant>.safetensors
 ///     <root>/weights/<optimizer>-<hash>.safetensors
 ///
-/// A contestant is trained once: weights of the same hash are used again. A killed run goes on from its last
-/// checkpoint with `resume`. Everything that can be refused is refused before anything is trained.
+/// A contestant is trained once: weights of the same hash are used again, and while another process trains
+/// them it is waited for. A killed run goes on from its last checkpoint with `resume`, with those who are not
+/// yet evaluated; what is trained in its folder is known there, wherever the folder has gone. Everything that
+/// can be refused is refused before anything is trained.
 /// @throw Error  kPlugin, kUsage: a contestant does not suit the problem; kNumerical: a training diverged;
 ///               kInterrupted: CallContext::cancel_flag was set, and what is trained so far is kept.
 [[nodiscard]] RunResult run_experiment(const Experiment& experiment, const RunOptions& options);

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -22,6 +24,8 @@ std::string time_stamp() {
     ::gmtime_r(&now, &parts);
     return {text, std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts)};
 }
+
+constexpr const char* kParts[] = {"all", "train", "evaluate"};  // of RunPart
 
 }  // namespace
 
@@ -41,7 +45,8 @@ FileHandle lock_folder(const std::filesystem::path& path, const std::string& adv
 
 RunFolder RunFolder::create(const std::filesystem::path& root,
                             const Experiment& experiment,
-                            const BuildInfo& build) {
+                            const BuildInfo& build,
+                            RunRequest request) {
     const std::filesystem::path parent = std::filesystem::absolute(root).lexically_normal() / experiment.name;
     make_folders(parent);
     const std::string stem = time_stamp() + "-" + experiment.hash.substr(0, 8);
@@ -57,6 +62,9 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
     }
     make_folders(folder.checkpoints());
     write_file_atomically(folder.path / "environment.json", environment(build).dump(2) + "\n");
+    request.hash = experiment.hash;
+    request.root = std::filesystem::canonical(folder.root());
+    folder.write(request);
     write_file_atomically(folder.config(), experiment.info);
     return folder;
 }
@@ -70,19 +78,70 @@ void RunFolder::remove_if_unused() const {
     std::error_code ignored;
     if (std::filesystem::exists(metrics()) && std::filesystem::file_size(metrics(), ignored) > 0) return;
     std::filesystem::remove_all(path, ignored);
-    std::filesystem::remove(path.parent_path(), ignored);  // these two if they are empty
-    std::filesystem::remove(root(), ignored);
+    // These if they are empty.
+    for (const auto& above : {path.parent_path(), root() / "weights", root()})
+        std::filesystem::remove(above, ignored);
 }
 
 RunFolder RunFolder::open(const std::filesystem::path& path) {
-    RunFolder folder{std::filesystem::absolute(path / ".").lexically_normal().parent_path()};
-    if (!std::filesystem::is_regular_file(folder.config())) {
+    std::error_code absent;
+    const RunFolder folder{std::filesystem::canonical(path, absent)};
+    if (absent || !std::filesystem::is_regular_file(folder.config(), absent)) {
         throw Error(ExitCode::kIo,
                     path.string() +
                         " has no config.info; expected the folder of an earlier run, as "
                         "runs/NAME/20260131-235959-1a2b3c4d");
     }
     return folder;
+}
+
+RunRequest RunFolder::request() const {
+    const std::filesystem::path file = path / "request.json";
+    RunRequest request;
+    if (!std::filesystem::exists(file)) return request;
+    try {
+        const nlohmann::json json = nlohmann::json::parse(read_file(file));
+        const auto part = std::ranges::find(kParts, json.at("part").get<std::string>());
+        if (part == std::end(kParts))
+            throw Error(ExitCode::kIo,
+                        "part is " + json.at("part").dump() + "; expected all, train or evaluate");
+        request.part = static_cast<RunPart>(part - std::begin(kParts));
+        json.at("contestants").get_to(request.contestants);
+        json.at("retrain").get_to(request.retrain);
+        json.at("untrained").get_to(request.untrained);
+        json.at("forgets").get_to(request.forgets);
+        json.at("hash").get_to(request.hash);
+        request.root = json.at("root").get<std::string>();
+    } catch (const std::exception& error) {
+        throw Error(ExitCode::kIo,
+                    file.string() + ": not what 'l2o run' writes (" + error.what() +
+                        "); remove it to go on with all of the experiment");
+    }
+    return request;
+}
+
+void RunFolder::write(const RunRequest& request) const {
+    const nlohmann::json json{{"part", kParts[static_cast<int>(request.part)]},
+                              {"contestants", request.contestants},
+                              {"retrain", request.retrain},
+                              {"untrained", request.untrained},
+                              {"forgets", request.forgets},
+                              {"hash", request.hash},
+                              {"root", request.root.string()}};
+    constexpr auto kReplace = nlohmann::json::error_handler_t::replace;  // a root that is not UTF-8 is lost
+    write_file_atomically(path / "request.json", json.dump(2, ' ', false, kReplace) + "\n");
+}
+
+std::filesystem::path RunFolder::shared_weights(const RunRequest& request,
+                                                const std::string& experiment) const {
+    std::error_code absent;
+    const bool is_home =
+        path.parent_path().filename() == experiment &&
+        (root() == request.root || std::filesystem::is_directory(root() / "weights", absent));
+    if (is_home) return root() / "weights";
+    return !request.root.empty() && std::filesystem::is_directory(request.root, absent)
+               ? request.root / "weights"
+               : "";
 }
 
 }  // namespace l2o::framework

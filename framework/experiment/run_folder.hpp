@@ -2,12 +2,27 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "framework/experiment/experiment.hpp"
 #include "framework/store/environment.hpp"
 #include "framework/store/file_handle.hpp"
 
 namespace l2o::framework {
+
+/// Which part of a run: train what has no weights, evaluate everybody, or first the one and then the other.
+enum class RunPart { kAll, kTrain, kEvaluate };
+
+/// What a run was asked for. Its folder keeps it (request.json), so that --resume goes on with that and no
+/// more.
+struct RunRequest {
+    RunPart part = RunPart::kAll;
+    std::vector<std::string> contestants{};  ///< empty: all of the experiment
+    bool retrain = false, untrained = false;
+    bool forgets = false;          ///< of a retrain in this folder: what was there before may not all be gone
+    std::string hash{};            ///< of the experiment; "": unknown
+    std::filesystem::path root{};  ///< that the folder was made in; "": unknown
+};
 
 /// Makes a folder and those above it, as far as they are missing. @throw Error kIo
 void make_folders(const std::filesystem::path& path);
@@ -21,13 +36,25 @@ void make_folders(const std::filesystem::path& path);
 struct RunFolder {
     std::filesystem::path path;
 
-    /// Makes a folder that nobody has, with config.info and environment.json in it.
+    /// Makes a folder that nobody has, with config.info, environment.json and request.json in it.
+    /// @param request  its hash and root are filled in.
     /// @throw Error kIo
     static RunFolder create(const std::filesystem::path& root,
                             const Experiment& experiment,
-                            const BuildInfo& build);
-    /// One that an earlier run made; it is only looked at. @throw Error kIo if it has no config.info.
+                            const BuildInfo& build,
+                            RunRequest request = {});
+    /// One that an earlier run made, where it really is: links are followed. It is only looked at.
+    /// @throw Error kIo if it has no config.info.
     static RunFolder open(const std::filesystem::path& path);
+
+    /// All of everything if there is no request.json. @throw Error kIo if it is not what write() wrote.
+    [[nodiscard]] RunRequest request() const;
+    /// @throw Error kIo
+    void write(const RunRequest& request) const;
+    /// Where the weights that are trained in this folder are found again: in weights/ of the root that it was
+    /// made in, or that it was moved in together with all that is in there; "": there is none any more.
+    [[nodiscard]] std::filesystem::path shared_weights(const RunRequest& request,
+                                                       const std::string& experiment) const;
 
     /// See lock_folder().
     [[nodiscard]] FileHandle lock() const;
@@ -48,7 +75,11 @@ struct RunFolder {
     [[nodiscard]] std::filesystem::path weights(const std::string& contestant) const {
         return checkpoints() / (contestant + ".safetensors");
     }
-    /// The folder that holds the runs of all experiments, and the weights of all.
+    /// What a contestant did, until all of them are evaluated.
+    [[nodiscard]] std::filesystem::path evaluation(const std::string& contestant) const {
+        return checkpoints() / (contestant + ".evaluation.safetensors");
+    }
+    /// Of a folder that was made in it: the one that holds the runs of all experiments, and weights/ of all.
     [[nodiscard]] std::filesystem::path root() const { return path.parent_path().parent_path(); }
 };
 

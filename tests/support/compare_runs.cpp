@@ -20,9 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// Of a member of a JSON object, of metadata of weights, of a column of a CSV file.
+/// Of a member of a JSON object, of metadata of weights, of a column of a CSV file. "root" is where a run is.
 bool is_of_the_clock(const std::string& name) {
-    return name.find("seconds") != std::string::npos || name == "date_utc" || name == "break_even_solves";
+    return name.find("seconds") != std::string::npos || name == "date_utc" || name == "break_even_solves" ||
+           name == "root";
 }
 
 void leave_out(json& value) {

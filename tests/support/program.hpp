@@ -86,6 +86,11 @@ inline bool has_printed(const ScratchFolder& folder, const std::string& part) {
     return detail::text_of(folder / ".stdout").find(part) != std::string::npos;
 }
 
+/// The same on stderr.
+inline bool has_printed_error(const ScratchFolder& folder, const std::string& part) {
+    return detail::text_of(folder / ".stderr").find(part) != std::string::npos;
+}
+
 /// Whether a process has this library loaded.
 inline bool has_loaded(pid_t process, const std::string& library) {
     return detail::text_of("/proc/" + std::to_string(process) + "/maps").find(library) != std::string::npos;

@@ -11,6 +11,7 @@
 
 #include "framework/config/config.hpp"
 #include "framework/config/options.hpp"
+#include "framework/config/value_text.hpp"
 #include "refusal.hpp"
 
 using namespace l2o::framework;
@@ -239,4 +240,12 @@ TEST_CASE("options: a schema copies what the plugin's table points to") {
     option.def = "drop";
     option.flags = L2O_OPTION_REQUIRED;
     CHECK_FALSE(option_schema(option).def);
+}
+
+TEST_CASE("shell_word: a shell reads back what it was given, and a plain word stays plain") {
+    CHECK(shell_word("/a/b-1.c") == "/a/b-1.c");
+    CHECK(shell_word("") == "''");
+    CHECK(shell_word("/my runs/a") == "'/my runs/a'");
+    CHECK(shell_word("it's $HOME") == "'it'\\''s $HOME'");
+    CHECK(shell_word("a\nb'\\") == "$'a\\012b\\'\\\\'");
 }

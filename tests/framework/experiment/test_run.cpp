@@ -1,12 +1,19 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/store/csv.hpp"
+#include "framework/store/lock_file.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
@@ -66,6 +73,51 @@ std::map<std::string, std::vector<double>> tensors(const fs::path& file) {
     return all;
 }
 
+/// Of "...; go on with: l2o run --resume FOLDER".
+fs::path advised_folder(const std::string& text) {
+    const std::string advice = "; go on with: l2o run --resume ";
+    const auto begin = text.find(advice);
+    REQUIRE(begin != std::string::npos);
+    return text.substr(begin + advice.size());
+}
+
+/// Interrupts once `what` is `done` steps on.
+ProgressSink interrupt_at(const std::string& what, std::int64_t done) {
+    return [what, done](const Progress& progress) {
+        if (progress.what == what && progress.done >= done) CallContext::cancel_flag() = 1;
+    };
+}
+std::string interrupted(const ScratchFolder& folder, RunOptions options, const std::string& more = "") {
+    const std::string text = refusal([&] { (void)run(folder, std::move(options), more); });
+    CallContext::cancel_flag() = 0;
+    REQUIRE(text.starts_with("130 "));
+    return text;
+}
+
+/// What `l2o run --resume` does.
+RunResult resume(const fs::path& path, RunOptions options = {}) {
+    const ResumedRun resumed = resumed_run(catalog(), path);
+    options.part = resumed.request.part;
+    options.resume = path;
+    options.root = "nowhere/else";
+    return run_experiment(resumed.experiment, options);
+}
+
+/// The records of a run, without what the clock says.
+std::vector<nlohmann::json> records(const fs::path& run) {
+    std::vector<nlohmann::json> all;
+    std::ifstream file(run / "metrics.jsonl");
+    for (std::string line; std::getline(file, line);) {
+        all.push_back(nlohmann::json::parse(line));
+        all.back().erase("seconds");
+    }
+    return all;
+}
+
+/// Another learned contestant and one that takes part only in the comparison.
+constexpr const char* kMore =
+    "contestants { short { optimizer { use lista\n layers 3 }\n train { epochs 2 } } }";
+
 }  // namespace
 
 TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes the folder") {
@@ -74,6 +126,7 @@ TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes
     CHECK(result.folder.parent_path() == folder / "runs/small");
     for (const char* name : {"config.info",
                              "environment.json",
+                             "request.json",
                              "metrics.jsonl",
                              "curves.csv",
                              "finals.csv",
@@ -194,12 +247,10 @@ TEST_CASE("run: an interrupted training goes on where it was, and ends with the 
     const std::string text = refusal([&] { (void)run(folder, interrupted); });
     CallContext::cancel_flag() = 0;
     CHECK(text.starts_with("130 training of 'lista' interrupted"));
-    const auto option = text.find("go on with 'l2o run --resume ");
-    REQUIRE(option != std::string::npos);
-    const fs::path path = text.substr(option + 29, text.size() - option - 30);
+    const fs::path path = advised_folder(text);
     REQUIRE(fs::is_regular_file(path / "checkpoints/lista.train.safetensors"));
 
-    const Experiment experiment = resumed_experiment(catalog(), path);
+    const Experiment experiment = resumed_run(catalog(), path).experiment;
     CHECK(experiment.hash == read().hash);
     const RunResult result = run_experiment(experiment, {.root = other / "ignored", .resume = path});
     CHECK(result.folder == path);
@@ -230,4 +281,301 @@ TEST_CASE("run: a folder that is no run is refused, with or without a slash at i
     CHECK(RunFolder::open(made.path).path == made.path);
     CHECK(RunFolder::open(made.path / "").path == made.path);
     CHECK(made.root() == folder / "runs");
+}
+
+TEST_CASE("run: a folder that is done is found done wherever it has gone, and leaves no weights elsewhere") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    const fs::path back = fs::current_path(), elsewhere = folder / "home/me";
+    fs::create_directories(elsewhere / "small");
+    fs::create_directory_symlink(first.folder, elsewhere / "latest");
+    fs::copy(first.folder, elsewhere / "copy", fs::copy_options::recursive);
+    fs::copy(first.folder, elsewhere / "small/copy", fs::copy_options::recursive);
+    fs::current_path(first.folder.parent_path());
+    for (const fs::path& path : {first.folder,
+                                 first.folder / "",
+                                 fs::path(".") / first.folder.filename(),
+                                 elsewhere / "latest",
+                                 elsewhere / "latest/",
+                                 elsewhere / "copy",
+                                 elsewhere / "small/copy"}) {
+        CAPTURE(path);
+        const RunResult again = resume(path);
+        CHECK(again.weights.at(0).source == Source::kFound);
+        CHECK(again.weights.at(0).seconds == first.weights.at(0).seconds);
+        CHECK(rows(again) == rows(first));
+        CHECK(again.folder == fs::canonical(path));
+    }
+    fs::current_path(back);
+    // Also without the root that it was made in, and without the folder that it was copied from.
+    fs::rename(folder / "runs", folder / "gone");
+    for (const fs::path& path : {elsewhere / "copy", folder / "gone/small" / first.folder.filename()})
+        CHECK(resume(path).weights.at(0).source == Source::kFound);
+    for (const fs::path& strange :
+         {elsewhere / "weights", folder / "home/weights", folder / "runs", back / "nowhere"})
+        CHECK_FALSE(fs::exists(strange));
+}
+
+TEST_CASE("run: an unfinished training goes on in a folder that was moved, and its weights stay in there") {
+    const ScratchFolder folder, other;
+    const auto want = tensors(run(other).weights.at(0).file);
+    const fs::path path =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("training lista", 3)}));
+    fs::create_directory(folder / "home");
+    fs::rename(path, folder / "home/moved");
+    fs::remove_all(folder / "runs");
+    const RunResult result = resume(folder / "home/moved");
+    CHECK(result.weights.at(0).source == Source::kTrained);
+    CHECK(result.weights.at(0).file == folder / "home/moved/checkpoints/lista.safetensors");
+    CHECK(tensors(result.weights.at(0).file) == want);
+    for (const char* strange : {"weights", "home/weights", "runs"}) CHECK_FALSE(fs::exists(folder / strange));
+    CHECK(resume(folder / "home/moved").weights.at(0).source == Source::kFound);
+
+    // Where the root still is, the weights go there.
+    const fs::path next =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("training lista", 3)}));
+    fs::rename(next, folder / "home/next");
+    CHECK(resume(folder / "home/next").weights.at(0).file.parent_path() == folder / "runs/weights");
+    CHECK(run(folder).weights.at(0).source == Source::kFound);
+}
+
+TEST_CASE(
+    "run: what is asked of a folder is kept in it: a training of one contestant goes on with that alone") {
+    const ScratchFolder folder;
+    Experiment experiment = read(kMore);
+    REQUIRE(experiment.contestants.at(2).name == "short");
+    std::erase_if(experiment.contestants,
+                  [](const Contestant& contestant) { return contestant.name != "lista"; });
+    const std::string text = refusal([&] {
+        (void)run_experiment(experiment,
+                             {.part = RunPart::kTrain,
+                              .root = folder / "runs",
+                              .resume_options = " --plugin-path 'a b'",
+                              .progress = interrupt_at("training lista", 3)});
+    });
+    CallContext::cancel_flag() = 0;
+    REQUIRE(text.ends_with(" --plugin-path 'a b'"));
+    const fs::path path = advised_folder(text.substr(0, text.size() - 20));
+    const ResumedRun resumed = resumed_run(catalog(), path);
+    CHECK(resumed.request.part == RunPart::kTrain);
+    REQUIRE(resumed.experiment.contestants.size() == 1);
+    CHECK(resumed.experiment.contestants[0].name == "lista");
+    const RunResult result = resume(path);
+    REQUIRE(result.weights.size() == 1);
+    CHECK(result.weights[0].contestant == "lista");
+    CHECK(result.weights[0].source == Source::kTrained);
+    CHECK(result.curves.empty());
+    CHECK_FALSE(fs::exists(path / "checkpoints/short.safetensors"));
+
+    write_file_atomically(path / "request.json", "{}");
+    CHECK(refusal([&] {
+              (void)resume(path);
+          }).starts_with("5 " + path.string() + "/request.json: not what 'l2o run' writes ("));
+    fs::remove(path / "request.json");  // of an earlier version: all of everything
+    CHECK(resume(path).curves.size() == 3);
+}
+
+TEST_CASE("run: training again in a folder replaces what was trained and recorded there") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder, {}, kMore);
+    const auto lines = records(first.folder);
+    REQUIRE(lines.size() == 8);
+    const RunResult again = resume(first.folder, {.retrain = true});
+    for (const WeightsReport& report : again.weights) CHECK(report.source == Source::kTrained);
+    CHECK(records(first.folder) == lines);
+    CHECK(tensors(again.weights.at(0).file) == tensors(first.weights.at(0).file));
+
+    // Interrupted in the first training: the second is still to be done again, though its weights can be
+    // found.
+    const std::string text = refusal([&] {
+        (void)resume(first.folder, {.retrain = true, .progress = interrupt_at("training lista", 3)});
+    });
+    CallContext::cancel_flag() = 0;
+    CHECK(advised_folder(text) == first.folder);
+    const RunResult rest = resume(first.folder);
+    for (const WeightsReport& report : rest.weights) CHECK(report.source == Source::kTrained);
+    CHECK(records(first.folder) == lines);
+    for (const WeightsReport& report : resume(first.folder).weights) CHECK(report.source == Source::kFound);
+    CHECK(records(first.folder) == lines);
+}
+
+TEST_CASE("run: a folder whose configuration was edited says so, and mixes no trainings") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    std::vector<std::string> notes;
+    const RunOptions listening{.note = [&](const std::string& text) { notes.push_back(text); }};
+    const std::string config = read_file(first.folder / "config.info");
+    const auto edit = [&](const std::string& part, const std::string& by) {
+        std::string edited = config;
+        REQUIRE(edited.find(part) != std::string::npos);
+        write_file_atomically(first.folder / "config.info",
+                              edited.replace(edited.find(part), part.size(), by));
+    };
+    edit("starts 2", "starts 3 ; more of them");
+    CHECK(resume(first.folder, listening).curves.at(0).final_rows.at(0).size() == 6);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].starts_with((first.folder / "config.info").string() +
+                               " has been edited since the run began"));
+    edit("starts 2", "starts 2 ; a comment");
+    (void)resume(first.folder, listening);
+    CHECK(notes.size() == 1);
+    edit("epochs 6", "epochs 7");
+    CHECK(
+        refusal([&] { (void)resume(first.folder, listening); }) ==
+        "2 " + (first.folder / "checkpoints/lista.safetensors").string() +
+            ": belongs to another training (its configuration, plugin version or seed differs); start a new "
+            "run, or restore the configuration");
+}
+
+namespace {
+
+/// What is evaluated, in order.
+ProgressSink listing(std::vector<std::string>& evaluated) {
+    return [&evaluated](const Progress& progress) {
+        if (progress.what.starts_with("evaluating ") &&
+            (evaluated.empty() || evaluated.back() != progress.what.substr(11)))
+            evaluated.push_back(progress.what.substr(11));
+    };
+}
+
+/// A file of a run without the columns that the clock decides.
+std::string without_times(const fs::path& path) {
+    const CsvTable table = CsvTable::read(path);
+    std::string text;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        for (const std::string& column : table.header())
+            if (column.find("seconds") == std::string::npos && column != "break_even_solves")
+                text += table.text(row, table.column(column)) + ",";
+        text += "\n";
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("run: an interrupted evaluation goes on with those who are not yet evaluated, to the same bits") {
+    const std::string safe = std::string(kMore) +
+                             "contestants { safe { optimizer { use lista\n layers 3 }\n train { epochs 2 }\n"
+                             "safeguard { use ista } }\n last { optimizer { use ista } } }";
+    const ScratchFolder folder, other;
+    const RunResult whole = run(other, {}, safe);
+    REQUIRE(whole.curves.size() == 5);
+    const fs::path path =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("evaluating last", 1)}, safe));
+    CHECK(fs::is_regular_file(path / "checkpoints/safe.evaluation.safetensors"));
+    CHECK_FALSE(fs::exists(path / "checkpoints/last.evaluation.safetensors"));
+
+    std::vector<std::string> evaluated;
+    const RunResult rest = resume(path, {.progress = listing(evaluated)});
+    CHECK(evaluated == std::vector<std::string>{"last"});
+    CHECK(rows(rest) == rows(whole));
+    for (const char* name : {"curves.csv", "finals.csv", "summary.csv"}) {
+        CAPTURE(name);
+        CHECK(without_times(path / name) == without_times(whole.folder / name));
+        CHECK(!without_times(path / name).empty());
+    }
+    for (std::size_t i = 0; i < whole.curves.size(); ++i)
+        CHECK((rest.curves[i].fallback_rate == whole.curves[i].fallback_rate) ==
+              !std::isnan(whole.curves[i].fallback_rate));
+    CHECK_FALSE(fs::exists(path / "checkpoints/safe.evaluation.safetensors"));
+}
+
+TEST_CASE("run: what an interrupted evaluation has kept is believed only if nothing has changed since") {
+    const ScratchFolder folder;
+    const fs::path path =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("evaluating short", 1)}, kMore));
+    const auto evaluated_after = [&](const auto& change) {
+        const fs::path copy = folder / "copy";
+        fs::remove_all(copy);
+        fs::copy(path, copy, fs::copy_options::recursive);
+        change(copy);
+        std::vector<std::string> evaluated, notes;
+        (void)resume(copy, {.progress = listing(evaluated), .note = [&](const std::string& text) {
+                                notes.push_back(text);
+                            }});
+        std::string all;
+        for (const std::string& name : evaluated) all += name + " ";
+        for (const std::string& note : notes)
+            all += note.find("is evaluated again") != std::string::npos ? "noted " : "";
+        return all;
+    };
+    CHECK(evaluated_after([](const fs::path&) {}) == "short ");
+    CHECK(evaluated_after([](const fs::path& copy) {
+              const fs::path file = copy / "checkpoints/ista.evaluation.safetensors";
+              std::string bytes = read_file(file);
+              bytes[bytes.size() - 3] ^= 1;
+              write_file_atomically(file, bytes);
+          }) == "ista short noted ");
+    CHECK(evaluated_after([](const fs::path& copy) {
+              const fs::path file = copy / "checkpoints/lista.evaluation.safetensors";
+              write_file_atomically(file, read_file(file).substr(0, 100));
+          }) == "lista short noted ");
+    CHECK(evaluated_after([](const fs::path& copy) {
+              fs::rename(copy / "checkpoints/lista.evaluation.safetensors",
+                         copy / "checkpoints/ista.evaluation.safetensors");
+          }) == "ista lista short noted ");
+    CHECK(evaluated_after([](const fs::path& copy) {
+              const std::string config = read_file(copy / "config.info"), part = "iterations 3";
+              std::string edited = config;
+              edited.replace(edited.find(part), part.size(), "iterations 2");
+              write_file_atomically(copy / "config.info", edited);
+          }) == "ista lista short noted noted ");
+}
+
+TEST_CASE("run: with checkpoint_every_s 0 every contestant is kept, so that a kill costs one evaluation") {
+    const ScratchFolder folder;
+    std::vector<std::string> kept;
+    std::string at;
+    const std::string more = std::string(kMore) + "evaluate { checkpoint_every_s 0 }";
+    const auto look = [&](const Progress& progress) {
+        if (progress.what == at) return;
+        at = progress.what;
+        for (const auto& entry : fs::recursive_directory_iterator(folder / "runs"))
+            if (entry.path().filename().string().ends_with(".evaluation.safetensors"))
+                kept.push_back(at.substr(11) + ":" + entry.path().stem().stem().string());
+    };
+    (void)run(folder, {.progress = look}, more);
+    std::ranges::sort(kept);
+    CHECK(kept == std::vector<std::string>{"lista:ista", "short:ista", "short:lista"});
+}
+
+TEST_CASE("run: of two trainings of the same weights the second waits, says for whom, and finds them") {
+    const ScratchFolder folder, other;
+    const RunResult first = run(other);
+    const fs::path weights = folder / "runs/weights", file = weights / first.weights.at(0).file.filename();
+    fs::create_directories(weights);
+    const fs::path lock = weights / ("." + file.stem().string() + ".lock");
+    auto theirs = std::make_unique<LockFile>(lock, "process 12 in runs/small/now", [](const std::string&) {});
+    std::vector<std::string> notes;
+    const RunResult second = run(folder, {.note = [&](const std::string& text) {
+                                     notes.push_back(text);
+                                     fs::copy(first.weights.at(0).file, file);
+                                     theirs.reset();
+                                 }});
+    CHECK(notes ==
+          std::vector<std::string>{"waiting for the training of 'lista' by process 12 in runs/small/now"});
+    CHECK(second.weights.at(0).source == Source::kFound);
+    CHECK(rows(second) == rows(first));
+    CHECK(records(second.folder).empty());
+    CHECK_FALSE(fs::exists(lock));
+
+    fs::remove(file);
+    theirs = std::make_unique<LockFile>(lock, "", [](const std::string&) {});
+    const std::string text =
+        interrupted(folder, {.note = [](const std::string&) { CallContext::cancel_flag() = 1; }});
+    CHECK(text.starts_with("130 interrupted, waiting for the training of 'lista'; go on with: "));
+    theirs.reset();
+    CHECK(resume(advised_folder(text)).weights.at(0).source == Source::kTrained);
+}
+
+TEST_CASE("run: a folder that somebody works in is locked under any name of it") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    fs::create_directory_symlink(first.folder, folder / "latest");
+    const FileHandle theirs = RunFolder::open(first.folder).lock();
+    CHECK(refusal([&] { (void)resume(folder / "latest"); }).find("another l2o is at work in this folder") !=
+          std::string::npos);
+    fs::rename(first.folder, folder / "moved");
+    CHECK(refusal([&] { (void)resume(folder / "moved"); }).find("another l2o is at work in this folder") !=
+          std::string::npos);
 }
