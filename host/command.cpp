@@ -66,7 +66,9 @@ framework::Catalog Common::catalog() const {
                             "with *.l2o.json manifests");
         }
     }
-    return framework::Catalog(framework::plugin_search_path(plugin_folders));
+    framework::Catalog catalog(framework::plugin_search_path(plugin_folders));
+    for (const std::string& text : catalog.notes()) note(*this, text);
+    return catalog;
 }
 
 std::optional<CommandLine> CommandLine::parse(const Usage& usage, const Arguments& given) {

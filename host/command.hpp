@@ -24,6 +24,7 @@ struct Common {
     int threads = 1;
     std::optional<std::uint64_t> seed{};
 
+    /// Says in notes what was left out of it.
     [[nodiscard]] framework::Catalog catalog() const;
 };
 

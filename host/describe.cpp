@@ -99,6 +99,8 @@ nlohmann::json json_of(const Catalog::Entry& entry) {
     plugin.erase("components");
     plugin.erase("manifest");
     plugin["library"] = entry.plugin->library.string();
+    plugin["build"] = to_json(Catalog::build_of(entry));
+    plugin.erase("x86-64-v4");
     out["plugin"] = plugin;
     return out;
 }
@@ -126,6 +128,8 @@ framework::ExitCode describe(const Arguments& given) {
         is_first = false;
     }
     if (is_first) {
+        if (const std::string why = catalog.left_out(id); !why.empty())
+            throw framework::Error(framework::ExitCode::kPlugin, why);
         const std::vector<std::string> ids(known.begin(), known.end());
         throw framework::Error(
             framework::ExitCode::kUsage,

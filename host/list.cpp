@@ -13,14 +13,17 @@ namespace {
 using framework::Catalog, framework::Kind;
 
 Usage usage() {
-    return {.verb = "list",
-            .synopsis = "[optimizers|optimizees|losses]",
-            .text = "Lists the plugins that are installed. Reads manifests only: no plugin code runs.\n",
-            .examples =
-                "  l2o list\n"
-                "  l2o list optimizers --json\n"
-                "  l2o list --plugin-path ~/my-plugins\n",
-            .max_arguments = 1};
+    return {
+        .verb = "list",
+        .synopsis = "[optimizers|optimizees|losses]",
+        .text =
+            "Lists the plugins that are installed, from their manifests: no plugin code runs, but where a\n"
+            "manifest does not fit its library; that one describes itself, in a process of its own.\n",
+        .examples =
+            "  l2o list\n"
+            "  l2o list optimizers --json\n"
+            "  l2o list --plugin-path ~/my-plugins\n",
+        .max_arguments = 1};
 }
 
 std::string joined(const std::vector<std::string>& words) {

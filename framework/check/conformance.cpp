@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/check/checks.hpp"
-#include "framework/check/child.hpp"
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
+#include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
 
@@ -73,6 +73,7 @@ Finding judge(Finding finding, double time_limit_s, const std::function<std::str
 const PluginDescription& load(const std::filesystem::path& path) {
     constexpr unsigned kStatusBits = 0x3F;
     const unsigned before = _mm_getcsr() & ~kStatusBits;
+    (void)LibraryFile(path);  // what the loader would crash on is refused in a sentence
     // What load_library() restores is looked at here.
     if (::dlopen(std::filesystem::absolute(path).c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr)
         throw Broken(std::string("cannot be loaded: ") + ::dlerror());
@@ -83,7 +84,8 @@ const PluginDescription& load(const std::filesystem::path& path) {
             "-ffast-math",
             before,
             after));
-    return load_library(path).description;
+    static const PluginDescription description = describe_library(path);
+    return description;
 }
 
 std::string check_manifest(const PluginDescription& plugin) {
@@ -159,7 +161,7 @@ std::vector<std::string> check_names() {
 }
 
 std::vector<Finding> check_library(const Conformance& conformance,
-                                   const std::vector<std::filesystem::path>& folders,
+                                   const std::vector<PluginFolder>& folders,
                                    const std::function<void(const Finding&)>& on_found) {
     const std::vector<std::string> known = check_names();
     for (const std::string& name : conformance.only) {

@@ -38,7 +38,7 @@ struct Conformance {
 /// @param on_found  called after every check.
 /// @throw Error kUsage for a check or an optimizee that does not exist, kIo if there is no such file.
 std::vector<Finding> check_library(const Conformance& conformance,
-                                   const std::vector<std::filesystem::path>& folders,
+                                   const std::vector<PluginFolder>& folders,
                                    const std::function<void(const Finding&)>& on_found);
 
 /// All checks there are, by name.

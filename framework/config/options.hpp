@@ -25,6 +25,8 @@ struct OptionSchema {
     double max = std::numeric_limits<double>::infinity();
     std::vector<std::string> choices{};
     std::uint32_t flags = 0;
+
+    friend bool operator==(const OptionSchema&, const OptionSchema&) = default;
 };
 
 OptionSchema option_schema(const l2o_option& option);

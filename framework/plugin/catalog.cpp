@@ -1,6 +1,7 @@
 #include "framework/plugin/catalog.hpp"
 
 #include <sys/auxv.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,51 +11,147 @@
 #include "framework/error.hpp"
 
 namespace l2o::framework {
+namespace {
 
-std::vector<std::filesystem::path> plugin_search_path(const std::vector<std::filesystem::path>& given) {
-    std::vector<std::filesystem::path> folders = given;
+namespace fs = std::filesystem;
+
+constexpr double kDescribeLimitS = 10;  // chosen: LibTorch from a cold disk takes 3
+
+bool is_open_to_all(const fs::path& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0;
+}
+
+/// Whether a manifest was written for this library; reads all of it only if there is no build id.
+bool fits(const std::optional<Build>& described, LibraryFile& file) {
+    if (!described || described->size != file.build().size || described->id != file.build().id) return false;
+    return !described->id.empty() || *described == file.build_with_content();
+}
+
+std::vector<std::string> ids_of(const PluginDescription& plugin) {
+    std::vector<std::string> ids;
+    for (const ComponentDescription& component : plugin.components) ids.push_back(component.id);
+    return ids;
+}
+
+bool is_same_library(const PluginDescription& a, const PluginDescription& b) {
+    std::error_code code;
+    return (a.build && !a.build->id.empty() && a.build == b.build) ||
+           fs::equivalent(a.library, b.library, code);
+}
+
+std::vector<PluginFolder> named(const std::vector<fs::path>& paths) {
+    std::vector<PluginFolder> folders;
+    for (const fs::path& path : paths) folders.push_back({.path = path});
+    return folders;
+}
+
+}  // namespace
+
+std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& given) {
+    std::vector<PluginFolder> folders = named(given);
     if (const char* variable = std::getenv("L2O_PLUGIN_PATH");
         variable != nullptr && getauxval(AT_SECURE) == 0) {
         std::istringstream stream(variable);
         for (std::string folder; std::getline(stream, folder, ':');) {
-            if (!folder.empty()) folders.emplace_back(folder);
+            if (!folder.empty()) folders.push_back({.path = folder});
         }
     }
     std::error_code code;
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", code);
-    if (!code) folders.push_back(program.parent_path().parent_path() / "lib" / "l2o" / "plugins");
+    const fs::path program = fs::read_symlink("/proc/self/exe", code);
+    if (!code)
+        folders.push_back(
+            {.path = program.parent_path().parent_path() / "lib" / "l2o" / "plugins", .is_named = false});
     return folders;
 }
 
-Catalog::Catalog(const std::vector<std::filesystem::path>& folders) {
-    for (const std::filesystem::path& given : folders) {
-        std::error_code code;
-        const std::filesystem::path folder = std::filesystem::weakly_canonical(given, code);
-        if (code || std::find(folders_.begin(), folders_.end(), folder) != folders_.end()) continue;
-        folders_.push_back(folder);
-        std::vector<std::filesystem::path> manifests;
-        for (const auto& file : std::filesystem::directory_iterator(folder, code)) {
-            if (file.path().string().ends_with(".l2o.json")) manifests.push_back(file.path());
-        }
-        std::sort(manifests.begin(), manifests.end());
-        for (const std::filesystem::path& manifest : manifests) {
-            const auto plugin = std::make_shared<const PluginDescription>(read_manifest(manifest));
-            for (const ComponentDescription& component : plugin->components) {
-                for (const Entry& entry : entries_) {
-                    if (entry.component.kind != component.kind || entry.component.id != component.id)
-                        continue;
-                    throw Error(ExitCode::kPlugin,
-                                std::string("two plugins offer the ") + name_of(component.kind) + " '" +
-                                    component.id + "': " + entry.plugin->library.string() + " and " +
-                                    plugin->library.string() + "; remove one, or change the plugin path");
-                }
-                entries_.push_back({component, plugin});
-            }
-        }
-    }
+Catalog::Catalog(const std::vector<fs::path>& folders) : Catalog(named(folders)) {}
+
+Catalog::Catalog(const std::vector<PluginFolder>& folders) {
+    for (const PluginFolder& folder : folders) read_folder(folder);
     std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
         return std::pair(a.component.kind, a.component.id) < std::pair(b.component.kind, b.component.id);
     });
+}
+
+void Catalog::read_folder(const PluginFolder& given) {
+    std::error_code code;
+    const fs::path folder = fs::weakly_canonical(given.path, code);
+    if (code || std::find(folders_.begin(), folders_.end(), folder) != folders_.end()) return;
+    if (!given.is_named) {
+        // Whoever may write to a folder above may put another in its place.
+        for (const fs::path& path : {folder, folder.parent_path(), folder.parent_path().parent_path()}) {
+            if (!is_open_to_all(path)) continue;
+            notes_.push_back(folder.string() + ": not searched for plugins, because everybody may write to " +
+                             path.string() +
+                             "; take that right away (chmod o-w), or name the folder with --plugin-path or "
+                             "L2O_PLUGIN_PATH");
+            return;
+        }
+    }
+    folders_.push_back(folder);
+    std::vector<fs::path> manifests;
+    for (fs::directory_iterator file(folder, code), end; !code && file != end; file.increment(code)) {
+        if (file->path().string().ends_with(".l2o.json")) manifests.push_back(file->path());
+    }
+    if (code && code != std::errc::no_such_file_or_directory)
+        notes_.push_back(folder.string() + ": cannot be searched for plugins: " + code.message());
+    std::sort(manifests.begin(), manifests.end());
+    for (const fs::path& manifest : manifests) read_plugin(manifest, given.is_named);
+}
+
+void Catalog::read_plugin(const fs::path& manifest, bool is_named) {
+    std::vector<std::string> ids;
+    try {
+        const PluginDescription plugin = read_manifest(manifest);
+        ids = ids_of(plugin);
+        const fs::path library = built_for(plugin.library, is_x86_64_v4());
+        LibraryFile file(library);
+        const bool is_open =
+            file.is_open_to_all() || (library != plugin.library && is_open_to_all(library.parent_path()));
+        if (!is_named && is_open)
+            throw library_error(library, "everybody may write to it; take that right away (chmod o-w)");
+        const std::optional<Build>& described = plugin.build_of(library);
+        if (fits(described, file)) return add(plugin);
+        const PluginDescription own = describe_in_child(plugin.library, kDescribeLimitS);
+        notes_.push_back(
+            library_error(library,
+                          (described ? "its manifest describes build " + short_name(*described) +
+                                           ", this is " + short_name(file.build_with_content())
+                                     : "its manifest does not say which build it describes") +
+                              "; it was described again; write the manifest again with l2o-manifest " +
+                              plugin.library.string())
+                .what());
+        add(own);
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        left_out_.push_back({ids, text});
+        notes_.push_back(text + "; it is left out");
+    }
+}
+
+void Catalog::add(const PluginDescription& description) {
+    const auto plugin = std::make_shared<const PluginDescription>(description);
+    for (const ComponentDescription& component : plugin->components) {
+        const auto known = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+            return entry.component.kind == component.kind && entry.component.id == component.id;
+        });
+        if (known == entries_.end()) {
+            entries_.push_back({component, plugin});
+        } else if (!is_same_library(*known->plugin, *plugin)) {
+            notes_.push_back(std::string("two plugins offer the ") + name_of(component.kind) + " '" +
+                             component.id + "': " + known->plugin->library.string() +
+                             ", which is used, and " + plugin->library.string() +
+                             "; remove one, or change the plugin path");
+        }
+    }
+}
+
+std::string Catalog::left_out(const std::string& id) const {
+    for (const LeftOut& plugin : left_out_) {
+        if (std::find(plugin.ids.begin(), plugin.ids.end(), id) != plugin.ids.end()) return plugin.why;
+    }
+    return "";
 }
 
 const Catalog::Entry& Catalog::find(Kind kind, const std::string& id) const {
@@ -64,27 +161,36 @@ const Catalog::Entry& Catalog::find(Kind kind, const std::string& id) const {
         if (entry.component.id == id) return entry;
         known.push_back(entry.component.id);
     }
+    if (const std::string why = left_out(id); !why.empty()) throw Error(ExitCode::kPlugin, why);
     std::string text = std::string("unknown ") + name_of(kind) + " '" + id + "'" + did_you_mean(id, known);
     if (known.empty()) {
         text += "; no " + std::string(name_of(kind)) + " plugin was found in";
-        for (const std::filesystem::path& folder : folders_) text += " " + folder.string();
+        for (const fs::path& folder : folders_) text += " " + folder.string();
         text += "; set --plugin-path or L2O_PLUGIN_PATH";
     }
     throw Error(ExitCode::kUsage, text);
 }
 
 const Component& Catalog::load(const Entry& entry) {
-    const Library& library = load_library(built_for(entry.plugin->library, is_x86_64_v4()));
+    const fs::path file = built_for(entry.plugin->library, is_x86_64_v4());
+    const std::optional<Build>& expected = entry.plugin->build_of(file);
+    const Library& library = load_library(file, expected ? &*expected : nullptr);
+    if (const std::string place = difference(library.description, *entry.plugin); !place.empty())
+        throw library_error(file,
+                            "its manifest says something else than the library, at " + place +
+                                "; write it again with l2o-manifest " + entry.plugin->library.string());
     for (std::size_t i = 0; i < library.components.size(); ++i) {
         const ComponentDescription& component = library.description.components[i];
-        if (component.kind == entry.component.kind && component.id == entry.component.id) {
+        if (component.kind == entry.component.kind && component.id == entry.component.id)
             return library.components[i];
-        }
     }
-    throw Error(ExitCode::kPlugin,
-                entry.plugin->library.string() + " does not contain the " + name_of(entry.component.kind) +
-                    " '" + entry.component.id +
-                    "' of its manifest; write the manifest again with l2o-manifest");
+    throw library_error(file,
+                        std::string("does not contain the ") + name_of(entry.component.kind) + " '" +
+                            entry.component.id + "'");
+}
+
+Build Catalog::build_of(const Entry& entry) {
+    return entry.plugin->build_of(built_for(entry.plugin->library, is_x86_64_v4())).value_or(Build{});
 }
 
 }  // namespace l2o::framework

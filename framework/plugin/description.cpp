@@ -5,9 +5,12 @@
 #include <l2o/abi/optimizer.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "framework/error.hpp"
@@ -17,6 +20,9 @@ namespace l2o::framework {
 namespace {
 
 constexpr int kManifestVersion = 1;
+constexpr const char* kWide = "x86-64-v4";
+constexpr std::uintmax_t kMostManifestBytes = 8 << 20;  // chosen: those of this tree have 4 kB
+constexpr std::size_t kMostName = 256, kMostText = 1024, kMostDoc = 1 << 16;
 
 std::string text_of(const char* text) { return text == nullptr ? "" : text; }
 
@@ -60,6 +66,77 @@ Integer integer_at(const nlohmann::json& json, const char* key) {
                                 std::to_string(std::numeric_limits<Integer>::max()));
 }
 
+Build build_from_json(const nlohmann::json& json) {
+    Build build{
+        .id = json.at("id"), .size = integer_at<std::int64_t>(json, "size"), .content = json.at("sha1")};
+    const auto is_hex = [](const std::string& text) {
+        return text.size() <= kMostName && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+    };
+    if (!is_hex(build.id) || !is_hex(build.content) || build.content.empty())
+        throw std::invalid_argument("build: expected hexadecimal digits for id and sha1");
+    return build;
+}
+
+bool is_control(std::string_view text, std::size_t i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are two bytes of UTF-8; a terminal takes U+009B for the start of an escape sequence.
+    const bool is_c1 = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    return byte < 0x20 || byte == 0x7F || is_c1;
+}
+
+/// A text of somebody else for a terminal, a page or a file: UTF-8, blanks for control characters, cut.
+std::string printable(const std::string& text, std::size_t most_bytes) {
+    std::string out;
+    // What is no UTF-8 becomes U+FFFD.
+    const std::string utf8 = nlohmann::json::parse(
+        nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    for (std::size_t i = 0; i < utf8.size(); ++i) {
+        if (!is_control(utf8, i)) {
+            out += utf8[i];
+        } else {
+            out += ' ';
+            if (static_cast<unsigned char>(utf8[i]) == 0xC2) ++i;
+        }
+    }
+    if (out.size() <= most_bytes) return out;
+    std::size_t end = most_bytes;
+    while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xC0) == 0x80) --end;
+    return out.substr(0, end);
+}
+
+/// A name that is compared, looked up and printed; @throw std::invalid_argument
+void check_name(const std::string& name, const std::string& what, bool has_blanks = false) {
+    if (!name.empty() && name == printable(name, kMostName) &&
+        (has_blanks || name.find_first_of(" /") == std::string::npos))
+        return;
+    throw std::invalid_argument(what + " '" + printable(name, kMostName) +
+                                "'; expected a word of at most 256 bytes, without blanks, '/' and control "
+                                "characters");
+}
+
+/// Makes the texts of a plugin printable. @throw std::invalid_argument for a name that is none
+void make_printable(PluginDescription& plugin) {
+    for (std::string* text : {&plugin.id, &plugin.version, &plugin.license, &plugin.vendor, &plugin.runtime})
+        *text = printable(*text, kMostText);
+    for (ComponentDescription& component : plugin.components) {
+        check_name(component.id, "component id");
+        component.title = printable(component.title, kMostText);
+        component.doc = printable(component.doc, kMostDoc);
+        for (std::string& tag : component.tags) tag = printable(tag, kMostName);
+        for (const Need& need : component.needs) check_name(need.name, "need", true);
+        for (OptionSchema& option : component.options) {
+            check_name(option.key, "option");
+            option.doc = printable(option.doc, kMostDoc);
+            for (const std::string& choice : option.choices) check_name(choice, "choice", true);
+            if (option.def && *option.def != printable(*option.def, kMostDoc))
+                throw std::invalid_argument("option '" + option.key +
+                                            "' has a default with control characters; expected a value");
+            if (std::isnan(option.min) || std::isnan(option.max))
+                throw std::invalid_argument("option '" + option.key + "' has a bound that is no number");
+        }
+    }
+}
+
 nlohmann::json to_json(const OptionSchema& option) {
     nlohmann::json json{{"key", option.key}, {"type", option.type}, {"doc", option.doc}};
     if (option.def) json["default"] = *option.def;
@@ -97,6 +174,12 @@ const char* name_of(Kind kind) {
     return "";
 }
 
+std::string short_name(const Build& build) {
+    constexpr std::size_t kDigits = 12;
+    if (!build.id.empty()) return build.id.substr(0, kDigits);
+    return build.content.empty() ? "without a build id" : "sha1 " + build.content.substr(0, kDigits);
+}
+
 bool ComponentDescription::has_tag(const std::string& tag) const {
     return std::find(tags.begin(), tags.end(), tag) != tags.end();
 }
@@ -125,14 +208,18 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
         for (std::uint32_t k = 0; k < table.n_options; ++k) {
             component.options.push_back(option_schema(*table.options[k]));
         }
-        if (component.id.empty() || component.id.find_first_of(" \t\n/") != std::string::npos) {
-            throw Error(ExitCode::kPlugin,
-                        library.string() + ": component id '" + component.id +
-                            "'; expected a word, or reverse DNS for a third party");
-        }
         description.components.push_back(std::move(component));
     }
+    try {
+        make_printable(description);
+    } catch (const std::invalid_argument& error) {
+        throw Error(ExitCode::kPlugin, library.string() + ": " + error.what());
+    }
     return description;
+}
+
+nlohmann::json to_json(const Build& build) {
+    return {{"id", build.id}, {"size", build.size}, {"sha1", build.content}};
 }
 
 nlohmann::json to_json(const PluginDescription& plugin) {
@@ -148,6 +235,8 @@ nlohmann::json to_json(const PluginDescription& plugin) {
                           {"minor", plugin.abi_minor},
                           {"required_minor", plugin.required_minor}}},
                         {"components", nlohmann::json::array()}};
+    if (plugin.build) json["build"] = to_json(*plugin.build);
+    if (plugin.wide) json[kWide] = to_json(*plugin.wide);
     for (const ComponentDescription& component : plugin.components) {
         nlohmann::json out{{"kind", name_of(component.kind)},
                            {"id", component.id},
@@ -164,47 +253,86 @@ nlohmann::json to_json(const PluginDescription& plugin) {
     return json;
 }
 
+PluginDescription plugin_from_json(const nlohmann::json& json, const std::filesystem::path& folder) {
+    if (const int version = integer_at<int>(json, "manifest"); version != kManifestVersion) {
+        throw std::invalid_argument("version " + std::to_string(version) + ", this host reads version " +
+                                    std::to_string(kManifestVersion));
+    }
+    PluginDescription plugin;
+    const std::filesystem::path library = json.at("library").get<std::string>();
+    if (library.empty() || library.filename() != library || library == "." || library == "..")
+        throw std::invalid_argument("library '" + printable(library.string(), kMostText) +
+                                    "'; expected the name of a file beside it");
+    plugin.library = folder / library;
+    plugin.id = json.at("id");
+    plugin.version = json.at("version");
+    plugin.license = json.at("license");
+    plugin.vendor = json.at("vendor");
+    plugin.runtime = json.at("runtime");
+    plugin.abi_major = integer_at<std::uint32_t>(json.at("abi"), "major");
+    plugin.abi_minor = integer_at<std::uint32_t>(json.at("abi"), "minor");
+    plugin.required_minor = integer_at<std::uint32_t>(json.at("abi"), "required_minor");
+    if (json.contains("build")) plugin.build = build_from_json(json.at("build"));
+    if (json.contains(kWide)) plugin.wide = build_from_json(json.at(kWide));
+    for (const nlohmann::json& in : json.at("components")) {
+        ComponentDescription component;
+        component.kind = kind_from_name(in.at("kind"));
+        component.id = in.at("id");
+        component.title = in.at("title");
+        component.doc = in.at("doc");
+        component.tags = in.at("tags").get<std::vector<std::string>>();
+        for (const nlohmann::json& need : in.at("needs")) {
+            for (Need& parsed : parse_needs(need)) component.needs.push_back(std::move(parsed));
+        }
+        for (const nlohmann::json& option : in.at("options")) {
+            component.options.push_back(option_from_json(option));
+        }
+        plugin.components.push_back(std::move(component));
+    }
+    make_printable(plugin);
+    return plugin;
+}
+
 PluginDescription read_manifest(const std::filesystem::path& manifest) {
+    std::error_code code;
+    const std::uintmax_t bytes = std::filesystem::is_regular_file(manifest, code)
+                                     ? std::filesystem::file_size(manifest, code)
+                                     : kMostManifestBytes + 1;
+    if (code || bytes > kMostManifestBytes)
+        throw Error(ExitCode::kPlugin,
+                    manifest.string() + ": " +
+                        (code ? code.message() : "no manifest, which is a regular file of at most 8 MiB") +
+                        "; expected what l2o-manifest writes beside a library");
     const std::string text = read_file(manifest);
     try {
-        const nlohmann::json json = nlohmann::json::parse(text);
-        if (const int version = integer_at<int>(json, "manifest"); version != kManifestVersion) {
-            throw std::invalid_argument("version " + std::to_string(version) + ", this host reads version " +
-                                        std::to_string(kManifestVersion));
-        }
-        PluginDescription plugin;
-        const std::filesystem::path library = json.at("library").get<std::string>();
-        if (library.filename() != library) throw std::invalid_argument("library '" + library.string() + "'");
-        plugin.library = manifest.parent_path() / library;
-        plugin.id = json.at("id");
-        plugin.version = json.at("version");
-        plugin.license = json.at("license");
-        plugin.vendor = json.at("vendor");
-        plugin.runtime = json.at("runtime");
-        plugin.abi_major = integer_at<std::uint32_t>(json.at("abi"), "major");
-        plugin.abi_minor = integer_at<std::uint32_t>(json.at("abi"), "minor");
-        plugin.required_minor = integer_at<std::uint32_t>(json.at("abi"), "required_minor");
-        for (const nlohmann::json& in : json.at("components")) {
-            ComponentDescription component;
-            component.kind = kind_from_name(in.at("kind"));
-            component.id = in.at("id");
-            component.title = in.at("title");
-            component.doc = in.at("doc");
-            component.tags = in.at("tags").get<std::vector<std::string>>();
-            for (const nlohmann::json& need : in.at("needs")) {
-                for (Need& parsed : parse_needs(need)) component.needs.push_back(std::move(parsed));
-            }
-            for (const nlohmann::json& option : in.at("options")) {
-                component.options.push_back(option_from_json(option));
-            }
-            plugin.components.push_back(std::move(component));
-        }
-        return plugin;
+        return plugin_from_json(nlohmann::json::parse(text), manifest.parent_path());
     } catch (const std::exception& error) {
         throw Error(ExitCode::kPlugin,
-                    manifest.string() + ": malformed manifest: " + error.what() +
+                    manifest.string() + ": malformed manifest: " + printable(error.what(), kMostDoc) +
                         "; write it again with l2o-manifest " + manifest.stem().stem().string() + ".so");
     }
+}
+
+std::string difference(const PluginDescription& a, const PluginDescription& b) {
+    const auto promises = [](const PluginDescription& plugin) {
+        return std::tie(plugin.id,
+                        plugin.version,
+                        plugin.license,
+                        plugin.vendor,
+                        plugin.runtime,
+                        plugin.abi_major,
+                        plugin.abi_minor,
+                        plugin.required_minor,
+                        plugin.components);
+    };
+    if (promises(a) == promises(b)) return "";
+    const auto json = [](const PluginDescription& plugin) {
+        nlohmann::json out = to_json(plugin);
+        for (const char* key : {"library", "build", kWide}) out.erase(key);
+        return out;
+    };
+    const nlohmann::json patch = nlohmann::json::diff(json(a), json(b));
+    return patch.empty() ? "/" : patch.at(0).at("path").get<std::string>();
 }
 
 std::filesystem::path manifest_path(const std::filesystem::path& library) {

@@ -6,10 +6,13 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "framework/error.hpp"
 #include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
+#include "framework/plugin/child.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -28,7 +31,7 @@ Table normalised(const Table* table) {
 }
 
 [[noreturn]] void refuse_library(const std::filesystem::path& path, const std::string& text) {
-    throw Error(ExitCode::kPlugin, "plugin '" + path.string() + "': " + text);
+    throw library_error(path, text);
 }
 
 template <class... Slot>
@@ -78,8 +81,23 @@ void check_tables(const Component& component, Kind kind, const std::filesystem::
     }
 }
 
-Library open(const std::filesystem::path& path) {
+/// Refuses a file that is not what a manifest describes.
+void check_build(const std::filesystem::path& path, const Build& build, const Build& expected) {
+    if (build == expected) return;
+    refuse_library(
+        path,
+        build.id == expected.id && build.size == expected.size
+            ? "its content is not that of its manifest, though build id and size are: it is damaged, or "
+              "was edited; build or install it again, or write the manifest again with l2o-manifest"
+            : "it is build " + short_name(build) + ", its manifest describes " + short_name(expected) +
+                  "; write it again with l2o-manifest, and run the command again");
+}
+
+Library open(const std::filesystem::path& path, const Build* expected) {
     namespace dll = boost::dll;
+    LibraryFile file(path);
+    const Build build = file.build_with_content();
+    if (expected != nullptr) check_build(path, build, *expected);
     const FloatControl control = FloatControl::now();
     // Never closed: see Library.
     static auto& handles = *new std::deque<dll::shared_library>;
@@ -94,6 +112,8 @@ Library open(const std::filesystem::path& path) {
     }
     control.set();  // -ffast-math switches off denormal numbers on loading
     if (!handle->is_loaded()) refuse_library(path, "cannot be loaded: " + reason);
+    // The loader opens the path again: what it found there is what was looked at above.
+    if (!file.is_unchanged()) refuse_library(path, "was replaced while it was loaded; run the command again");
     if (!handle->has(L2O_ENTRY_SYMBOL)) {
         refuse_library(
             path, "has no symbol '" L2O_ENTRY_SYMBOL "': not an l2o plugin, or built for another major ABI");
@@ -117,6 +137,7 @@ Library open(const std::filesystem::path& path) {
                            "; rebuild it against this SDK, or update l2o");
     }
     Library library{.description = describe(plugin, path), .components = {}};
+    library.description.build = build;
     for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
         Component component;
         component.table = normalised(plugin.components[i]);
@@ -146,25 +167,51 @@ const l2o_host& host_services() {
     return host;
 }
 
-std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4) {
-    const std::filesystem::path wide = library.parent_path() / "x86-64-v4" / library.filename();
-    std::error_code code;
-    return is_x86_64_v4 && std::filesystem::exists(wide, code) ? wide : library;
-}
-
-bool is_x86_64_v4() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
-}
-
-const Library& load_library(const std::filesystem::path& path) {
+const Library& load_library(const std::filesystem::path& path, const Build* expected) {
     static std::mutex mutex;
     static auto& libraries = *new std::map<std::filesystem::path, Library>;
     const std::filesystem::path key = std::filesystem::weakly_canonical(path);
     const std::lock_guard lock(mutex);
-    if (const auto known = libraries.find(key); known != libraries.end()) return known->second;
-    return libraries.emplace(key, open(path)).first->second;
+    const auto known = libraries.find(key);
+    if (known == libraries.end()) return libraries.emplace(key, open(path, expected)).first->second;
+    if (expected != nullptr) check_build(path, *known->second.description.build, *expected);
+    return known->second;
+}
+
+PluginDescription describe_library(const std::filesystem::path& path) {
+    PluginDescription description = load_library(path).description;
+    if (const std::filesystem::path wide = built_for(path, true); wide != path)
+        description.wide = LibraryFile(wide).build_with_content();
+    return description;
+}
+
+PluginDescription describe_in_child(const std::filesystem::path& path, double time_limit_s) {
+    using nlohmann::json;
+    const std::filesystem::path file = built_for(path, is_x86_64_v4());
+    json answer;
+    const std::string ended = run_in_child(
+        [&](const Send& send) {
+            json out;
+            try {
+                out["plugin"] = to_json(load_library(file).description);
+            } catch (const std::exception& error) {
+                out["refusal"] = error.what();
+            }
+            send(out.dump(-1, ' ', true, json::error_handler_t::replace));
+        },
+        [&](const std::string& line) { answer = json::parse(line, nullptr, false); },
+        time_limit_s);
+    if (!ended.empty()) refuse_library(file, "when it was loaded in a process of its own, that " + ended);
+    if (answer.contains("refusal") && answer.at("refusal").is_string())
+        throw Error(ExitCode::kPlugin, answer.at("refusal"));
+    try {
+        PluginDescription description = plugin_from_json(answer.at("plugin"), path.parent_path());
+        description.library = path;
+        if (file != path) description.wide = std::exchange(description.build, std::nullopt);
+        return description;
+    } catch (const std::exception& error) {
+        refuse_library(file, std::string("describes itself in a way that makes no sense: ") + error.what());
+    }
 }
 
 }  // namespace l2o::framework

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "framework/plugin/description.hpp"
+#include "framework/plugin/library_file.hpp"
 
 namespace l2o::framework {
 
@@ -29,15 +30,19 @@ struct Library {
 };
 
 /// Loads a library (RTLD_NOW | RTLD_LOCAL), once per path; the floating-point control word is restored,
-/// whatever the library's start-up code did to it. Throws Error(kPlugin): not a library, no entry symbol,
-/// another ABI.
-[[nodiscard]] const Library& load_library(const std::filesystem::path& path);
+/// whatever the library's start-up code did to it. `description.build` is that of the file that was loaded.
+/// @param expected  what the file must be: nothing of another content is opened; NULL: any.
+/// @throw Error kPlugin: not a library, cut short, not the one expected, no entry symbol, another ABI.
+[[nodiscard]] const Library& load_library(const std::filesystem::path& path, const Build* expected = nullptr);
 
-/// The library that stands for this one on a processor of level x86-64-v4 (AVX-512 F, BW, CD, DQ, VL): the
-/// file of the same name in the folder "x86-64-v4" beside it, if there is one; else itself.
-[[nodiscard]] std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4);
-/// Whether this machine is one.
-[[nodiscard]] bool is_x86_64_v4();
+/// What a manifest says of a library, with the build of the one that stands for it on other processors. Loads
+/// it. @throw Error kPlugin
+[[nodiscard]] PluginDescription describe_library(const std::filesystem::path& path);
+/// The same for the library that is loaded here (see built_for()), in a child process: what it does while it
+/// is loaded costs the child alone.
+/// @pre    as for run_in_child()
+/// @throw  Error kPlugin: it cannot be loaded; it crashed, ended the process, or took longer than the limit.
+[[nodiscard]] PluginDescription describe_in_child(const std::filesystem::path& path, double time_limit_s);
 
 /// The services that plugins see.
 [[nodiscard]] const l2o_host& host_services();

@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
     }
     try {
         using namespace l2o::framework;
-        const Library& library = load_library(argv[1]);
-        write_file_atomically(manifest_path(argv[1]), to_json(library.description).dump(2) + "\n");
+        write_file_atomically(manifest_path(argv[1]), to_json(describe_library(argv[1])).dump(2) + "\n");
         return 0;
     } catch (const l2o::framework::Error& error) {
         std::fprintf(stderr, "l2o-manifest: %s\n", error.what());

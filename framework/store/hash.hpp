@@ -5,11 +5,15 @@
 #include <string>
 #include <string_view>
 
+#include "framework/store/file_handle.hpp"
+
 namespace l2o::framework {
 
 /// SHA-1 as 40 lower-case hexadecimal digits. It names things by their content; it is no protection against
 /// somebody who wants two texts of one name.
 [[nodiscard]] std::string sha1_hex(std::string_view bytes);
+/// That of the rest of a file, from the current position. Throws Error(kIo).
+[[nodiscard]] std::string sha1_hex(FileHandle& file);
 
 /// Tells whether bytes are those that were there before, at the speed of memory. No accident leaves it as it
 /// was; it is no protection against intent. Where the bytes are cut into pieces counts too.

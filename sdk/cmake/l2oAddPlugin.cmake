@@ -20,19 +20,33 @@ function(l2o_plugin_library target)
   if(arg_FOLDER)
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${arg_FOLDER})
   endif()
-  # nodelete: a plugin is never unmapped. -z defs breaks Clang's sanitizers, which leave symbols undefined.
+  # nodelete: a plugin is never unmapped. build-id: what a manifest knows its library by; Clang gives none by itself.
+  # -z defs breaks Clang's sanitizers, which leave symbols undefined.
   target_link_options(${target} PRIVATE
-    -Wl,-z,nodelete -Wl,--version-script=${version_script})
+    -Wl,-z,nodelete -Wl,--build-id=sha1 -Wl,--version-script=${version_script})
   if(NOT L2O_SANITIZE)
     target_link_options(${target} PRIVATE -Wl,-z,defs)
   endif()
+endfunction()
+
+# Writes the manifest of an installed plugin again: a library that is stripped, or given another RPATH, while it is
+# installed is no longer the one that its manifest describes.
+function(l2o_install_manifest target)
+  # Not install(CODE) with generator expressions: whether those work is a policy of the folder that calls.
+  set(script ${CMAKE_CURRENT_BINARY_DIR}/${target}.manifest)
+  file(GENERATE OUTPUT ${script}.$<CONFIG>.cmake CONTENT
+    "execute_process(COMMAND \"$<TARGET_FILE:l2o::manifest>\"
+  \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/l2o/plugins/$<TARGET_FILE_NAME:${target}>\"
+  COMMAND_ERROR_IS_FATAL ANY)
+")
+  install(CODE "include(\"${script}.\${CMAKE_INSTALL_CONFIG_NAME}.cmake\")")
 endfunction()
 
 # l2o_add_plugin(<optimizer|optimizee|loss> <name> SOURCES <file>... [LIBRARIES <target>...] [TORCH] [NO_TEST])
 #
 # Builds <name> as a plugin library l2o_<kind>_<name>.so with one exported symbol, and its manifest
 # l2o_<kind>_<name>.l2o.json beside it, in lib/l2o/plugins of the build; both are installed to lib/l2o/plugins, where
-# an l2o of the same prefix finds them. Inside the l2o tree the first source must be <name>.cpp and
+# an l2o of the same prefix finds them. The manifest names the build of the library that it was written for. Inside the l2o tree the first source must be <name>.cpp and
 # tests/plugins/<path>/test_<name>.cpp must exist: it becomes the CTest <kind>.<name>. NO_TEST is for the
 # plugins that live inside a test, and are not installed.
 #
@@ -83,8 +97,11 @@ function(l2o_add_plugin kind name)
         OUTPUT_NAME ${target} L2O_MARCH x86-64-v4 INSTALL_RPATH_USE_LINK_PATH ON)
       target_compile_options(${wide} PRIVATE -march=x86-64-v4)
       install(TARGETS ${wide} LIBRARY DESTINATION lib/l2o/plugins/x86-64-v4)
+      # The manifest, which describes both, is written whenever the other one is linked.
       add_dependencies(${target} ${wide})
+      set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS $<TARGET_FILE:${wide}>)
     endif()
+    l2o_install_manifest(${target})
   endif()
 
   set_property(GLOBAL APPEND PROPERTY L2O_PLUGINS ${kind}.${name})

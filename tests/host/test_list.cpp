@@ -1,19 +1,24 @@
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "tests/host/command.hpp"
+#include "tests/support/elf_library.hpp"
 
 using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
 using nlohmann::json;
 
 namespace {
 
-/// A manifest of an optimizer beside a library that is none.
+/// A manifest of an optimizer beside a library of the headers that it is known by, and nothing to load.
 void write_garbage(const ScratchFolder& folder, const std::string& name, const std::string& id) {
-    std::ofstream(folder / (name + ".so").c_str()) << "this is no library";
+    const std::string library = l2o::test::elf_library(name);
+    std::ofstream(folder / (name + ".so").c_str()) << library;
+    std::string build_id;
+    for (const char letter : name) build_id += fmt::format("{:02x}", letter);
     const json component{
         {"kind", "optimizer"},
         {"id", id},
@@ -30,6 +35,7 @@ void write_garbage(const ScratchFolder& folder, const std::string& name, const s
                         {"license", "MIT"},
                         {"vendor", "Example"},
                         {"runtime", "c++"},
+                        {"build", {{"id", build_id}, {"size", library.size()}, {"sha1", "0"}}},
                         {"abi", {{"major", 1}, {"minor", 0}, {"required_minor", 0}}},
                         {"components", json::array({component})}};
     std::ofstream(folder / (name + ".l2o.json").c_str()) << manifest;
@@ -77,22 +83,36 @@ TEST_CASE("listing and describing load no library") {
     CHECK(contains(run_l2o(folder, "list", "L2O_PLUGIN_PATH=.").out, "garbage"));
 }
 
-TEST_CASE("two libraries with one id are refused by the names of both") {
+TEST_CASE("of two libraries with one id the first is listed, with a note of the names of both") {
     const ScratchFolder folder;
     write_garbage(folder, "first", "twin");
     write_garbage(folder, "second", "twin");
-    const std::string refusal = run_l2o(folder, "list --plugin-path .").refusal();
-    CHECK(contains(refusal, "3 l2o: error: two plugins offer the optimizer 'twin': "));
-    CHECK(contains(refusal, "first.so"));
-    CHECK(contains(refusal, "second.so"));
+    const Outcome listed = run_l2o(folder, "list --plugin-path .");
+    CHECK(listed.code == 0);
+    CHECK(contains(listed.out, "twin"));
+    CHECK(contains(listed.err, "l2o: note: two plugins offer the optimizer 'twin': "));
+    CHECK(contains(listed.err, "first.so, which is used, and "));
+    CHECK(contains(listed.err, "second.so"));
 }
 
-TEST_CASE("a manifest that is none is refused by its name") {
+TEST_CASE("a manifest that is none costs its plugin alone, in a note of its name") {
     const ScratchFolder folder;
     std::ofstream(folder / "odd.l2o.json") << "{";
-    const std::string refusal = run_l2o(folder, "list --plugin-path .").refusal();
-    CHECK(contains(refusal, "3 l2o: error: "));
-    CHECK(contains(refusal, "odd.l2o.json: malformed manifest"));
+    const Outcome listed = run_l2o(folder, "list --plugin-path .");
+    CHECK(listed.code == 0);
+    CHECK(contains(listed.out, "gradient_descent"));
+    CHECK(contains(listed.err, "l2o: note: "));
+    CHECK(contains(listed.err, "odd.l2o.json: malformed manifest"));
+    CHECK(run_l2o(folder, "list --plugin-path . --quiet").err == "");
+}
+
+TEST_CASE("who describes a plugin that was left out is told why") {
+    const ScratchFolder folder;
+    write_garbage(folder, "short", "short");
+    std::ofstream(folder / "short.so") << l2o::test::elf_library("short").substr(0, 100);
+    CHECK(contains(run_l2o(folder, "describe short --plugin-path . --quiet").refusal(),
+                   "3 l2o: error: plugin '" + std::filesystem::canonical(folder / "short.so").string() +
+                       "': cannot be loaded: it is cut short or damaged"));
 }
 
 TEST_CASE("l2o describe shows origin, needs and options with what they expect") {

@@ -53,11 +53,10 @@ check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]h
 set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp" "framework/.*[.]hpp")
 check(framework ${framework}
   EXCEPT framework/plugin/library.cpp framework/config/info_file.cpp framework/evaluate/paired.cpp
-    framework/store/hash.cpp framework/store/safetensors.cpp)
+    framework/store/safetensors.cpp)
 check(framework/plugin/library.cpp ${framework} "boost/dll/.*")
 check(framework/config/info_file.cpp ${framework} "boost/property_tree/.*")
 check(framework/evaluate/paired.cpp ${framework} "boost/math/.*")
-check(framework/store/hash.cpp ${framework} "boost/uuid/detail/sha1[.]hpp")
 check(framework/store/safetensors.cpp ${framework} "l2o/files/safetensors[.]hpp")
 
 # A plugin includes what its own family folder holds, by bare name: another family's header has a path.

@@ -3,7 +3,9 @@
 #include <l2o/abi/optimizer.h>
 #include <l2o/abi/plugin.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef BUILT_MAJOR
 #define BUILT_MAJOR L2O_ABI_MAJOR
@@ -16,6 +18,15 @@
 #endif
 #ifndef LOSS_API_SIZE
 #define LOSS_API_SIZE sizeof(l2o_loss_api)
+#endif
+
+#ifdef AT_ONCE
+/* What it does while it is loaded. */
+static inline void hang(void) {
+    for (;;) pause();
+}
+static inline void leave(void) { _Exit(0); }
+__attribute__((constructor)) static void at_once(void) { AT_ONCE(); }
 #endif
 
 static int instance; /* an instance without anything in it */

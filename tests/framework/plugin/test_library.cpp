@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <xmmintrin.h>
 
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "framework/error.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/plugin/optimizer.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"
 
@@ -90,6 +92,119 @@ TEST_CASE("a file that is no library, and one that is missing, are refused by na
     CHECK(contains(refusal(folder / "text.so"),
                    "plugin '" + (folder / "text.so").string() + "': cannot be loaded: "));
     CHECK(contains(refusal(folder / "missing.so"), "cannot be loaded: "));
+}
+
+TEST_CASE("the build of a library is its GNU build id and its size, read without loading it") {
+    const LibraryFile sound(kFolder / "sound.so");
+    CHECK(sound.build().id == "0123456789abcdef");
+    CHECK(sound.build().size == static_cast<std::int64_t>(std::filesystem::file_size(kFolder / "sound.so")));
+    CHECK(sound.build().content.empty());
+    const LibraryFile nameless(kFolder / "nameless.so");
+    CHECK(nameless.build().id.empty());
+    CHECK(nameless.build().size > 0);
+    CHECK(load_library(kFolder / "sound.so").description.build->id == "0123456789abcdef");
+}
+
+TEST_CASE("a library that is cut short anywhere is refused in a sentence, before the loader maps it") {
+    const ScratchFolder folder;
+    const std::string whole = read_file(kFolder / "sound.so");
+    for (std::size_t size = 0; size < whole.size(); size += 1 + whole.size() / 97) {
+        CAPTURE(size);
+        const std::filesystem::path cut = folder / "cut.so";
+        std::ofstream(cut, std::ios::binary) << whole.substr(0, size);
+        const std::string text = refusal(cut);
+        CHECK(text.starts_with("plugin '" + cut.string() + "': cannot be loaded: it is "));
+        CHECK((contains(text, "cut short") || contains(text, "no ELF file")));
+    }
+    std::ofstream(folder / "one.so", std::ios::binary) << whole.substr(0, whole.size() - 1);
+    CHECK(contains(refusal(folder / "one.so"),
+                   "it is cut short or damaged: its section header table ends beyond its " +
+                       std::to_string(whole.size() - 1) + " bytes; build or install it again"));
+}
+
+TEST_CASE("headers that lie are refused or read as they are, whatever byte of them is wrong") {
+    const ScratchFolder folder;
+    const std::string whole = read_file(kFolder / "sound.so");
+    const std::filesystem::path path = folder / "lie.so";
+    for (std::size_t at = 0; at < 1024; ++at) {
+        for (const int mask : {0x01, 0x80, 0xFF}) {
+            CAPTURE(at);
+            CAPTURE(mask);
+            std::string bytes = whole;
+            bytes[at] = static_cast<char>(bytes[at] ^ mask);
+            std::ofstream(path, std::ios::binary) << bytes;
+            try {
+                const Build build = LibraryFile(path).build();
+                CHECK(build.size == static_cast<std::int64_t>(whole.size()));
+            } catch (const Error& error) {
+                CHECK(error.code() == ExitCode::kPlugin);
+                CHECK(std::string(error.what())
+                          .starts_with("plugin '" + path.string() + "': cannot be loaded: "));
+            }
+        }
+    }
+}
+
+TEST_CASE("what is no file, and what is built for another machine, is refused by name") {
+    const ScratchFolder folder;
+    CHECK(contains(refusal(folder / ""), "cannot be loaded: it is no regular file"));
+    REQUIRE(::mkfifo((folder / "fifo.so").c_str(), 0600) == 0);
+    CHECK(contains(refusal(folder / "fifo.so"), "cannot be loaded: it is no regular file"));
+    std::string other = read_file(kFolder / "sound.so");
+    other[18] = '\xB7';  // e_machine: AArch64
+    std::ofstream(folder / "other.so", std::ios::binary) << other;
+    CHECK(contains(refusal(folder / "other.so"), "it is built for another machine; expected x86-64"));
+}
+
+TEST_CASE("a library of other bytes than those expected is not opened") {
+    Build expected = LibraryFile(kFolder / "no_magic.so").build_with_content();
+    const auto refused = [&] {
+        try {
+            static_cast<void>(load_library(kFolder / "no_magic.so", &expected));
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    CHECK(contains(refused(), "its entry returned no l2o plugin table"));
+    expected.content[0] = expected.content[0] == '0' ? '1' : '0';
+    CHECK(contains(refused(), "its content is not that of its manifest, though build id and size are"));
+    expected.id = "fedcba9876543210";
+    CHECK(contains(refused(), "its manifest describes fedcba987654; write it again with l2o-manifest"));
+}
+
+TEST_CASE("a file is another one once it is written to or replaced") {
+    const ScratchFolder folder;
+    const std::filesystem::path path = folder / "copy.so";
+    std::filesystem::copy_file(kFolder / "sound.so", path);
+    const LibraryFile opened(path);
+    CHECK(opened.is_unchanged());
+    std::filesystem::copy_file(kFolder / "sound.so", folder / "new.so");
+    std::filesystem::rename(folder / "new.so", path);
+    CHECK_FALSE(opened.is_unchanged());
+    const LibraryFile again(path);
+    std::filesystem::resize_file(path, 100);
+    CHECK_FALSE(again.is_unchanged());
+}
+
+TEST_CASE("a library described in a child costs nothing but the child, whatever it does while it is loaded") {
+    const PluginDescription sound = describe_in_child(kFolder / "sound.so", 60);
+    CHECK(difference(sound, describe_library(kFolder / "sound.so")).empty());
+    CHECK(sound.build->id == "0123456789abcdef");
+    const auto refused = [](const char* name, double time_limit_s) {
+        try {
+            static_cast<void>(describe_in_child(kFolder / name, time_limit_s));
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    const std::string when = "when it was loaded in a process of its own, that ";
+    CHECK(
+        contains(refused("crashes_at_once.so", 60), "crashes_at_once.so': " + when + "crashed with SIGABRT"));
+    CHECK(contains(refused("ends_at_once.so", 60), when + "ended the process with exit code 0"));
+    CHECK(contains(refused("hangs_at_once.so", 0.2), when + "did not come back within 0.2 s"));
+    CHECK(contains(refused("no_entry.so", 60), "no_entry.so': has no symbol 'l2o_plugin_entry_v1'"));
 }
 
 TEST_CASE("a library that was refused is refused again, with the same words") {

@@ -1,4 +1,4 @@
-#include "framework/check/child.hpp"
+#include "framework/plugin/child.hpp"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,8 +54,10 @@ void send(int out, const std::string& line) {
     ::_exit(EXIT_SUCCESS);
 }
 
-/// Hands on the lines that arrive until the child closes its end.
-/// @return false if it was silent for too long.
+constexpr std::size_t kMostUnread = 64 << 20;  // chosen: of a line that does not end
+
+/// Hands on the lines that arrive until one is the last, or the child closes its end.
+/// @return false if it was silent for too long, or sends what is no line.
 bool listen(int in, double silence_limit_s, const std::function<void(const std::string&)>& on_line) {
     using Clock = std::chrono::steady_clock;
     const auto limit = std::chrono::milliseconds(static_cast<std::int64_t>(silence_limit_s * 1000));
@@ -71,13 +74,29 @@ bool listen(int in, double silence_limit_s, const std::function<void(const std::
         const ssize_t n = ::read(in, bytes, sizeof bytes);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return true;
+        const std::size_t known = text.size();
         text.append(bytes, static_cast<std::size_t>(n));
-        for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
-            on_line(text.substr(0, end));
+        for (std::size_t end = text.find('\n', known); end != std::string::npos; end = text.find('\n')) {
+            const std::string line = text.substr(0, end);
             text.erase(0, end + 1);
+            on_line(line);
+            if (line == kEnd) return true;
             deadline = Clock::now() + limit;
         }
+        if (text.size() > kMostUnread) return false;
     }
+}
+
+bool ends_within(pid_t pid, double limit_s) {
+    // Not pidfd_open() of glibc 2.36, whose header gives it a C++ name.
+    pollfd ended{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), POLLIN, 0};
+    if (ended.fd < 0) return true;  // an old kernel: waited for without a limit
+    int ready = 0;
+    do {
+        ready = ::poll(&ended, 1, static_cast<int>(limit_s * 1000));
+    } while (ready < 0 && errno == EINTR);
+    ::close(ended.fd);
+    return ready > 0;
 }
 
 }  // namespace
@@ -95,11 +114,15 @@ std::string run_in_child(const std::function<void(const Send&)>& body,
     }
     ::close(ends[1]);
     bool is_done = false;
-    const bool is_late = !listen(ends[0], silence_limit_s, [&](const std::string& line) {
+    bool is_late = !listen(ends[0], silence_limit_s, [&](const std::string& line) {
         is_done = line == kEnd;
         if (!is_done) on_line(line);
     });
-    if (is_late) ::kill(pid, SIGKILL);
+    // One that has closed its end may still be there, and stay.
+    if (is_late || !(is_done || ends_within(pid, silence_limit_s))) {
+        is_late = true;
+        ::kill(pid, SIGKILL);
+    }
     ::close(ends[0]);
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
