@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -10,8 +12,8 @@
 
 namespace l2o::framework {
 
-/// Runs body(i) for i in [0, n) on up to `threads` threads. What a body throws is thrown again, of the
-/// smallest i. Computes as kStandardFloat says.
+/// Runs body(i) for i in [0, n) on up to `threads` threads, on fewer if the system gives no more. What a body
+/// throws is thrown again, of the smallest i. Computes as kStandardFloat says.
 template <class Body>
 void parallel_for(std::int64_t n, int threads, Body&& body) {
     std::vector<std::exception_ptr> failures(static_cast<std::size_t>(n));
@@ -28,7 +30,11 @@ void parallel_for(std::int64_t n, int threads, Body&& body) {
     };
     {
         std::vector<std::jthread> helpers;
-        for (std::int64_t k = 1; k < std::min<std::int64_t>(threads, n); ++k) helpers.emplace_back(work);
+        try {
+            for (std::int64_t k = 1; k < std::min<std::int64_t>(threads, n); ++k) helpers.emplace_back(work);
+        } catch (const std::system_error&) {
+            // A limit of processes or of memory: those that started do it all.
+        }
         work();
     }
     for (const std::exception_ptr& failure : failures) {

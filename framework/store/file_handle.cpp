@@ -13,6 +13,23 @@
 namespace l2o::framework {
 namespace {
 
+constexpr const char* kCheckPath = "check the path and its permissions";
+
+const char* name_of(unsigned type) {
+    switch (type) {
+        case S_IFREG:
+            return "a file";
+        case S_IFDIR:
+            return "a folder";
+        case S_IFIFO:
+            return "a FIFO";
+        case S_IFSOCK:
+            return "a socket";
+        default:
+            return "a device";
+    }
+}
+
 struct stat status_of(const FileHandle& file) {
     struct stat status {};
     if (::fstat(file.descriptor(), &status) != 0)
@@ -39,7 +56,11 @@ FileHandle::FileHandle(std::filesystem::path path, int flags, unsigned mode) : p
         throw io_error(path_,
                        (flags & O_CREAT) != 0 ? "cannot create" : "cannot open",
                        errno,
-                       "check the path and its permissions");
+                       errno == ENXIO ? "expected a file, not a socket or a device" : kCheckPath);
+}
+
+FileHandle FileHandle::input(std::filesystem::path path) {
+    return {std::move(path), O_RDONLY | O_NONBLOCK | O_NOCTTY};
 }
 
 FileHandle::FileHandle(int descriptor, std::filesystem::path reported_path)
@@ -53,6 +74,14 @@ FileHandle::~FileHandle() {
 }
 
 std::int64_t FileHandle::size_bytes() const { return status_of(*this).st_size; }
+
+unsigned FileHandle::type() const { return status_of(*this).st_mode & S_IFMT; }
+
+void FileHandle::require(unsigned wanted) const {
+    if (const unsigned found = type(); found != wanted)
+        throw Error(ExitCode::kIo,
+                    fmt::format("{}: is {}; expected {}", path_.string(), name_of(found), name_of(wanted)));
+}
 
 std::string FileHandle::read_all() {
     std::string text;
@@ -91,6 +120,14 @@ void FileHandle::sync() {
 void FileHandle::close() {
     if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR)
         throw io_error(path_, "cannot close", errno, "check the disk and the free space");
+}
+
+void reserve_standard_streams() {
+    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(number, F_GETFD) >= 0 || errno != EBADF) continue;
+        // The lowest free number, which is this one. Without /dev: what can be neither read nor written.
+        if (::open("/dev/null", O_RDWR) < 0) ::open("/", O_RDONLY | O_DIRECTORY);
+    }
 }
 
 }  // namespace l2o::framework

@@ -23,6 +23,9 @@ class FileHandle {
     FileHandle(std::filesystem::path path, int flags, unsigned mode = 0666);
     /// Takes over an open descriptor; errors call it `reported_path`.
     FileHandle(int descriptor, std::filesystem::path reported_path);
+    /// For reading; waits for nothing, not for the writer of a FIFO either, whose descriptor stays
+    /// non-blocking.
+    static FileHandle input(std::filesystem::path path);
     FileHandle(FileHandle&& other) noexcept;
     FileHandle& operator=(FileHandle&&) = delete;
     FileHandle(const FileHandle&) = delete;
@@ -32,6 +35,10 @@ class FileHandle {
     [[nodiscard]] int descriptor() const { return descriptor_; }
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
     [[nodiscard]] std::int64_t size_bytes() const;
+    /// S_IFREG, S_IFDIR, S_IFIFO ...
+    [[nodiscard]] unsigned type() const;
+    /// @throw Error kIo that says what the file is, if it is not of this type.
+    void require(unsigned type) const;
 
     /// The rest of the file, from the current position.
     [[nodiscard]] std::string read_all();
@@ -46,5 +53,9 @@ class FileHandle {
     std::filesystem::path path_;
     int descriptor_ = -1;
 };
+
+/// To be called first thing in main(): descriptors 0, 1 and 2 that the program was started without become
+/// /dev/null. Else the next files that are opened get these numbers, and messages would land in them.
+void reserve_standard_streams();
 
 }  // namespace l2o::framework

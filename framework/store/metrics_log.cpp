@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -67,8 +68,10 @@ FileHandle opened(const std::filesystem::path& path, const MetricsLog::Kept& kep
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::filesystem::path path)
-    : file_(std::move(path), O_RDWR | O_CREAT | O_APPEND), size_bytes_(file_.size_bytes()) {}
+MetricsLog::MetricsLog(std::filesystem::path path) : file_(std::move(path), O_RDWR | O_CREAT | O_APPEND) {
+    if (file_.type() == S_IFIFO) file_.require(S_IFREG);  // would be waited for once it is full
+    size_bytes_ = file_.size_bytes();
+}
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept)
     : file_(opened(path, kept)), size_bytes_(file_.size_bytes()) {}

@@ -9,7 +9,7 @@
 
 namespace l2o::framework {
 
-/// An append-only file of one JSON value per line (JSON Lines). All functions throw Error(kIo).
+/// An append-only file of one JSON value per line (JSON Lines), no FIFO. All functions throw Error(kIo).
 class MetricsLog {
   public:
     /// A part of the records of a log: the first `count` of those whose member `key` is `value`.

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <limits>
@@ -109,4 +110,11 @@ TEST_CASE("metrics_log: a full disk and an absent folder are errors that name th
     CHECK(io_error_text([&] { MetricsLog(folder / "none/m.jsonl"); }) ==
           (folder / "none/m.jsonl").string() +
               ": cannot create: No such file or directory; check the path and its permissions");
+}
+
+TEST_CASE("metrics_log: a FIFO, which somebody would have to empty, is refused") {
+    const ScratchFolder folder;
+    REQUIRE(::mkfifo((folder / "fifo").c_str(), 0666) == 0);
+    CHECK(io_error_text([&] { MetricsLog(folder / "fifo"); }) ==
+          (folder / "fifo").string() + ": is a FIFO; expected a file");
 }
