@@ -18,6 +18,7 @@
 #include "framework/store/hash.hpp"
 #include "framework/store/lock_file.hpp"
 #include "framework/store/metrics_log.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
 
 namespace l2o::framework {
@@ -104,7 +105,7 @@ class Run {
             if (options_.part == RunPart::kTrain)
                 for (const Contestant& contestant : experiment_.contestants)
                     request_.contestants.push_back(contestant.name);
-            shared_ = std::filesystem::absolute(options_.root).lexically_normal() / "weights";
+            shared_ = absolute_path(options_.root) / "weights";
         } else {
             folder_ = RunFolder::open(options_.resume);
             lock.emplace(folder_->lock());
@@ -295,8 +296,8 @@ class Run {
     void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
         entrant.weights = file;
         entrant.report = {.contestant = entrant.contestant->name, .file = file, .source = source};
-        const TensorFile header = read_safetensors(file);
-        if (const auto seconds = header.metadata.find(kSecondsKey); seconds != header.metadata.end())
+        const auto metadata = read_safetensors_metadata(file);
+        if (const auto seconds = metadata.find(kSecondsKey); seconds != metadata.end())
             entrant.report->seconds = parse_real(seconds->second).value_or(0);
     }
 

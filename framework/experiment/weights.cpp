@@ -8,6 +8,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
 
 namespace l2o::framework {
@@ -96,6 +97,11 @@ void check_agreement(const TensorFile& file,
                "', derived together with it, is not in the file; give all tensors that are derived, or none");
 }
 
+/// A file without its tensors.
+TensorFile read_head(const std::filesystem::path& path) {
+    return {.path = path.string(), .tensors = {}, .metadata = read_safetensors_metadata(path)};
+}
+
 }  // namespace
 
 void write_weights(const std::filesystem::path& path,
@@ -129,7 +135,7 @@ std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
 }
 
 std::string weight_optimizer(const std::filesystem::path& path) {
-    const TensorFile file = read_safetensors(path);
+    const TensorFile file = read_head(path);
     check_format(file);
     const std::string* owner = metadata(file, kOptimizerKey);
     if (owner == nullptr)
@@ -139,7 +145,7 @@ std::string weight_optimizer(const std::filesystem::path& path) {
 }
 
 std::vector<SettingText> weight_options(const std::filesystem::path& path, const std::string& optimizer_id) {
-    const TensorFile file = read_safetensors(path);
+    const TensorFile file = read_head(path);
     check_owner(file, optimizer_id);
     const std::string* text = metadata(file, kOptionsKey);
     if (text == nullptr) return {};
@@ -147,7 +153,7 @@ std::vector<SettingText> weight_options(const std::filesystem::path& path, const
     if (options.is_discarded())
         refuse(file, std::string("metadata ") + kOptionsKey + " is '" + *text + "'; expected a JSON object");
     return settings_from(options_from_json(options, file.path + ": " + kOptionsKey),
-                         {.file = file.path, .folder = std::filesystem::absolute(path).parent_path()});
+                         {.file = file.path, .folder = absolute_path(path).parent_path()});
 }
 
 TensorSet read_weights(const std::filesystem::path& path,

@@ -27,11 +27,11 @@ std::size_t layout_rank(Dtype dtype) {
     return static_cast<std::size_t>(found - files::kStoredTypes.begin());
 }
 
-Tensor tensor_of(const files::StoredTensor& stored, const std::shared_ptr<char>& mapping) {
+Tensor tensor_of(const files::StoredTensor& stored, const std::shared_ptr<char>& memory) {
     const auto dtype = static_cast<Dtype>(stored.dtype);
     const auto address = reinterpret_cast<std::uintptr_t>(stored.data);
     if (address % static_cast<std::uintptr_t>(bytes_of(dtype)) == 0)
-        return Tensor::borrow(dtype, stored.shape, stored.data, mapping);
+        return Tensor::borrow(dtype, stored.shape, stored.data, memory);
     Tensor copy(dtype, stored.shape);
     std::memcpy(copy.data(), stored.data, static_cast<std::size_t>(copy.bytes()));
     return copy;
@@ -86,8 +86,14 @@ TensorFile read_safetensors(const std::filesystem::path& path) try {
     files::Safetensors file = files::read_safetensors(path.string());
     TensorFile result{.path = file.path, .tensors = {}, .metadata = std::move(file.metadata)};
     for (const auto& [name, stored] : file.tensors)
-        result.tensors.emplace(name, tensor_of(stored, file.mapping));
+        result.tensors.emplace(name, tensor_of(stored, file.memory));
     return result;
+} catch (const Failure& failure) {
+    throw Error(ExitCode::kIo, failure.what());
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) try {
+    return files::read_safetensors_metadata(path.string());
 } catch (const Failure& failure) {
     throw Error(ExitCode::kIo, failure.what());
 }

@@ -20,10 +20,13 @@ struct TensorFile {
 
 /// A file as l2o/files/safetensors.hpp reads it; its errors become Error(kIo).
 ///
-/// The tensors borrow the mapping and keep it alive, each by itself; one whose data is not aligned to its
-/// element is copied. Nothing more than that alignment is promised: clone() a tensor that must be a 64-byte
-/// aligned buffer. Files written here are replaced as a whole: a reader keeps what it has mapped.
+/// The tensors borrow the memory it was read into and keep that alive, each by itself; one whose data is not
+/// aligned to its element is copied. Nothing more than that alignment is promised: clone() a tensor that must
+/// be a 64-byte aligned buffer. What becomes of the file later changes nothing.
 [[nodiscard]] TensorFile read_safetensors(const std::filesystem::path& path);
+
+/// The metadata of a file alone, whose header is checked; the data is not read. Throws Error(kIo).
+[[nodiscard]] std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
 /// Names and tensors of one file; the tensors are only read.
 using TensorRefs = std::map<std::string, const Tensor*>;

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <l2o/abi/tensor.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -48,7 +48,7 @@ inline constexpr std::array kStoredTypes{
 inline constexpr const char* kMetadataKey = "__metadata__";
 inline constexpr std::uint64_t kLengthBytes = 8;
 
-/// A tensor in a mapped file: row-major, not always aligned to its element.
+/// A tensor of a file, in memory: row-major, not always aligned to its element.
 struct StoredTensor {
     std::int32_t dtype = 0;  ///< L2O_F32 ...
     Shape shape{};
@@ -74,7 +74,7 @@ struct Safetensors {
     std::string path;  ///< for messages
     std::map<std::string, StoredTensor> tensors{};
     std::map<std::string, std::string> metadata{};
-    std::shared_ptr<char> mapping{};  ///< what the tensors point into
+    std::shared_ptr<char> memory{};  ///< what the tensors point into
 };
 
 /// "[3, 4]"; "[]" for a scalar.
@@ -99,18 +99,22 @@ using nlohmann::json;
 class Reader {
   public:
     explicit Reader(const std::string& path) { file_.path = path; }
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+    ~Reader() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+    }
 
-    Safetensors read() {
-        const std::uint64_t file_bytes = map();
-        if (file_bytes < kLengthBytes)
-            bad("holds " + std::to_string(file_bytes) + " bytes; expected at least " +
+    Safetensors read(bool with_data) {
+        open();
+        if (file_bytes_ < kLengthBytes)
+            bad("holds " + std::to_string(file_bytes_) + " bytes; expected at least " +
                 std::to_string(kLengthBytes) + ", the header's length");
-        const std::uint64_t header_bytes = checked_header_bytes(file_bytes);
-        const std::string_view text(file_.mapping.get() + kLengthBytes, header_bytes);
+        std::string text(checked_header_bytes(), '\0');
+        read_at(kLengthBytes, text.data(), text.size());
         // Demanded by the format, which leaves no room for a byte order mark or leading blanks.
         if (!text.starts_with('{')) bad("header is not a JSON object");
-        data_ = file_.mapping.get() + kLengthBytes + header_bytes;
-        data_bytes_ = file_bytes - kLengthBytes - header_bytes;
+        data_bytes_ = file_bytes_ - kLengthBytes - text.size();
         const json header = parse_header(text);
         for (const auto& [name, value] : header.items()) {
             if (name == kMetadataKey)
@@ -119,6 +123,10 @@ class Reader {
                 add_tensor(name, value);
         }
         check_coverage();
+        if (with_data)
+            read_data(kLengthBytes + text.size());
+        else
+            file_.tensors.clear();
         return std::move(file_);
     }
 
@@ -138,42 +146,69 @@ class Reader {
         unreadable(file_.path + ": " + what + ": " + std::generic_category().message(errno) + "; " + advice);
     }
 
-    /// @return the bytes of the file.
-    std::uint64_t map() {
-        struct Descriptor {
-            int number = -1;
-            ~Descriptor() {
-                if (number >= 0) ::close(number);
-            }
-        } descriptor;
+    // Without O_NONBLOCK a FIFO would be waited for.
+    void open() {
         do {
-            descriptor.number = ::open(file_.path.c_str(), O_RDONLY | O_CLOEXEC);
-        } while (descriptor.number < 0 && errno == EINTR);
-        if (descriptor.number < 0) io_failure("cannot open", "check the path and its permissions");
-        struct stat status {};
-        if (::fstat(descriptor.number, &status) != 0)
-            io_failure("cannot read the file's status", "check the file system");
+            descriptor_ = ::open(file_.path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        } while (descriptor_ < 0 && errno == EINTR);
+        if (descriptor_ < 0) io_failure("cannot open", "check the path and its permissions");
+        const struct stat status = this->status();
         if (!S_ISREG(status.st_mode)) bad("is not a regular file");
-        const auto bytes = static_cast<std::size_t>(status.st_size);
-        if (bytes == 0) return 0;
-        void* start =
-            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor.number, 0);
-        if (start == MAP_FAILED) io_failure("cannot map", "check the free memory");
-        file_.mapping = {static_cast<char*>(start), [bytes](char* p) { ::munmap(p, bytes); }};
-        return bytes;
+        file_bytes_ = static_cast<std::uint64_t>(status.st_size);
+        changed_ = status.st_mtim;
     }
 
-    [[nodiscard]] std::uint64_t checked_header_bytes(std::uint64_t file_bytes) const {
+    [[nodiscard]] struct stat status() const {
+        struct stat status {};
+        if (::fstat(descriptor_, &status) != 0)
+            io_failure("cannot read the file's status", "check the file system");
+        return status;
+    }
+
+    void read_at(std::uint64_t offset, char* to, std::uint64_t bytes) const {
+        while (bytes > 0) {
+            const ssize_t got = ::pread(descriptor_, to, bytes, static_cast<off_t>(offset));
+            if (got == 0) changed();
+            if (got < 0 && errno != EINTR) io_failure("cannot read", "expected a readable file");
+            if (got < 0) continue;
+            to += got;
+            offset += static_cast<std::uint64_t>(got);
+            bytes -= static_cast<std::uint64_t>(got);
+        }
+    }
+
+    [[noreturn]] void changed() const {
+        unreadable(file_.path +
+                   ": was changed while it was read; expected a file that nobody writes to; try again");
+    }
+
+    // Of the whole file, so that what another process does to it later changes nothing and takes nobody down,
+    // as it would with a mapping.
+    void read_data(std::uint64_t offset) {
+        constexpr std::align_val_t kAlignment{64};
+        auto* start = static_cast<char*>(
+            ::operator new(std::max<std::uint64_t>(data_bytes_, 1), kAlignment, std::nothrow));
+        if (start == nullptr)
+            unreadable(file_.path + ": holds " + std::to_string(data_bytes_) +
+                       " bytes of data, more than there is memory; expected a smaller file");
+        file_.memory = {start, [](char* p) { ::operator delete(p, kAlignment); }};
+        read_at(offset, start, data_bytes_);
+        const timespec now = status().st_mtim;
+        if (now.tv_sec != changed_.tv_sec || now.tv_nsec != changed_.tv_nsec) changed();
+        for (const Extent& extent : extents_) file_.tensors.at(extent.name).data = start + extent.begin;
+    }
+
+    [[nodiscard]] std::uint64_t checked_header_bytes() const {
         constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // limit of the reference implementation
         std::uint64_t bytes = 0;
-        std::memcpy(&bytes, file_.mapping.get(), kLengthBytes);
+        read_at(0, reinterpret_cast<char*>(&bytes), kLengthBytes);
         const auto expect = [&](std::uint64_t most, const char* why) {
             if (bytes > most)
                 bad("header length is " + std::to_string(bytes) + " bytes; expected at most " +
                     std::to_string(most) + why);
         };
         expect(kMaxHeaderBytes, "");
-        expect(file_bytes - kLengthBytes, ", the rest of the file");
+        expect(file_bytes_ - kLengthBytes, ", the rest of the file");
         return bytes;
     }
 
@@ -280,7 +315,7 @@ class Reader {
                        "data_offsets span " + std::to_string(extent.end - extent.begin) +
                            " bytes; expected " + std::to_string(bytes) + " for " + std::string(type.name) +
                            " " + shape_text(shape));
-        file_.tensors.emplace(name, StoredTensor{type.dtype, shape, data_ + extent.begin});
+        file_.tensors.emplace(name, StoredTensor{type.dtype, shape, nullptr});
         extents_.push_back(extent);
     }
 
@@ -304,20 +339,25 @@ class Reader {
     }
 
     Safetensors file_;
-    char* data_ = nullptr;
-    std::uint64_t data_bytes_ = 0;
+    int descriptor_ = -1;
+    std::uint64_t file_bytes_ = 0, data_bytes_ = 0;
+    timespec changed_{};  // when, as it was opened
     std::vector<Extent> extents_;
 };
 
 }  // namespace detail
 
-/// Maps a file (private: writing changes neither the file nor another mapping) and checks it completely, so
-/// that every tensor is safe to read. As with every mapping, a file that another process shortens in place
-/// later takes the reader down.
+/// Reads a file into memory, which belongs to the result, and checks it completely, so that every tensor is
+/// safe to read whatever becomes of the file.
 /// @throw Failure L2O_IO that says what is wrong where. F32, F64, I32, I64 and U8 are supported.
 /// Source: https://github.com/huggingface/safetensors, section "Format" of its README.
 [[nodiscard]] inline Safetensors read_safetensors(const std::string& path) {
-    return detail::Reader(path).read();
+    return detail::Reader(path).read(true);
+}
+
+/// The metadata alone; the data of the tensors is not read. The header is checked as by read_safetensors().
+[[nodiscard]] inline std::map<std::string, std::string> read_safetensors_metadata(const std::string& path) {
+    return detail::Reader(path).read(false).metadata;
 }
 
 }  // namespace l2o::files
