@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "framework/config/info_file.hpp"
+#include "framework/store/paths.hpp"
 #include "host/experiment_line.hpp"
 
 namespace l2o::host {
@@ -44,25 +45,29 @@ ConfigNode* find(ConfigNode& node, const std::string& key) {
 /// The experiment with weights in the place of trainings.
 Experiment with_weights(const CommandLine& line,
                         const Catalog& catalog,
-                        ExperimentLine words,
+                        const ExperimentLine& words,
                         const NamedFiles& weights) {
     if (words.file.empty()) return load_experiment(line, catalog, words);
-    const Config config = Config::load(words.file, words.settings);
+    // Read once, as it may be a pipe, and composed twice: what is given as weights depends on the file.
+    const std::string text = read_info_text(words.file);
+    const Config config = Config::parse(text, words.file, words.settings);
     std::vector<std::string> known;
     const ConfigNode* contestants = config.tree().find("contestants");
     if (contestants != nullptr) {
         for (const ConfigNode& contestant : contestants->children) known.push_back(contestant.key);
     }
     NamedFiles instead_of_training;
+    std::vector<std::string> settings = words.settings;
     for (const auto& [name, file] : weights) {
         check_contestant(line, known, name);
         if (contestants->find(name)->find("train") != nullptr) {
-            instead_of_training.emplace_back(name, std::filesystem::absolute(file).string());
+            instead_of_training.emplace_back(name, absolute_path(file).string());
         } else {
-            words.settings.push_back("contestants." + name + ".weights=" + file);
+            settings.push_back("contestants." + name + ".weights=" + file);
         }
     }
-    Experiment experiment = load_experiment(line, catalog, words);
+    Experiment experiment =
+        read_experiment(catalog, Config::parse(text, words.file, settings), line.common().seed);
     if (instead_of_training.empty()) return experiment;
     // The resolved configuration depends on no other file and names absolute paths: it can be edited.
     ConfigNode tree = parse_info(experiment.info, words.file);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "framework/check/checks.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -48,7 +49,7 @@ struct Environment {
         constexpr unsigned kStatusBits = 0x3F;
         Environment out;
         out.locale = std::setlocale(LC_ALL, nullptr);
-        out.folder = std::filesystem::current_path().string();
+        out.folder = working_folder().string();
         out.control = _mm_getcsr() & ~kStatusBits;
         out.rounding = std::fegetround();
         out.mask = ::umask(0);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -56,7 +57,7 @@ void merge_section(ConfigNode& base, const ConfigNode& overlay) {
 }
 
 void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides) {
-    const Origin origin{.file = "--set", .folder = std::filesystem::current_path(), .is_override = true};
+    const Origin origin{.file = "--set", .folder = working_folder(), .is_override = true};
     // All of them first form one tree: `use` given last must not drop the options given before it.
     ConfigNode overlay;
     for (const std::string& text : overrides) merge_section(overlay, single_setting(text, origin));

@@ -4,10 +4,7 @@
 #include <boost/property_tree/info_parser.hpp>
 #include <boost/property_tree/ptree.hpp>
 #include <cstddef>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <optional>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -15,6 +12,8 @@
 #include "framework/config/compose.hpp"
 #include "framework/config/info_scan.hpp"
 #include "framework/error.hpp"
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -22,22 +21,14 @@ namespace {
 namespace fs = std::filesystem;
 using boost::property_tree::ptree;
 
-std::optional<std::string> file_text(const fs::path& file) {
-    std::error_code ignored;
-    if (fs::is_directory(file, ignored)) return std::nullopt;
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return std::nullopt;
-    constexpr std::size_t kMaxBytes = 16 << 20;  // a device never ends
-    std::string text;
-    for (std::istreambuf_iterator<char> at(in), end; at != end; ++at) {
-        text += *at;
-        if (text.size() > kMaxBytes) {
-            throw Error(ExitCode::kUsage,
-                        file.string() + ": more than 16 MiB; expected a file in INFO format");
-        }
+std::string file_text(const fs::path& file, const std::string& what, const std::string& expected) {
+    constexpr std::size_t kMaxBytes = 16 << 20;
+    try {
+        return read_file_or_pipe(file, kMaxBytes);
+    } catch (const Error& error) {
+        throw Error(error.code(),
+                    what + " '" + file.string() + "'; expected " + expected + " (" + error.what() + ")");
     }
-    if (in.bad()) return std::nullopt;
-    return text;
 }
 
 // Reads one file after the other; the chain holds the files whose includes are being read.
@@ -60,7 +51,7 @@ class Reader {
                         file.string() + ":" + std::to_string(error.line()) + ": " + error.message() +
                             "; expected settings 'key value' and sections 'key { ... }'");
         }
-        const Place place{file, fs::absolute(file).lexically_normal().parent_path(), scan.key_lines};
+        const Place place{file, absolute_path(file).parent_path(), scan.key_lines};
         std::size_t key_count = 0;
         ConfigNode root;
         root.origin = {.file = file.string(), .folder = place.folder};
@@ -110,7 +101,7 @@ class Reader {
             throw Error(ExitCode::kUsage, origin.text() + ": a '{' follows '#include'; expected a key");
         const fs::path file = (fs::path(origin.file).parent_path() / name).lexically_normal();
         const auto is_same = [&](const fs::path& other) {
-            return fs::absolute(other).lexically_normal() == fs::absolute(file).lexically_normal();
+            return absolute_path(other) == absolute_path(file);
         };
         if (const auto first = std::find_if(chain_.begin(), chain_.end(), is_same); first != chain_.end()) {
             std::string cycle;
@@ -120,13 +111,10 @@ class Reader {
                         origin.text() + ": the includes form a cycle: " + cycle + "'" + file.string() +
                             "'; remove one of them");
         }
-        const auto text = file_text(file);
-        if (!text) {
-            throw Error(ExitCode::kIo,
-                        origin.text() + ": cannot read the included file '" + file.string() +
-                            "'; expected a path relative to the folder of '" + origin.file + "'");
-        }
-        return read(file, *text);
+        return read(file,
+                    file_text(file,
+                              origin.text() + ": cannot read the included file",
+                              "a path relative to the folder of '" + origin.file + "'"));
     }
 
     std::vector<fs::path> chain_;
@@ -194,14 +182,11 @@ void sort_keys(ConfigNode& section) {
 
 }  // namespace
 
-ConfigNode read_info(const fs::path& file) {
-    const auto text = file_text(file);
-    if (!text) {
-        throw Error(ExitCode::kIo,
-                    "cannot read the configuration '" + file.string() + "'; expected a file in INFO format");
-    }
-    return Reader().read(file, *text);
+std::string read_info_text(const fs::path& file) {
+    return file_text(file, "cannot read the configuration", "a file in INFO format");
 }
+
+ConfigNode read_info(const fs::path& file) { return Reader().read(file, read_info_text(file)); }
 
 ConfigNode parse_info(std::string_view text, const fs::path& file) { return Reader().read(file, text); }
 

@@ -8,6 +8,10 @@
 
 namespace l2o::framework {
 
+/// The text of a file in INFO format, or of a pipe, which can be read once; at most 16 MiB.
+/// @throw Error kIo if it cannot be read; see read_file_or_pipe.
+[[nodiscard]] std::string read_info_text(const std::filesystem::path& file);
+
 /// Reads a file in INFO format with everything it includes.
 /// `#include "other.info"` stands for the settings of that file, at that place; its path is relative to the
 /// folder of the file that has the line. Repeated keys are merged, see merge_section.

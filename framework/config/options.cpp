@@ -7,6 +7,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -102,8 +103,7 @@ std::optional<ResolvedOptions::Stored> ResolvedOptions::store(const OptionSchema
             return stored;
         }
         case L2O_PATH:
-            if (!text.empty())
-                stored.text = std::filesystem::absolute(folder / text).lexically_normal().string();
+            if (!text.empty()) stored.text = absolute_path(folder / text).string();
             return stored;
         default:
             return std::nullopt;

@@ -13,6 +13,7 @@
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -78,9 +79,9 @@ void make_explicit(ConfigNode& root, const std::string& key, const std::string& 
     root.children.insert(root.children.begin(), {.key = key, .value = value, .origin = root.origin});
 }
 
-std::string absolute_path(const ConfigNode& setting) {
+std::string absolute_value(const ConfigNode& setting) {
     if (setting.value.empty()) return setting.value;
-    return std::filesystem::absolute(setting.origin.folder / setting.value).lexically_normal().string();
+    return absolute_path(setting.origin.folder / setting.value).string();
 }
 
 std::optional<Kind> kind_of_section(const std::string& key) {
@@ -103,7 +104,7 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
         for (const OptionSchema& option : catalog.find(*kind, use->value).component.options) {
             if (option.type != L2O_PATH) continue;
             for (ConfigNode& setting : child.children) {
-                if (setting.key == option.key) setting.value = absolute_path(setting);
+                if (setting.key == option.key) setting.value = absolute_value(setting);
             }
         }
     }
@@ -111,7 +112,7 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
 
 void make_warm_start_absolute(ConfigNode& train) {
     for (ConfigNode& setting : train.children)
-        if (setting.key == "warm_start") setting.value = absolute_path(setting);
+        if (setting.key == "warm_start") setting.value = absolute_value(setting);
 }
 
 std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experiment& experiment) {
@@ -124,7 +125,7 @@ std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experim
         if (section.key != "contestants") continue;
         for (ConfigNode& contestant : section.children) {
             for (ConfigNode& setting : contestant.children) {
-                if (setting.key == "weights") setting.value = absolute_path(setting);
+                if (setting.key == "weights") setting.value = absolute_value(setting);
                 if (setting.key == "train") make_warm_start_absolute(setting);
             }
         }

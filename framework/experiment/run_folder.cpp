@@ -12,6 +12,7 @@
 
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -47,7 +48,7 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
                             const Experiment& experiment,
                             const BuildInfo& build,
                             RunRequest request) {
-    const std::filesystem::path parent = std::filesystem::absolute(root).lexically_normal() / experiment.name;
+    const std::filesystem::path parent = absolute_path(root) / experiment.name;
     make_folders(parent);
     const std::string stem = time_stamp() + "-" + experiment.hash.substr(0, 8);
     RunFolder folder{parent / stem};

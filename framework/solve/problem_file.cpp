@@ -10,6 +10,7 @@
 
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
 
 namespace l2o::framework {
@@ -204,7 +205,7 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
                                 .kind = name_of(Kind::kOptimizee),
                                 .id = entry->component.id};
     const auto create = [&](const std::map<std::string, Inferred>& inferred) {
-        const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+        const std::filesystem::path folder = absolute_path(path).parent_path();
         std::vector<SettingText> settings;
         for (const auto& [key, size] : inferred) {
             settings.push_back({.key = key,

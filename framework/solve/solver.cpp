@@ -11,6 +11,7 @@
 #include "framework/float_control.hpp"
 #include "framework/safeguard/safe_steps.hpp"
 #include "framework/solve/problem_file.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -21,8 +22,7 @@ constexpr std::int64_t kDefaultIterations = 100;
 [[noreturn]] void refuse(const std::string& text) { throw Error(ExitCode::kUsage, "solver: " + text); }
 
 std::vector<SettingText> settings_of(const std::map<std::string, std::string>& texts) {
-    return settings_from(texts,
-                         {.file = "solver", .folder = std::filesystem::current_path(), .is_override = true});
+    return settings_from(texts, {.file = "solver", .folder = working_folder(), .is_override = true});
 }
 
 OptionContext context_of(const Catalog::Entry& entry, const std::string& path) {

@@ -96,7 +96,7 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
         {kClassic + "}\n", 2, "c.info:6: unmatched }"},
         {kClassic + "name \"abc\n", 2, "c.info:6: unexpected end of line"},
         {other_include, 5, "c.info:1: cannot read the included file 'none.info'"},
-        {"#include \"/dev/zero\"\n", 2, "/dev/zero: more than 16 MiB"},
+        {"#include \"/dev/zero\"\n", 5, "(/dev/zero: is a device; expected a file)"},
         {"#include \"c.info\"\n", 2, "c.info:1: the includes form a cycle"},
         {kClassic + "evalute { instances 4 }\n",
          2,

@@ -155,14 +155,21 @@ TEST_CASE("info: a file that cannot be read is named, with the one that includes
     const Folder folder;
     CHECK(refusal([&] { (void)read_info(folder.path() / "none.info"); }) ==
           "5 cannot read the configuration '" + folder.name("none.info") +
-              "'; expected a file in INFO format");
+              "'; expected a file in INFO format (" + folder.name("none.info") +
+              ": cannot open: No such file or directory; check the path and its permissions)");
     CHECK(refusal([&] { (void)read_info(folder.path()); }) ==
-          "5 cannot read the configuration '" + folder.path().string() + "'; expected a file in INFO format");
+          "5 cannot read the configuration '" + folder.path().string() +
+              "'; expected a file in INFO format (" + folder.path().string() +
+              ": is a folder; expected a file)");
+    CHECK(refusal([&] {
+              (void)read_info("/dev/zero");
+          }).ends_with("(/dev/zero: is a device; expected a file)"));
     const fs::path run = folder.write("run.info", "\n#include \"parts/none.info\"\n");
     CHECK(refusal([&] { (void)read_info(run); }) ==
           "5 " + folder.name("run.info") + ":2: cannot read the included file '" +
               folder.name("parts/none.info") + "'; expected a path relative to the folder of '" +
-              folder.name("run.info") + "'");
+              folder.name("run.info") + "' (" + folder.name("parts/none.info") +
+              ": cannot open: No such file or directory; check the path and its permissions)");
 }
 
 TEST_CASE("info: an include line has one file in quotes and no section") {
