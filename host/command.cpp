@@ -8,10 +8,12 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <streambuf>
 #include <thread>
 
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
+#include "framework/store/atomic_file.hpp"
 
 namespace l2o::host {
 namespace {
@@ -59,7 +61,8 @@ void print_help(const Usage& usage, const po::options_description& own) {
 
 framework::Catalog Common::catalog() const {
     for (const std::filesystem::path& folder : plugin_folders) {
-        if (!std::filesystem::is_directory(folder)) {
+        std::error_code none;
+        if (!std::filesystem::is_directory(folder, none)) {
             throw Error(ExitCode::kUsage,
                         "--plugin-path is '" + folder.string() +
                             "', which is no folder; expected a folder "
@@ -188,6 +191,16 @@ void warn_without_blas(const Common& common, const std::vector<framework::Catalo
     if (has("openblas") || has("mkl") || has("blis")) return;
     note(common,
          "plugins run on the reference BLAS, which is many times slower; install libopenblas0-pthread");
+}
+
+void prepare_output(const Common& common, const std::string& file) {
+    framework::check_output(file);
+    if (!framework::is_stdout(file)) return;
+    class Nowhere : public std::streambuf {
+        int overflow(int c) override { return traits_type::not_eof(c); }
+    };
+    static Nowhere nowhere;
+    std::cout.rdbuf(common.is_quiet ? &nowhere : std::cerr.rdbuf());
 }
 
 void note(const Common& common, const std::string& text) {

@@ -11,6 +11,8 @@
 #include "framework/config/suggest.hpp"
 #include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
+#include "framework/store/file_handle.hpp"
+#include "framework/store/system_failure.hpp"
 #include "host/command.hpp"
 #include "host/signals.hpp"
 
@@ -59,7 +61,8 @@ void print_help() {
            "\nExit codes:\n"
            "  0    ok\n"
            "  1    internal error: please report it\n"
-           "  2    the command line, an experiment file or a problem file is wrong\n"
+           "  2    the command line, an experiment file or a problem file is wrong, or asks for more memory\n"
+           "       than there is\n"
            "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
            "  4    numerical failure: every trajectory diverged, or training cannot go on\n"
            "  5    a file cannot be read or written\n"
@@ -123,14 +126,17 @@ void single_threaded_blas(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    l2o::framework::reserve_standard_streams();
     l2o::framework::kStandardFloat.set();
     single_threaded_blas(argv);
     l2o::host::stop_on_signals();
+    l2o::host::outlive_readers();
     l2o::host::tell_of_crashes();
     constexpr int kInternalError = 1;
     try {
         const ExitCode code = dispatch({argv + 1, argv + argc});
         std::cout.flush();
+        if (!std::cout) l2o::host::end_if_unread();
         if (!std::cout) return failed("stdout cannot be written", ExitCode::kIo);
         return static_cast<int>(code);
     } catch (const Error& error) {
@@ -138,6 +144,8 @@ int main(int argc, char** argv) {
     } catch (const l2o::framework::Diverged& diverged) {
         return failed("a plugin gave up: " + diverged.text, ExitCode::kNumerical);
     } catch (const std::exception& error) {
+        if (const auto failure = l2o::framework::system_failure(error))
+            return failed(failure->what(), failure->code());
         failed(std::string("internal error: ") + error.what(), ExitCode::kOk);
         return kInternalError;
     }

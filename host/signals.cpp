@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,6 +106,15 @@ void stop_on_signals() {
                               inherited.sa_handler == SIG_IGN;
         if (!is_nohup) sigaction(signal, &action, nullptr);
     }
+}
+
+void outlive_readers() { ::signal(SIGPIPE, SIG_IGN); }
+
+void end_if_unread() {
+    pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+    if (::poll(&reader, 1, 0) != 1 || (reader.revents & POLLERR) == 0) return;
+    ::signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
 }
 
 }  // namespace l2o::host

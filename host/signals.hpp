@@ -11,4 +11,11 @@ void stop_on_signals();
 /// with AddressSanitizer, which tells more.
 void tell_of_crashes();
 
+/// From now on a pipe that nobody reads any more fails the write and does not end the program: a training
+/// goes on without whoever followed its progress.
+void outlive_readers();
+
+/// Ends the program by SIGPIPE, as filters end, if stdout is a pipe that nobody reads any more.
+void end_if_unread();
+
 }  // namespace l2o::host

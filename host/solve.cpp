@@ -13,6 +13,7 @@
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/solve/problem_file.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/unroll/arithmetic.hpp"
 #include "host/command.hpp"
@@ -91,8 +92,7 @@ std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
-    const Origin command_line{
-        .file = "--set", .folder = std::filesystem::current_path(), .is_override = true};
+    const Origin command_line{.file = "--set", .folder = working_folder(), .is_override = true};
     for (auto& [key, text] : key_values(line, "set"))
         settings.push_back({.key = key, .text = text, .origin = command_line});
     const OptionContext context{.origin = "l2o solve",
@@ -150,8 +150,7 @@ Guard guard_of(const CommandLine& line,
     }
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("safeguard"));
     std::vector<SettingText> settings;
-    const Origin origin{
-        .file = "--safeguard-set", .folder = std::filesystem::current_path(), .is_override = true};
+    const Origin origin{.file = "--safeguard-set", .folder = working_folder(), .is_override = true};
     for (auto& [name, text] : key_values(line, "safeguard-set"))
         settings.push_back({.key = name, .text = text, .origin = origin});
     const SafeguardChoice choice = safeguard_choice(entry,
@@ -316,6 +315,7 @@ ExitCode solve(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return ExitCode::kOk;
     for (const char* option : {"optimizer", "problem", "output"}) (void)line->require(option);
+    prepare_output(line->common(), line->text("output"));
     const Catalog catalog = line->common().catalog();
     (void)catalog.find(Kind::kOptimizer, line->text("optimizer"));
     const ProblemFile problem = read_problem(catalog, line->text("problem"));

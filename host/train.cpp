@@ -60,6 +60,7 @@ ExitCode train(const Arguments& given) {
     if (line->has("output") && learned.size() != 1) {
         throw line->refusal("--output takes the weights of one contestant; name one of them");
     }
+    if (line->has("output")) prepare_output(line->common(), line->text("output"));
     std::erase_if(experiment.contestants, [&](const Contestant& contestant) {
         return std::find(learned.begin(), learned.end(), contestant.name) == learned.end();
     });

@@ -8,6 +8,7 @@
 #include "framework/store/atomic_file.hpp"
 
 int main(int argc, char** argv) {
+    l2o::framework::reserve_standard_streams();
     if (argc != 2) {
         std::fprintf(stderr, "usage: l2o-manifest <plugin library>\n");
         return 2;
@@ -19,5 +20,8 @@ int main(int argc, char** argv) {
     } catch (const l2o::framework::Error& error) {
         std::fprintf(stderr, "l2o-manifest: %s\n", error.what());
         return static_cast<int>(error.code());
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "l2o-manifest: %s: %s\n", argv[1], error.what());
+        return static_cast<int>(l2o::framework::ExitCode::kPlugin);
     }
 }

@@ -92,7 +92,17 @@ Dtype dtype_from_name(const std::string& name) {
 
 Tensor::Tensor(Dtype dtype, Shape shape) {
     const std::int64_t bytes = element_count(shape) * bytes_of(dtype);
-    std::shared_ptr<void> memory = allocate_zeroed(static_cast<std::size_t>(bytes));
+    std::shared_ptr<void> memory;
+    try {
+        memory = allocate_zeroed(static_cast<std::size_t>(bytes));
+    } catch (const std::bad_alloc&) {
+        throw Error(ExitCode::kUsage,
+                    fmt::format("out of memory: there are no {:.3g} GiB for a tensor {} {}; use fewer "
+                                "instances, a smaller batch, horizon or problem, or set train.memory",
+                                static_cast<double>(bytes) / (1 << 30),
+                                name_of(dtype),
+                                to_string(shape)));
+    }
     void* data = memory.get();
     *this = borrow(dtype, std::move(shape), data, std::move(memory));
 }

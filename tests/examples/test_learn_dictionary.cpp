@@ -261,7 +261,8 @@ TEST_CASE("learn_dictionary: --help says what it does; a wrong command line is r
           "2 learn_dictionary: error: --atoms is 0; expected at least 1" + see);
     CHECK(contains(run("--image .").refusal(), "2 learn_dictionary: error: "));
     CHECK(contains(run("--images . --output none/a").refusal(),
-                   "5 learn_dictionary: error: none/a: there is no folder "));
+                   "5 learn_dictionary: error: none/a: cannot create a temporary file beside it: No such "
+                   "file or directory; "));
     CHECK(
         contains(run("--images none --output a").refusal(), "5 learn_dictionary: error: none: No such file"));
 }

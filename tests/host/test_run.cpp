@@ -464,3 +464,58 @@ TEST_CASE("a folder that cannot be written is told, and nothing is trained for i
     CHECK(contains(outcome.err, "Read-only file system"));
     CHECK(!contains(outcome.err, "training"));
 }
+
+TEST_CASE("started without stdin, stdout and stderr a run writes its files, and nothing else into them") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Outcome outcome =
+        run_l2o(folder, "run tiny.info --no-report", R"(sh -c 'exec "$@" <&- >&- 2>&-' sh)");
+    CHECK(outcome.code == 0);
+    std::istringstream metrics(read_file(only_entry(folder / "runs/tiny") / "metrics.jsonl"));
+    int lines = 0;
+    for (std::string text; std::getline(metrics, text); ++lines) CHECK(json::accept(text));
+    CHECK(lines == 3);
+}
+
+TEST_CASE(
+    "a training outlives whoever followed its progress, and nobody to read the result ends it as filters "
+    "end") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    // Descriptor 3 is the end of a pipe that has no other.
+    const std::string pipe = "mkfifo p && exec 4<>p 3>p 4<&-;";
+    const Outcome trained =
+        run_l2o(folder, "run tiny.info --no-report", pipe + R"( sh -c 'exec "$@" 2>&3' sh)");
+    CHECK(trained.code == 0);
+    CHECK(contains(trained.out, "weights of learned: trained"));
+    std::filesystem::remove(folder / "p");
+    const Outcome listed = run_l2o(folder, "list", pipe + R"( sh -c 'exec "$@" >&3' sh)");
+    CHECK(listed.code == 128 + SIGPIPE);
+    CHECK(listed.err.empty());
+}
+
+TEST_CASE("an experiment may come through a pipe, also where its text is needed twice") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const std::string from_pipe = "mkfifo f && { cat tiny.info >f & } &&";
+    CHECK(run_l2o(folder, "train f learned --output w.safetensors", from_pipe).code == 0);
+    std::filesystem::remove(folder / "f");
+    const Outcome evaluated =
+        run_l2o(folder, "evaluate f --no-report --weights learned=w.safetensors", from_pipe);
+    CHECK(evaluated.refusal() ==
+          "0 l2o: evaluating descent\nl2o: evaluating adam\nl2o: evaluating learned\n");
+}
+
+TEST_CASE(
+    "a run in a working folder that was removed works with absolute paths, and says what a relative one "
+    "lacks") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const std::string gone = "mkdir gone && cd gone && rmdir ../gone &&", here = (folder / "").string();
+    CHECK(run_l2o(folder, "run --quiet " + here + "tiny.info --out " + here + "out", gone).refusal() == "0 ");
+    CHECK(std::filesystem::exists(folder / "out/tiny"));
+    CHECK(run_l2o(folder, "run --quiet " + here + "tiny.info", gone).refusal() ==
+          "5 l2o: error: runs: is relative to the working folder, which is gone: No such file or directory; "
+          "change "
+          "to another folder, or give the path from the root on\n");
+}

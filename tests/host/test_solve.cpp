@@ -602,3 +602,69 @@ TEST_CASE("Ctrl-C stops a long run with exit code 130 and writes nothing") {
     CHECK(contains(outcome.refusal(), "130 l2o: error: interrupted"));
     CHECK(!std::filesystem::exists(problem.folder / "out.safetensors"));
 }
+
+namespace {
+
+/// A quadratic problem that any of these solves.
+void add_quadratic(Problem& problem) {
+    problem.add("W", {2, 2, 2}, kW);
+    problem.add("y", {2, 2}, kY);
+}
+
+}  // namespace
+
+TEST_CASE("l2o solve: an output that is stdout is written through, alone, and the link to it stays") {
+    Problem problem("quadratic");
+    add_quadratic(problem);
+    const std::string solve = "--optimizer gradient_descent --iterations 3 --output ";
+    const Outcome plain = problem.solve("--optimizer gradient_descent --iterations 3");
+    REQUIRE(plain.code == 0);
+    const std::string want = read_file(problem.folder / "out.safetensors");
+    std::filesystem::create_symlink("/proc/self/fd/1", problem.folder / "link");
+    const Outcome through = run_l2o(problem.folder, "solve --problem p.safetensors " + solve + "link");
+    CHECK(through.code == 0);
+    CHECK(through.out == want);
+    CHECK(contains(through.err, "gradient_descent on quadratic"));
+    CHECK(std::filesystem::is_symlink(problem.folder / "link"));
+    const Outcome quiet = run_l2o(problem.folder, "solve --quiet --problem p.safetensors " + solve + "link");
+    CHECK(quiet.refusal() == "0 ");
+    CHECK(quiet.out == want);
+}
+
+TEST_CASE("l2o solve: an output that cannot be written is refused before anything is read") {
+    const ScratchFolder folder;
+    CHECK(
+        run_l2o(folder, "solve --optimizer gradient_descent --problem none --output no/x").refusal() ==
+        "5 l2o: error: no/x: cannot create a temporary file beside it: No such file or directory; check that "
+        "the folder exists and is writable\n");
+    CHECK(folder.file_names().size() == 2);  // what the test itself keeps of the output
+}
+
+TEST_CASE("l2o solve: in a working folder that was removed absolute paths work, and a relative one is told") {
+    Problem problem("quadratic");
+    add_quadratic(problem);
+    REQUIRE(problem.solve("--optimizer gradient_descent").code == 0);
+    const std::string here = (problem.folder / "").string(),
+                      gone = "mkdir gone && cd gone && rmdir ../gone &&";
+    const Outcome solved = run_l2o(problem.folder,
+                                   "solve --optimizer gradient_descent --set learning_rate=0.1 --problem " +
+                                       here + "p.safetensors --output " + here + "x",
+                                   gone);
+    CHECK(solved.refusal() == "0 ");
+    CHECK(std::filesystem::exists(problem.folder / "x"));
+    const Outcome relative =
+        run_l2o(problem.folder,
+                "solve --optimizer gradient_descent --problem p.safetensors --output " + here + "y",
+                gone);
+    CHECK(relative.refusal() ==
+          "5 l2o: error: p.safetensors: cannot open: No such file or directory; check the path and its "
+          "permissions\n");
+}
+
+TEST_CASE("l2o solve: a FIFO in place of a problem is refused and not waited for") {
+    const ScratchFolder folder;
+    const Outcome outcome =
+        run_l2o(folder, "solve --optimizer gradient_descent --problem fifo --output x", "mkfifo fifo &&");
+    CHECK(outcome.refusal() ==
+          "5 l2o: error: fifo: is not a regular file; the file is damaged or is not safetensors\n");
+}

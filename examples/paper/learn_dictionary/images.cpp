@@ -1,6 +1,7 @@
 #include "images.hpp"
 
 #include <png.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "framework/error.hpp"
+#include "framework/store/file_handle.hpp"
 
 namespace l2o::dictionary {
 namespace {
@@ -71,6 +73,7 @@ Image read_pgm(const fs::path& path) {
 }  // namespace
 
 Image read_image(const fs::path& path) {
+    framework::FileHandle::input(path).require(S_IFREG);  // a FIFO would be waited for
     if (path.extension() == ".png") return read_png(path);
     if (path.extension() == ".pgm") return read_pgm(path);
     refuse(path, "is no image that can be read; expected a .png or .pgm file");

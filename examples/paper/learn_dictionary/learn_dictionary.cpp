@@ -13,7 +13,9 @@
 
 #include "dictionary.hpp"
 #include "framework/error.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/store/system_failure.hpp"
 #include "images.hpp"
 
 namespace {
@@ -109,9 +111,7 @@ bool parse(int argc, char** argv, Settings& s) {
 }
 
 ExitCode learn(const Settings& s) {
-    const std::filesystem::path folder = std::filesystem::absolute(s.output).parent_path();
-    if (!std::filesystem::is_directory(folder))  // better now than after minutes
-        throw Error(ExitCode::kIo, s.output + ": there is no folder " + folder.string() + "; create it");
+    l2o::framework::check_output(s.output);  // better now than after minutes
     const auto images = l2o::dictionary::read_images(s.images, s.patch);
     DictionaryLearning learning(l2o::dictionary::sample_patches(images, s.patch, s.patches, s.seed),
                                 l2o::dictionary::random_atoms(s.atoms, s.patch * s.patch, s.seed),
@@ -184,6 +184,7 @@ ExitCode learn(const Settings& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    l2o::framework::reserve_standard_streams();
     try {
         Settings settings;
         if (!parse(argc, argv, settings)) return 0;
@@ -194,6 +195,10 @@ int main(int argc, char** argv) {
         std::cerr << "learn_dictionary: error: " << error.what() << "\n";
         return static_cast<int>(error.code());
     } catch (const std::exception& error) {
+        if (const auto failure = l2o::framework::system_failure(error)) {
+            std::cerr << "learn_dictionary: error: " << failure->what() << "\n";
+            return static_cast<int>(failure->code());
+        }
         std::cerr << "learn_dictionary: error: " << error.what() << "\n";
         return 1;
     }
