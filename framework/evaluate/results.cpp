@@ -250,7 +250,7 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
                          duration_text(curve.seconds.back()),
                          training_text(curve)});
         if (d.finite < row_count(curve)) {
-            notes += fmt::format("{}: {} of {} rows diverged{}\n",
+            notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
                                  curve.contestant,
                                  row_count(curve) - d.finite,
                                  row_count(curve),

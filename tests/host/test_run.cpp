@@ -204,7 +204,7 @@ TEST_CASE("if every contestant diverges the exit code is 4") {
     const Outcome outcome = run_l2o(folder, "run wild.info");
     CHECK(outcome.code == 4);
     CHECK(contains(outcome.out, "\nwild                  diverged  diverged .. diverged  "));
-    CHECK(contains(outcome.out, "\nwild: 2 of 2 rows diverged\n"));
+    CHECK(contains(outcome.out, "\nwild: 2 of 2 rows are not finite at the end\n"));
     CHECK(contains(outcome.err, "l2o: error: every trajectory of every contestant diverged"));
     CHECK(contains(outcome.out, "run folder: "));
 }

@@ -99,8 +99,8 @@ TEST_CASE("results: rows that diverged have a line below the table") {
     const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse);
     CHECK(table.find("\na: ") == std::string::npos);
     CHECK(
-        table.ends_with("b: 1 of 4 rows diverged, counted as the worst\n"
-                        "c: 4 of 4 rows diverged\n"
+        table.ends_with("b: 1 of 4 rows are not finite at the end, counted as the worst\n"
+                        "c: 4 of 4 rows are not finite at the end\n"
                         "time: of the steps, added up over threads; sampling and recording are not in it\n"));
     CHECK(table.find("\nc                   diverged  diverged .. diverged  ") != std::string::npos);
 }
@@ -126,7 +126,7 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
     safe.fallback_rate = 0.031;
     const std::string table = result_table({curve("a", 1), safe}, kByNmse);
     CHECK(
-        table.ends_with("lista: 1 of 4 rows diverged, counted as the worst\n"
+        table.ends_with("lista: 1 of 4 rows are not finite at the end, counted as the worst\n"
                         "lista: 3 % of its safeguarded steps were those of 'ista'\n"
                         "time: of the steps, added up over threads; sampling and recording are not in it\n"));
     CHECK(safeguard_text(curve("a", 1)) == "");
