@@ -291,6 +291,7 @@ TEST_CASE("safetensors: each kind of malformed file is refused with its reason")
         {file_of(R"({"w":1e999})"), ": header is not valid JSON ("},
         {file_of(R"({"w":[[[]]]})"), ": header is nested too deep;"},
         {file_of(R"({"w":)" + std::string(1'000'000, '[')), ": header is nested too deep;"},
+        {file_of(R"({"__metadata__":)" + std::string(1'000'000, '{')), ": header is not valid JSON ("},
         {file_of(R"({"w":1,"w":1})"), ": header has \"w\" twice; expected distinct keys;"},
         {tensor(R"("shape":[2],"dtype":"F32","data_offsets":[0,8],"shape":[2])"),
          ": header has \"shape\" twice;"},
@@ -352,6 +353,22 @@ TEST_CASE("safetensors: each kind of malformed file is refused with its reason")
         CHECK(text.starts_with(prefix + ": "));
         CHECK(text.find(malformed.expected) != std::string::npos);
     }
+}
+
+// Not in the time of a test if all tensors before it are looked through at the end of each.
+TEST_CASE("safetensors: a header of 300,000 tensors is read") {
+    constexpr int kTensors = 300'000;
+    std::string header = "{";
+    for (int i = 0; i < kTensors; ++i) {
+        header += (i == 0 ? "" : ",") + ("\"" + std::to_string(i)) +
+                  R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" + std::to_string(i) + "," +
+                  std::to_string(i + 1) + "]}";
+    }
+    const ScratchFolder folder;
+    write_file_atomically(folder / "f", file_of(header + "}", std::string(kTensors, '\7')));
+    const TensorFile file = read_safetensors(folder / "f");
+    CHECK(file.tensors.size() == kTensors);
+    CHECK(file.tensors.at("299999").value(0) == 7);
 }
 
 TEST_CASE("safetensors: a file cut or changed anywhere is read or refused, without a fault") {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <l2o/files/json.hpp>
 #include <l2o/sdk/failure.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <limits>
@@ -19,7 +20,6 @@
 #include <memory>
 #include <new>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -212,37 +212,12 @@ class Reader {
         return bytes;
     }
 
-    // A value of the header for a message; texts and large arrays are cut.
-    static std::string quoted(const json& value) {
-        constexpr std::size_t kLongest = 60;
-        std::string text = value.dump(-1, ' ', true);
-        if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-        return text;
-    }
-
     [[nodiscard]] json parse_header(std::string_view text) const {
-        // nlohmann::json takes one for the end of its input.
-        if (text.find('\0') != std::string_view::npos) bad("header is not valid JSON (it has a zero byte)");
-        // root object, tensor object, its arrays; deeper nesting is refused before anything recurses over it
-        constexpr int kMaxDepth = 3;
-        std::vector<std::set<std::string>> keys;  // of the objects that are open
-        const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-            if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-                if (depth >= kMaxDepth)
-                    bad("header is nested too deep; expected tensors with flat shapes and offsets");
-                if (event == json::parse_event_t::object_start) keys.emplace_back();
-            } else if (event == json::parse_event_t::object_end) {
-                keys.pop_back();
-            } else if (event == json::parse_event_t::key) {
-                if (!keys.back().insert(parsed.get<std::string>()).second)
-                    bad("header has " + quoted(parsed) + " twice; expected distinct keys");
-            }
-            return true;
-        };
+        constexpr std::size_t kMaxDepth = 3;  // root object, tensor object, its arrays
         try {
-            return json::parse(text, check);
-        } catch (const json::exception& e) {
-            bad(std::string("header is not valid JSON (") + e.what() + ")");
+            return parse_json(text, kMaxDepth, "tensors with flat shapes and offsets");
+        } catch (const JsonFault& fault) {
+            bad(std::string("header ") + fault.what());
         }
     }
 
@@ -260,10 +235,10 @@ class Reader {
     }
 
     [[nodiscard]] const StoredType& parse_type(const std::string& name, const json& value) const {
-        if (!value.is_string()) bad_tensor(name, "dtype is " + quoted(value) + "; expected a string");
+        if (!value.is_string()) bad_tensor(name, "dtype is " + quoted_json(value) + "; expected a string");
         for (const StoredType& type : kStoredTypes)
             if (type.stored_name == value.get_ref<const std::string&>()) return type;
-        unreadable(file_.path + ": tensor '" + name + "': dtype " + quoted(value) +
+        unreadable(file_.path + ": tensor '" + name + "': dtype " + quoted_json(value) +
                    " is not supported; expected F32, F64, I32, I64 or U8");
     }
 
@@ -273,18 +248,19 @@ class Reader {
                    extent.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<std::int64_t>::max()};
         };
         if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_extent))
-            bad_tensor(name, "shape is " + quoted(value) + "; expected integers from 0 to 2^63 - 1");
+            bad_tensor(name, "shape is " + quoted_json(value) + "; expected integers from 0 to 2^63 - 1");
         return value.get<Shape>();
     }
 
     [[nodiscard]] Extent parse_offsets(const std::string& name, const json& offsets) const {
         if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
             !offsets[1].is_number_unsigned())
-            bad_tensor(name, "data_offsets is " + quoted(offsets) + "; expected two integers, begin and end");
+            bad_tensor(name,
+                       "data_offsets is " + quoted_json(offsets) + "; expected two integers, begin and end");
         Extent extent{offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>(), name};
         if (extent.begin > extent.end || extent.end > data_bytes_)
             bad_tensor(name,
-                       "data_offsets is " + quoted(offsets) + "; expected begin <= end <= " +
+                       "data_offsets is " + quoted_json(offsets) + "; expected begin <= end <= " +
                            std::to_string(data_bytes_) + ", the bytes of data in the file");
         return extent;
     }
@@ -305,7 +281,7 @@ class Reader {
     }
 
     void add_tensor(const std::string& name, const json& tensor) {
-        if (!tensor.is_object()) bad_tensor(name, "is " + quoted(tensor) + "; expected an object");
+        if (!tensor.is_object()) bad_tensor(name, "is " + quoted_json(tensor) + "; expected an object");
         const StoredType& type = parse_type(name, member(name, tensor, "dtype"));
         const Shape shape = parse_shape(name, member(name, tensor, "shape"));
         const Extent extent = parse_offsets(name, member(name, tensor, "data_offsets"));
