@@ -124,7 +124,11 @@ TensorSet parameters_of(const CommandLine& line,
                         const Key& key,
                         const ProblemFile& problem) {
     if (line.has("weights")) {
-        return read_weights(line.text("weights"), optimizer, key, problem.data, problem.optimizee.get());
+        const std::string file = line.text("weights");
+        TensorSet params = read_weights(file, optimizer, key, problem.data, problem.optimizee.get());
+        for (const std::string& text : weight_notes(file, optimizer, *problem.optimizee, problem.data))
+            note(line.common(), text);
+        return params;
     }
     if (optimizer.entry().component.has_tag("learned")) {
         note(line.common(),

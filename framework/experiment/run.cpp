@@ -13,6 +13,7 @@
 #include "framework/evaluate/curve_file.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
+#include "framework/experiment/training_hash.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
@@ -25,7 +26,6 @@ namespace l2o::framework {
 namespace {
 
 constexpr const char* kSecondsKey = "l2o.training_seconds";
-constexpr const char* kHashKey = "l2o.training_hash";
 
 /// The instances and starts that everybody is evaluated on.
 struct TestSet {
@@ -207,7 +207,7 @@ class Run {
     }
 
     void note(const std::string& text) const {
-        if (options_.note) options_.note(text);
+        if (options_.note && !text.empty()) options_.note(text);
     }
 
     /// Of a folder to go on in: what was asked for there, and where its weights are.
@@ -246,6 +246,9 @@ class Run {
             const std::filesystem::path own = folder_->weights(contestant.name);
             if (std::filesystem::exists(own)) {
                 check_hash(own, contestant);
+                if (const std::string fault = fault_of(own, contestant.hash); !fault.empty())
+                    throw Error(ExitCode::kUsage,
+                                fault + "; remove it to train '" + contestant.name + "' again");
                 return use(entrant, own, WeightsReport::Source::kFound);
             }
         }
@@ -254,12 +257,12 @@ class Run {
 
     void find_shared(Entrant& entrant) {
         const std::filesystem::path stored = stored_weights(*entrant.contestant);
-        if (std::filesystem::exists(stored)) use(entrant, stored, WeightsReport::Source::kFound);
+        if (std::filesystem::exists(stored)) use_found(entrant, stored);
     }
 
     static void check_hash(const std::filesystem::path& own, const Contestant& contestant) {
         const TensorFile file = read_safetensors(own);
-        const auto hash = file.metadata.find(kHashKey);
+        const auto hash = file.metadata.find(kTrainingHashKey);
         if (hash != file.metadata.end() && hash->second == contestant.hash) return;
         throw Error(ExitCode::kUsage,
                     own.string() +
@@ -293,9 +296,25 @@ class Run {
             waiting);
     }
 
+    /// Weights that were found, if they are what their training left.
+    void use_found(Entrant& entrant, const std::filesystem::path& stored) {
+        const Contestant& contestant = *entrant.contestant;
+        const std::string fault = fault_of(stored, contestant.hash);
+        if (fault.empty()) return use(entrant, stored, WeightsReport::Source::kFound);
+        if (options_.part == RunPart::kEvaluate)
+            throw Error(ExitCode::kUsage, fault + "; 'l2o train' trains '" + contestant.name + "' again");
+        note(fault + "; '" + contestant.name + "' is trained again");
+    }
+
     void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
         entrant.weights = file;
         entrant.report = {.contestant = entrant.contestant->name, .file = file, .source = source};
+        std::map<std::string, std::string> builds;
+        if (source == WeightsReport::Source::kFound)
+            builds = training_builds(*entrant.contestant);
+        else
+            add_build(entrant.contestant->optimizer.entry, builds);
+        for (const std::string& text : origin_notes(file, builds)) note(text);
         const auto metadata = read_safetensors_metadata(file);
         if (const auto seconds = metadata.find(kSecondsKey); seconds != metadata.end())
             entrant.report->seconds = parse_real(seconds->second).value_or(0);
@@ -322,8 +341,9 @@ class Run {
             entrant.train_optimizee->sample(keys_.train_data, Split::kTrain, 0, 1, false);
         std::map<std::string, std::string> metadata =
             problem_metadata(*entrant.train_optimizer, *entrant.train_optimizee, data);
+        metadata.merge(build_metadata(training_builds(contestant)));
         metadata[kSecondsKey] = format_real(trained.seconds);
-        metadata[kHashKey] = contestant.hash;
+        metadata[kTrainingHashKey] = contestant.hash;
         const std::filesystem::path stored = stored_weights(contestant);
         write_weights(folder_->weights(contestant.name), *entrant.train_optimizer, trained.params, metadata);
         if (!shared_.empty()) write_weights(stored, *entrant.train_optimizer, trained.params, metadata);
@@ -344,6 +364,8 @@ class Run {
         for (Entrant& entrant : entrants_) {
             const auto begin = std::chrono::steady_clock::now();
             if (entrant.params.empty() && !needs_training(entrant)) {
+                if (!entrant.weights.empty())
+                    note(problem_note(entrant.weights, *entrant.optimizer, optimizee_, test_.instances));
                 entrant.params =
                     entrant.weights.empty()
                         ? TensorSet(entrant.optimizer->init_params(keys_.init_params, test_.instances))

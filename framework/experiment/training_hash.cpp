@@ -1,5 +1,7 @@
 #include "framework/experiment/training_hash.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -7,20 +9,40 @@
 #include <string>
 
 #include "framework/experiment/weights.hpp"
-#include "framework/store/atomic_file.hpp"
+#include "framework/store/content_hash.hpp"
+#include "framework/store/file_handle.hpp"
 #include "framework/store/hash.hpp"
 
 namespace l2o::framework {
 namespace {
 
-nlohmann::json to_json(const PluginChoice& choice) {
+/// Contents of files and folders; several plugins may read the same.
+class Contents {
+  public:
+    const std::string& of(const std::filesystem::path& path) {
+        const auto [known, is_new] = known_.try_emplace(path);
+        if (is_new) known->second = content_hash(path);
+        return known->second;
+    }
+
+    /// @throw Error kIo if there is none
+    const std::string& of_file(const std::filesystem::path& path) {
+        if (of(path).empty()) static_cast<void>(FileHandle(path, O_RDONLY));
+        return of(path);
+    }
+
+  private:
+    std::map<std::filesystem::path, std::string> known_;
+};
+
+nlohmann::json to_json(const PluginChoice& choice, Contents& contents) {
     const std::map<std::string, std::string> options = choice.resolve().canonical();
     nlohmann::json json{{"id", choice.id()}, {"version", choice.entry.plugin->version}, {"options", options}};
     for (const OptionSchema& option : choice.entry.component.options) {
-        const std::filesystem::path file = options.at(option.key);
-        std::error_code none;
-        if (option.type == L2O_PATH && std::filesystem::is_regular_file(file, none))
-            json["files"][option.key] = sha1_hex(read_file(file));  // another content is another training
+        if (option.type != L2O_PATH) continue;
+        // Another content is another training.
+        if (const std::string hash = contents.of(options.at(option.key)); !hash.empty())
+            json["files"][option.key] = hash;
     }
     return json;
 }
@@ -29,22 +51,24 @@ nlohmann::json to_json(const PluginChoice& choice) {
 
 std::string training_hash(const Experiment& experiment, const Contestant& contestant) {
     const TrainSettings& train = contestant.train.value();
+    Contents contents;
+    const auto json = [&](const PluginChoice& choice) { return to_json(choice, contents); };
     nlohmann::json stages = nlohmann::json::array();
     for (const StageSettings& stage : train.stages) {
         stages.push_back(
             {stage.name, stage.epochs, stage.rate, static_cast<int>(stage.decay), stage.multipliers});
         if (stage.horizon > 0 || stage.unroll > 0) stages.back().push_back({stage.horizon, stage.unroll});
         if (stage.imitation) stages.back().push_back({{"imitation", *stage.imitation}});
-        if (stage.loss) stages.back().push_back({{"loss", to_json(*stage.loss)}});
+        if (stage.loss) stages.back().push_back({{"loss", json(*stage.loss)}});
     }
     nlohmann::json text = {
         {"format", kWeightFormat},
         {"seed", experiment.seed},
         {"dtype", name_of(experiment.dtype)},
-        {"optimizer", to_json(contestant.optimizer)},
-        {"optimizee", to_json(train.optimizee)},
-        {"loss", to_json(train.loss)},
-        {"meta_optimizer", to_json(train.meta_optimizer)},
+        {"optimizer", json(contestant.optimizer)},
+        {"optimizee", json(train.optimizee)},
+        {"loss", json(train.loss)},
+        {"meta_optimizer", json(train.meta_optimizer)},
         {"schedule", static_cast<int>(train.schedule)},
         {"epochs", train.epochs},
         {"horizon", train.horizon},
@@ -60,7 +84,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         {"decay", static_cast<int>(train.decay)},
         {"stages", stages},
         {"average", train.average},
-        {"warm_start", train.warm_start.empty() ? "" : sha1_hex(read_file(train.warm_start))},
+        {"warm_start", train.warm_start.empty() ? "" : contents.of_file(train.warm_start)},
         {"steps", {train.steps_new, train.steps_all, train.steps_fine}},
         {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
         {"layer_decay", {train.layer_decay, static_cast<int>(train.layer_decay_of)}}};
@@ -70,7 +94,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     const auto has_imitation = [](const StageSettings& stage) { return stage.imitation.value_or(0) > 0; };
     if (train.imitation && (train.imitation->probability > 0 ||
                             std::any_of(train.stages.begin(), train.stages.end(), has_imitation)))
-        text["imitation"] = {to_json(train.imitation->teacher), train.imitation->probability};
+        text["imitation"] = {json(train.imitation->teacher), train.imitation->probability};
     if (train.horizon_from > 0 || train.unroll_from > 0)
         text["drawn_lengths"] = {train.horizon_from, train.unroll_from};
     if (train.coordinate_subsample < 1) text["coordinate_subsample"] = train.coordinate_subsample;
@@ -79,6 +103,21 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     if (!train.augmentation.is_none())
         text["augmentation"] = {train.augmentation.random_scaling, train.augmentation.convex_term};
     return sha1_hex(text.dump());
+}
+
+std::map<std::string, std::string> training_builds(const Contestant& contestant) {
+    std::map<std::string, std::string> builds;
+    const auto add = [&](const PluginChoice& choice) { add_build(choice.entry, builds); };
+    add(contestant.optimizer);
+    if (!contestant.train) return builds;
+    const TrainSettings& train = *contestant.train;
+    add(train.optimizee);
+    add(train.loss);
+    add(train.meta_optimizer);
+    if (train.imitation) add(train.imitation->teacher);
+    for (const StageSettings& stage : train.stages)
+        if (stage.loss) add(*stage.loss);
+    return builds;
 }
 
 }  // namespace l2o::framework

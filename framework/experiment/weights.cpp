@@ -19,6 +19,8 @@ constexpr const char* kOptimizerKey = "l2o.optimizer";
 constexpr const char* kOptionsKey = "l2o.options";
 constexpr const char* kVersionKey = "l2o.plugin_version";
 constexpr const char* kProblemKey = "l2o.problem";
+constexpr const char* kBuildsKey = "l2o.builds";
+constexpr const char* kL2oKey = "l2o.version";
 
 [[noreturn]] void refuse(const TensorFile& file, const std::string& text) {
     throw Error(ExitCode::kUsage, file.path + ": " + text);
@@ -52,6 +54,24 @@ void check_owner(const TensorFile& file, const std::string& optimizer_id) {
 
 bool is_derived(const l2o_spec& spec) {
     return spec.role == L2O_PARAM_BUFFER || std::string(spec.name).starts_with("const.");
+}
+
+/// Indices of the data that an optimizer needs and all instances share.
+std::vector<int> shared_needs(const Optimizer& optimizer, const Optimizee& optimizee) {
+    std::vector<int> indices;
+    for (const int index : optimizer.needs()) {
+        if (index >= 0 && optimizee.data()[static_cast<std::size_t>(index)]->batched == 0)
+            indices.push_back(index);
+    }
+    return indices;
+}
+
+constexpr const char* kChanged =
+    ": has been changed or damaged since it was written: its checksum is another one";
+
+/// The checksum came with kL2oKey: a file that has but the one has lost the other.
+bool is_changed(const TensorFile& file) {
+    return (file.metadata.contains("l2o.checksum") || file.metadata.contains(kL2oKey)) && !is_sealed(file);
 }
 
 bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
@@ -113,25 +133,104 @@ void write_weights(const std::filesystem::path& path,
     metadata[kOptimizerKey] = optimizer.id();
     metadata[kOptionsKey] = optimizer.options().to_json().dump();
     metadata[kVersionKey] = optimizer.entry().plugin->version;
+    metadata[kL2oKey] = L2O_VERSION;
+    if (!metadata.contains(kBuildsKey)) {
+        std::map<std::string, std::string> builds;
+        add_build(optimizer.entry(), builds);
+        metadata.merge(build_metadata(builds));
+    }
     TensorRefs tensors;
     for (std::size_t i = 0; i < params.size(); ++i) {
         if (!is_derived(*optimizer.params()[i])) tensors[optimizer.params()[i]->name] = &params[i];
     }
-    write_safetensors(path, tensors, metadata);
+    write_safetensors(path, tensors, sealed(tensors, metadata));
+}
+
+void add_build(const Catalog::Entry& entry, std::map<std::string, std::string>& builds) {
+    const Build build = Catalog::build_of(entry);
+    const std::string& name = build.id.empty() ? build.content : build.id;
+    if (!name.empty()) builds[std::string(name_of(entry.component.kind)) + " " + entry.component.id] = name;
+}
+
+std::map<std::string, std::string> build_metadata(const std::map<std::string, std::string>& builds) {
+    return {{kBuildsKey, nlohmann::json(builds).dump()}};
 }
 
 std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
                                                     const Optimizee& optimizee,
                                                     const ProblemData& data) {
     std::string hashes;
-    for (const int index : optimizer.needs()) {
-        if (index < 0 || optimizee.data()[static_cast<std::size_t>(index)]->batched != 0) continue;
+    for (const int index : shared_needs(optimizer, optimizee)) {
         const Tensor& tensor = data.tensors[static_cast<std::size_t>(index)];
         hashes +=
             std::string(name_of(tensor.dtype())) + to_string(tensor.shape()) +
             sha1_hex({static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
     }
     return {{kProblemKey, sha1_hex(hashes)}};
+}
+
+std::string fault_of(const std::filesystem::path& path, const std::string& training_hash) try {
+    const TensorFile file = read_safetensors(path);
+    check_format(file);
+    if (const std::string* hash = metadata(file, kTrainingHashKey); hash != nullptr && *hash != training_hash)
+        return path.string() + ": metadata " + kTrainingHashKey + " is '" + *hash +
+               "'; expected that of its name, '" + training_hash + "'";
+    if (is_changed(file)) return path.string() + kChanged;
+    return "";
+} catch (const Error& error) {
+    return error.what();
+}
+
+std::vector<std::string> origin_notes(const std::filesystem::path& path,
+                                      const std::map<std::string, std::string>& builds) {
+    const TensorFile file = read_safetensors(path);
+    std::vector<std::string> notes;
+    if (is_changed(file)) notes.push_back(path.string() + kChanged);
+    const std::string* text = metadata(file, kBuildsKey);
+    if (text == nullptr) return notes;
+    const nlohmann::json written = nlohmann::json::parse(*text, nullptr, false);
+    std::string others;
+    for (const auto& [plugin, build] : builds) {
+        if (!written.is_object() || !written.contains(plugin) || written.at(plugin) == build) continue;
+        constexpr std::size_t kDigits = 12;
+        const nlohmann::json& then = written.at(plugin);
+        others += (others.empty() ? "" : ", ") + plugin + " " +
+                  (then.is_string() ? then.get<std::string>() : then.dump()).substr(0, kDigits) + ", here " +
+                  build.substr(0, kDigits);
+    }
+    if (!others.empty())
+        notes.push_back(path.string() + ": learned with other builds of its plugins than these: " + others +
+                        "; results may differ from those of a new training");
+    return notes;
+}
+
+std::string problem_note(const std::filesystem::path& path,
+                         const Optimizer& optimizer,
+                         const Optimizee& optimizee,
+                         const ProblemData& data) {
+    const TensorFile file = read_safetensors(path);
+    const std::string* problem = metadata(file, kProblemKey);
+    if (problem == nullptr || *problem == problem_metadata(optimizer, optimizee, data).at(kProblemKey))
+        return "";
+    std::string names;
+    for (const int index : shared_needs(optimizer, optimizee))
+        names += (names.empty() ? "" : ", ") +
+                 std::string(optimizee.data()[static_cast<std::size_t>(index)]->name);
+    return path.string() + ": these weights were learned for another problem: its " +
+           (names.empty() ? "data" : names) +
+           " had other values, sizes or precision than here; they may not suit this one";
+}
+
+std::vector<std::string> weight_notes(const std::filesystem::path& path,
+                                      const Optimizer& optimizer,
+                                      const Optimizee& optimizee,
+                                      const ProblemData& data) {
+    std::map<std::string, std::string> builds;
+    add_build(optimizer.entry(), builds);
+    std::vector<std::string> notes = origin_notes(path, builds);
+    const std::string problem = problem_note(path, optimizer, optimizee, data);
+    if (!problem.empty()) notes.push_back(problem);
+    return notes;
 }
 
 std::string weight_optimizer(const std::filesystem::path& path) {

@@ -75,6 +75,8 @@ struct Solver::Model {
                 ? TensorSet(optimizer->init_params(keys.init_params, problem.data))
                 : read_weights(
                       settings.weights, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
+        if (!settings.weights.empty())
+            notes = weight_notes(settings.weights, *optimizer, *problem.optimizee, problem.data);
         bind_iterations(settings, task);
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);
     }
@@ -115,6 +117,7 @@ struct Solver::Model {
     TensorSet params, classic_params, continue_params;
     SafeguardRule rule;
     std::int64_t iterations = 0, first_leg = 0;
+    std::vector<std::string> notes;  // on the weights
 };
 
 /// What one solver writes to.
@@ -256,5 +259,6 @@ double Solver::fallback_rate() const { return state_->fallback_rate; }
 const std::string& Solver::optimizer() const { return model_->optimizer->id(); }
 const std::string& Solver::problem() const { return model_->problem.optimizee->id(); }
 std::int64_t Solver::iterations() const { return model_->iterations; }
+const std::vector<std::string>& Solver::notes() const { return model_->notes; }
 
 }  // namespace l2o::framework

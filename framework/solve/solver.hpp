@@ -79,6 +79,9 @@ class Solver {
     [[nodiscard]] const std::string& optimizer() const;  ///< id
     [[nodiscard]] const std::string& problem() const;    ///< id of the optimizee
     [[nodiscard]] std::int64_t iterations() const;
+    /// What whoever uses these weights should know, a sentence each: they were learned for another problem (a
+    /// matrix A of other values), with another build of the optimizer, or have changed since. Empty: nothing.
+    [[nodiscard]] const std::vector<std::string>& notes() const;
 
   private:
     struct Model;

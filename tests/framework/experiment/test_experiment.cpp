@@ -198,6 +198,22 @@ TEST_CASE("experiment: the hash of a training knows the content of its files") {
     CHECK(hash({1, 2}) != hash({1, 3}));
 }
 
+TEST_CASE("experiment: the hash of a training knows the content of a folder of files") {
+    const ScratchFolder folder;
+    std::filesystem::create_directory(folder / "data");
+    const auto hash = [&](const char* file, const std::string& rows) {
+        std::ofstream(folder / file) << rows;
+        return hash_of(lista("horizon 4\n loss { use mse_to_solution }"),
+                       {"optimizee.m=1", "optimizee.n=2", "optimizee.data=" + (folder / "data").string()});
+    };
+    const std::string first = hash("data/train.csv", "1,2\n");
+    CHECK(first == hash("data/train.csv", "1,2\n"));
+    CHECK(first == hash("elsewhere.csv", "1,2\n"));
+    CHECK(first != hash("data/train.csv", "1,3\n"));
+    CHECK(first == hash("data/train.csv", "1,2\n"));
+    CHECK(first != hash("data/test.csv", ""));
+}
+
 TEST_CASE("experiment: what is not written has its default") {
     const Experiment experiment = read(lista("horizon 4"));
     CHECK(experiment.name == "run");

@@ -171,6 +171,48 @@ TEST_CASE("run: weights are found again, with the same results and the time that
     CHECK(run(folder, {}, "train { epochs 7 }").weights.at(0).source == Source::kTrained);
 }
 
+TEST_CASE("run: weights that were damaged or edited are not found again, but told and trained again") {
+    const ScratchFolder folder;
+    std::vector<std::string> notes;
+    const auto listen = [&notes](const std::string& text) { notes.push_back(text); };
+    const RunResult first = run(folder, {.note = listen});
+    CHECK(notes.empty());
+    const fs::path weights = first.weights.at(0).file;
+    const auto whole = tensors(weights);
+    std::string bytes = read_file(weights);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    write_file_atomically(weights, bytes);
+
+    const std::string damaged = weights.string() + ": has been changed or damaged since it was written";
+    CHECK(refusal([&] { (void)run(folder, {.part = RunPart::kEvaluate}); }).starts_with("2 " + damaged));
+    const RunResult second = run(folder, {.note = listen});
+    CHECK(second.weights.at(0).source == Source::kTrained);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].starts_with(damaged));
+    CHECK(notes[0].ends_with("; 'lista' is trained again"));
+    CHECK(tensors(weights) == whole);
+    CHECK(run(folder).weights.at(0).source == Source::kFound);
+}
+
+TEST_CASE("run: weights that other builds of the plugins have made are used with a note of both") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    const fs::path weights = first.weights.at(0).file;
+    std::vector<std::string> notes;
+    const auto listen = [&notes](const std::string& text) { notes.push_back(text); };
+    TensorFile file = read_safetensors(weights);
+    TensorRefs refs;
+    for (const auto& [name, tensor] : file.tensors) refs[name] = &tensor;
+    file.metadata["l2o.builds"] =
+        R"({"optimizer lista": "0123456789abcdef", "loss mse_to_solution": "fedcba"})";
+    write_safetensors(weights, refs, sealed(refs, file.metadata));
+    const RunResult again = run(folder, {.note = listen});
+    CHECK(again.weights.at(0).source == Source::kFound);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].find("loss mse_to_solution fedcba, here ") != std::string::npos);
+    CHECK(notes[0].find("optimizer lista 0123456789ab, here ") != std::string::npos);
+}
+
 TEST_CASE("run: training again, and on two threads, gives the same bits") {
     const ScratchFolder folder;
     const RunResult first = run(folder);
@@ -218,6 +260,31 @@ TEST_CASE("run: given weights are evaluated as they are") {
     REQUIRE(second.weights.size() == 2);
     CHECK(second.weights[1].source == Source::kGiven);
     CHECK(second.curves.at(2).final_rows == first.curves.at(1).final_rows);
+}
+
+TEST_CASE("run: weights of another matrix are used with a note, also those that were found") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    std::vector<std::string> notes;
+    const auto listen = [&notes](const std::string& text) { notes.push_back(text); };
+    const Experiment other =
+        read_experiment(catalog(),
+                        Config::parse("name other\nseed 6\noptimizee { use sparse_recovery\n m 4\n n 6 }\n"
+                                      "contestants { given { optimizer { use lista }\n weights \"" +
+                                          first.weights.at(0).file.string() +
+                                          "\" } }\nevaluate { instances 2\n iterations 3 }",
+                                      "other.info"));
+    CHECK(run_experiment(other, {.root = folder / "runs", .note = listen}).curves.size() == 1);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].find(": these weights were learned for another problem: its A") != std::string::npos);
+    // Trained on one distribution, compared on another.
+    notes.clear();
+    const std::string elsewhere = "train { optimizee { condition_number 9 } }";
+    CHECK(run(folder, {.note = listen}, elsewhere).weights.at(0).source == Source::kTrained);
+    CHECK(run(folder, {.note = listen}, elsewhere).weights.at(0).source == Source::kFound);
+    REQUIRE(notes.size() == 2);
+    CHECK(notes[0] == notes[1]);
+    CHECK(notes[0].find(": these weights were learned for another problem: its A") != std::string::npos);
 }
 
 TEST_CASE("run: what cannot be evaluated is refused before anything is trained or written") {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/experiment/weights.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
@@ -224,4 +225,92 @@ TEST_CASE("weights: a file of another optimizer, or of none, is refused") {
     const auto broken = changed_file(folder, [](TensorFile& file) { file.metadata["l2o.options"] = "{"; });
     CHECK(refusal([&] { (void)weight_options(broken, "lista"); }) ==
           "2 " + broken.string() + ": metadata l2o.options is '{'; expected a JSON object");
+}
+
+TEST_CASE("weights: a file that was found is what its training left, or says what is wrong with it") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const std::filesystem::path path = folder / "w.safetensors", changed = folder / "changed.safetensors";
+    write_weights(path, bench.optimizer, bench.start(), {{kTrainingHashKey, "1234"}});
+    CHECK(fault_of(path, "1234").empty());
+    CHECK(fault_of(path, "5678") ==
+          path.string() + ": metadata l2o.training_hash is '1234'; expected that of its name, '5678'");
+    CHECK(fault_of(folder / "nothing", "1234").starts_with((folder / "nothing").string()));
+
+    const std::string bytes = read_file(path);
+    const std::string damaged = changed.string() + ": has been changed or damaged since it was written";
+    // Every byte of the numbers, and some of the header.
+    const std::size_t header =
+        8 + static_cast<unsigned char>(bytes[0]) + 256 * static_cast<unsigned char>(bytes[1]);
+    for (std::size_t at = header; at < bytes.size(); at += 7) {
+        std::string other = bytes;
+        other[at] = static_cast<char>(other[at] ^ 1);
+        write_file_atomically(changed, other);
+        CHECK(fault_of(changed, "1234").starts_with(damaged));
+    }
+    for (std::size_t at = 0; at < header; at += 3) {
+        std::string other = bytes;
+        other[at] = static_cast<char>(other[at] ^ 1);
+        write_file_atomically(changed, other);
+        CAPTURE(at);
+        CHECK_FALSE(fault_of(changed, "1234").empty());
+    }
+    write_file_atomically(changed, bytes.substr(0, bytes.size() - 1));
+    CHECK_FALSE(fault_of(changed, "1234").empty());
+
+    // Edited by somebody who keeps the metadata; and a file from before there was a checksum.
+    const std::filesystem::path edited = changed_file(folder, [](TensorFile& file) {
+        Tensor& theta = file.tensors.at("layer.00.theta");
+        theta = theta.clone();
+        theta.values<double>()[0] += 1;
+    });
+    CHECK(origin_notes(edited, {}) ==
+          std::vector<std::string>{edited.string() +
+                                   ": has been changed or damaged since it was written: its "
+                                   "checksum is another one"});
+    const std::filesystem::path old = changed_file(folder, [](TensorFile& file) {
+        file.metadata.erase("l2o.checksum");
+        file.metadata.erase("l2o.version");
+    });
+    CHECK(fault_of(old, "1234").empty());
+    CHECK(origin_notes(old, {}).empty());
+}
+
+TEST_CASE("weights: those of another build of a plugin are told, with both builds") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const std::filesystem::path path = folder / "w.safetensors";
+    std::map<std::string, std::string> builds;
+    add_build(bench.optimizer.entry(), builds);
+    add_build(bench.optimizee.entry(), builds);
+    REQUIRE(builds.size() == 2);
+    CHECK(builds.at("optimizer lista") == Catalog::build_of(bench.optimizer.entry()).id);
+    write_weights(path, bench.optimizer, bench.start(), build_metadata(builds));
+    CHECK(origin_notes(path, builds).empty());
+    const std::string here = builds.at("optimizer lista").substr(0, 12);
+    builds["optimizer lista"] = std::string(40, 'f');
+    CHECK(origin_notes(path, builds) ==
+          std::vector<std::string>{
+              path.string() + ": learned with other builds of its plugins than these: optimizer lista " +
+              here + ", here ffffffffffff; results may differ from those of a new training"});
+    // What was not written down cannot differ.
+    CHECK(origin_notes(path, {{"loss mse_to_solution", "ffff"}}).empty());
+    write_safetensors(path, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}});
+    CHECK(origin_notes(path, builds).empty());
+}
+
+TEST_CASE("weights: learned on one matrix and used on another, they say so by the name of the matrix") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers), other("lista", kTwoLayers, Dtype::kF64, 4);
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_weights(
+        path, bench.optimizer, bench.start(), problem_metadata(bench.optimizer, bench.optimizee, bench.data));
+    CHECK(problem_note(path, bench.optimizer, bench.optimizee, bench.data).empty());
+    const std::string note = problem_note(path, other.optimizer, other.optimizee, other.data);
+    CHECK(note.starts_with(path.string() + ": these weights were learned for another problem: its A"));
+    CHECK(note.ends_with(" had other values, sizes or precision than here; they may not suit this one"));
+    CHECK(weight_notes(path, other.optimizer, other.optimizee, other.data) == std::vector<std::string>{note});
+    // Nothing is known of the problem of a file that does not name it.
+    write_weights(path, bench.optimizer, bench.start());
+    CHECK(problem_note(path, other.optimizer, other.optimizee, other.data).empty());
 }

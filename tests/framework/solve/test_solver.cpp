@@ -95,6 +95,21 @@ std::string refused(const SolverSettings& settings) {
 
 }  // namespace
 
+TEST_CASE("solver: weights that were learned for another matrix say so") {
+    Files files(kAlista);
+    CHECK(Solver(files.both()).notes().empty());
+    const Lab& lab = files.lab();
+    const Optimizee& optimizee = lab.problem().optimizee();
+    const ProblemData other = optimizee.sample({9, 9}, Split::kTrain, 0, 1, false);
+    const TensorSet params(lab.optimizer().init_params({1, 2}, other));
+    write_weights(
+        files.weights, lab.optimizer(), params, problem_metadata(lab.optimizer(), optimizee, other));
+    const Solver solver(files.both());
+    REQUIRE(solver.notes().size() == 1);
+    CHECK(solver.notes()[0].find(": these weights were learned for another problem: its A") !=
+          std::string::npos);
+}
+
 TEST_CASE("solver: solves one instance after the other as the plain loop does in a batch") {
     Files files(kAlista);
     Solver solver(files.both());

@@ -1,12 +1,25 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
+#include <filesystem>
+#include <fstream>
 #include <initializer_list>
 #include <set>
 #include <string>
 
+#include "framework/store/content_hash.hpp"
 #include "framework/store/hash.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
 
-using l2o::framework::Checksum, l2o::framework::sha1_hex;
+using l2o::framework::Checksum, l2o::framework::content_hash, l2o::framework::FileHandle;
+using l2o::framework::sha1_hex;
+namespace fs = std::filesystem;
+
+namespace {
+
+void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+}  // namespace
 
 // FIPS 180-4's example vectors, as published by NIST (CAVP, "SHA_All.pdf"), and the empty message.
 TEST_CASE("sha1_hex: gives the published digests") {
@@ -43,4 +56,68 @@ TEST_CASE("Checksum: any changed bit, any length and any cut between pieces give
     }
     CHECK(all.size() == count);
     CHECK(of({"abc", "d"}) == of({"abc", "d"}));
+}
+
+// hashlib.sha1(b"a" * n).hexdigest() of Python 3.11: around the ends of a block and of its padding.
+TEST_CASE("sha1_hex: is right where the padding needs a block of its own, and for a file as for its bytes") {
+    const ScratchFolder folder;
+    for (const auto& [size, hex] : {std::pair(55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"),
+                                    {56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"},
+                                    {63, "03f09f5b158a7a8cdad920bddc29b81c18a551f5"},
+                                    {64, "0098ba824b5c16427bd7a1122a5a442a25ec644d"},
+                                    {65, "11655326c708d70319be2610e8a57d9a5b959d3b"},
+                                    {119, "ee971065aaa017e0632a8ca6c77bb3bf8b1dfc56"},
+                                    {120, "f34c1488385346a55709ba056ddd08280dd4c6d6"},
+                                    {128, "ad5b3fdbcb526778c2839d2f151ea753995e26a0"}}) {
+        const std::string text(static_cast<std::size_t>(size), 'a');
+        CHECK(sha1_hex(text) == hex);
+        put(folder / "a", text);
+        FileHandle file(folder / "a", O_RDONLY);
+        CHECK(sha1_hex(file) == hex);
+    }
+    const std::string large(3'000'017, 'b');
+    put(folder / "b", large);
+    FileHandle file(folder / "b", O_RDONLY);
+    CHECK(sha1_hex(file) == sha1_hex(large));
+}
+
+TEST_CASE("content_hash: of a file is that of its bytes, and of nothing is empty") {
+    const ScratchFolder folder;
+    put(folder / "abc", "abc");
+    CHECK(content_hash(folder / "abc") == sha1_hex("abc"));
+    CHECK(content_hash(folder / "nothing").empty());
+}
+
+TEST_CASE(
+    "content_hash: of a folder changes with every byte, name and file in it and below, and with nothing "
+    "else") {
+    const ScratchFolder one, other;
+    for (const ScratchFolder* folder : {&one, &other}) {
+        fs::create_directory(*folder / "below");
+        put(*folder / "train.csv", "1,2,3\n");
+        put(*folder / "below/test.csv", "4,5,6\n");
+    }
+    const std::string before = content_hash(one / "");
+    CHECK(before.size() == 40);
+    CHECK(content_hash(other / "") == before);
+    const auto changes = [&](auto&& change, auto&& back) {
+        change();
+        const bool differs = content_hash(one / "") != before;
+        back();
+        return differs && content_hash(one / "") == before;
+    };
+    CHECK(changes([&] { put(one / "train.csv", "1,2,4\n"); }, [&] { put(one / "train.csv", "1,2,3\n"); }));
+    CHECK(changes([&] { put(one / "below/test.csv", "4,5\n"); },
+                  [&] { put(one / "below/test.csv", "4,5,6\n"); }));
+    CHECK(changes([&] { fs::rename(one / "train.csv", one / "t.csv"); },
+                  [&] { fs::rename(one / "t.csv", one / "train.csv"); }));
+    CHECK(changes([&] { fs::rename(one / "below/test.csv", one / "test.csv"); },
+                  [&] { fs::rename(one / "test.csv", one / "below/test.csv"); }));
+    CHECK(changes([&] { put(one / "more.csv", ""); }, [&] { fs::remove(one / "more.csv"); }));
+    // What is behind a link is in the folder, and a link upwards is no folder without an end.
+    fs::remove(one / "train.csv");
+    fs::create_symlink(other / "train.csv", one / "train.csv");
+    CHECK(content_hash(one / "") == before);
+    fs::create_symlink("..", one / "below/up");
+    CHECK(content_hash(one / "") == before);
 }
