@@ -6,7 +6,8 @@
 #
 #   kill_resume.sh [--kills N] [--every N] [--moments N] [--seed N] [MODE...]
 #
-#   MODE     flat stages layerwise curriculum es pes imitation evaluate; default: all
+#   MODE     flat stages layerwise curriculum es pes imitation evaluate: `l2o run`; solve, report: these verbs, whose
+#            output is there as a whole or not at all; default: all
 #   --kills  runs that are killed at random file calls, again and again until they are done (10)
 #   --every  a run of its own for every N-th file call, and for all that can happen there: it is killed before the
 #            call or in the middle of a write, EIO is returned, the disk is full from there on, the call comes back
@@ -30,7 +31,7 @@ while [ $# -gt 0 ]; do
         *) modes+=("$1") && shift ;;
     esac
 done
-[ ${#modes[@]} -gt 0 ] || modes=(flat stages layerwise curriculum es pes imitation evaluate)
+[ ${#modes[@]} -gt 0 ] || modes=(flat stages layerwise curriculum es pes imitation evaluate solve report)
 for file in "$l2o" "$faults" "$compare_runs"; do
     [ -e "$file" ] || { echo "there is no $file; build it, or name another one" >&2 && exit 2; }
 done
@@ -114,19 +115,40 @@ run_folder() { # of a root folder; nothing if there is none that can be resumed
     done
 }
 
+# What a command finds in its root folder.
+prepare() {
+    rm -rf "$1"
+    case $mode in
+        solve) mkdir "$1" && cp "$(dirname "$0")/fuzz/corpus/problem/quadratic" "$1/problem.safetensors" ;;
+        report) mkdir "$1" && cp -r "$work/finished" "$1/run" ;;
+    esac
+}
+
 # In the foreground of a subshell, so that the process id is that of l2o. L2O_FAULTS_AT and _DO say what happens.
 start() { # in a root folder
-    local folder
-    folder=$(run_folder "$1")
+    local folder command
+    case $mode in
+        solve)
+            command=(solve --problem "$1/problem.safetensors" --optimizer gradient_descent --iterations 5
+                --output "$1/x.safetensors" --quiet)
+            ;;
+        report)
+            command=(report "$1/run" --quiet)
+            export PATH=  # without gnuplot, whose pictures know the time
+            ;;
+        *)
+            folder=$(run_folder "$1")
+            if [ -n "$folder" ]; then
+                command=(run --resume "$folder" --quiet --no-report --threads 2)
+            else
+                command=(run "$work/$mode.info" --out "$1" --quiet --no-report --threads 2)
+            fi
+            ;;
+    esac
     export L2O_FAULTS_UNDER=$1 L2O_FAULTS_LOG=$work/log
     # A sanitizer's runtime wants to come first; that it does not is seen by nothing but its own test.
     export ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
-    if [ -n "$folder" ]; then
-        LD_PRELOAD=$faults exec "$l2o" run --resume "$folder" --quiet --no-report --threads 2 >/dev/null 2>"$work/err"
-    else
-        LD_PRELOAD=$faults exec "$l2o" run "$work/$mode.info" --out "$1" --quiet --no-report --threads 2 \
-            >/dev/null 2>"$work/err"
-    fi
+    LD_PRELOAD=$faults exec "$l2o" "${command[@]}" >/dev/null 2>"$work/err"
 }
 code=0
 run() { # ACTION CALL ROOT: sets code
@@ -134,23 +156,34 @@ run() { # ACTION CALL ROOT: sets code
     { (L2O_FAULTS_DO=$1 L2O_FAULTS_AT=$2 start "$3"); } 2>/dev/null || code=$?
 }
 
-same() { # the run in this root folder is the one that was left alone
-    "$compare_runs" "$work/whole" "$1" >"$work/err" 2>&1 || fail "$2: not the same"
+same() { # what this root folder holds is what a command that was left alone made
+    case $mode in
+        solve | report) complete "$work/whole" "$1" ;;
+        *) "$compare_runs" "$work/whole" "$1" ;;
+    esac >"$work/err" 2>&1 || fail "$2: not the same"
 }
 readable() {
-    "$compare_runs" "$1" >"$work/err" 2>&1 || fail "$2: not readable"
+    case $mode in
+        solve) [ ! -e "$1/x.safetensors" ] || cmp "$work/whole/x.safetensors" "$1/x.safetensors" ;;
+        report) [ ! -e "$1/run/report.html" ] || cmp "$work/whole/run/report.html" "$1/run/report.html" ;;
+        *) "$compare_runs" "$1" ;;
+    esac >"$work/err" 2>&1 || fail "$2: not readable"
+}
+complete() { # everything but temporary files
+    diff -r --exclude='.*' "$1" "$2"
 }
 
-# "write PATH/.NAME.tmp.1.2" is told as PATH/NAME.
+# "write PATH/.NAME.tmp.1.2" may be told as PATH/NAME.
 names_what_failed() {
-    local path
-    path=$(sed 's/^[a-z]* //' "$work/log" | sed 's|/\.\([^/]*\)\.tmp\.[0-9.]*$|/\1|')
-    [ -n "$path" ] && grep -qF "l2o: error: " "$work/err" && grep -qF "$path" "$work/err"
+    local path target
+    path=$(sed 's/^[a-z]* //' "$work/log")
+    target=$(sed 's|/\.\([^/]*\)\.tmp\.[0-9.]*$|/\1|' <<<"$path")
+    [ -n "$path" ] && grep -qF "l2o: error: " "$work/err" && grep -qF -e "$path" -e "$target" "$work/err"
 }
 
 trial() { # ACTION CALL: a run to which this happens, and what a run that goes on comes to
     local root=$work/trial
-    rm -rf "$root"
+    prepare "$root"
     run "$1" "$2" "$root"
     case $1:$code in
         kill:137 | torn:137) ;;
@@ -219,18 +252,33 @@ killed_at_moments() { # up to a whole run of this many milliseconds after the st
 }
 
 for mode in "${modes[@]}"; do
-    experiment "$mode" >"$work/$mode.info"
-    rm -rf "$work/whole"
+    case $mode in
+        solve) ;;
+        report)
+            mode=flat
+            experiment flat >"$work/flat.info"
+            rm -rf "$work/made"
+            run none 0 "$work/made"
+            [ "$code" -eq 0 ] || fail "left alone it ended with $code"
+            rm -rf "$work/finished"
+            mv "$(run_folder "$work/made")" "$work/finished"
+            mode=report
+            ;;
+        *) experiment "$mode" >"$work/$mode.info" ;;
+    esac
+    prepare "$work/whole"
     began=$(milliseconds)
     run none 0 "$work/whole"
     [ "$code" -eq 0 ] || fail "left alone it ended with $code"
     duration=$(($(milliseconds) - began))
     mapfile -t seen <"$work/log"
     calls=${#seen[@]} trials=0
-    # Fewer would mean that the calls are not seen: a folder, its files, and a checkpoint are more.
-    [ "$calls" -gt 100 ] || fail "only $calls file calls"
-    killed_again_and_again
-    killed_at_moments "$duration"
+    # Fewer would mean that the calls are not seen.
+    [ "$calls" -gt 10 ] || fail "only $calls file calls"
+    if [ "$mode" != solve ] && [ "$mode" != report ]; then
+        killed_again_and_again
+        killed_at_moments "$duration"
+    fi
     if [ "$every" -gt 0 ]; then
         for ((call = 1 + RANDOM % every; call <= calls; call += every)); do
             for action in $(what_can_happen "${seen[call - 1]}"); do
@@ -239,5 +287,7 @@ for mode in "${modes[@]}"; do
             done
         done
     fi
-    echo "$mode: $calls file calls; $((kills + moments)) kills, $trials failures at calls: 0 bytes differ (seed $seed)"
+    killed=$((kills + moments))
+    case $mode in solve | report) killed=0 ;; esac
+    echo "$mode: $calls file calls; $killed kills, $trials failures at calls: 0 bytes differ (seed $seed)"
 done

@@ -12,7 +12,7 @@
 /// an experiment writes itself as one that reads back as itself.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace l2o::framework;
-    static const Catalog catalog({L2O_FUZZ_MANIFESTS});
+    static const Catalog catalog(plugin_search_path());
     const std::string text(reinterpret_cast<const char*>(data), size);
     try {
         const Config config = Config::parse(text, "/nowhere/fuzz.info");
