@@ -71,12 +71,16 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
                                {"metrics", metrics}});
     }
     for (const WeightsReport& report : result.weights) {
-        weights.push_back({{"contestant", report.contestant},
-                           {"file", report.file.string()},
-                           {"source", text_of(report.source)},
-                           {"seconds", report.seconds > 0 ? json(report.seconds) : json()},
-                           {"meta_steps", report.meta_steps ? json(*report.meta_steps) : json()},
-                           {"skipped", report.skipped ? json(*report.skipped) : json()}});
+        json entry{
+            {"meta_steps", nullptr}, {"skipped", nullptr}, {"diverged", nullptr}, {"improved", nullptr}};
+        if (report.training) entry = to_json(*report.training);
+        entry.update(
+            {{"contestant", report.contestant},
+             {"file", report.file.string()},
+             {"source", text_of(report.source)},
+             {"seconds", report.seconds > 0 ? json(report.seconds) : json()},
+             {"remarks", report.training ? remarks_on(*report.training) : std::vector<std::string>{}}});
+        weights.push_back(std::move(entry));
     }
     return {{"experiment", experiment.name},
             {"seed", experiment.seed},
@@ -95,13 +99,15 @@ void print(const RunResult& result, const std::string& page) {
     for (const WeightsReport& report : result.weights) {
         std::cout << fmt::format(
             "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
-        if (report.meta_steps)
-            std::cout << fmt::format(", {} meta-steps in {:.3g} s", *report.meta_steps, report.seconds);
+        if (report.source == WeightsReport::Source::kTrained && report.training)
+            std::cout << fmt::format(
+                ", {} meta-steps in {:.3g} s", report.training->meta_steps, report.seconds);
         else
             std::cout << (report.seconds > 0 ? ", of an earlier training of " + duration_text(report.seconds)
                                              : ", of a training of unknown length");
-        if (report.skipped.value_or(0) > 0)
-            std::cout << fmt::format(", {} skipped (not finite)", *report.skipped);
+        if (report.training) {
+            for (const std::string& remark : remarks_on(*report.training)) std::cout << "; " << remark;
+        }
         std::cout << "\n";
     }
     std::cout << "run folder: " << result.folder.string() << "\n";
@@ -212,10 +218,22 @@ ExitCode report(const CommandLine& line, const Experiment& experiment, const Run
     } else {
         print(result, page);
     }
-    if (result.curves.empty() || !all_diverged(result.curves)) return ExitCode::kOk;
-    throw Error(ExitCode::kNumerical,
-                "every trajectory of every contestant diverged; " + result.folder.string() +
-                    " was written all the same");
+    if (!result.curves.empty() && all_diverged(result.curves)) {
+        throw Error(ExitCode::kNumerical,
+                    "every trajectory of every contestant diverged; " + result.folder.string() +
+                        " was written all the same");
+    }
+    for (const WeightsReport& weights : result.weights) {
+        // Who names weights has chosen them.
+        if (!weights.training || !weights.training->diverged ||
+            weights.source == WeightsReport::Source::kGiven)
+            continue;
+        throw Error(ExitCode::kNumerical,
+                    "the training of '" + weights.contestant +
+                        "' diverged, and its weights are not what it ended with; train with smaller steps "
+                        "(output_scale, train.meta_optimizer.learning_rate) or set train.clip_norm");
+    }
+    return ExitCode::kOk;
 }
 
 }  // namespace l2o::host

@@ -96,6 +96,7 @@ void move_numbers(Curve& curve, Move&& move) {
            final_rows,
            training_seconds,
            preparation_seconds,
+           training,
            safeguard,
            fallback_rate,
            history,
@@ -134,6 +135,7 @@ void write_curve(const std::filesystem::path& path, const Curve& curve, const st
     const nlohmann::json texts{{"hash", hash},
                                {"contestant", curve.contestant},
                                {"metrics", curve.metrics},
+                               {"training", curve.training ? to_json(*curve.training) : nlohmann::json()},
                                {"safeguard", curve.safeguard}};
     write_safetensors(path, writer.refs(), sealed(writer.refs(), {{kCurveKey, texts.dump()}}));
 }
@@ -145,6 +147,7 @@ std::optional<Curve> read_curve(const std::filesystem::path& path, const std::st
     if (texts.at("hash") != hash) return std::nullopt;
     Curve curve{.contestant = texts.at("contestant"),
                 .metrics = texts.at("metrics"),
+                .training = outcome_from_json(texts.at("training")),
                 .safeguard = texts.at("safeguard")};
     Reader reader(file);
     move_numbers(curve, [&](const std::string& name, auto& part) { reader(name, part); });

@@ -170,7 +170,8 @@ Curve evaluate(const Experiment& experiment,
 
     Curve curve{.contestant = ready.contestant->name,
                 .training_seconds = ready.training_seconds,
-                .preparation_seconds = ready.preparation_seconds};
+                .preparation_seconds = ready.preparation_seconds,
+                .training = ready.training};
     if (ready.safeguard) {
         double fallbacks = 0, steps = 0;
         for (const ShardRun& shard : shards) {

@@ -58,11 +58,12 @@ struct Curve {
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
     double training_seconds = 0;                             ///< 0: nothing was trained; NAN: unknown
-    double preparation_seconds = 0;  ///< to read the parameters and derive what is derived
-    std::string safeguard{};         ///< id of the classic optimizer; "": none
-    double fallback_rate = NAN;      ///< share of the safeguarded steps that were classic ones
-    History history{};               ///< as long as find_reached() needs it
-    std::vector<Reached> reached{};  ///< [row]
+    double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
+    std::optional<TrainingOutcome> training{};  ///< of weights that tell it
+    std::string safeguard{};                    ///< id of the classic optimizer; "": none
+    double fallback_rate = NAN;                 ///< share of the safeguarded steps that were classic ones
+    History history{};                          ///< as long as find_reached() needs it
+    std::vector<Reached> reached{};             ///< [row]
 };
 
 /// A trained or analytic contestant, ready to run.
@@ -74,6 +75,7 @@ struct Ready {
     const TensorSet* continue_params = nullptr;
     std::optional<Safeguard> safeguard{};                  ///< of the steps of `optimizer`
     double training_seconds = 0, preparation_seconds = 0;  ///< as in Curve
+    std::optional<TrainingOutcome> training{};
 };
 
 /// Names of what can be shown of an optimizee: "objective", then its metrics.

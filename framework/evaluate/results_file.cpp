@@ -112,6 +112,11 @@ void read_head(const std::filesystem::path& path, Results& results) try {
                                           contestant.at("fallback_rate").get<double>(),
                                           0,
                                           1);
+        if (contestant.contains("training")) {
+            curve.training = outcome_from_json(contestant["training"]);
+            if (!curve.training)
+                refuse(path, "training of '" + curve.contestant + "' is " + contestant["training"].dump());
+        }
         results.curves.push_back(std::move(curve));
     }
     if (names.empty()) refuse(path, "there is no contestant");
@@ -368,6 +373,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
         contestants.push_back({{"name", curve.contestant},
                                {"training_seconds", curve.training_seconds},
                                {"preparation_seconds", curve.preparation_seconds}});
+        if (curve.training) contestants.back()["training"] = to_json(*curve.training);
         if (curve.safeguard.empty()) continue;
         contestants.back()["safeguard"] = curve.safeguard;
         contestants.back()["fallback_rate"] = curve.fallback_rate;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "framework/config/value_text.hpp"
@@ -26,6 +27,7 @@ namespace l2o::framework {
 namespace {
 
 constexpr const char* kSecondsKey = "l2o.training_seconds";
+constexpr const char* kTrainingKey = "l2o.training";
 
 /// The instances and starts that everybody is evaluated on.
 struct TestSet {
@@ -318,6 +320,15 @@ class Run {
         const auto metadata = read_safetensors_metadata(file);
         if (const auto seconds = metadata.find(kSecondsKey); seconds != metadata.end())
             entrant.report->seconds = parse_real(seconds->second).value_or(0);
+        if (const auto training = header.metadata.find(kTrainingKey); training != header.metadata.end()) {
+            entrant.report->training =
+                outcome_from_json(nlohmann::json::parse(training->second, nullptr, false));
+            if (!entrant.report->training) {
+                throw Error(ExitCode::kUsage,
+                            file.string() + ": metadata " + kTrainingKey + " is '" + training->second +
+                                "'; expected what 'l2o train' writes there");
+            }
+        }
     }
 
     void train_one(Entrant& entrant) {
@@ -343,6 +354,7 @@ class Run {
             problem_metadata(*entrant.train_optimizer, *entrant.train_optimizee, data);
         metadata.merge(build_metadata(training_builds(contestant)));
         metadata[kSecondsKey] = format_real(trained.seconds);
+        metadata[kTrainingKey] = to_json(trained).dump();
         metadata[kTrainingHashKey] = contestant.hash;
         const std::filesystem::path stored = stored_weights(contestant);
         write_weights(folder_->weights(contestant.name), *entrant.train_optimizer, trained.params, metadata);
@@ -354,8 +366,7 @@ class Run {
                           .file = stored,
                           .source = WeightsReport::Source::kTrained,
                           .seconds = trained.seconds,
-                          .meta_steps = trained.meta_steps,
-                          .skipped = trained.skipped};
+                          .training = trained};
     }
 
     /// Parameters of all that can have them: from files, also right after a training, so that a run that
@@ -397,7 +408,8 @@ class Run {
                     .continue_with = entrant.continue_with.get(),
                     .continue_params = &entrant.continue_params,
                     .training_seconds = entrant.report ? known_or_nan(entrant.report->seconds) : 0,
-                    .preparation_seconds = entrant.preparation_seconds};
+                    .preparation_seconds = entrant.preparation_seconds,
+                    .training = entrant.report ? entrant.report->training : std::nullopt};
         if (entrant.classic)
             ready.safeguard.emplace(
                 Safeguard{*entrant.classic, entrant.classic_params, entrant.contestant->safeguard->rule});

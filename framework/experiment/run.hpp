@@ -37,9 +37,8 @@ struct WeightsReport {
     std::string contestant;
     std::filesystem::path file;
     enum class Source { kTrained, kFound, kGiven } source{};
-    double seconds = 0;  ///< of the training, whenever it was; 0 if unknown
-    /// Of this training; nothing for weights found or given.
-    std::optional<std::int64_t> meta_steps{}, skipped{};
+    double seconds = 0;                         ///< of the training, whenever it was; 0 if unknown
+    std::optional<TrainingOutcome> training{};  ///< what that came to; nothing if the file does not tell
 };
 
 struct RunResult {
@@ -67,10 +66,12 @@ struct ResumedRun {
 ///     <root>/weights/<optimizer>-<hash>.safetensors
 ///
 /// A contestant is trained once: weights of the same hash are used again, and while another process trains
-/// them it is waited for. A killed run goes on from its last checkpoint with `resume`, with those who are not
-/// yet evaluated; what is trained in its folder is known there, wherever the folder has gone. Everything that
-/// can be refused is refused before anything is trained.
-/// @throw Error  kPlugin, kUsage: a contestant does not suit the problem; kNumerical: a training diverged;
+/// them it is waited for. They tell what their training came to; one that ended with ruined parameters keeps
+/// earlier ones (TrainingOutcome::diverged). A killed run goes on from its last checkpoint with `resume`,
+/// with those who are not yet evaluated; what is trained in its folder is known there, wherever the folder
+/// has gone. Everything that can be refused is refused before anything is trained.
+/// @throw Error  kPlugin, kUsage: a contestant does not suit the problem; kNumerical: every window
+///               of a training diverged;
 ///               kInterrupted: CallContext::cancel_flag was set, and what is trained so far is kept.
 [[nodiscard]] RunResult run_experiment(const Experiment& experiment, const RunOptions& options);
 

@@ -10,6 +10,7 @@
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -94,7 +95,13 @@ std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec) {
     if (!is_real(tensor.dtype())) {
         refuse(file, name + " is " + name_of(tensor.dtype()) + "; expected float32 or float64");
     }
-    return tensor.to(static_cast<Dtype>(spec.dtype));
+    Tensor values = tensor.to(static_cast<Dtype>(spec.dtype));
+    if (!all_finite(values)) {
+        refuse(file,
+               name + " has a value that is not finite in " + name_of(values.dtype()) +
+                   "; expected numbers: what diverged in training is of no use, train again ('--retrain')");
+    }
+    return values;
 }
 
 /// A file that gives some of what is derived must give what is derived here: the rest would not belong to it.

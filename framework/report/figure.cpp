@@ -302,10 +302,12 @@ std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
     std::vector<Figure> figures;
     for (const std::string& contestant : contestants) {
         std::vector<double> losses;
+        std::int64_t diverged = 0;
         Series validation{.name = "validation"};
         for (const TrainingPoint& point : points) {
             if (point.contestant != contestant) continue;
             losses.push_back(point.loss);
+            if (point.diverged) ++diverged;
             if (!point.validation || !std::isfinite(*point.validation)) continue;
             validation.x.push_back(static_cast<double>(losses.size()));
             validation.y.push_back(*point.validation);
@@ -330,6 +332,12 @@ std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
             append_sentence(
                 figure.caption,
                 fmt::format("Losses that are not finite count as the worst: {} of {}.", all - finite, all));
+        if (diverged > 0)
+            append_sentence(
+                figure.caption,
+                fmt::format("{} of {} trajectories diverged; finite windows of one are drawn at their mean.",
+                            diverged,
+                            losses.size()));
         if (!validation.x.empty()) figure.series.push_back(validation);
         widen(figure.y, 0.03);
         figures.push_back(std::move(figure));

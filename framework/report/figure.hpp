@@ -39,6 +39,7 @@ struct TrainingPoint {
     std::string contestant{};
     double loss = 0;
     std::optional<double> validation{};
+    bool diverged = false;  ///< not all of its windows were finite
 };
 
 /// The metric that counts against iterations, evaluations and time: medians with their 10-90 % bands.

@@ -274,6 +274,13 @@ std::string html_of(const Page& page) {
         if (!curve.safeguard.empty())
             out += "<p class=\"facts\">" + escaped(safeguard_text(curve)) + ".</p>\n";
     }
+    for (const Curve& curve : results.curves) {
+        if (!curve.training) continue;
+        for (const std::string& remark : remarks_on(*curve.training)) {
+            out += "<p class=\"note\">Training of " + escaped(curve.contestant) + ": " + escaped(remark) +
+                   ".</p>\n";
+        }
+    }
     out += comparison_section(results);
     out += "<h2>Figures</h2>\n";
     for (const Figure& figure : page.figures) out += figure_html(page, figure);

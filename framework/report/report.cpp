@@ -38,6 +38,7 @@ std::vector<TrainingPoint> read_training(const std::filesystem::path& path) {
             continue;
         TrainingPoint point{.contestant = record["contestant"], .loss = number_or_nan(record, "loss")};
         if (record.contains("validation")) point.validation = number_or_nan(record, "validation");
+        point.diverged = record.contains("diverged") && record["diverged"] == true;
         points.push_back(std::move(point));
     }
     return points;

@@ -40,6 +40,7 @@ void for_each_parameter(const Optimizer& optimizer, Kept& parameters, Body&& bod
     all("phi", parameters.phi);
     all("mean", parameters.mean);
     all("best", parameters.best);
+    all("good", parameters.good);
 }
 
 template <class Body>
@@ -131,12 +132,16 @@ void write_checkpoint(const std::filesystem::path& path,
                         {"meta_t", metas.task.t()},
                         {"meta_steps", cursor.meta_steps},
                         {"skipped", cursor.skipped},
+                        {"diverged_trajectories", cursor.diverged_trajectories},
+                        {"windows", cursor.windows},
+                        {"skipped_since_step", cursor.skipped_since_step},
                         {"loss", cursor.loss},
                         {"gradient_norm", cursor.gradient_norm},
                         {"best_validation", cursor.best_validation},
                         {"stale", cursor.stale},
                         {"validations", cursor.validations},
                         {"improved", cursor.improved},
+                        {"is_finite", cursor.is_finite},
                         {"seconds", cursor.seconds},
                         {"records", cursor.records},
                         {"engine_bytes", cursor.engine_bytes}};
@@ -172,12 +177,16 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                          .t = count("t"),
                          .meta_steps = count("meta_steps"),
                          .skipped = count("skipped"),
+                         .diverged_trajectories = count("diverged_trajectories"),
+                         .windows = count("windows"),
+                         .skipped_since_step = count("skipped_since_step"),
                          .loss = real_of(json, "loss"),
                          .gradient_norm = real_of(json, "gradient_norm"),
                          .best_validation = real_of(json, "best_validation"),
                          .stale = count("stale"),
                          .validations = count("validations"),
                          .improved = json.at("improved"),
+                         .is_finite = json.at("is_finite"),
                          .seconds = real_of(json, "seconds"),
                          .records = count("records"),
                          .engine_bytes = count("engine_bytes")};

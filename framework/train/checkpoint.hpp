@@ -19,21 +19,26 @@ struct Cursor {
     std::int64_t trajectory = 0;        ///< over all stages: names instances and starts
     std::int64_t t = 0;                 ///< within the trajectory
     std::int64_t meta_steps = 0, skipped = 0;
-    double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
-    double best_validation = 0;          ///< of the stage; NAN: none yet
-    std::int64_t stale = 0;              ///< validations since the best one
-    std::int64_t validations = 0;        ///< of the stage, after the one of its start
-    bool improved = false;               ///< one of them was better than that of the start
-    double seconds = 0;                  ///< of earlier sessions and this one
-    std::int64_t records = 0;            ///< of this training in the metrics log
-    std::int64_t engine_bytes = 0;       ///< most so far
+    std::int64_t diverged_trajectories = 0;
+    std::int64_t windows = 0;             ///< of the trajectory so far that were finite
+    std::int64_t skipped_since_step = 0;  ///< windows since the last meta-step: nothing is known of phi yet
+    double loss = 0, gradient_norm = 0;   ///< of the trajectory so far
+    double best_validation = 0;           ///< of the stage; NAN: none yet
+    std::int64_t stale = 0;               ///< validations since the best one
+    std::int64_t validations = 0;         ///< of the stage, after the one of its start
+    bool improved = false;                ///< one of them was better than that of the start
+    bool is_finite = true;                ///< the last one was
+    double seconds = 0;                   ///< of earlier sessions and this one
+    std::int64_t records = 0;             ///< of this training in the metrics log
+    std::int64_t engine_bytes = 0;        ///< most so far
 };
 
 /// The learned optimizer's parameters that a training keeps.
 struct Parameters {
     TensorSet phi;   ///< where the meta-optimizer is
     TensorSet mean;  ///< running mean of them; empty if none is taken
-    TensorSet best;  ///< by validation, of the stage
+    TensorSet best;  ///< by validation, of the stage; until there is one, where the stage began
+    TensorSet good;  ///< phi, or the mean, as it was when a window was finite for the last time
 };
 
 /// The meta-optimizers of the task and of imitation (null: there is none).
@@ -43,8 +48,8 @@ struct MetaOptimizers {
 };
 
 /// State of an unfinished training in one safetensors file, replaced atomically: phi/<name>, mean/<name>,
-/// best/<name>, meta/<i>, imitation/<i>, and what the estimators of the gradient carry; the cursor as JSON in
-/// its metadata, and a seal over all of it.
+/// best/<name>, good/<name>, meta/<i>, imitation/<i>, and what the estimators of the gradient carry; the
+/// cursor as JSON in its metadata, and a seal over all of it.
 void write_checkpoint(const std::filesystem::path& path,
                       const std::string& hash,
                       const Cursor& cursor,

@@ -1,5 +1,7 @@
 #include "framework/train/meta_optimizer.hpp"
 
+#include <cmath>
+
 #include "framework/error.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
@@ -72,7 +74,8 @@ void MetaOptimizer::reset() {
                 optimizer_->id());
 }
 
-void MetaOptimizer::step(const TensorSet& gradient, std::span<const double> rates) {
+/// The state's and the parameters' next values, into next_ and moved_.
+void MetaOptimizer::propose(const TensorSet& gradient) {
     std::vector<const l2o_tensor*> g;
     std::vector<Tensor> views;
     views.reserve(trainable_.size());
@@ -96,22 +99,37 @@ void MetaOptimizer::step(const TensorSet& gradient, std::span<const double> rate
     out.state = next_.out();
     out.x = moved_.out();
     call_.check(optimizer_->api().step(optimizer_->raw(), call_.plain(), &in, &out), optimizer_->id());
+}
+
+void MetaOptimizer::step(const TensorSet& gradient, std::span<const double> rates) {
+    try {
+        propose(gradient);
+        for (std::size_t k = 0; k < trainable_.size(); ++k) {
+            const double rate = rates[trainable_[k]];
+            if (rate == 0) copy_values(moved_[k], x_[k]);
+            const bool is_finite = with_values(
+                [rate](auto phi, auto moved) {
+                    using T = typename decltype(moved)::value_type;
+                    int strays = 0;
+                    for (std::size_t i = 0; i < moved.size(); ++i) {
+                        // Rate 1 takes the plugin's own value, to the bit; 0 has taken phi.
+                        if (rate != 0 && rate != 1)
+                            moved[i] = phi[i] + static_cast<T>(rate) * (moved[i] - phi[i]);
+                        strays |= static_cast<int>(!std::isfinite(moved[i]));
+                    }
+                    return strays == 0;
+                },
+                x_[k],
+                moved_[k]);
+            if (!is_finite) throw Diverged{"a step of the meta-optimizer is not finite"};
+        }
+    } catch (const Diverged&) {
+        reset();
+        throw;
+    }
     std::swap(now_, next_);
     ++t_;
-    for (std::size_t k = 0; k < trainable_.size(); ++k) {
-        const double rate = rates[trainable_[k]];
-        if (rate == 0) continue;
-        with_values(
-            [rate](auto phi, auto moved) {
-                using T = typename decltype(phi)::value_type;
-                // Rate 1 takes the plugin's own value, to the bit.
-                for (std::size_t i = 0; i < phi.size(); ++i) {
-                    phi[i] = rate == 1 ? moved[i] : phi[i] + static_cast<T>(rate) * (moved[i] - phi[i]);
-                }
-            },
-            x_[k],
-            moved_[k]);
-    }
+    for (std::size_t k = 0; k < trainable_.size(); ++k) copy_values(x_[k], moved_[k]);
 }
 
 }  // namespace l2o::framework

@@ -24,6 +24,8 @@ class MetaOptimizer {
 
     /// phi_i += rate_i (phi'_i - phi_i) for every parameter that is trained.
     /// @param gradient, rates  one entry per parameter of the learned optimizer.
+    /// @throw Diverged if phi would not be finite, or the plugin gives up: phi is as it was, and the state
+    /// that led there is forgotten.
     void step(const TensorSet& gradient, std::span<const double> rates);
     /// Forgets the state: as before the first step.
     void reset();
@@ -33,6 +35,8 @@ class MetaOptimizer {
     void restore(std::int64_t t) { t_ = t; }
 
   private:
+    void propose(const TensorSet& gradient);
+
     TensorSet& phi_;
     std::vector<std::size_t> trainable_;  // indices into phi
     std::vector<l2o_spec> blocks_;

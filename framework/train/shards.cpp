@@ -28,6 +28,12 @@ TensorSet gradient_like(const Optimizer& optimizer,
     return TensorSet(std::move(tensors));
 }
 
+TensorSet clone(const TensorSet& set) {
+    std::vector<Tensor> tensors;
+    for (const Tensor& tensor : set.tensors()) tensors.push_back(tensor.clone());
+    return TensorSet(std::move(tensors));
+}
+
 Carried copies(const CarriedRefs& shards) {
     Carried out;
     for (const auto& tensors : shards) {
@@ -200,6 +206,15 @@ Unroll::Window Shards::imitate(std::int64_t n,
 
 Unroll::Window Shards::score(std::int64_t n) {
     return all([n](Shard& shard) { return shard.unroll.score(n); });
+}
+
+std::vector<double> Shards::row_losses() const {
+    std::vector<double> losses;
+    for (const auto& shard : shards_) {
+        const Tensor& rows = shard->unroll.row_losses();
+        for (std::int64_t row = 0; row < rows.size(); ++row) losses.push_back(rows.value(row));
+    }
+    return losses;
 }
 
 std::vector<const Scene*> Shards::scenes() const {

@@ -54,6 +54,8 @@ class Shards {
     /// row)/d(params).
     Unroll::Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse);
     Unroll::Window score(std::int64_t n);
+    /// Of every row, of the last score(): not finite if it diverged, or its shard was given up.
+    [[nodiscard]] std::vector<double> row_losses() const;
     /// n steps beside the teachers, one per shard; `gradient` as of window().
     Unroll::Window imitate(std::int64_t n,
                            double cot,
@@ -92,6 +94,8 @@ class Shards {
     ProblemData data_;  // of the whole batch; shards borrow its rows, its shared tensors are drawn once
     std::vector<std::unique_ptr<Shard>> shards_;
 };
+
+[[nodiscard]] TensorSet clone(const TensorSet& set);
 
 /// Zeroed accumulators for the learned parameters; buffers, and those with rate 0, get none.
 [[nodiscard]] TensorSet gradient_like(const Optimizer& optimizer,

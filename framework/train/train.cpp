@@ -18,6 +18,7 @@
 #include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
 #include "framework/train/training_batches.hpp"
+#include "framework/train/validation.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -55,12 +56,6 @@ void scale(Tensor& tensor, double factor) {
             for (auto& value : values) value *= static_cast<T>(factor);
         },
         tensor);
-}
-
-TensorSet clone(const TensorSet& set) {
-    std::vector<Tensor> tensors;
-    for (const Tensor& tensor : set.tensors()) tensors.push_back(tensor.clone());
-    return TensorSet(std::move(tensors));
 }
 
 /// One training, from its first trajectory or from a checkpoint to its last.
@@ -129,11 +124,8 @@ class Trainer {
         started_ = last_checkpoint_ = Clock::now();
         prepare();
         seconds_before_ = cursor_.seconds;
-        for (; cursor_.stage < static_cast<std::int64_t>(stages_.size()); ++cursor_.stage) {
-            run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
-            // A curriculum ends where a stage has taught nothing.
-            if (settings_.schedule == Schedule::kCurriculum && is_stale() && !cursor_.improved) break;
-        }
+        for (bool is_last = false; !is_last; ++cursor_.stage)
+            is_last = run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
         if (log_) log_->sync();
         if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
             throw Error(
@@ -142,12 +134,16 @@ class Trainer {
                     " windows diverged" + (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
                     "; start with smaller steps (output_scale, learning_rate) or set train.clip_norm");
         }
-        return {.params = std::move(kept_.phi),
-                .meta_steps = cursor_.meta_steps,
-                .skipped = cursor_.skipped,
-                .seconds = seconds_before_ + seconds_since(started_),
-                .best_validation = cursor_.best_validation,
-                .engine_bytes = cursor_.engine_bytes};
+        outcome_.meta_steps = cursor_.meta_steps;
+        outcome_.skipped = cursor_.skipped;
+        outcome_.trajectories = cursor_.trajectory;
+        outcome_.diverged_trajectories = cursor_.diverged_trajectories;
+        TrainResult result{outcome_};
+        result.params = std::move(kept_.phi);
+        result.seconds = seconds_before_ + seconds_since(started_);
+        result.best_validation = cursor_.best_validation;
+        result.engine_bytes = cursor_.engine_bytes;
+        return result;
     } catch (const Error& error) {
         if (error.code() != ExitCode::kInterrupted) throw;
         throw Error(ExitCode::kInterrupted,
@@ -165,7 +161,9 @@ class Trainer {
             settings_.warm_start.empty()
                 ? TensorSet(optimizer_.init_params(keys_.init_params, data))
                 : read_weights(settings_.warm_start, optimizer_, keys_.init_params, data, &optimizee_);
+        start_ = clone(kept_.phi);
         kept_.best = clone(kept_.phi);
+        kept_.good = clone(kept_.phi);
         if (settings_.average > 0) kept_.mean = clone(kept_.phi);
         cursor_.best_validation = NAN;
         if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
@@ -191,7 +189,8 @@ class Trainer {
                         ", and the training begins anew");
     }
 
-    void run_stage(const Stage& stage) {
+    /// @return whether it was the last one.
+    bool run_stage(const Stage& stage) {
         meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
         const Loss& loss = *losses_[static_cast<std::size_t>(cursor_.stage)];
@@ -208,21 +207,9 @@ class Trainer {
             imitation_meta_ =
                 std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
         }
-        std::optional<Shards> validation;
-        if (settings_.validate_every > 0) {
-            validation.emplace(optimizer_,
-                               optimizee_,
-                               loss,
-                               kept_.mean.empty() ? kept_.phi : kept_.mean,
-                               keys_,
-                               Shards::Options{.split = Split::kValidation,
-                                               .batch = settings_.validate_instances,
-                                               .shard_rows = settings_.shard_rows,
-                                               .rates = std::vector<double>(stage.rates.size(), 0),
-                                               .unroll = {.horizon = stage.validation_horizon}},
-                               threads_);
-        }
-        if (validation) validation_set_ = validation->draw(0);
+        std::optional<Validation> validation;
+        if (settings_.validate_every > 0)
+            validation.emplace(lesson, settings_.validate_instances, settings_.validate_instances);
         if (resumed_) {
             resumed_->restore_meta({*meta_, imitation_meta_.get()});
             const auto index = static_cast<std::uint64_t>(cursor_.trajectory);
@@ -236,8 +223,12 @@ class Trainer {
             cursor_.best_validation = NAN;
             cursor_.stale = cursor_.validations = 0;
             cursor_.improved = false;
+            cursor_.is_finite = true;
+            cursor_.skipped_since_step = 0;
+            kept_.best.copy_from(kept_.phi);
+            kept_.good.copy_from(kept_.phi);
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
-            if (validation) validate(stage, *validation);
+            if (validation) validate(*validation);
             // A first checkpoint before the first record: a training that has begun can be interrupted.
             if (cursor_.stage == 0) save();
         }
@@ -246,15 +237,78 @@ class Trainer {
             const bool goes_on = run_window(stage);
             cursor_.engine_bytes = std::max(cursor_.engine_bytes, current().bytes());
             if (!goes_on || cursor_.t >= horizon(stage)) {
-                end_trajectory(stage, validation ? &*validation : nullptr);
+                end_trajectory(stage, goes_on, validation ? &*validation : nullptr);
             }
             save_if_due(stage);
         }
         total_ -= (stage.epochs - cursor_.epoch) * windows_of(stage);
-        if (validation && settings_.restore)
-            kept_.phi.copy_from(kept_.best);
-        else if (!kept_.mean.empty())
-            kept_.phi.copy_from(kept_.mean);
+        // A curriculum ends where a stage has taught nothing.
+        const bool is_last = cursor_.stage + 1 == static_cast<std::int64_t>(stages_.size()) ||
+                             (settings_.schedule == Schedule::kCurriculum && is_stale() && !cursor_.improved);
+        try {
+            const TensorSet& kept = end_stage(lesson, validation, is_last);
+            if (&kept != &kept_.phi) kept_.phi.copy_from(kept);
+        } catch (const Error& error) {
+            // A long solve saw the interruption; the end of the stage is reached again.
+            if (error.code() == ExitCode::kInterrupted) save();
+            throw;
+        }
+        return is_last;
+    }
+
+    /// What a stage has come to.
+    [[nodiscard]] TensorSet& last() { return kept_.mean.empty() ? kept_.phi : kept_.mean; }
+
+    /// Parameters from before the last ones were ruined; null if they are not.
+    const TensorSet* before_ruin(Validation& validation, const Validation::Score& score) {
+        if (std::isfinite(score.loss)) return nullptr;
+        const Validation::Score good = validation.score(kept_.good);
+        // Instances that all parameters diverge on say nothing about the last ones.
+        if (std::isfinite(good.loss) || (score.most_diverged() && !good.most_diverged())) return &kept_.good;
+        const bool is_late = score.most_diverged() && !validation.score(kept_.best).most_diverged();
+        return is_late ? &kept_.best : nullptr;
+    }
+
+    /// Chooses what the stage ends with; at the end of the last one also finds out what the training came to.
+    const TensorSet& end_stage(const Lesson& lesson, std::optional<Validation>& validation, bool is_last) {
+        const bool is_validated = validation.has_value();
+        const TensorSet *kept = &last(), *before = nullptr;
+        std::optional<Validation::Score> score;  // of what is kept
+        if (is_validated ? !cursor_.is_finite : start_comparison(lesson, validation)) {
+            score = validation->score(*kept);
+            before = before_ruin(*validation, *score);
+        } else if (!validation && cursor_.skipped_since_step > 0) {
+            before = &kept_.good;
+        }
+        if (is_validated && settings_.restore)
+            kept = &kept_.best;
+        else if (before != nullptr)
+            kept = before;
+        if (!is_last) return *kept;
+        outcome_.diverged = before != nullptr;
+        if (!validation) return *kept;
+        if (!score || kept != &last()) score = validation->score(*kept);
+        outcome_.gain = gain_of(validation->score(start_).rows, score->rows);
+        return *kept;
+    }
+
+    /// For a training that does not validate. @return false if there is nothing to compare on.
+    bool start_comparison(const Lesson& lesson, std::optional<Validation>& validation) {
+        const std::int64_t instances = instances_to_compare(settings_, stages_, optimizee_);
+        if (instances == 0) {
+            outcome_.unmeasured = "it would take longer than the training may; set train.validate";
+            return false;
+        }
+        try {
+            validation.emplace(lesson, instances, std::min(instances, settings_.batch));
+            return true;
+        } catch (const Error& error) {
+            if (error.code() == ExitCode::kInterrupted) throw;
+            outcome_.unmeasured = error.what();  // data without instances for it, for one
+        } catch (const Diverged& diverged) {
+            outcome_.unmeasured = diverged.text;
+        }
+        return false;
     }
 
     /// Whether the trajectory in hand is one of imitation.
@@ -303,20 +357,22 @@ class Trainer {
                 scale(gradient_[i], stage.gradient_factors[i]);
         }
         const double norm = window.is_finite ? norm_of(gradient_) : NAN;
-        if (!std::isfinite(norm)) {
-            ++cursor_.skipped;
-            last_divergence_ = window.diverged;
-            report(NAN);
-            return false;
-        }
+        if (!std::isfinite(norm)) return skip(window.diverged);
         if (settings_.clip_norm > 0 && norm > settings_.clip_norm) {
             for (Tensor& tensor : gradient_.tensors()) scale(tensor, settings_.clip_norm / norm);
         }
         std::vector<double> rates = stage.rates;
         for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
-        (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
+        remember(rates);
+        try {
+            (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
+        } catch (const Diverged& diverged) {
+            return skip(diverged.text);
+        }
         if (!kept_.mean.empty()) average(rates);
         ++cursor_.meta_steps;
+        ++cursor_.windows;
+        cursor_.skipped_since_step = 0;
         cursor_.t += n;
         cursor_.loss += window.loss / static_cast<double>(settings_.batch);
         cursor_.gradient_norm = std::max(cursor_.gradient_norm, norm);
@@ -324,7 +380,27 @@ class Trainer {
         return true;
     }
 
-    void end_trajectory(const Stage& stage, Shards* validation) {
+    /// A window has taught nothing.
+    bool skip(const std::string& why) {
+        ++cursor_.skipped;
+        ++cursor_.skipped_since_step;
+        last_divergence_ = why;
+        report(NAN);
+        return false;
+    }
+
+    /// Parameters that a window was finite with.
+    void remember(std::span<const double> rates) {
+        for (std::size_t i = 0; i < kept_.good.size(); ++i) {
+            if (gradient_[i] && rates[i] != 0) copy_values(kept_.good[i], last()[i]);
+        }
+    }
+
+    void end_trajectory(const Stage& stage, bool is_finite, Validation* validation) {
+        if (cursor_.windows == 0) cursor_.loss = cursor_.gradient_norm = NAN;
+        // Of a trajectory that was given up the finite windows stand for the others.
+        if (!is_finite && cursor_.windows > 0)
+            cursor_.loss *= static_cast<double>(horizon(stage)) / static_cast<double>(cursor_.t);
         nlohmann::json record{{"contestant", contestant_.name},
                               {"stage", stage.name},
                               {"epoch", cursor_.epoch},
@@ -334,6 +410,10 @@ class Trainer {
                               {"skipped", cursor_.skipped},
                               {"engine_bytes", cursor_.engine_bytes},
                               {"seconds", seconds_before_ + seconds_since(started_)}};
+        if (!is_finite) {
+            record["diverged"] = true;
+            ++cursor_.diverged_trajectories;
+        }
         if (imitation_) record["imitation"] = imitates();
         if (stage.unroll_from > 0) {
             std::int64_t windows = 0;
@@ -343,11 +423,11 @@ class Trainer {
         }
         ++cursor_.epoch;
         ++cursor_.trajectory;
-        cursor_.t = 0;
+        cursor_.t = cursor_.windows = 0;
         cursor_.loss = cursor_.gradient_norm = 0;
         if (validation != nullptr &&
             (cursor_.epoch % settings_.validate_every == 0 || cursor_.epoch == stage.epochs)) {
-            record["validation"] = validate(stage, *validation);
+            record["validation"] = validate(*validation);
             ++cursor_.validations;
             cursor_.improved = cursor_.improved || cursor_.stale == 0;
         }
@@ -372,18 +452,17 @@ class Trainer {
         }
     }
 
-    double validate(const Stage& stage, Shards& validation) {
-        validation.start(0, validation_set_);
-        const Unroll::Window window = validation.score(stage.validation_horizon);
-        const double value = window.loss / static_cast<double>(settings_.validate_instances);
-        if (window.is_finite && !(value >= cursor_.best_validation)) {
-            cursor_.best_validation = value;
+    double validate(Validation& validation) {
+        const Validation::Score score = validation.score(last());
+        cursor_.is_finite = std::isfinite(score.loss);
+        if (cursor_.is_finite && !(score.loss >= cursor_.best_validation)) {
+            cursor_.best_validation = score.loss;
             cursor_.stale = 0;
-            kept_.best.copy_from(kept_.mean.empty() ? kept_.phi : kept_.mean);
+            kept_.best.copy_from(last());
         } else {
             ++cursor_.stale;
         }
-        return value;
+        return score.loss;
     }
 
     void save() {
@@ -434,8 +513,9 @@ class Trainer {
     std::int64_t total_ = 0;
 
     Parameters kept_;
+    TensorSet start_;  // what the training began with
+    TrainingOutcome outcome_;
     TensorSet gradient_;
-    ProblemData validation_set_;
     TrainingBatches batches_;
     std::unique_ptr<Estimator> estimator_, imitation_;      // imitation: null if there is none
     std::unique_ptr<MetaOptimizer> meta_, imitation_meta_;  // the same
@@ -460,7 +540,7 @@ TrainResult train(const Experiment& experiment,
     try {
         return Trainer(experiment, contestant, optimizer, optimizee, files, threads, progress).run();
     } catch (const Diverged& diverged) {
-        // Not in a window: drawing the problems, starting, or the meta-optimizer.
+        // Not in a window: drawing the problems, or starting.
         throw Error(ExitCode::kNumerical, "training of '" + contestant.name + "': " + diverged.text);
     }
 }

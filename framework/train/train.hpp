@@ -5,6 +5,7 @@
 #include <string>
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/train/outcome.hpp"
 #include "framework/unroll/point.hpp"
 
 namespace l2o::framework {
@@ -24,17 +25,22 @@ struct TrainFiles {
     bool resume = false;
 };
 
-struct TrainResult {
-    TensorSet params;                          ///< best by validation, else the last
-    std::int64_t meta_steps = 0, skipped = 0;  ///< skipped: windows whose loss or gradient was not finite
-    double seconds = 0;                        ///< over all sessions of a resumed training
-    double best_validation = 0;                ///< NAN without validation
-    std::int64_t engine_bytes = 0;             ///< recorded points, all shards
+struct TrainResult : TrainingOutcome {
+    TensorSet params{};             ///< best by validation, else the last that gave a finite loss
+    double seconds = 0;             ///< over all sessions of a resumed training
+    double best_validation = 0;     ///< NAN without validation
+    std::int64_t engine_bytes = 0;  ///< recorded points, all shards
 };
 
 /// Trains a contestant's optimizer. Same experiment, same bits, for any number of threads, and across
 /// resumes. On interruption (CallContext::cancel_flag) a checkpoint is written and Error(kInterrupted) says
 /// how to go on.
+///
+/// A window whose loss, gradient or meta-step is not finite teaches nothing and ends its trajectory. A stage
+/// ends with its best parameters by validation; without one with its last, or, if those give no finite
+/// validation loss and earlier ones do, with the last that a window was finite with. What is kept is compared
+/// with what the training began with, on validation instances, whether it validates or not; draws are named,
+/// so that this changes none of the training's.
 /// @throw Error kNumerical if nothing can be learned: every window diverges.
 [[nodiscard]] TrainResult train(const Experiment& experiment,
                                 const Contestant& contestant,

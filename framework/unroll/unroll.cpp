@@ -279,6 +279,7 @@ Unroll::Window Unroll::score(std::int64_t n) {
         t_ += n;
         return window;
     } catch (const Diverged& diverged) {
+        with_values([](auto row) { std::fill(row.begin(), row.end(), NAN); }, per_row_);
         return {.loss = NAN, .is_finite = false, .diverged = diverged.text};
     }
 }

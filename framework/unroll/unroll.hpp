@@ -71,6 +71,8 @@ class Unroll {
     Window window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse = 0);
     /// Runs and scores n steps without a gradient.
     Window score(std::int64_t n);
+    /// The losses of the rows that score() added up, [B]; NAN if it was given up half-way.
+    [[nodiscard]] const Tensor& row_losses() const { return per_row_; }
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
 

@@ -109,6 +109,48 @@ TEST_CASE(
     CHECK(contains(run_l2o(folder, "run tiny.info --retrain").out, "weights of learned: trained"));
 }
 
+TEST_CASE("a training that diverges ends with 4 and its words, trained or found again, and in the page") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const std::string file = read_file(folder / "tiny.info");
+    std::ofstream(folder / "tiny.info")
+        << replaced(file, "adam learning_rate 1e-3", "adam learning_rate 1e30");
+    const std::string words = "; diverged: its last parameters give no finite loss, earlier ones are kept; ";
+    const Outcome trained = run_l2o(folder, "train tiny.info --output w.safetensors");
+    CHECK(trained.code == 4);
+    CHECK(contains(trained.out, "weights of learned: trained, "));
+    CHECK(contains(trained.out, words));
+    CHECK(contains(trained.out, "; no better than its start values on 16 validation instances: "));
+    CHECK(contains(trained.err,
+                   "l2o: error: the training of 'learned' diverged, and its weights are not what"));
+    for (const char* verb : {"train", "evaluate", "run"}) {
+        CAPTURE(verb);
+        const Outcome found = run_l2o(folder, std::string(verb) + " tiny.info");
+        CHECK(found.code == 4);
+        CHECK(contains(found.out, "weights of learned: found again, "));
+        CHECK(contains(found.out, words));
+    }
+    const Outcome again = run_l2o(folder, "run tiny.info --json --quiet");
+    CHECK(again.code == 4);
+    const json result = json::parse(again.out);
+    const json& weights = result.at("weights").at(0);
+    CHECK(weights.at("diverged") == true);
+    CHECK(weights.at("improved") == false);
+    CHECK(weights.at("skipped") == 3);
+    CHECK(weights.at("validation").at("instances") == 16);
+    CHECK(weights.at("remarks").size() == 3);
+    CHECK(contains(read_file(result.at("report").get<std::string>()),
+                   "Training of learned: diverged: its last parameters give no finite loss"));
+    // Who names the weights has chosen them; what they are is told.
+    std::ofstream(folder / "given.info") << "optimizee { use quadratic n 3 }\n"
+                                            "contestants { learned { optimizer { use l2o_dm }\n"
+                                            "weights w.safetensors } }\n";
+    const Outcome given = run_l2o(folder, "evaluate given.info");
+    CHECK(given.code == 0);
+    CHECK(contains(given.out, "weights of learned: given, "));
+    CHECK(contains(given.out, words));
+}
+
 TEST_CASE("l2o run writes a report unless told not to, and l2o report writes it again from the folder") {
     ScratchFolder folder;
     with_experiment(folder);

@@ -225,6 +225,7 @@ class Edited {
                                rows_of("b, c", {1, NAN, 3, 4}, {NAN, 1, 2, -3})}};
         results_.curves[1].training_seconds = 12.5;
         results_.curves[1].preparation_seconds = 0.5;
+        results_.curves[1].training = {.skipped = 3, .gain = gain_of({1, 2}, {1, 3})};
         results_.curves[1].safeguard = "ista";
         results_.curves[1].fallback_rate = 0.25;
         write();
@@ -278,6 +279,9 @@ TEST_CASE("results: what is written to a run folder is read back") {
     CHECK(read.curves[1].contestant == "b, c");
     CHECK(read.curves[1].training_seconds == 12.5);
     CHECK(read.curves[1].preparation_seconds == 0.5);
+    CHECK_FALSE(read.curves[0].training);
+    REQUIRE(read.curves[1].training);
+    CHECK(remarks_on(*read.curves[1].training) == remarks_on(*run.written().curves[1].training));
     CHECK(read.curves[0].safeguard == "");
     CHECK(std::isnan(read.curves[0].fallback_rate));
     CHECK(read.curves[1].safeguard == "ista");
@@ -330,6 +334,8 @@ TEST_CASE("results: an edited results.json is refused, with what is wrong in it"
         CAPTURE(to.substr(0, 40));
         CHECK(run.refused("results.json", from, to) == "results.json: " + what + end);
     }
+    CHECK(run.refused("results.json", "\"skipped\": 3", "\"skipped\": -3")
+              .starts_with("results.json: training of 'b, c' is {"));
     for (const char* to : {"\"target\": \"x\"", "\"target\": 1e999", "\"target\": \x01"}) {
         CAPTURE(to);
         CHECK(run.refused("results.json", "\"target\": -1.5", to).starts_with("results.json: ["));

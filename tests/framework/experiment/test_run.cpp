@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -156,7 +157,7 @@ TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes
     CHECK(result.weights[0].source == Source::kTrained);
     CHECK(result.weights[0].file ==
           folder / ("runs/weights/lista-" + read().contestants[1].hash + ".safetensors").c_str());
-    CHECK(result.weights[0].meta_steps.value() > 0);
+    CHECK(result.weights[0].training.value().meta_steps > 0);
     CHECK(tensors(result.weights[0].file) == tensors(result.folder / "checkpoints/lista.safetensors"));
 }
 
@@ -211,6 +212,53 @@ TEST_CASE("run: weights that other builds of the plugins have made are used with
     REQUIRE(notes.size() == 1);
     CHECK(notes[0].find("loss mse_to_solution fedcba, here ") != std::string::npos);
     CHECK(notes[0].find("optimizer lista 0123456789ab, here ") != std::string::npos);
+}
+
+TEST_CASE("run: weights found again tell what their training came to, and a report of them does") {
+    const ScratchFolder folder;
+    const std::string more = "train { epochs 2\n batch 4\n meta_optimizer { learning_rate 1e30 } }";
+    const RunResult first = run(folder, {}, more), second = run(folder, {}, more);
+    CHECK(second.weights.at(0).source == Source::kFound);
+    for (const RunResult* result : {&first, &second}) {
+        REQUIRE(result->weights.at(0).training);
+        const TrainingOutcome& outcome = *result->weights[0].training;
+        CHECK(outcome.meta_steps == 1);
+        CHECK(outcome.skipped == 1);
+        CHECK(outcome.diverged);
+        CHECK(outcome.improved() == false);
+        CHECK(remarks_on(outcome).size() == 3);
+        const Results kept = read_results(result->folder);
+        CHECK(to_json(kept.curves.at(1).training.value()) == to_json(outcome));
+        CHECK_FALSE(kept.curves.at(0).training);
+    }
+    // What is kept is where it began.
+    const RunResult untrained = run(folder, {.untrained = true}, more);
+    CHECK(rows(second) == rows(untrained));
+    CHECK_FALSE(untrained.curves.at(1).training);
+}
+
+TEST_CASE("run: a training whose every window diverges leaves no weights to be found again") {
+    const ScratchFolder folder;
+    const std::string more = "train { meta_optimizer { learning_rate 1e300 } }";
+    for (int i = 0; i < 2; ++i) {
+        CHECK(refusal([&] {
+                  (void)run(folder, {}, more);
+              }).starts_with("4 training of 'lista': all 6 windows diverged (a step of the meta-optimizer"));
+        CHECK_FALSE(fs::exists(folder / "runs/weights"));
+    }
+}
+
+TEST_CASE("run: what is said of the training of a weight file is checked") {
+    const ScratchFolder folder;
+    const fs::path trained = run(folder).weights.at(0).file;
+    TensorFile file = read_safetensors(trained);
+    file.metadata["l2o.training"] = "{\"skipped\": 1}";
+    TensorRefs tensors;
+    for (const auto& [name, tensor] : file.tensors) tensors[name] = &tensor;
+    write_safetensors(trained, tensors, file.metadata);
+    CHECK(refusal([&] { (void)run(folder); }) ==
+          "2 " + trained.string() +
+              ": metadata l2o.training is '{\"skipped\": 1}'; expected what 'l2o train' writes there");
 }
 
 TEST_CASE("run: training again, and on two threads, gives the same bits") {

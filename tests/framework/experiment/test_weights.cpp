@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -109,6 +110,22 @@ TEST_CASE("weights: float32 weights serve a float64 optimizer, and the other way
     write_weights(folder / "w64.safetensors", wide.optimizer, widened);
     const TensorSet narrowed = narrow.read(folder / "w64.safetensors");
     for (std::size_t i = 0; i < start.size(); ++i) CHECK(values(narrowed[i]) == values(start[i]));
+}
+
+TEST_CASE("weights: values that are not finite, or not in the precision they are for, are refused") {
+    const ScratchFolder folder;
+    for (const double value : {std::nan(""), 1e300}) {
+        const std::filesystem::path path = changed_file(folder, [value](TensorFile& file) {
+            file.tensors.at("layer.01.theta") = file.tensors.at("layer.01.theta").clone();
+            file.tensors.at("layer.01.theta").values<double>()[0] = value;
+        });
+        CHECK(refusal([&] { (void)Bench("lista", kTwoLayers, Dtype::kF32).read(path); }) ==
+              "2 " + path.string() +
+                  ": tensor 'layer.01.theta' has a value that is not finite in float32; expected numbers: "
+                  "what diverged in training is of no use, train again ('--retrain')");
+        const std::string wide = refusal_of(folder, path);
+        CHECK((wide == "no error") == (value == 1e300));
+    }
 }
 
 TEST_CASE("weights: a constant that the file lacks is derived again") {

@@ -162,6 +162,9 @@ TEST_CASE(
     CHECK(figures[0].series[0].y == std::vector<double>{3, 2});
     CHECK(figures[0].series[1].x == std::vector<double>{2});
     CHECK(figures[0].series[1].y == std::vector<double>{2.5});
+    CHECK_FALSE(has(figures[0].caption, "diverged"));
+    points[3].diverged = true;
+    CHECK(has(training_figures(points)[0].caption, "1 of 3 trajectories diverged"));
     points.clear();
     for (int i = 0; i < 1000; ++i) points.push_back({"x/ y", static_cast<double>(i), {}});
     const Figure many = training_figures(points).at(0);

@@ -123,6 +123,22 @@ TEST_CASE("report: of a ratio the table has the ratio of the sums, and differenc
     CHECK(count(page, "median of objective, row by row, less that of a") == 1);
 }
 
+TEST_CASE("report: a training that ended ruined or gained nothing has a note in the page, others none") {
+    const ScratchFolder folder;
+    std::vector<Curve> curves{contestant("a", 0.9), contestant("<b>", 0.8)};
+    curves[0].training = {.gain = gain_of({2, 3}, {1, 1})};
+    curves[1].training = {.skipped = 2,
+                          .trajectories = 2,
+                          .diverged_trajectories = 2,
+                          .diverged = true,
+                          .gain = gain_of({2, 3}, {2, 3})};
+    const Setting path("PATH", "/nowhere");
+    const std::string page = read_file(write_report({finished_run(folder, "run", curves)}).page);
+    CHECK(count(page, "Training of a: ") == 0);
+    CHECK(count(page, "<p class=\"note\">Training of &lt;b&gt;: diverged: its last parameters give no") == 1);
+    CHECK(count(page, "Training of &lt;b&gt;: no better than its start values on 2 validation") == 1);
+}
+
 TEST_CASE("report: a page refers to nothing outside, but for the files of its figures") {
     const ScratchFolder folder;
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});

@@ -42,7 +42,25 @@ TEST_CASE("a window that diverges is skipped and counted, and its trajectory is 
     REQUIRE(lines.size() == 3);
     CHECK(lines[2].at("steps") == 5);
     CHECK(lines[2].at("skipped") == 3);
-    CHECK(std::isfinite(lines[2].at("loss").get<double>()));
+}
+
+TEST_CASE("the record of a trajectory that diverged says so, and its finite windows stand for all") {
+    const ScratchFolder folder;
+    Trainee cut_off = diverging({{"gives_up_at", "12"}}), short_ones = diverging({});
+    short_ones.settings().horizon = 10;
+    const TrainResult result = cut_off.train({.metrics = folder / "cut_off"});
+    CHECK(result.trajectories == 3);
+    CHECK(result.diverged_trajectories == 3);
+    // Two of four windows.
+    (void)short_ones.train({.metrics = folder / "short"});
+    const auto cut_off_lines = records(folder / "cut_off"), short_lines = records(folder / "short");
+    REQUIRE(cut_off_lines.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(cut_off_lines[i].at("diverged") == true);
+        CHECK(cut_off_lines[i].at("loss").get<double>() ==
+              doctest::Approx(2 * short_lines.at(i).at("loss").get<double>()).epsilon(1e-12));
+        CHECK_FALSE(short_lines[i].contains("diverged"));
+    }
 }
 
 TEST_CASE("a skipped window moves neither the parameters nor the meta-optimizer") {
@@ -60,6 +78,101 @@ TEST_CASE("parameters that a meta-step threw away are found out, and the others 
     CHECK(result.skipped >= 1);
     CHECK(bytes(result.params) == bytes(trainee.initial_params()));
     CHECK(result.best_validation == trainee.validation_loss(result.params));
+}
+
+namespace {
+
+/// Its first meta-step leads to where every window diverges.
+Trainee ruined_by_its_first_step() { return diverging({}, {{"learning_rate", "1000"}}); }
+
+}  // namespace
+
+TEST_CASE("a trajectory without a finite window has no loss, and none is taken for 0") {
+    const ScratchFolder folder;
+    const TrainResult result = ruined_by_its_first_step().train({.metrics = folder / "metrics"});
+    CHECK(result.diverged_trajectories == 3);
+    const auto lines = records(folder / "metrics");
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0].at("loss").get<double>() > 0);
+    for (const auto& line : lines) CHECK(line.at("diverged") == true);
+    for (const char* key : {"loss", "gradient_norm"}) {
+        CHECK(lines[1].at(key).is_null());
+        CHECK(lines[2].at(key).is_null());
+    }
+}
+
+TEST_CASE("a training that ends ruined says so and keeps the last parameters that a window was finite with") {
+    Trainee trainee = ruined_by_its_first_step();
+    SUBCASE("which later windows find out") {}
+    SUBCASE("by its very last step, which no window follows") {
+        trainee.settings().epochs = 1;
+        trainee.settings().horizon = 5;
+    }
+    SUBCASE("while a running mean is kept") { trainee.settings().average = 0.5; }
+    SUBCASE("by evolution strategies") { trainee.settings().estimator = EstimatorKind::kEs; }
+    SUBCASE("by persistent evolution strategies") { trainee.settings().estimator = EstimatorKind::kPes; }
+    SUBCASE("by imitation") {
+        trainee.settings().imitation = {.teacher = choice(Kind::kOptimizer, "adam", {{"learning_rate", "1"}}),
+                                        .probability = 1};
+    }
+    SUBCASE("in the last of two stages") {
+        trainee.settings().stages = {{.name = "a", .epochs = 2, .rate = 1e-6}, {.name = "b", .epochs = 2}};
+    }
+    SUBCASE("although nothing but the start was validated as finite") {
+        trainee.settings().validate_every = 3;
+        trainee.settings().restore = false;
+    }
+    trainee.settings().pairs = 3;
+    const TrainResult result = trainee.train();
+    CHECK(result.meta_steps >= 1);
+    CHECK(result.diverged);
+    REQUIRE(result.gain);
+    CHECK(result.gain->diverged == 0);
+    CHECK(result.gain->start_diverged == 0);
+    CHECK(std::isfinite(trainee.validation_loss(result.params)));
+    if (trainee.settings().stages.empty()) {
+        CHECK(bytes(result.params) == bytes(trainee.initial_params()));
+        CHECK(result.improved() == false);
+    }
+}
+
+TEST_CASE("a stage that a step ruined does not ruin the next one") {
+    Trainee trainee = ruined_by_its_first_step();
+    trainee.settings().stages = {{.name = "a", .epochs = 2},
+                                 {.name = "b", .epochs = 2, .horizon = 5, .unroll = 5, .rate = 1e-6}};
+    const TrainResult result = trainee.train();
+    CHECK_FALSE(result.diverged);
+    CHECK(result.skipped == 2);
+    CHECK(result.meta_steps == 3);
+    CHECK(result.diverged_trajectories == 2);
+}
+
+TEST_CASE("windows that diverge now and then leave the last parameters, and no training is called diverged") {
+    Trainee trainee = diverging({{"gives_up_at", "7"}}), with_more = diverging({{"gives_up_at", "7"}});
+    trainee.settings().validate_instances = 1;
+    const TrainResult result = trainee.train(), same = with_more.train();
+    // What is validated stops at step 7, too: nothing is known of these parameters but that windows were
+    // finite.
+    CHECK(bytes(result.params) == bytes(same.params));
+    CHECK(result.gain->instances == 1);
+    CHECK(same.gain->instances == 15);
+    CHECK(same.gain->start_diverged == 15);
+    CHECK(same.improved() == false);
+    CHECK_FALSE(result.improved());
+}
+
+TEST_CASE("a meta-step that is not finite is not taken, and the training goes on from before it") {
+    // 1e308 times a gradient of losses of some 100 overflows.
+    Trainee trainee({.problem = {{"n", "3"}, {"init_std", "10"}},
+                     .meta = "gradient_descent",
+                     .meta_options = {{"learning_rate", "1e308"}}});
+    trainee.settings().epochs = 4;
+    trainee.settings().horizon = 5;
+    trainee.settings().unroll = 5;
+    trainee.settings().batch = 3;
+    CHECK(refusal([&] { trainee.train(); }) ==
+          "4 training of 'trainee': all 4 windows diverged (a step of the meta-optimizer is not finite); "
+          "start with smaller steps (output_scale, learning_rate) or set train.clip_norm");
 }
 
 TEST_CASE("a training whose every window diverges is a numerical error with the optimizer's words") {

@@ -145,7 +145,18 @@ TEST_CASE("a warm start begins with the weights of a file") {
     CHECK(bytes(trainee.train().params) != bytes(first.params));
     write_weights(folder / "w.safetensors", trainee.optimizer(), first.params, {});
     trainee.settings().warm_start = folder / "w.safetensors";
-    CHECK(bytes(trainee.train().params) == bytes(first.params));
+    const TrainResult warm = trainee.train();
+    CHECK(bytes(warm.params) == bytes(first.params));
+    CHECK(warm.gain->start_loss == trainee.validation_loss(first.params));
+    CHECK(warm.improved() == false);
+    TensorSet ruined = trainee.initial_params();
+    ruined[0].values<double>()[0] = NAN;
+    write_weights(folder / "ruined.safetensors", trainee.optimizer(), ruined);
+    trainee.settings().warm_start = folder / "ruined.safetensors";
+    CHECK(refusal([&] { trainee.train(); })
+              .ends_with("ruined.safetensors: tensor 'log_step' has a value that is not finite in float64; "
+                         "expected numbers: what diverged in training is of no use, train again "
+                         "('--retrain')"));
     trainee.settings().warm_start = folder / "none.safetensors";
     CHECK_THROWS_WITH_AS(trainee.train(), doctest::Contains("none.safetensors"), Error);
 }
