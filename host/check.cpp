@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/check/conformance.hpp"
+#include "framework/text/printable.hpp"
 #include "host/command.hpp"
 
 namespace l2o::host {
@@ -56,7 +57,7 @@ void print(const Finding& finding, std::string& component) {
     if (finding.component != component) std::cout << finding.component << "\n";
     component = finding.component;
     std::string text = fmt::format("  {:<7}  {:<14}", name_of(finding.verdict), finding.check);
-    if (!finding.text.empty()) text += " " + finding.text;
+    if (!finding.text.empty()) text += " " + framework::one_line(finding.text);
     text.erase(text.find_last_not_of(' ') + 1);
     std::cout << text << "\n";
     if (finding.verdict == Verdict::kFailed)
@@ -76,7 +77,7 @@ framework::ExitCode check(const Arguments& given) {
     conformance.settings = settings(*line, "set");
     conformance.optimizee = line->text("optimizee");
     conformance.optimizee_settings = settings(*line, "optimizee-set");
-    if (const auto limit = line->integer("time-limit", 1))
+    if (const auto limit = line->integer("time-limit", 1, 1'000'000))
         conformance.time_limit_s = static_cast<double>(*limit);
 
     (void)line->common().catalog();  // refuses a --plugin-path that is none
@@ -95,7 +96,7 @@ framework::ExitCode check(const Arguments& given) {
                                  }
                              });
     if (wants_json) {
-        std::cout << all.dump(2) << "\n";
+        std::cout << framework::json_text(all, 2) << "\n";
     } else {
         std::cout << fmt::format("{} ok, {} failed, {} skipped\n",
                                  count[Verdict::kOk],

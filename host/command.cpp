@@ -14,6 +14,8 @@
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -22,10 +24,13 @@ namespace po = boost::program_options;
 using framework::Error;
 using framework::ExitCode;
 
-constexpr unsigned kHelpColumns = 110;
+unsigned help_columns() {
+    constexpr std::size_t kMost = 110, kLeast = 40;  // Boost wants some room
+    return static_cast<unsigned>(std::clamp(stdout_columns(), kLeast, kMost));
+}
 
 po::options_description common_options() {
-    po::options_description options("Options of every verb", kHelpColumns);
+    po::options_description options("Options of every verb", help_columns());
     options.add_options()  //
         ("plugin-path",
          po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),  //
@@ -50,11 +55,12 @@ Error usage_error(const std::string& verb, const std::string& text) {
 }
 
 void print_help(const Usage& usage, const po::options_description& own) {
-    std::cout << "Usage: l2o " << usage.verb << (usage.synopsis.empty() ? "" : " ") << usage.synopsis
-              << " [options]\n\n"
-              << usage.text << "\n";
+    std::cout << framework::folded("Usage: l2o " + usage.verb + (usage.synopsis.empty() ? "" : " ") +
+                                       usage.synopsis + " [options]\n\n" + usage.text,
+                                   stdout_columns())
+              << "\n";
     if (!own.options().empty()) std::cout << own << "\n";
-    std::cout << common_options() << "\nExamples:\n" << usage.examples;
+    std::cout << common_options() << "\nExamples:\n" << framework::folded(usage.examples, stdout_columns());
 }
 
 }  // namespace
@@ -75,7 +81,7 @@ framework::Catalog Common::catalog() const {
 }
 
 std::optional<CommandLine> CommandLine::parse(const Usage& usage, const Arguments& given) {
-    po::options_description own("Options of " + usage.verb, kHelpColumns), all;
+    po::options_description own("Options of " + usage.verb, help_columns()), all;
     for (const auto& option : usage.options.options()) own.add(option);
     all.add(own).add(common_options());
     const auto ends = std::find(given.begin(), given.end(), "--");
@@ -204,7 +210,7 @@ void prepare_output(const Common& common, const std::string& file) {
 }
 
 void note(const Common& common, const std::string& text) {
-    if (!common.is_quiet) std::cerr << "l2o: note: " << text << "\n";
+    if (!common.is_quiet) std::cerr << "l2o: note: " << message(text) << "\n";
 }
 
 }  // namespace l2o::host

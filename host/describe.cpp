@@ -4,10 +4,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 
 #include "framework/config/suggest.hpp"
+#include "framework/text/printable.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -26,18 +27,14 @@ Usage usage() {
             .max_arguments = 1};
 }
 
-/// Paragraph text broken into lines of at most `columns`, each after the indent.
-std::string wrapped(const std::string& text, const std::string& indent, std::size_t columns = 90) {
-    std::istringstream words(text);
-    std::string out, line;
-    for (std::string word; words >> word;) {
-        if (!line.empty() && indent.size() + line.size() + 1 + word.size() > columns) {
-            out += indent + line + "\n";
-            line.clear();
-        }
-        line += (line.empty() ? "" : " ") + word;
-    }
-    return out + indent + line + "\n";
+/// The columns that texts may take.
+std::size_t text_columns() {
+    constexpr std::size_t kReadable = 90;
+    return std::min(kReadable, stdout_columns());
+}
+
+std::string paragraph(const std::string& text, const std::string& indent) {
+    return framework::wrapped(framework::printable(text), indent, indent, text_columns());
 }
 
 std::string need_texts(const std::vector<framework::Need>& needs) {
@@ -50,10 +47,17 @@ std::string need_texts(const std::vector<framework::Need>& needs) {
 void print(const Catalog::Entry& entry) {
     const framework::ComponentDescription& component = entry.component;
     const auto field = [](const char* name, const std::string& text) {
-        if (!text.empty()) std::cout << fmt::format("  {:<9}{}\n", name, text);
+        if (!text.empty()) {
+            std::cout << framework::wrapped(
+                framework::one_line(text), fmt::format("  {:<9}", name), std::string(4, ' '), text_columns());
+        }
     };
-    std::cout << name_of(component.kind) << " " << component.id << ": " << component.title << "\n"
-              << (component.doc.empty() ? "" : wrapped(component.doc, "  "));
+    std::cout << framework::wrapped(framework::one_line(std::string(name_of(component.kind)) + " " +
+                                                        component.id + ": " + component.title),
+                                    "",
+                                    "  ",
+                                    text_columns())
+              << (component.doc.empty() ? "" : paragraph(component.doc, "  "));
     std::string tags;
     for (const std::string& tag : component.tags) tags += (tags.empty() ? "" : ", ") + tag;
     field("version", entry.plugin->version);
@@ -67,22 +71,25 @@ void print(const Catalog::Entry& entry) {
         std::cout << "  it has no options\n";
         return;
     }
-    std::size_t key = 3, def = 7;
+    std::size_t key = 6, def = 7;  // "option", "default"
     for (const framework::OptionSchema& option : component.options) {
-        key = std::max(key, option.key.size());
-        def = std::max(def, option.def.value_or("required").size());
+        key = std::max(key, framework::width_of(framework::one_line(option.key)));
+        def = std::max(def, framework::width_of(framework::one_line(option.def.value_or("required"))));
     }
-    std::cout << fmt::format(
-        "\n  {:<{}}  {:<{}}  values\n", "option", std::max<std::size_t>(key, 6), "default", def);
-    key = std::max<std::size_t>(key, 6);
+    const auto row = [&](const std::string& name, const std::string& absent, const std::string& values) {
+        const auto padded = [](const std::string& text, std::size_t columns) {
+            const std::string line = framework::one_line(text);
+            return line + std::string(columns - framework::width_of(line) + 2, ' ');
+        };
+        return framework::wrapped(framework::one_line(values),
+                                  "  " + padded(name, key) + padded(absent, def),
+                                  std::string(4, ' '),
+                                  text_columns());
+    };
+    std::cout << "\n" << row("option", "default", "values");
     for (const framework::OptionSchema& option : component.options) {
-        std::cout << fmt::format("  {:<{}}  {:<{}}  {}\n",
-                                 option.key,
-                                 key,
-                                 option.def.value_or("required"),
-                                 def,
-                                 framework::expected_value(option))
-                  << (option.doc.empty() ? "" : wrapped(option.doc, "      "));
+        std::cout << row(option.key, option.def.value_or("required"), framework::expected_value(option))
+                  << (option.doc.empty() ? "" : paragraph(option.doc, "      "));
     }
 }
 
@@ -135,7 +142,7 @@ framework::ExitCode describe(const Arguments& given) {
             framework::ExitCode::kUsage,
             "unknown plugin '" + id + "'" + framework::did_you_mean(id, ids) + "; 'l2o list' shows all");
     }
-    if (line->common().wants_json) std::cout << all.dump(2) << "\n";
+    if (line->common().wants_json) std::cout << framework::json_text(all, 2) << "\n";
     return framework::ExitCode::kOk;
 }
 

@@ -10,6 +10,8 @@
 #include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/report/report.hpp"
+#include "framework/text/printable.hpp"
+#include "host/console.hpp"
 #include "host/progress.hpp"
 
 namespace l2o::host {
@@ -92,13 +94,13 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
 
 void print(const RunResult& result, const std::string& page) {
     if (!result.curves.empty()) {
-        std::cout << result_table(result.curves, result.judging);
+        std::cout << result_table(result.curves, result.judging, stdout_columns());
         if (result.curves.size() > 1)
-            std::cout << "\n" << comparison_table(result.curves, result.judging) << "\n";
+            std::cout << "\n" << comparison_table(result.curves, result.judging, stdout_columns()) << "\n";
     }
     for (const WeightsReport& report : result.weights) {
-        std::cout << fmt::format(
-            "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string());
+        std::cout << one_line(fmt::format(
+            "weights of {}: {}, {}", report.contestant, text_of(report.source), report.file.string()));
         if (report.source == WeightsReport::Source::kTrained && report.training)
             std::cout << fmt::format(
                 ", {} meta-steps in {:.3g} s", report.training->meta_steps, report.seconds);
@@ -106,12 +108,12 @@ void print(const RunResult& result, const std::string& page) {
             std::cout << (report.seconds > 0 ? ", of an earlier training of " + duration_text(report.seconds)
                                              : ", of a training of unknown length");
         if (report.training) {
-            for (const std::string& remark : remarks_on(*report.training)) std::cout << "; " << remark;
+            for (const std::string& remark : remarks_on(*report.training)) std::cout << "; " << one_line(remark);
         }
         std::cout << "\n";
     }
-    std::cout << "run folder: " << result.folder.string() << "\n";
-    if (!page.empty()) std::cout << "report: " << page << "\n";
+    std::cout << "run folder: " << one_line(result.folder.string()) << "\n";
+    if (!page.empty()) std::cout << "report: " << one_line(page) << "\n";
 }
 
 }  // namespace
@@ -214,7 +216,7 @@ ExitCode report(const CommandLine& line, const Experiment& experiment, const Run
                  " test instances have no certified solution; their metrics that need it are NaN");
     const std::string page = write_page(line, result);
     if (line.common().wants_json) {
-        std::cout << json_of(experiment, result, page).dump(2) << "\n";
+        std::cout << framework::json_text(json_of(experiment, result, page), 2) << "\n";
     } else {
         print(result, page);
     }

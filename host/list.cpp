@@ -1,11 +1,11 @@
-#include <fmt/core.h>
-
-#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "framework/config/suggest.hpp"
+#include "framework/text/printable.hpp"
+#include "framework/text/table.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -44,31 +44,16 @@ std::optional<Kind> wanted_kind(const CommandLine& line) {
 }
 
 void print_table(const std::vector<Catalog::Entry>& entries) {
-    std::size_t id = 2, version = 7, title = 5;
-    for (const Catalog::Entry& entry : entries) {
-        id = std::max(id, entry.component.id.size());
-        version = std::max(version, entry.plugin->version.size());
-        title = std::max(title, entry.component.title.size());
-    }
-    const auto row = [&](std::string_view kind,
-                         std::string_view a,
-                         std::string_view b,
-                         std::string_view c,
-                         std::string_view d) {
-        std::string text =
-            fmt::format("{:<9}  {:<{}}  {:<{}}  {:<{}}  {}", kind, a, id, b, version, c, title, d);
-        text.erase(text.find_last_not_of(' ') + 1);
-        std::cout << text << "\n";
-    };
-    row("kind", "id", "version", "title", "tags");
+    framework::TextTable table{.lines = {{"kind", "id", "version", "title", "tags"}}, .elastic = {3, 4}};
     for (const Catalog::Entry& entry : entries) {
         const framework::ComponentDescription& component = entry.component;
-        row(name_of(component.kind),
-            component.id,
-            entry.plugin->version,
-            component.title,
-            joined(component.tags));
+        table.lines.push_back({name_of(component.kind),
+                               component.id,
+                               entry.plugin->version,
+                               component.title,
+                               joined(component.tags)});
     }
+    std::cout << table.text(stdout_columns());
 }
 
 void print_json(const std::vector<Catalog::Entry>& entries) {
@@ -81,7 +66,7 @@ void print_json(const std::vector<Catalog::Entry>& entries) {
                        {"tags", entry.component.tags},
                        {"library", entry.plugin->library.string()}});
     }
-    std::cout << out.dump(2) << "\n";
+    std::cout << framework::json_text(out, 2) << "\n";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@
 #include "framework/plugin/call.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/store/system_failure.hpp"
+#include "framework/text/printable.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 #include "host/signals.hpp"
 
 namespace {
@@ -38,18 +41,18 @@ constexpr Verb kVerbs[] = {
 };
 
 void print_help() {
-    std::cout
-        << "l2o " L2O_VERSION
-           " - learning to optimize: train optimizers, compare them fairly, solve with them\n\n"
-           "Optimizers, problems (\"optimizees\") and meta-losses are plugins. An experiment file names\n"
-           "some of each; l2o trains the learned optimizers and compares all on the same instances,\n"
-           "starting points and budgets.\n\n"
-           "Usage: l2o <verb> [arguments] [options]\n\nVerbs:\n";
+    std::ostringstream text;
+    text << "l2o " L2O_VERSION
+            " - learning to optimize: train optimizers, compare them fairly, solve with them\n\n"
+            "Optimizers, problems (\"optimizees\") and meta-losses are plugins. An experiment file names\n"
+            "some of each; l2o trains the learned optimizers and compares all on the same instances,\n"
+            "starting points and budgets.\n\n"
+            "Usage: l2o <verb> [arguments] [options]\n\nVerbs:\n";
     for (const Verb& verb : kVerbs) {
-        std::cout << "  " << verb.name << std::string(10 - std::string(verb.name).size(), ' ') << verb.summary
-                  << "\n";
+        text << "  " << verb.name << std::string(10 - std::string(verb.name).size(), ' ') << verb.summary
+             << "\n";
     }
-    std::cout
+    text
         << "  l2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
            "\nExamples:\n"
            "  l2o list optimizers                                  what there is\n"
@@ -70,6 +73,7 @@ void print_help() {
            "\nEnvironment:\n"
            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
            "                   before ../lib/l2o/plugins beside the program\n";
+    std::cout << l2o::framework::folded(text.str(), l2o::host::stdout_columns());
 }
 
 ExitCode dispatch(const Arguments& given) {
@@ -94,7 +98,7 @@ ExitCode dispatch(const Arguments& given) {
 
 int failed(const std::string& text, ExitCode code) {
     std::cout.flush();
-    std::cerr << "l2o: error: " << text << "\n";
+    std::cerr << "l2o: error: " << l2o::host::message(text) << "\n";
     return static_cast<int>(code);
 }
 
@@ -132,6 +136,7 @@ int main(int argc, char** argv) {
     l2o::host::stop_on_signals();
     l2o::host::outlive_readers();
     l2o::host::tell_of_crashes();
+    const l2o::host::PrintableStreams streams;
     constexpr int kInternalError = 1;
     try {
         const ExitCode code = dispatch({argv + 1, argv + argc});

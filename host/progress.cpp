@@ -1,14 +1,16 @@
 #include "host/progress.hpp"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <iostream>
 
+#include "framework/text/printable.hpp"
+#include "host/console.hpp"
+
 namespace l2o::host {
 
-ProgressLine::ProgressLine(bool is_quiet) : is_quiet_(is_quiet), is_terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(bool is_quiet) : is_quiet_(is_quiet), is_terminal_(StderrTerminal::is_there()) {}
 
 framework::ProgressSink ProgressLine::sink() {
     if (is_quiet_) return [](const framework::Progress&) {};
@@ -25,12 +27,12 @@ void ProgressLine::show(const framework::Progress& progress) {
         what_ = progress.what;
         first_done_ = progress.done;
         begin_ = now;
-        if (!is_terminal_) std::cerr << "l2o: " << what_ << std::endl;
+        if (!is_terminal_) std::cerr << "l2o: " << message(what_) << std::endl;
     }
     constexpr std::chrono::milliseconds kBetween{100};
     if (!is_terminal_ || (!is_new && now - last_ < kBetween)) return;
     last_ = now;
-    std::string text = progress.what;
+    std::string text = framework::one_line(progress.what);
     if (progress.total > 0) {
         const double done = static_cast<double>(progress.done), total = static_cast<double>(progress.total);
         text += fmt::format("  {:3.0f} %  {}/{}", 100 * done / total, progress.done, progress.total);
@@ -40,12 +42,12 @@ void ProgressLine::show(const framework::Progress& progress) {
             text += "  ETA " + clock_text(seconds / new_done * (total - done));
         }
     }
-    std::cerr << "\r" << text << "\x1b[K" << std::flush;
+    StderrTerminal::rewrite_line(text);
     is_shown_ = true;
 }
 
 void ProgressLine::clear() {
-    if (is_shown_) std::cerr << "\r\x1b[K" << std::flush;
+    if (is_shown_) StderrTerminal::rewrite_line("");
     is_shown_ = false;
 }
 

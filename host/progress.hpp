@@ -9,8 +9,9 @@
 
 namespace l2o::host {
 
-/// How far the work is, on stderr: on a terminal one line that is rewritten, with the time still to go; else
-/// one line per piece of work. Nothing with --quiet. Clears its line when it goes.
+/// How far the work is, on stderr: on a terminal one line that is rewritten, with the time still to go and
+/// no longer than the terminal is wide; else one line per piece of work. Nothing with --quiet. Clears its
+/// line when it goes.
 class ProgressLine {
   public:
     explicit ProgressLine(bool is_quiet);

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "framework/text/printable.hpp"
 #include "host/command.hpp"
 
 namespace l2o::host {
@@ -47,9 +48,10 @@ ExitCode report(const Arguments& given) {
     if (!written.has_failed && !written.note.empty()) note(line->common(), written.note);
     const auto note_json = written.note.empty() ? nlohmann::json() : nlohmann::json(written.note);
     if (line->common().wants_json)
-        std::cout << nlohmann::json{{"report", written.page.string()}, {"note", note_json}}.dump(2) << "\n";
+        std::cout << framework::json_text({{"report", written.page.string()}, {"note", note_json}}, 2)
+                  << "\n";
     else
-        std::cout << "report: " << written.page.string() << "\n";
+        std::cout << "report: " << framework::one_line(written.page.string()) << "\n";
     if (!written.has_failed) return ExitCode::kOk;
     throw Error(ExitCode::kIo,
                 written.page.string() + " was written with tables only: " +

@@ -42,6 +42,14 @@ void say(std::string_view text) {
     [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+// A path may hold what controls the terminal, and a handler may not allocate the escapes.
+void say_path(const char* path) {
+    for (; *path != '\0'; ++path) {
+        const bool is_plain = *path >= ' ' && *path <= '~';
+        say({is_plain ? path : "?", 1});
+    }
+}
+
 /// The innermost library on the stack that has the suffix of a plugin, not of a system library; NULL if none.
 const char* plugin_on_the_stack() {
     std::array<void*, 64> frames{};
@@ -62,7 +70,7 @@ extern "C" void tell_who_crashed(int signal) {
     say("l2o: error: ");
     if (plugin != nullptr) {
         say("plugin '");
-        say(plugin);
+        say_path(plugin);
         say("' crashed: ");
         say(what);
         say("; 'l2o check' on it may say where\n");

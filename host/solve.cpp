@@ -15,6 +15,7 @@
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/printable.hpp"
 #include "framework/unroll/arithmetic.hpp"
 #include "host/command.hpp"
 #include "host/solution.hpp"
@@ -25,7 +26,7 @@ namespace {
 using namespace l2o::framework;
 namespace po = boost::program_options;
 
-constexpr std::int64_t kDefaultIterations = 100;
+constexpr std::int64_t kDefaultIterations = 100, kMaxIterations = 100'000'000;
 // Tag of derived keys: start points of the particles after the first, as in an evaluation.
 constexpr std::uint64_t kParticleTag = 0x70617274;
 
@@ -106,7 +107,7 @@ std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
 std::int64_t iterations_of(const CommandLine& line, const Optimizer& optimizer) {
     const std::int64_t layers = optimizer.info().max_steps;
     const std::int64_t absent = layers > 0 ? layers : kDefaultIterations;
-    const std::int64_t iterations = line.integer("iterations", 0).value_or(absent);
+    const std::int64_t iterations = line.integer("iterations", 0, kMaxIterations).value_or(absent);
     if (layers > 0 && iterations > layers) {
         throw line.refusal(
             fmt::format("--iterations is {}, but '{}' has {} layers and stops after them; "
@@ -277,7 +278,7 @@ void print(const Solution& solution,
         if (job.safeguard != nullptr)
             json["safeguard"] = {{"use", job.safeguard->classic.id()},
                                  {"fallback_rate", solution.fallback_rate}};
-        std::cout << json.dump(2) << "\n";
+        std::cout << framework::json_text(json, 2) << "\n";
         return;
     }
     std::cout << fmt::format("{} on {}: {} instance{}, {} iterations, {}\n",
@@ -309,7 +310,7 @@ void print(const Solution& solution,
               << fmt::format("  time         {}, {} with loading, preparing and writing\n",
                              duration_text(solution.seconds),
                              duration_text(total_seconds))
-              << "  written      " << output << "\n";
+              << "  written      " << framework::one_line(output) << "\n";
 }
 
 }  // namespace

@@ -1,13 +1,19 @@
 #include "framework/config/compose.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
+#include "framework/config/info_scan.hpp"
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
+
+constexpr std::size_t kFewKeys = 8;  // chosen: so many are found without an index
 
 ConfigNode single_setting(const std::string& override_text, const Origin& origin) {
     const auto refuse = [&](const std::string& fault) {
@@ -15,9 +21,12 @@ ConfigNode single_setting(const std::string& override_text, const Origin& origin
             ExitCode::kUsage,
             "--set '" + override_text + "': " + fault + "; expected 'key.path=value', as 'train.epochs=10'");
     };
+    if (const std::string fault = text_fault(override_text); !fault.empty()) refuse(fault);
     const std::size_t equals = override_text.find('=');
     if (equals == std::string::npos) refuse("there is no '='");
     std::string path = override_text.substr(0, equals);
+    if (static_cast<std::size_t>(std::count(path.begin(), path.end(), '.')) >= kMaxDepth)
+        refuse("there are more than " + std::to_string(kMaxDepth) + " keys in the path");
 
     ConfigNode node{.value = override_text.substr(equals + 1), .origin = origin};
     while (true) {  // from the last key to the first, wrapping a section round what there is
@@ -39,12 +48,27 @@ void merge_section(ConfigNode& base, const ConfigNode& overlay) {
     const ConfigNode* use_now = overlay.find("use");
     if (use_before && use_now && use_before->value != use_now->value) base.children.clear();
 
+    // The index has views of keys, which a growing vector would move.
+    const std::size_t most = base.children.size() + overlay.children.size();
+    if (most > base.children.capacity()) base.children.reserve(std::max(most, 2 * base.children.capacity()));
+    std::unordered_map<std::string_view, ConfigNode*> index;
+    const bool is_indexed = overlay.children.size() > kFewKeys;
+    if (is_indexed) {
+        for (ConfigNode& child : base.children) index.emplace(child.key, &child);
+    }
+    const auto find = [&](const std::string& key) {
+        if (is_indexed) {
+            const auto found = index.find(key);
+            return found == index.end() ? nullptr : found->second;
+        }
+        const auto found = std::ranges::find(base.children, key, &ConfigNode::key);
+        return found == base.children.end() ? nullptr : &*found;
+    };
     for (const ConfigNode& child : overlay.children) {
-        const auto known = std::find_if(base.children.begin(),
-                                        base.children.end(),
-                                        [&](const ConfigNode& other) { return other.key == child.key; });
-        if (known == base.children.end()) {
-            base.children.push_back(child);
+        ConfigNode* known = find(child.key);
+        if (known == nullptr) {
+            ConfigNode& added = base.children.emplace_back(child);
+            if (is_indexed) index.emplace(added.key, &added);
             continue;
         }
         const bool is_pure_section = child.value.empty() && !child.children.empty();

@@ -8,13 +8,14 @@
 namespace l2o::framework {
 
 /// Lays the settings of one section over those of another: a later value wins, sections merge key by key.
+/// Linear in the keys of both.
 /// Where `use` names another plugin than before, the earlier settings of that section go: they belonged to
 /// the other plugin.
 void merge_section(ConfigNode& base, const ConfigNode& overlay);
 
 /// Lays "key.path=value" texts over a tree. A later text wins over an earlier one; whether an option or the
 /// `use` beside it is given first makes no difference.
-/// @throw Error kUsage if a text has another form, naming the text.
+/// @throw Error kUsage if a text has another form, or is no text (see text_fault), naming it.
 void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides);
 
 /// Why a key cannot be part of a path ("contains a dot"), or "" if it can.

@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "framework/config/compose.hpp"
@@ -14,6 +15,7 @@
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -21,8 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 using boost::property_tree::ptree;
 
+constexpr std::size_t kMaxBytes = 16 << 20;
+
 std::string file_text(const fs::path& file, const std::string& what, const std::string& expected) {
-    constexpr std::size_t kMaxBytes = 16 << 20;
     try {
         return read_file_or_pipe(file, kMaxBytes);
     } catch (const Error& error) {
@@ -36,11 +39,14 @@ class Reader {
   public:
     ConfigNode read(const fs::path& file, std::string_view text) {
         chain_.push_back(file);
-        if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        bytes_ += text.size();
+        if (chain_.size() > kMaxDepth || ++files_ > kMaxFiles || bytes_ > kMaxBytes) {
             throw Error(ExitCode::kUsage,
-                        file.string() + ": byte " + std::to_string(nul) +
-                            " is NUL, so this is no text; expected a file in INFO format");
+                        file.string() + ": more than " + std::to_string(kMaxFiles) + " files, " +
+                            std::to_string(kMaxDepth) + " within one another or " +
+                            std::to_string(kMaxBytes >> 20) + " MiB are included; expected fewer");
         }
+        check_text(file, text);
         InfoScan scan = scan_info(text, file.string());
         ptree tree;
         try {
@@ -61,6 +67,22 @@ class Reader {
     }
 
   private:
+    static constexpr std::size_t kMaxFiles = 1000;  // a file that includes one twice, which ... : 2^n
+
+    static void check_text(const fs::path& file, std::string_view text) {
+        if (text_fault(text).empty()) return;
+        for (int line = 1;; ++line) {
+            const std::size_t end = text.find('\n');
+            const std::string fault = text_fault(text.substr(0, end));
+            if (!fault.empty()) {
+                throw Error(ExitCode::kUsage,
+                            file.string() + ":" + std::to_string(line) + ": " + fault +
+                                "; expected a file in INFO format, in UTF-8");
+            }
+            text.remove_prefix(end + 1);
+        }
+    }
+
     struct Place {
         const fs::path& file;
         fs::path folder;
@@ -69,12 +91,19 @@ class Reader {
 
     // The tree is walked in file order, so the n-th key met is the n-th key scanned.
     void add_children(ConfigNode& section, const ptree& tree, const Place& place, std::size_t& key_count) {
-        std::map<std::string, int> lines;  // of the settings of this very section; sections may be continued
+        if (++depth_ > kMaxDepth + 1) {
+            throw Error(ExitCode::kUsage,
+                        section.origin.text() + ": with what is included, sections are nested more than " +
+                            std::to_string(kMaxDepth) + " deep; expected fewer");
+        }
+        std::unordered_map<std::string, int> lines;  // of the keys that this file has in this section
+        ConfigNode own;  // those since the last include, laid over what came before
         for (const auto& [key, subtree] : tree) {
             ConfigNode node{.key = key, .value = subtree.data()};
             node.origin = {
                 .file = place.file.string(), .line = place.key_lines.at(key_count++), .folder = place.folder};
             if (key == kIncludeKey) {
+                merge_section(section, std::exchange(own, {}));
                 merge_section(section, read_included(node.value, node.origin, subtree.empty()));
                 continue;
             }
@@ -84,16 +113,20 @@ class Reader {
                     node.origin.text() + ": " + fault + "; expected a plain name, sections as 'key { ... }'");
             }
             const auto [known, is_new] = lines.emplace(key, node.origin.line);
-            if (!is_new && subtree.empty()) {
+            if (!is_new) {
                 throw Error(ExitCode::kUsage,
                             node.origin.text() + ": '" + key + "' was given already, in line " +
-                                std::to_string(known->second) + "; remove one of them");
+                                std::to_string(known->second) + "; remove one of them" +
+                                (subtree.empty() ? "" : ", or make them one section"));
             }
             add_children(node, subtree, place, key_count);
-            ConfigNode overlay;
-            overlay.children.push_back(std::move(node));
-            merge_section(section, overlay);
+            own.children.push_back(std::move(node));
         }
+        if (section.children.empty())
+            section.children = std::move(own.children);
+        else
+            merge_section(section, own);
+        --depth_;
     }
 
     ConfigNode read_included(const std::string& name, const Origin& origin, bool is_leaf) {
@@ -118,6 +151,7 @@ class Reader {
     }
 
     std::vector<fs::path> chain_;
+    std::size_t files_ = 0, bytes_ = 0, depth_ = 0;
 };
 
 // Words that INFO reads back unquoted in every place; the rest is quoted.
@@ -134,9 +168,6 @@ std::string word(const std::string& text) {
     std::string quoted = "\"";
     for (const char c : text) {
         switch (c) {
-            case '\0':
-                quoted += "\\0";
-                break;
             case '\n':
                 quoted += "\\n";
                 break;

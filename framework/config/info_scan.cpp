@@ -9,9 +9,6 @@
 namespace l2o::framework {
 namespace {
 
-// Whoever walks the tree recurses over it.
-constexpr std::size_t kMaxDepth = 100;
-
 bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 // Follows the states of boost/property_tree/detail/info_parser_read.hpp (1.74), so that the keys counted
@@ -25,6 +22,8 @@ class Scanner {
         line_number_ = line_number;
         at_ = 0;
         skip_blanks();
+        if (expects_ == Expects::kContinuation && !at_end() && peek() != '"')
+            refuse("expected '\"' after the '\\' of the previous line");
         if (peek() == '#') turn_include_into_setting();
         while (scan_token()) {
         }
@@ -36,6 +35,10 @@ class Scanner {
         if (!open_braces_.empty()) {
             line_number_ = open_braces_.back();
             refuse("this '{' is never closed; expected a '}' after its settings");
+        }
+        if (expects_ == Expects::kContinuation) {
+            line_number_ = continued_line_;
+            refuse("the text ends after a '\\'; expected a line with the rest of the string, or no '\\'");
         }
         return std::move(scan_);
     }
@@ -55,24 +58,32 @@ class Scanner {
 
     std::string read_word() {
         const std::size_t start = at_;
-        while (!at_end() && !is_blank(peek())) ++at_;
+        while (!at_end() && !is_blank(peek())) {
+            if (peek() == '\\') check_escape();
+            ++at_;
+        }
         return line_.substr(start, at_ - start);
     }
 
-    // False if the string does not end on this line.
-    bool skip_string() {
+    void skip_string() {
         for (++at_; peek() != '\0'; ++at_) {
-            if (peek() == '"') {
-                ++at_;
-                return true;
-            }
-            if (peek() == '\\' && at_ + 1 < line_.size()) ++at_;
+            if (peek() == '"') return static_cast<void>(++at_);
+            if (peek() == '\\') check_escape();
         }
-        return false;
+        refuse("a string does not end on its line; expected '\"', and '\\\"' for one that is part of it");
+    }
+
+    // Moves on to the letter after the backslash.
+    void check_escape() {
+        constexpr std::string_view kTaken = "nrt\"'\\";
+        const std::string_view letter = std::string_view(line_).substr(at_ + 1, 1);
+        if (!letter.empty() && kTaken.find(letter) != std::string_view::npos) return static_cast<void>(++at_);
+        refuse(
+            "'\\" + std::string(letter) +
+            "' is no escape that is taken; expected '\\\\' for a backslash, or one of \\n \\r \\t \\\" \\'");
     }
 
     void turn_include_into_setting() {
-        if (expects_ == Expects::kContinuation) refuse("expected '\"' after the '\\' of the previous line");
         const std::size_t start = at_;
         const std::string directive = read_word();
         if (directive != kIncludeKey) {
@@ -80,7 +91,8 @@ class Scanner {
                    "' is no directive; expected '#include \"file.info\"', or ';' before a comment");
         }
         skip_blanks();
-        const bool has_file = peek() == '"' && skip_string();
+        const bool has_file = peek() == '"';
+        if (has_file) skip_string();
         skip_blanks();
         if (!has_file || !at_end()) refuse("expected '#include \"file.info\"' and nothing else on the line");
         line_.replace(start, directive.size(), '"' + directive + '"');
@@ -106,8 +118,9 @@ class Scanner {
             return true;
         }
         if (expects_ == Expects::kKey) scan_.key_lines.push_back(line_number_);
-        if (peek() == '"') {
-            if (!skip_string()) return false;
+        const bool is_string = peek() == '"';
+        if (is_string) {
+            skip_string();
         } else {
             const std::string word = read_word();
             if (word.find_first_of("{}") != std::string::npos) {
@@ -118,7 +131,12 @@ class Scanner {
         expects_ = expects_ == Expects::kKey ? Expects::kValue : Expects::kKey;
         skip_blanks();
         if (peek() == '\\' && expects_ == Expects::kKey) {
+            if (!is_string)
+                refuse(
+                    "a '\\' follows a value; expected a value in quotes, which alone goes on in the next "
+                    "line");
             expects_ = Expects::kContinuation;
+            continued_line_ = line_number_;
             return false;
         }
         return true;
@@ -128,7 +146,7 @@ class Scanner {
     InfoScan scan_;
     std::vector<int> open_braces_;
     std::string line_;
-    int line_number_ = 0;
+    int line_number_ = 0, continued_line_ = 0;
     std::size_t at_ = 0;
     Expects expects_ = Expects::kKey;
 };

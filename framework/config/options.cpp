@@ -1,13 +1,16 @@
 #include "framework/config/options.hpp"
 
 #include <algorithm>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "framework/config/options_text.hpp"
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -190,6 +193,12 @@ ResolvedOptions resolve_options(std::span<const OptionSchema> schema,
                         setting->second->origin.text() + ": " + context.path + "." + option.key + fault +
                             near_choice(text, option.choices));
         }
+        if (const std::string fault = text_fault(value->text); option.type == L2O_PATH && !fault.empty()) {
+            const std::string where = is_given ? setting->second->origin.text() : context.origin;
+            throw Error(ExitCode::kUsage,
+                        where + ": " + context.path + "." + option.key + " is '" + value->text +
+                            "': " + fault + "; rename the folder or the file");
+        }
         stored.push_back(std::move(*value));
     }
     return ResolvedOptions(std::move(stored));
@@ -215,6 +224,16 @@ std::map<std::string, std::string> options_from_json(const nlohmann::json& json,
     std::map<std::string, std::string> texts;
     for (const auto& [key, value] : json.items()) texts[key] = text_of(key, value);
     return texts;
+}
+
+std::map<std::string, std::string> options_from_text(std::string_view text, const std::string& where) {
+    try {
+        constexpr std::size_t kMaxDepth = 2;  // an option may be a list
+        return options_from_json(files::parse_json(text, kMaxDepth, "an object of plain values and lists"),
+                                 where);
+    } catch (const files::JsonFault& fault) {
+        throw Error(ExitCode::kUsage, where + " is '" + std::string(text) + "', which " + fault.what());
+    }
 }
 
 std::vector<SettingText> settings_from(const std::map<std::string, std::string>& texts,

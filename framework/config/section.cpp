@@ -1,10 +1,12 @@
 #include "framework/config/section.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -26,6 +28,18 @@ std::optional<std::string> parse_string(std::string_view text) { return std::str
 struct Section::Shared {
     ConfigNode root;
     std::map<const ConfigNode*, std::set<std::string>> asked;  // per section, written or not the key
+    std::map<const ConfigNode*, std::unordered_map<std::string_view, const ConfigNode*>> indices{};
+
+    const ConfigNode* find(const ConfigNode& section, const std::string& key) {
+        constexpr std::size_t kFewKeys = 16;  // chosen: so many are found without an index
+        if (section.children.size() <= kFewKeys) return section.find(key);
+        auto& index = indices[&section];
+        if (index.empty()) {
+            for (const ConfigNode& child : section.children) index.emplace(child.key, &child);
+        }
+        const auto found = index.find(key);
+        return found == index.end() ? nullptr : found->second;
+    }
 };
 
 Section::Section(ConfigNode root) : shared_(std::make_shared<Shared>()), node_(&shared_->root) {
@@ -46,14 +60,14 @@ const Origin& Section::origin() const { return origin_; }
 std::string Section::path_of(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
 
 std::string Section::where(const std::string& key) const {
-    const ConfigNode* node = node_ ? node_->find(key) : nullptr;
+    const ConfigNode* node = node_ ? shared_->find(*node_, key) : nullptr;
     return (node ? node->origin : origin_).text() + ": " + path_of(key);
 }
 
 const ConfigNode* Section::ask(const std::string& key) const {
     if (!node_) return nullptr;
     shared_->asked[node_].insert(key);
-    return node_->find(key);
+    return shared_->find(*node_, key);
 }
 
 template <typename Value, typename Parse>
@@ -102,7 +116,11 @@ std::optional<std::filesystem::path> Section::find_path(const std::string& key) 
     return find<std::filesystem::path>(
         key, kExpectedPath, [&](const std::string& text) -> std::optional<std::filesystem::path> {
             if (text.empty()) return std::nullopt;
-            return (node->origin.folder / text).lexically_normal();
+            const std::filesystem::path path = (node->origin.folder / text).lexically_normal();
+            if (const std::string fault = text_fault(path.string()); !fault.empty())
+                refuse(where(key) + " is '" + path.string() + "': " + fault +
+                       "; rename the folder or the file");
+            return path;
         });
 }
 

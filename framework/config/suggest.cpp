@@ -39,6 +39,9 @@ std::string nearest_name(std::string_view name, std::span<const std::string> kno
     std::size_t nearest_distance = 0;
     for (const std::string& candidate : known) {
         const std::size_t longest = std::max(name.size(), candidate.size());
+        // A distance is at least the difference of the lengths, and takes their product in time.
+        constexpr std::size_t kLongest = 200;
+        if (longest > kLongest) continue;
         const std::size_t distance = edit_distance(name, candidate);
         // distance == longest: not one letter in common, as 'm' for 'v'.
         if (distance > std::max<std::size_t>(1, longest / 3) || distance == longest) continue;

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 
 #include "framework/store/csv.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -15,25 +15,6 @@ namespace {
 /// Three digits of a number from 1 to 999.
 std::string three_digits(double value) {
     return fmt::format("{:.{}f}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
-}
-
-template <std::size_t kColumns>
-using Line = std::array<std::string, kColumns>;
-
-/// The first column to the left, the others to the right.
-template <std::size_t kColumns>
-std::string table_of(const std::vector<Line<kColumns>>& lines) {
-    std::array<std::size_t, kColumns> widths{};
-    for (const Line<kColumns>& line : lines) {
-        for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-    }
-    std::string table;
-    for (const Line<kColumns>& line : lines) {
-        table += fmt::format("{:<{}}", line[0], widths[0]);
-        for (std::size_t i = 1; i < line.size(); ++i) table += fmt::format("  {:>{}}", line[i], widths[i]);
-        table += '\n';
-    }
-    return table;
 }
 
 const Comparison* find(const std::vector<Comparison>& comparisons, const std::string& contestant) {
@@ -236,22 +217,25 @@ void write_summary(const std::filesystem::path& path,
     csv.write(path);
 }
 
-std::string result_table(const std::vector<Curve>& curves, const Judging& judging) {
-    std::vector<Line<6>> lines{
-        {"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}};
+std::string result_table(const std::vector<Curve>& curves, const Judging& judging, std::size_t columns) {
+    TextTable table{
+        .lines = {{"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}},
+        .numbers = true};
     std::string notes;
     for (const Curve& curve : curves) {
         const Distribution& d = shown_distributions(curve, judging).back();
         const bool is_higher_better = judging.is_higher_better();
-        lines.push_back({curve.contestant,
-                         value_text(judging.centre_of(d), is_higher_better),
-                         value_text(d.q10, is_higher_better) + " .. " + value_text(d.q90, is_higher_better),
-                         evaluations_text(curve),
-                         duration_text(curve.seconds.back()),
-                         training_text(curve)});
+        table.lines.push_back(
+            {curve.contestant,
+             value_text(judging.centre_of(d), is_higher_better),
+             value_text(d.q10, is_higher_better) + " .. " + value_text(d.q90, is_higher_better),
+             evaluations_text(curve),
+             duration_text(curve.seconds.back()),
+             training_text(curve)});
         if (d.finite < row_count(curve)) {
-            notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
-                                 curve.contestant,
+            notes += fmt::format("{}: {} of {} rows are not finite at the end{}
+",
+                                 one_line(curve.contestant),
                                  row_count(curve) - d.finite,
                                  row_count(curve),
                                  d.finite > 0 ? ", counted as the worst" : "");
@@ -259,7 +243,7 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
     }
     for (const Curve& curve : curves)
         notes += safeguard_text(curve).empty() ? "" : safeguard_text(curve) + "\n";
-    return table_of(lines) + notes + time_text(curves) + "\n";
+    return table.text(columns) + folded(notes + time_text(curves) + "\n", columns);
 }
 
 std::string training_text(const Curve& curve) {
@@ -286,22 +270,23 @@ std::string safeguard_text(const Curve& curve) {
                        curve.safeguard);
 }
 
-std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging) {
+std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging, std::size_t columns) {
     const std::vector<Comparison> comparisons = compare(curves, judging, judging.metric);
     if (comparisons.empty()) return "";
-    std::vector<Line<9>> lines{{"against " + judging.reference,
-                                "difference",
-                                "95 %",
-                                "better",
-                                "p (Holm)",
-                                "reached",
-                                "evaluations",
-                                "time",
-                                "break-even"}};
+    TextTable table{.lines = {{"against " + judging.reference,
+                               "difference",
+                               "95 %",
+                               "better",
+                               "p (Holm)",
+                               "reached",
+                               "evaluations",
+                               "time",
+                               "break-even"}},
+                    .numbers = true};
     const std::vector<Arrival> ways = arrivals(curves, judging);
     for (std::size_t i = 0; i < curves.size(); ++i) {
         const Arrival& way = ways[i];
-        Line<9> line{curves[i].contestant, "-", "-", "-", "-"};
+        std::vector<std::string> line{curves[i].contestant, "-", "-", "-", "-", "", "", "", ""};
         if (const Comparison* comparison = find(comparisons, curves[i].contestant)) {
             line[1] = number_text(comparison->difference);
             line[2] = number_text(comparison->interval.low) + " .. " + number_text(comparison->interval.high);
@@ -312,13 +297,14 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
         line[6] = count_text(way.evaluations);
         line[7] = duration_text(way.seconds);
         line[8] = break_even_text(way.break_even);
-        lines.push_back(line);
+        table.lines.push_back(line);
     }
-    return table_of(lines) + fmt::format("difference: {}{}, paired on {}; reached: {}\n",
-                                         judging.metric,
-                                         judging.is_ratio() ? " row by row" : "",
-                                         pairs_text(comparisons.front(), judging),
-                                         target_text(judging));
+    const std::string legend = fmt::format("difference: {}{}, paired on {}; reached: {}\n",
+                                           judging.metric,
+                                           judging.is_ratio() ? " row by row" : "",
+                                           pairs_text(comparisons.front(), judging),
+                                           target_text(judging));
+    return table.text(columns) + folded(legend, columns);
 }
 
 bool all_diverged(const std::vector<Curve>& curves) {

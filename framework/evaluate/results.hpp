@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
+#include "framework/text/table.hpp"
 
 namespace l2o::framework {
 
@@ -38,7 +39,10 @@ void write_summary(const std::filesystem::path& path,
 /// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
 /// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
 /// time; then a line for everyone with rows that diverged, or with a safeguard, and what the time is of.
-[[nodiscard]] std::string result_table(const std::vector<Curve>& curves, const Judging& judging);
+/// @param columns  of the terminal, see TextTable::text
+[[nodiscard]] std::string result_table(const std::vector<Curve>& curves,
+                                       const Judging& judging,
+                                       std::size_t columns = kAnyWidth);
 
 /// Who has solves that diverged, by the metric that counts at the last point: "Solves that are not finite at
 /// the end count as the worst: wild 37 of 120, b 2 of 120."; "" if nobody has.
@@ -56,7 +60,9 @@ void write_summary(const std::filesystem::path& path,
 /// The second table: against whom, on how many instances; then per contestant the median difference with its
 /// interval, the share of instances where it is better, p, and the way to the target. "" if there is nobody
 /// to be compared.
-[[nodiscard]] std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging);
+[[nodiscard]] std::string comparison_table(const std::vector<Curve>& curves,
+                                           const Judging& judging,
+                                           std::size_t columns = kAnyWidth);
 
 /// "128 instances", "4 starts of one instance".
 [[nodiscard]] std::string pairs_text(const Comparison& comparison, const Judging& judging);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cfloat>
 #include <cmath>
+#include <l2o/files/json.hpp>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -14,6 +15,7 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/csv.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -31,7 +33,7 @@ std::vector<std::string> finals_head(const std::vector<std::string>& metrics) {
 }
 
 /// Contestants and metrics are a level each; anything deeper is somebody else's file.
-constexpr int kDeepestJson = 8;
+constexpr std::size_t kDeepestJson = 8;
 constexpr double kMostIterations = 1e15;  // counted in doubles
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& text) {
@@ -57,10 +59,11 @@ double checked(const std::filesystem::path& path,
 }
 
 json parse_shallow(const std::filesystem::path& path) {
-    return json::parse(read_file(path), [&](int depth, json::parse_event_t, json&) {
-        if (depth > kDeepestJson) refuse(path, fmt::format("is nested more than {} deep", kDeepestJson));
-        return true;
-    });
+    try {
+        return files::parse_json(read_file(path), kDeepestJson, "lists of contestants and metrics");
+    } catch (const files::JsonFault& fault) {
+        refuse(path, fault.what());
+    }
 }
 
 /// @throw Error kIo if something is there twice
@@ -387,7 +390,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
                     {"tolerance", judging.tolerance},
                     {"starts", judging.starts},
                     {"contestants", contestants}};
-    write_file_atomically(path, head.dump(2) + "\n");
+    write_file_atomically(path, json_text(head, 2) + "\n");
 }
 
 Results read_results(const std::filesystem::path& folder) {

@@ -7,6 +7,7 @@
 #include "framework/error.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/weights.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -36,6 +37,11 @@ void refuse_key(const ConfigNode& node,
 
 }  // namespace
 
+bool can_name_file(const std::string& name) {
+    constexpr std::size_t kMaxBytes = 200;  // of the 255 that file systems take, with what is added
+    return name.size() <= kMaxBytes && one_line(name) == name && text_fault(name).empty();
+}
+
 void refuse_other_keys(const ConfigNode& node,
                        const std::string& path,
                        const std::vector<std::string>& known) {
@@ -55,6 +61,11 @@ void complete_contestant(const Catalog& catalog,
         refuse(
             node.origin.text() + ": the contestant '" + node.key +
             "' has a '/' in its name, and files are named after it; expected letters, digits, '_' and '-'");
+    }
+    if (!can_name_file(node.key)) {
+        refuse(node.origin.text() + ": the name of the contestant '" + node.key +
+               "' has more than 200 bytes or a control character, and files are named after it; expected "
+               "letters, digits, '_' and '-'");
     }
     refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "weights"});
     if (!is_learned(catalog, node, path)) {

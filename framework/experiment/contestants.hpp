@@ -4,6 +4,9 @@
 
 namespace l2o::framework {
 
+/// Whether a name is short and shown as it is; files are called after it. A '/' is another matter.
+[[nodiscard]] bool can_name_file(const std::string& name);
+
 /// Checks the keys of one contestant, and lays its `train` over the shared one if it is to be trained.
 /// @param node   the contestant; its `train` is complete afterwards, or there is none.
 /// @param root   the whole configuration.

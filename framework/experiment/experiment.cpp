@@ -19,17 +19,17 @@ namespace l2o::framework {
 namespace {
 
 constexpr Range kOpenUnit{.min = 0, .max = 1, .open_min = true, .open_max = true};
-constexpr Range kAtLeastZero{.min = 0}, kAtLeastOne{.min = 1};
+constexpr Range kAtLeastZero{.min = 0}, kCount{.min = 1, .max = kMaxCount};
 
 EvaluateSettings read_evaluate(const Section& section) {
     EvaluateSettings evaluate;
-    evaluate.instances = section.get_int("instances", evaluate.instances, kAtLeastOne);
-    evaluate.starts = section.get_int("starts", evaluate.starts, kAtLeastOne);
-    evaluate.iterations = section.get_int("iterations", evaluate.iterations, kAtLeastOne);
+    evaluate.instances = section.get_int("instances", evaluate.instances, kCount);
+    evaluate.starts = section.get_int("starts", evaluate.starts, kCount);
+    evaluate.iterations = section.get_int("iterations", evaluate.iterations, kCount);
     evaluate.max_evaluations = section.get_int("max_evaluations", evaluate.max_evaluations, kAtLeastZero);
-    evaluate.metrics_every = section.get_int("metrics_every", evaluate.metrics_every, kAtLeastOne);
+    evaluate.metrics_every = section.get_int("metrics_every", evaluate.metrics_every, kCount);
     evaluate.metric = section.get_string("metric", evaluate.metric);
-    evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kAtLeastOne);
+    evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kCount);
     evaluate.reference = section.get_string("reference", evaluate.reference);
     if (section.has("target")) evaluate.target = section.require_real("target");
     evaluate.checkpoint_every_s =
@@ -56,7 +56,7 @@ void check_reference(const Section& evaluate, Experiment& experiment) {
 std::string read_name(const Section& root) {
     const std::string stem = std::filesystem::path(root.origin().file).stem().string();
     const std::string name = root.get_string("name", stem);
-    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) {
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos || !can_name_file(name)) {
         throw Error(ExitCode::kUsage,
                     root.where("name") + " is '" + name +
                         "', and a folder is named after it; expected letters, digits, '_' and '-'");

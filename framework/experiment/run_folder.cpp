@@ -13,6 +13,7 @@
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -62,7 +63,7 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
         folder.path = parent / (stem + "-" + std::to_string(n));
     }
     make_folders(folder.checkpoints());
-    write_file_atomically(folder.path / "environment.json", environment(build).dump(2) + "\n");
+    write_file_atomically(folder.path / "environment.json", json_text(environment(build), 2) + "\n");
     request.hash = experiment.hash;
     request.root = std::filesystem::canonical(folder.root());
     folder.write(request);

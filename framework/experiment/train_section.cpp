@@ -10,6 +10,7 @@ namespace l2o::framework {
 namespace {
 
 Range at_least(double min) { return {.min = min}; }
+Range count_from(double min) { return {.min = min, .max = kMaxCount}; }
 Range above(double min) { return {.min = min, .open_min = true}; }
 
 ConfigNode setting(std::string key, std::string value, const Origin& origin) {
@@ -56,9 +57,9 @@ void read_stages(const Catalog& catalog,
     for (const ConfigNode& child : node.children) {
         const Section own = stages.child(child.key);
         StageSettings stage{.name = child.key, .multipliers = train.multipliers};
-        stage.epochs = own.get_int("epochs", train.epochs, at_least(1));
-        stage.horizon = own.get_int("horizon", 0, at_least(1));
-        stage.unroll = own.get_int("unroll", 0, at_least(1));
+        stage.epochs = own.get_int("epochs", train.epochs, count_from(1));
+        stage.horizon = own.get_int("horizon", 0, count_from(1));
+        stage.unroll = own.get_int("unroll", 0, count_from(1));
         const std::int64_t horizon = horizon_of(stage);
         if (stage.unroll > horizon) {
             throw Error(ExitCode::kUsage,
@@ -92,7 +93,7 @@ void read_stages(const Catalog& catalog,
 
 /// `horizon_from`, `unroll_from`: 0, or at most the longest.
 std::int64_t read_shortest(const Section& section, const std::string& key, std::int64_t longest) {
-    const std::int64_t from = section.get_int(key + "_from", 0, at_least(0));
+    const std::int64_t from = section.get_int(key + "_from", 0, count_from(0));
     if (from > longest) {
         throw Error(ExitCode::kUsage,
                     section.where(key + "_from") + " is '" + std::to_string(from) +
@@ -135,11 +136,11 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     const std::string schedule = section.get_choice("schedule", "flat", {"flat", "layerwise", "curriculum"});
     if (schedule != "flat")
         train.schedule = schedule == "layerwise" ? Schedule::kLayerwise : Schedule::kCurriculum;
-    train.epochs = section.get_int("epochs", train.epochs, at_least(1));
+    train.epochs = section.get_int("epochs", train.epochs, count_from(1));
     const std::string estimator = section.get_choice("estimator", "bptt", {"bptt", "es", "pes"});
     if (estimator != "bptt") train.estimator = estimator == "es" ? EstimatorKind::kEs : EstimatorKind::kPes;
-    train.horizon = section.get_int("horizon", train.horizon, at_least(1));
-    train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon), at_least(1));
+    train.horizon = section.get_int("horizon", train.horizon, count_from(1));
+    train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon), count_from(1));
     if (train.unroll > train.horizon) {
         throw Error(ExitCode::kUsage,
                     section.where("unroll") + " is '" + std::to_string(train.unroll) +
@@ -147,8 +148,8 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     }
     train.horizon_from = read_shortest(section, "horizon", train.horizon);
     train.unroll_from = read_shortest(section, "unroll", train.unroll);
-    train.batch = section.get_int("batch", train.batch, at_least(1));
-    train.instances = section.get_int("instances", train.instances, at_least(0));
+    train.batch = section.get_int("batch", train.batch, count_from(1));
+    train.instances = section.get_int("instances", train.instances, count_from(0));
     train.mean = section.get_choice("reduction", "mean", {"mean", "sum"}) == "mean";
     train.clip_norm = section.get_real("clip_norm", train.clip_norm, at_least(0));
     const std::string second_order = section.get_choice("second_order", "drop", {"drop", "exact", "fd"});
@@ -167,7 +168,7 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                                 .middle = update.get_real("middle", 1, kProbability),
                                 .last = update.get_real("last", 1, kProbability)};
     train.memory_bytes = section.get_bytes("memory", train.memory_bytes);
-    train.shard_rows = section.get_int("shard_rows", train.shard_rows, at_least(1));
+    train.shard_rows = section.get_int("shard_rows", train.shard_rows, count_from(1));
     train.checkpoint_every_s = section.get_real("checkpoint_every_s", train.checkpoint_every_s, at_least(0));
 
     if (section.has("imitation")) {
@@ -183,12 +184,12 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         }
     }
     train.augmentation.random_scaling = section.get_real("random_scaling", 0, at_least(0));
-    train.augmentation.convex_term = section.get_int("convex_term", 0, at_least(0));
+    train.augmentation.convex_term = section.get_int("convex_term", 0, count_from(0));
     const Section evolution = section.child("evolution");
     train.sigma = evolution.get_real("sigma", train.sigma, above(0));
     std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);
     while (train.batch % pairs != 0) --pairs;
-    train.pairs = evolution.get_int("pairs", pairs, at_least(1));
+    train.pairs = evolution.get_int("pairs", pairs, count_from(1));
     if (train.batch % train.pairs != 0) {
         throw Error(ExitCode::kUsage,
                     evolution.where("pairs") + " is '" + std::to_string(train.pairs) +
@@ -196,11 +197,11 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     }
 
     const Section validate = section.child("validate");
-    train.validate_every = validate.get_int("every", train.validate_every, at_least(0));
-    train.validate_instances = validate.get_int("instances", train.validate_instances, at_least(1));
+    train.validate_every = validate.get_int("every", train.validate_every, count_from(0));
+    train.validate_instances = validate.get_int("instances", train.validate_instances, count_from(1));
 
     const bool is_curriculum = train.schedule == Schedule::kCurriculum;
-    train.patience = validate.get_int("patience", is_curriculum ? 3 : 0, at_least(is_curriculum ? 1 : 0));
+    train.patience = validate.get_int("patience", is_curriculum ? 3 : 0, count_from(is_curriculum ? 1 : 0));
     train.restore = validate.get_bool("restore", train.restore);
     if (is_curriculum && train.validate_every == 0) {
         throw Error(ExitCode::kUsage,
@@ -218,9 +219,9 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     if (section.has("warm_start")) train.warm_start = section.require_path("warm_start");
 
     const Section layerwise = section.child("layerwise");
-    train.steps_new = layerwise.get_int("steps_new", train.steps_new, at_least(0));
-    train.steps_all = layerwise.get_int("steps_all", train.steps_all, at_least(0));
-    train.steps_fine = layerwise.get_int("steps_fine", train.steps_fine, at_least(0));
+    train.steps_new = layerwise.get_int("steps_new", train.steps_new, count_from(0));
+    train.steps_all = layerwise.get_int("steps_all", train.steps_all, count_from(0));
+    train.steps_fine = layerwise.get_int("steps_fine", train.steps_fine, count_from(0));
     train.rate_new = layerwise.get_real("rate_new", train.rate_new, above(0));
     train.rate_all = layerwise.get_real("rate_all", train.rate_all, above(0));
     train.rate_fine = layerwise.get_real("rate_fine", train.rate_fine, above(0));

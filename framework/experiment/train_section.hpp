@@ -4,6 +4,10 @@
 
 namespace l2o::framework {
 
+/// The largest count that an experiment may ask for, of instances, iterations, epochs ...: the product of two
+/// fits std::int64_t a hundred times.
+inline constexpr double kMaxCount = 1e8;
+
 /// What every `train` section is merged over: the experiment's problem, the loss trajectory_sum, the
 /// meta-optimizer adam.
 /// @param root  the whole configuration.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "framework/config/options_text.hpp"
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/store/hash.hpp"
@@ -255,10 +256,7 @@ std::vector<SettingText> weight_options(const std::filesystem::path& path, const
     check_owner(file, optimizer_id);
     const std::string* text = metadata(file, kOptionsKey);
     if (text == nullptr) return {};
-    const nlohmann::json options = nlohmann::json::parse(*text, nullptr, false);
-    if (options.is_discarded())
-        refuse(file, std::string("metadata ") + kOptionsKey + " is '" + *text + "'; expected a JSON object");
-    return settings_from(options_from_json(options, file.path + ": " + kOptionsKey),
+    return settings_from(options_from_text(*text, file.path + ": metadata " + kOptionsKey),
                          {.file = file.path, .folder = absolute_path(path).parent_path()});
 }
 

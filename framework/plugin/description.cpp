@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <l2o/files/json.hpp>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -15,6 +16,7 @@
 
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -23,8 +25,10 @@ constexpr int kManifestVersion = 1;
 constexpr const char* kWide = "x86-64-v4";
 constexpr std::uintmax_t kMostManifestBytes = 8 << 20;  // chosen: those of this tree have 4 kB
 constexpr std::size_t kMostName = 256, kMostText = 1024, kMostDoc = 1 << 16;
+constexpr std::size_t kManifestDepth = 6;  // the choices of an option of a component
 
-std::string text_of(const char* text) { return text == nullptr ? "" : text; }
+/// A plugin's text; what of it is not UTF-8, which no JSON holds, is escaped.
+std::string text_of(const char* text) { return text == nullptr ? "" : valid_utf8(text); }
 
 Kind kind_from_abi(const std::string& kind, const std::filesystem::path& library) {
     if (kind == L2O_KIND_OPTIMIZER) return Kind::kOptimizer;
@@ -305,7 +309,8 @@ PluginDescription read_manifest(const std::filesystem::path& manifest) {
                         "; expected what l2o-manifest writes beside a library");
     const std::string text = read_file(manifest);
     try {
-        return plugin_from_json(nlohmann::json::parse(text), manifest.parent_path());
+        return plugin_from_json(files::parse_json(text, kManifestDepth, "a manifest"),
+                                manifest.parent_path());
     } catch (const std::exception& error) {
         throw Error(ExitCode::kPlugin,
                     manifest.string() + ": malformed manifest: " + printable(error.what(), kMostDoc) +

@@ -6,6 +6,7 @@
 #include "framework/error.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
 
 int main(int argc, char** argv) {
     l2o::framework::reserve_standard_streams();
@@ -18,7 +19,7 @@ int main(int argc, char** argv) {
         write_file_atomically(manifest_path(argv[1]), to_json(describe_library(argv[1])).dump(2) + "\n");
         return 0;
     } catch (const l2o::framework::Error& error) {
-        std::fprintf(stderr, "l2o-manifest: %s\n", error.what());
+        std::fprintf(stderr, "l2o-manifest: %s\n", l2o::framework::one_line(error.what()).c_str());
         return static_cast<int>(error.code());
     } catch (const std::exception& error) {
         std::fprintf(stderr, "l2o-manifest: %s: %s\n", argv[1], error.what());

@@ -250,7 +250,7 @@ ProblemData slice(const ProblemData& data,
 ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int64_t times) {
     ProblemData repeated = slice(data, optimizee, 0, data.instances);
     if (times == 1) return repeated;
-    repeated.instances = data.instances * times;
+    repeated.instances = element_count({data.instances, times});
     for (std::size_t i = 0; i < data.tensors.size(); ++i) {
         if (!data.tensors[i] || optimizee.data()[i]->batched == 0) continue;
         const Tensor& from = data.tensors[i];

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 
 #include "framework/evaluate/results.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -53,7 +55,7 @@ for (const button of document.querySelectorAll("th button")) button.onclick = ()
 
 std::string escaped(const std::string& text) {
     std::string out;
-    for (const char c : text) {
+    for (const char c : printable(text)) {
         switch (c) {
             case '&':
                 out += "&amp;";
@@ -222,9 +224,12 @@ std::string figure_html(const Page& page, const Figure& figure) {
 
 std::string environment_table(const RunRecord& run) {
     std::string out = "<table><tbody>\n";
-    // What is nested deeper is left out: flatten() recurses.
-    const auto is_shallow = [](int depth, json::parse_event_t, json&) { return depth <= 8; };
-    const json environment = json::parse(run.environment, is_shallow, false);
+    json environment;
+    try {
+        constexpr std::size_t kMaxDepth = 8;  // flatten() recurses
+        environment = files::parse_json(run.environment, kMaxDepth, "versions and settings");
+    } catch (const files::JsonFault&) {
+    }
     if (!environment.is_object()) return "<p>environment.json cannot be read</p>\n";
     const json flat = environment.flatten();
     for (const auto& [key, value] : flat.items()) {

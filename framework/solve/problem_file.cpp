@@ -4,10 +4,10 @@
 
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
+#include "framework/config/options_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/store/paths.hpp"
@@ -48,12 +48,7 @@ Texts given_options(const TensorFile& file) {
     const auto found = file.metadata.find("l2o.options");
     if (found == file.metadata.end()) return {};
     const std::string where = file.path + ": metadata 'l2o.options'";
-    const nlohmann::json json = nlohmann::json::parse(found->second, nullptr, false);
-    if (json.is_discarded()) {
-        throw Error(ExitCode::kUsage,
-                    where + " is '" + found->second + R"('; expected a JSON object, e.g. {"lambda": 0.1})");
-    }
-    return options_from_json(json, where);
+    return options_from_text(found->second, where);
 }
 
 std::vector<std::string> axis_names(const l2o_spec& spec) {

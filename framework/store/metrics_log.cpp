@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -77,7 +78,7 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept)
     : file_(opened(path, kept)), size_bytes_(file_.size_bytes()) {}
 
 void MetricsLog::append(const nlohmann::json& record) {
-    const std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+    const std::string line = json_text(record) + '\n';
     try {
         file_.write(line);
     } catch (const Error&) {

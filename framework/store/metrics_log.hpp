@@ -28,7 +28,7 @@ class MetricsLog {
 
     /// Appends one line and hands it to the system, so that it survives the death of the process. On an error
     /// the file keeps only whole lines. Numbers that are not finite are written as null, bytes that are not
-    /// UTF-8 as U+FFFD.
+    /// UTF-8 as "\xNN".
     void append(const nlohmann::json& record);
     /// Waits until the log is on the disk; call it before a checkpoint counts its records.
     void sync() { file_.sync(); }

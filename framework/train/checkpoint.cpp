@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 
 #include "framework/store/file_handle.hpp"
@@ -155,7 +156,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
     const auto found = checkpoint.file.metadata.find(kCheckpointKey);
     if (found == checkpoint.file.metadata.end())
         throw damaged(path, std::string("not a checkpoint (no metadata '") + kCheckpointKey + "')");
-    const nlohmann::json json = nlohmann::json::parse(found->second);
+    const nlohmann::json json = files::parse_json(found->second, 4, "a cursor");
     const std::string format = json.value("format", "1");
     if (format != kFormat)
         throw damaged(path,
@@ -193,6 +194,8 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
     return checkpoint;
 } catch (const nlohmann::json::exception& error) {
     throw damaged(path, std::string("malformed checkpoint: ") + error.what());
+} catch (const files::JsonFault& fault) {
+    throw damaged(path, std::string("malformed checkpoint: its cursor ") + fault.what());
 }
 
 void Checkpoint::check_place(const std::vector<Stage>& stages, const Keys& keys) const {

@@ -91,10 +91,26 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
     const std::string other_include = "#include \"none.info\"\n" + kClassic;
     const std::vector<BrokenFile> cases{
         {"", 2, "c.info: optimizee.use is missing"},
-        {std::string("\0\1\2{", 4), 2, "c.info: byte 0 is NUL, so this is no text"},
+        {std::string("\0\1\2{", 4), 2, "c.info:1: byte 0 is the control character 0x00; expected a file"},
+        {replaced(kClassic, "descent", "\"d\xff\""), 2, "c.info:4: byte 16 is 0xff, which is not UTF-8"},
+        {replaced(kClassic, "tiny", "\x1b[31m"), 2, "c.info:1: byte 5 is the control character 0x1b"},
+        {replaced(kClassic, "descent", "\"a\\nb\""),
+         2,
+         "c.info:4: the name of the contestant 'a\\nb' has more than 200 bytes or a control character"},
+        {replaced(kClassic, "descent", std::string(201, 'd')), 2, "' has more than 200 bytes or a control"},
+        {replaced(kClassic, "tiny", "\"a\\tb\""), 2, "c.info:1: name is 'a\\tb', and a folder is named"},
+        {replaced(kClassic, "tiny", "\"tiny\" \\"),
+         2,
+         "c.info:2: expected '\"' after the '\\' of the previous"},
+        {kClassic + "more \"x\" \\", 2, "c.info:6: the text ends after a '\\'"},
+        {replaced(
+             kClassic, "contestants {", "contestants { descent { optimizer { use gradient_descent } }\n"),
+         2,
+         "c.info:5: 'descent' was given already, in line 4; remove one of them, or make them one section"},
+        {kClassic + "evaluate { instances 8 }\n", 2, "c.info:6: 'evaluate' was given already, in line 5"},
         {kClassic + "x {\n", 2, "c.info:6: this '{' is never closed"},
         {kClassic + "}\n", 2, "c.info:6: unmatched }"},
-        {kClassic + "name \"abc\n", 2, "c.info:6: unexpected end of line"},
+        {kClassic + "name \"abc\n", 2, "c.info:6: a string does not end on its line"},
         {other_include, 5, "c.info:1: cannot read the included file 'none.info'"},
         {"#include \"/dev/zero\"\n", 5, "(/dev/zero: is a device; expected a file)"},
         {"#include \"c.info\"\n", 2, "c.info:1: the includes form a cycle"},
@@ -121,7 +137,12 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
         {classic("n 3", "n 2000000000"), 2, "shape [4, 2000000000, 2000000000]: too large"},
         {classic("iterations 5", "iterations 0"),
          2,
-         "c.info:5: evaluate.iterations is '0'; expected a whole number >= 1"},
+         "c.info:5: evaluate.iterations is '0'; expected a whole number in [1, 1e+08]"},
+        {classic("iterations 5", "iterations 9223372036854775807"),
+         2,
+         "c.info:5: evaluate.iterations is '9223372036854775807'; expected a whole number in [1, 1e+08]"},
+        {classic("instances 4", "instances 5000000000"), 2, "c.info:5: evaluate.instances is '5000000000'"},
+        {classic("0.02", "1e400"), 2, "learning_rate is '1e400'; expected a number > 0"},
         {classic("iterations 5", "metric nmse_db"),
          2,
          "evaluate.metric: 'quadratic' has no metric 'nmse_db'"},
@@ -167,7 +188,7 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
          "train.random_scaling is '-1'; expected a number >= 0"},
         {learned("loss {", "convex_term 2.5 loss {"),
          2,
-         "train.convex_term is '2.5'; expected a whole number >= 0"},
+         "train.convex_term is '2.5'; expected a whole number in [0, 1e+08]"},
         {learned("epochs 1", "epochs 1 memory 1"), 2, "a window of 2 steps needs at least"},
         {learned("epochs 1", "epochs 1 schedule layerwise"),
          2,
@@ -179,6 +200,24 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
         write(folder / "c.info", broken.text);
         check_refusal(folder, "run c.info --quiet", broken.code, broken.message);
     }
+}
+
+TEST_CASE(
+    "a folder whose name is not UTF-8 is worked in and shown escaped, or refused before anything runs") {
+    const ScratchFolder folder;
+    std::filesystem::create_directory(folder / "d_\xe4");
+    write(folder / "d_\xe4/p", kProblem);
+    const Outcome outcome =
+        run_l2o(folder, "solve --optimizer adam --problem d_\xe4/p --output d_\xe4/x --iterations 2 --json");
+    CHECK_MESSAGE(outcome.code == 0, outcome.err);
+    CHECK(contains(outcome.out, R"("output": "d_\\xe4/x")"));
+    CHECK(std::filesystem::exists(folder / "d_\xe4/x"));
+    CHECK(contains(run_l2o(folder, "solve --optimizer adam --problem d_\xe4/q --output x").err, "d_\\xe4/q"));
+    // What refers to files is kept in files of its own.
+    write(folder / "d_\xe4/c.info", learned("epochs 1", "epochs 1 warm_start w.safetensors"));
+    CHECK(contains(run_l2o(folder, "run d_\xe4/c.info --quiet").refusal(),
+                   "2 l2o: error: d_\\xe4/c.info:3: contestants.dm.train.warm_start is '"));
+    CHECK(!std::filesystem::exists(folder / "runs"));
 }
 
 TEST_CASE("a problem file that is broken is refused by what is wrong with its bytes") {

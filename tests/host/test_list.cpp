@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,13 +9,16 @@
 #include "tests/host/command.hpp"
 #include "tests/support/elf_library.hpp"
 
-using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
+using l2o::test::contains, l2o::test::run_in_terminal, l2o::test::run_l2o, l2o::test::Outcome;
 using nlohmann::json;
 
 namespace {
 
 /// A manifest of an optimizer beside a library of the headers that it is known by, and nothing to load.
-void write_garbage(const ScratchFolder& folder, const std::string& name, const std::string& id) {
+void write_garbage(const ScratchFolder& folder,
+                   const std::string& name,
+                   const std::string& id,
+                   const std::string& title = "Nothing at all") {
     const std::string library = l2o::test::elf_library(name);
     std::ofstream(folder / (name + ".so").c_str()) << library;
     std::string build_id;
@@ -22,7 +26,7 @@ void write_garbage(const ScratchFolder& folder, const std::string& name, const s
     const json component{
         {"kind", "optimizer"},
         {"id", id},
-        {"title", "Nothing at all"},
+        {"title", title},
         {"doc", "It cannot be loaded."},
         {"tags", {"learned"}},
         {"needs", {"A", "b?"}},

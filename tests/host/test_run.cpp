@@ -17,8 +17,8 @@
 #include "tests/host/command.hpp"
 
 using l2o::framework::read_file, l2o::framework::read_safetensors;
-using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o, l2o::test::run_until,
-    l2o::test::has_printed_error;
+using l2o::test::contains, l2o::test::Outcome, l2o::test::run_in_terminal, l2o::test::run_l2o,
+    l2o::test::run_until, l2o::test::has_printed_error;
 using nlohmann::json;
 
 namespace {
@@ -79,6 +79,23 @@ std::string stored_weights(const std::filesystem::path& root) {
 }
 
 }  // namespace
+
+TEST_CASE("the line of progress fits a narrow terminal, and one that is dumb gets whole lines") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    constexpr std::size_t kColumns = 24;
+    const std::string shown = run_in_terminal(folder, kColumns, "train tiny.info learned");
+    std::size_t lines = 0;
+    for (std::size_t end = 0; (end = shown.find("\x1b[K", end)) != std::string::npos; ++end, ++lines) {
+        const std::size_t begin = shown.rfind('\r', end);
+        REQUIRE(begin != std::string::npos);
+        CHECK_MESSAGE(end - begin - 1 < kColumns, shown.substr(begin + 1, end - begin - 1));
+    }
+    CHECK(lines >= 2);
+    const std::string dumb = run_in_terminal(folder, kColumns, "train tiny.info learned --retrain", "dumb");
+    CHECK(!contains(dumb, "\x1b"));
+    CHECK(contains(dumb, "l2o: training learned"));
+}
 
 TEST_CASE(
     "l2o run trains, compares, shows a table and where the run folder is; then it finds the weights again") {

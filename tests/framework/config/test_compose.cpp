@@ -18,14 +18,19 @@ std::string composed(const std::string& text, const std::vector<std::string>& ov
     return to_info(Config::parse(text, "run.info", overrides).tree());
 }
 
+/// The second text laid over the first, as over a file that it includes.
+ConfigNode laid_over(const std::string& base, const std::string& overlay) {
+    ConfigNode tree = parse_info(base, "base.info");
+    merge_section(tree, parse_info(overlay, "run.info"));
+    return tree;
+}
+
 }  // namespace
 
-TEST_CASE(
-    "compose: of a setting given in two sections of one name the later value wins, at its first place") {
-    CHECK(composed("s { a 1 b 2 }\ns { a 3 }\n") == "s {\n    a 3\n    b 2\n}\n");
-    CHECK(composed("s { a 1 }\ns { a \"\" }\n") == "s {\n    a \"\"\n}\n");
-    CHECK(Config::parse("s { a 1 }\n\ns { a 3 }\n", "run.info").tree().find("s")->find("a")->origin.text() ==
-          "run.info:3");
+TEST_CASE("compose: a setting laid over another wins, at the place of the first") {
+    CHECK(to_info(laid_over("s { a 1 b 2 }\n", "s { a 3 }\n")) == "s {\n    a 3\n    b 2\n}\n");
+    CHECK(to_info(laid_over("s { a 1 }\n", "s { a \"\" }\n")) == "s {\n    a \"\"\n}\n");
+    CHECK(laid_over("s { a 1 }", "\ns { a 3 }\n").find("s")->find("a")->origin.text() == "run.info:2");
 }
 
 TEST_CASE("compose: a setting given twice in one section is a mistake, and refused") {
@@ -33,27 +38,27 @@ TEST_CASE("compose: a setting given twice in one section is a mistake, and refus
           "2 run.info:4: 'a' was given already, in line 2; remove one of them");
 }
 
-TEST_CASE("compose: repeated sections merge key by key, at every depth") {
-    CHECK(composed("s { a 1 t { b 2 c 3 } }\ns { t { c 4 d 5 } e 6 }\n") ==
+TEST_CASE("compose: sections merge key by key, at every depth") {
+    CHECK(to_info(laid_over("s { a 1 t { b 2 c 3 } }\n", "s { t { c 4 d 5 } e 6 }\n")) ==
           "s {\n    a 1\n    t {\n        b 2\n        c 4\n        d 5\n    }\n    e 6\n}\n");
-    CHECK(composed("s 1 { a 1 }\ns { b 2 }\n") == "s 1 {\n    a 1\n    b 2\n}\n");
+    CHECK(to_info(laid_over("s 1 { a 1 }\n", "s { b 2 }\n")) == "s 1 {\n    a 1\n    b 2\n}\n");
 }
 
 TEST_CASE("compose: another plugin in `use` drops the options of the one before") {
-    CHECK(composed("o { use adam lr 1 sub { x 1 } }\no { use sgd momentum 0 }\n") ==
+    CHECK(to_info(laid_over("o { use adam lr 1 sub { x 1 } }\n", "o { use sgd momentum 0 }\n")) ==
           "o {\n    use sgd\n    momentum 0\n}\n");
-    CHECK(composed("o { use adam lr 1 }\no { momentum 0 use sgd }\n") ==
+    CHECK(to_info(laid_over("o { use adam lr 1 }\n", "o { momentum 0 use sgd }\n")) ==
           "o {\n    momentum 0\n    use sgd\n}\n");
 }
 
 TEST_CASE("compose: the same plugin in `use`, or a first one, keeps the options") {
-    CHECK(composed("o { use adam lr 1 }\no { use adam beta1 0 }\n") ==
+    CHECK(to_info(laid_over("o { use adam lr 1 }\n", "o { use adam beta1 0 }\n")) ==
           "o {\n    use adam\n    lr 1\n    beta1 0\n}\n");
-    CHECK(composed("o { lr 1 }\no { use adam }\n") == "o {\n    lr 1\n    use adam\n}\n");
+    CHECK(to_info(laid_over("o { lr 1 }\n", "o { use adam }\n")) == "o {\n    lr 1\n    use adam\n}\n");
 }
 
 TEST_CASE("compose: `use` drops its own section only") {
-    CHECK(composed("c { o { use adam lr 1 } keep 1 }\nc { o { use sgd } }\n") ==
+    CHECK(to_info(laid_over("c { o { use adam lr 1 } keep 1 }\n", "c { o { use sgd } }\n")) ==
           "c {\n    o {\n        use sgd\n    }\n    keep 1\n}\n");
 }
 

@@ -6,8 +6,10 @@
 #include <fstream>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "framework/config/info_file.hpp"
+#include "framework/config/section.hpp"
 #include "refusal.hpp"
 
 using namespace l2o::framework;
@@ -40,6 +42,10 @@ class Folder {
   private:
     fs::path path_;
 };
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 std::string parse_refusal(const std::string& text) {
     return refusal([&] { (void)parse_info(text, "run.info"); });
@@ -94,7 +100,8 @@ TEST_CASE("info: faults of syntax name file and line") {
     CHECK(parse_refusal("a 1\n}\n") ==
           "2 run.info:2: unmatched }; expected settings 'key value' and sections 'key { ... }'");
     CHECK(parse_refusal("a 1\nb \"no end\n") ==
-          "2 run.info:2: unexpected end of line; expected settings 'key value' and sections 'key { ... }'");
+          "2 run.info:2: a string does not end on its line; expected '\"', and '\\\"' for one that is part "
+          "of it");
     CHECK(parse_refusal("a {\n b {\n }\n") ==
           "2 run.info:1: this '{' is never closed; expected a '}' after its settings");
     std::string deep;
@@ -193,7 +200,25 @@ TEST_CASE("info: a fault inside an included file names that file") {
 
 TEST_CASE("info: what is printed reads back as the same tree, whatever the keys and values") {
     // The characters that mean something to INFO, and some that must not.
-    const std::string alphabet = std::string("a1 ;#{}\"\\'\n\r\t\v\f\a\b=,/-\x01\x7f\xc3\xa9", 26) + '\0';
+    const std::vector<std::string> alphabet{"a",
+                                            "1",
+                                            " ",
+                                            ";",
+                                            "#",
+                                            "{",
+                                            "}",
+                                            "\"",
+                                            "\\",
+                                            "'",
+                                            "\n",
+                                            "\r",
+                                            "\t",
+                                            "=",
+                                            ",",
+                                            "/",
+                                            "-",
+                                            "\u00e9",
+                                            "\u202e"};
     const unsigned seed = 20240607;
     CAPTURE(seed);
     std::mt19937 random(seed);
@@ -219,6 +244,115 @@ TEST_CASE("info: what is printed reads back as the same tree, whatever the keys 
         CAPTURE(printed);
         REQUIRE(same_settings(parse_info(printed, "printed.info"), root));
     }
+}
+
+TEST_CASE("info: a key that a file has twice in a section is refused with both places") {
+    CHECK(parse_refusal("a 1\nb 2\na 3\n") ==
+          "2 run.info:3: 'a' was given already, in line 1; remove one of them");
+    const std::string sections = "; remove one of them, or make them one section";
+    CHECK(parse_refusal("contestants {\n adam { x 1 }\n b { }\n adam { x 2 }\n}\n") ==
+          "2 run.info:4: 'adam' was given already, in line 2" + sections);
+    CHECK(parse_refusal("train { epochs 1 }\ntrain { batch 2 }\n") ==
+          "2 run.info:2: 'train' was given already, in line 1" + sections);
+    CHECK(to_info(parse_info("a { x 1 }\nA { x 2 }\nb { x 3 }\n", "run.info")) ==
+          "a {\n    x 1\n}\nA {\n    x 2\n}\nb {\n    x 3\n}\n");
+}
+
+TEST_CASE("info: what is included may be overridden, and what overrides may not be twice") {
+    const Folder folder;
+    folder.write("base.info", "train { epochs 1 batch 2 }\noptimizer { use adam\n beta1 0.5 }\n");
+    CHECK(
+        to_info(read_info(folder.write(
+            "over.info", "#include \"base.info\"\noptimizer { lr 0.1\n use sgd }\ntrain { epochs 3 }\n"))) ==
+        "train {\n    epochs 3\n    batch 2\n}\noptimizer {\n    lr 0.1\n    use sgd\n}\n");
+    const fs::path twice =
+        folder.write("twice.info", "train { epochs 3 }\n#include \"base.info\"\ntrain { epochs 4 }\n");
+    CHECK(refusal([&] { (void)read_info(twice); }) ==
+          "2 " + twice.string() +
+              ":3: 'train' was given already, in line 1; remove one of them, or make them one section");
+}
+
+TEST_CASE("info: a backslash is an escape, joins strings over lines, or is refused") {
+    CHECK(
+        parse_refusal("a 1\nname \"x\" \\\n") ==
+        "2 run.info:2: the text ends after a '\\'; expected a line with the rest of the string, or no '\\'");
+    CHECK(parse_refusal("name \"x\" \\") == parse_refusal("name \"x\" \\\n\n; a comment\n"));
+    CHECK(parse_refusal("name \"x\" \\\nseed 1\n") ==
+          "2 run.info:2: expected '\"' after the '\\' of the previous line");
+    CHECK(parse_refusal("name x \\\nseed 1\n") ==
+          "2 run.info:1: a '\\' follows a value; expected a value in quotes, which alone goes on in the next "
+          "line");
+    const auto escape = [](const std::string& letter) {
+        return "2 run.info:1: '\\" + letter +
+               "' is no escape that is taken; expected '\\\\' for a backslash, or one of \\n \\r \\t \\\" "
+               "\\'";
+    };
+    CHECK(parse_refusal("name x\\\n") == escape(""));
+    CHECK(parse_refusal("path C:\\data\n") == escape("d"));
+    CHECK(parse_refusal("path \"C:\\data\"\n") == escape("d"));
+    CHECK(parse_refusal("path \"a\\0b\"\n") == escape("0"));
+    CHECK(parse_refusal("path \"C:\\dir\\\"\n") == escape("d"));
+    CHECK(parse_refusal("path \"dir\\\"\n") ==
+          "2 run.info:1: a string does not end on its line; expected '\"', and '\\\"' for one that is part "
+          "of it");
+    CHECK(parse_info("path \"C:\\\\data\\\\\"", "run.info").find("path")->value == "C:\\data\\");
+}
+
+TEST_CASE("info: what is no text is refused with its line") {
+    const std::string expected = "; expected a file in INFO format, in UTF-8";
+    CHECK(parse_refusal("a 1\nname \"d_\xe4\"\n") ==
+          "2 run.info:2: byte 8 is 0xe4, which is not UTF-8" + expected);
+    CHECK(parse_refusal(std::string("a 1\0", 4)) ==
+          "2 run.info:1: byte 3 is the control character 0x00" + expected);
+    CHECK(parse_refusal("a 1\n\nb \x1b[2J\n") ==
+          "2 run.info:3: byte 2 is the control character 0x1b" + expected);
+}
+
+TEST_CASE("info: includes are as deep together as one file may be, and not without number") {
+    const Folder folder;
+    std::string open, closed;
+    for (int i = 0; i < 60; ++i) {
+        open += "a {\n";
+        closed += "}\n";
+    }
+    folder.write("inner.info", open + "x 1\n" + closed);
+    const fs::path outer = folder.write("outer.info", open + "#include \"inner.info\"\n" + closed);
+    CHECK(contains(
+        refusal([&] { (void)read_info(outer); }),
+        "inner.info:40: with what is included, sections are nested more than 100 deep; expected fewer"));
+    // Every file includes the next one twice: 2^30 in all.
+    for (int i = 0; i < 30; ++i) {
+        const std::string next = "#include \"" + std::to_string(i + 1) + ".info\"\n";
+        folder.write(std::to_string(i) + ".info", next + next);
+    }
+    folder.write("30.info", "x 1\n");
+    CHECK(refusal([&] { (void)read_info(folder.path() / "0.info"); })
+              .ends_with(
+                  ": more than 1000 files, 100 within one another or 16 MiB are included; expected fewer"));
+    for (int i = 0; i < 200; ++i)
+        folder.write("c" + std::to_string(i) + ".info", "#include \"c" + std::to_string(i + 1) + ".info\"\n");
+    folder.write("c200.info", "x 1\n");
+    CHECK(contains(refusal([&] { (void)read_info(folder.path() / "c0.info"); }), "100 within one another"));
+}
+
+// Not in the time of a test if every key is searched for among all.
+TEST_CASE("info: 300,000 keys are read, overridden and asked for one by one") {
+    constexpr int kKeys = 300'000;
+    const Folder folder;
+    std::string text, over = "#include \"many.info\"\nsection {\n";
+    for (int i = 0; i < kKeys; ++i) {
+        text += "k" + std::to_string(i) + " 1\n";
+        over += "k" + std::to_string(i) + " 2\n";
+    }
+    folder.write("many.info", "section {\n" + text + "}\n");
+    const Section root(read_info(folder.write("over.info", over + "}\n")));
+    const Section section = root.child("section");
+    std::int64_t sum = 0;
+    for (int i = 0; i < kKeys; ++i) sum += section.require_int("k" + std::to_string(i));
+    CHECK(sum == 2 * kKeys);
+    root.refuse_unknown();
+    const std::string line = "k \"" + std::string(1'000'000, 'x') + "\"";
+    CHECK(parse_info(line, "run.info").find("k")->value.size() == 1'000'000);
 }
 
 TEST_CASE("info: the canonical text forgets the order of keys and nothing else") {

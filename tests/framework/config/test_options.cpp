@@ -11,6 +11,7 @@
 
 #include "framework/config/config.hpp"
 #include "framework/config/options.hpp"
+#include "framework/config/options_text.hpp"
 #include "framework/config/value_text.hpp"
 #include "refusal.hpp"
 
@@ -196,8 +197,7 @@ TEST_CASE("options: JSON keeps the types, and reads back to the same options") {
         std::vector<SettingText> given =
             settings_from({{"beta1", nlohmann::json(beta1).dump()}}, {.file = "w.st"});
         const ResolvedOptions written = resolve_options(every_type(), given, kAdam);
-        const auto texts =
-            options_from_json(nlohmann::json::parse(written.to_json().dump()), "w.st: l2o.options");
+        const auto texts = options_from_text(written.to_json().dump(), "w.st: l2o.options");
         const ResolvedOptions read =
             resolve_options(every_type(), settings_from(texts, {.file = "w.st"}), kAdam);
         CHECK(read.canonical() == written.canonical());
@@ -206,14 +206,27 @@ TEST_CASE("options: JSON keeps the types, and reads back to the same options") {
 }
 
 TEST_CASE("options: JSON that is no set of options is refused") {
-    const auto refused = [](const char* text) {
-        return refusal([&] { (void)options_from_json(nlohmann::json::parse(text), "w.st: l2o.options"); });
+    const auto refused = [](const std::string& text) {
+        return refusal([&] { (void)options_from_text(text, "w.st: l2o.options"); });
     };
+    CHECK(refused(R"({"a": 1, "a": 2})") ==
+          R"(2 w.st: l2o.options is '{"a": 1, "a": 2}', which has "a" twice; expected distinct keys)");
+    CHECK(refused(std::string(1'000'000, '['))
+              .ends_with("', which is nested too deep; expected an object of plain values and lists"));
     CHECK(refused("[1]") == "2 w.st: l2o.options is '[1]'; expected an object of options");
     const std::string expected = "'; expected a number, a text, true, false or a list of whole numbers";
     CHECK(refused(R"({"a": {}})") == "2 w.st: l2o.options: option 'a' is '{}" + expected);
     CHECK(refused(R"({"a": [1.5]})") == "2 w.st: l2o.options: option 'a' is '[1.5]" + expected);
     CHECK(refused(R"({"a": null})") == "2 w.st: l2o.options: option 'a' is 'null" + expected);
+}
+
+TEST_CASE("options: a path that is not UTF-8 is refused, since files keep it as JSON") {
+    const std::vector<SettingText> given{
+        {.key = "data", .text = "A", .origin = {.file = "l.info", .line = 3, .folder = "/d_\xe4"}}};
+    CHECK(refusal([&] { (void)resolve_options(every_type(), given, kAdam); }) ==
+          "2 l.info:3: " + kAdam.path +
+              ".data is '/d_\xe4/A': byte 3 is 0xe4, which is not UTF-8; rename the folder "
+              "or the file");
 }
 
 TEST_CASE("options: a schema copies what the plugin's table points to") {

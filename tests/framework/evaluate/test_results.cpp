@@ -329,7 +329,7 @@ TEST_CASE("results: an edited results.json is refused, with what is wrong in it"
         {"\"fallback_rate\": 0.25",
          "\"fallback_rate\": 25",
          "fallback_rate of 'b, c' is 25, which is not in [0, 1]"},
-        {"\"target\": -1.5", "\"target\": " + std::string(100000, '['), "is nested more than 8 deep"}};
+        {"\"target\": -1.5", "\"target\": " + std::string(100000, '['), "is nested too deep"}};
     for (const auto& [from, to, what] : edits) {
         CAPTURE(to.substr(0, 40));
         CHECK(run.refused("results.json", from, to) == "results.json: " + what + end);

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace l2o::framework {
+
+/// Options as texts from the JSON document in a file's metadata, see options_from_json.
+/// @param where  opens messages: "weights.safetensors: metadata l2o.options".
+/// @throw Error kUsage if it is no object of plain values, or has a key twice.
+std::map<std::string, std::string> options_from_text(std::string_view text, const std::string& where);
+
+}  // namespace l2o::framework
