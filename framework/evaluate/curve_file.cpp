@@ -1,5 +1,8 @@
 #include "framework/evaluate/curve_file.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,6 +16,7 @@ namespace l2o::framework {
 namespace {
 
 constexpr const char* kCurveKey = "l2o.curve";
+constexpr std::int64_t kMaxShardRows = 1'000'000'000;
 
 /// Tensors of a file that is written: they live until it is.
 class Writer {
@@ -42,13 +46,18 @@ class Writer {
     TensorRefs refs_;
 };
 
+/// Takes the parts of a file, each of the type and the size that it has to be. @throw Error kIo: it is not.
 class Reader {
   public:
     explicit Reader(const TensorFile& file) : file_(file) {}
 
     template <class Number>
     void operator()(const std::string& name, std::vector<Number>& values) {
-        const auto from = file_.at(name).values<Number>();
+        constexpr Dtype kType = std::is_same_v<Number, double> ? Dtype::kF64 : Dtype::kI64;
+        const Tensor& tensor = file_.at(name);
+        expect(tensor.dtype() == kType && tensor.shape().size() == 1, name);
+        const auto from = tensor.values<Number>();
+        expect(values.empty() || from.size() == values.size(), name);
         values.assign(from.begin(), from.end());
     }
     void operator()(const std::string& name, std::vector<std::vector<double>>& rows) {
@@ -56,11 +65,17 @@ class Reader {
         std::vector<double> all;
         (*this)(name + ".sizes", sizes);
         (*this)(name, all);
-        auto next = all.begin();
+        std::size_t left = all.size();
         for (const std::int64_t size : sizes) {
+            expect(size >= 0 && static_cast<std::uint64_t>(size) <= left, name + ".sizes");
+            const auto next = all.end() - static_cast<std::ptrdiff_t>(left);
             rows.emplace_back(next, next + size);
-            next += size;
+            left -= static_cast<std::size_t>(size);
         }
+        expect(left == 0, name + ".sizes");
+    }
+    void expect(bool fits, const std::string& part) const {
+        if (!fits) throw Error(ExitCode::kIo, file_.path + ": '" + part + "' is not that of a curve");
     }
 
   private:
@@ -73,6 +88,10 @@ std::vector<double> numbers_of(const Distribution& distribution) {
     return {mean, median, q10, q25, q75, q90, static_cast<double>(finite)};
 }
 Distribution distribution_from(const std::vector<double>& numbers) {
+    constexpr std::size_t kNumbers = 7;
+    constexpr double kLargest = 1e15;  // that a double counts up to
+    if (numbers.size() != kNumbers || !(std::abs(numbers.back()) <= kLargest))
+        throw Error(ExitCode::kIo, "a distribution is not what is written of one");
     return {.mean = numbers[0],
             .median = numbers[1],
             .q10 = numbers[2],
@@ -114,6 +133,8 @@ void move_numbers(Curve& curve, Move&& move) {
         training_seconds, preparation_seconds, fallback_rate, static_cast<double>(shard_rows)};
     move("single", single);
     training_seconds = single[0], preparation_seconds = single[1], fallback_rate = single[2];
+    if (!(single[3] >= 1 && single[3] <= static_cast<double>(kMaxShardRows)))
+        throw Error(ExitCode::kIo, "a shard has no number of rows");
     shard_rows = static_cast<std::int64_t>(single[3]);
     distributions.resize(metrics.size());
     for (std::size_t metric = 0; metric < metrics.size(); ++metric) {
@@ -124,6 +145,27 @@ void move_numbers(Curve& curve, Move&& move) {
         for (const std::vector<double>& point : points)
             distributions[metric].push_back(distribution_from(point));
     }
+}
+
+/// Refuses parts that do not belong together: what judges a curve goes by its points, metrics and rows.
+void check_sizes(const Curve& curve, const Reader& reader) {
+    const std::size_t points = curve.iteration.size(), metrics = curve.metrics.size();
+    reader.expect(points > 0 && metrics > 0 && curve.final_rows.size() == metrics, "final_rows");
+    const std::size_t rows = curve.final_rows.front().size();
+    const auto are = [](const auto& parts, std::size_t size) {
+        return std::ranges::all_of(parts, [&](const auto& part) { return part.size() == size; });
+    };
+    reader.expect(rows > 0 && are(curve.final_rows, rows), "final_rows");
+    reader.expect(curve.values.size() == points && curve.gradients.size() == points &&
+                      curve.seconds.size() == points && are(curve.distributions, points),
+                  "iteration");
+    const History& history = curve.history;
+    const auto shard = static_cast<std::size_t>(history.shard_rows);
+    const std::size_t shards = (rows + shard - 1) / shard;
+    reader.expect(history.values.size() == points && are(history.values, rows) &&
+                      history.evaluations.size() == points && are(history.evaluations, shards) &&
+                      history.seconds.size() == points && are(history.seconds, shards),
+                  "history.values");
 }
 
 }  // namespace
@@ -151,6 +193,7 @@ std::optional<Curve> read_curve(const std::filesystem::path& path, const std::st
                 .safeguard = texts.at("safeguard")};
     Reader reader(file);
     move_numbers(curve, [&](const std::string& name, auto& part) { reader(name, part); });
+    check_sizes(curve, reader);
     return curve;
 } catch (const Error&) {
     return std::nullopt;  // cut off, or no such file at all

@@ -69,6 +69,7 @@ struct Entrant {
     std::unique_ptr<const Optimizer> train_optimizer{};
     std::filesystem::path weights{};  // "" : not there yet, or none needed
     std::optional<WeightsReport> report{};
+    bool is_fault_told = false;  // of weights that were found
     double preparation_seconds = 0;
 };
 
@@ -305,7 +306,9 @@ class Run {
         if (fault.empty()) return use(entrant, stored, WeightsReport::Source::kFound);
         if (options_.part == RunPart::kEvaluate)
             throw Error(ExitCode::kUsage, fault + "; 'l2o train' trains '" + contestant.name + "' again");
-        note(fault + "; '" + contestant.name + "' is trained again");
+        // Looked for again once nobody else trains them.
+        if (!std::exchange(entrant.is_fault_told, true))
+            note(fault + "; '" + contestant.name + "' is trained again");
     }
 
     void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
@@ -320,7 +323,7 @@ class Run {
         const auto metadata = read_safetensors_metadata(file);
         if (const auto seconds = metadata.find(kSecondsKey); seconds != metadata.end())
             entrant.report->seconds = parse_real(seconds->second).value_or(0);
-        if (const auto training = header.metadata.find(kTrainingKey); training != header.metadata.end()) {
+        if (const auto training = metadata.find(kTrainingKey); training != metadata.end()) {
             entrant.report->training =
                 outcome_from_json(nlohmann::json::parse(training->second, nullptr, false));
             if (!entrant.report->training) {
@@ -453,6 +456,10 @@ class Run {
         const std::filesystem::path file = folder_->evaluation(entrant.contestant->name);
         if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
         std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
+        const std::int64_t rows = experiment_.evaluate.instances * experiment_.evaluate.starts;
+        if (curve &&
+            (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_)))
+            curve.reset();
         if (!curve)
             note(file.string() + ": not of this configuration, these weights and these plugins; '" +
                  entrant.contestant->name + "' is evaluated again");

@@ -127,10 +127,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const fs::path run = root / "fuzz/run";
     fs::remove_all(root / "weights");
     l2o::test::write_files(run, files);
-    // Not that of the evaluation, which is believed as it was written.
-    if (changed.contains(kTraining)) {
-        l2o::test::write_files(root / "genuine", {{"file", stopped.files.at(kTraining)}});
-        seal(run / kTraining, root / "genuine/file");
+    for (const std::string name : {kTraining, kEvaluation}) {
+        if (!changed.contains(name)) continue;
+        l2o::test::write_files(root / "genuine", {{"file", stopped.files.at(name)}});
+        seal(run / name, root / "genuine/file");
     }
     try {
         if (go_on(run) != RunPart::kTrain && !fs::exists(run / "results.json")) std::abort();

@@ -1,0 +1,76 @@
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "framework/evaluate/curve_file.hpp"
+#include "framework/store/safetensors.hpp"
+#include "tests/framework/store/scratch_folder.hpp"
+
+namespace {
+
+using namespace l2o::framework;
+
+Curve two_points_of_three_rows() {
+    return {.contestant = "a",
+            .iteration = {0, 1},
+            .values = {0, 1},
+            .gradients = {0, 1},
+            .seconds = {0, 0.5},
+            .metrics = {"objective"},
+            .distributions = {{{.mean = 2, .finite = 3}, {.mean = 1, .finite = 3}}},
+            .final_rows = {{1, 1, 1}},
+            .history = {.shard_rows = 2,
+                        .values = {{2, 2, 2}, {1, 1, 1}},
+                        .evaluations = {{0, 0}, {1, 1}},
+                        .seconds = {{0, 0}, {0.25, 0.25}}}};
+}
+
+/// The file with other tensors, under a seal of its own.
+void change(const std::filesystem::path& path,
+            const std::function<void(std::map<std::string, Tensor>&)>& edit) {
+    TensorFile file = read_safetensors(path);
+    std::map<std::string, Tensor> tensors;
+    for (auto& [name, tensor] : file.tensors) tensors.emplace(name, tensor.clone());
+    edit(tensors);
+    TensorRefs refs;
+    for (const auto& [name, tensor] : tensors) refs[name] = &tensor;
+    write_safetensors(path, refs, sealed(refs, file.metadata));
+}
+
+}  // namespace
+
+TEST_CASE("curve file: a curve is read back as it was written, and under its own hash alone") {
+    const ScratchFolder folder;
+    write_curve(folder / "c", two_points_of_three_rows(), "h");
+    const std::optional<Curve> read = read_curve(folder / "c", "h");
+    REQUIRE(read);
+    CHECK(read->history.evaluations == two_points_of_three_rows().history.evaluations);
+    CHECK(read->distributions[0][1].mean == 1);
+    CHECK(read->history.shard_rows == 2);
+    CHECK_FALSE(read_curve(folder / "c", "g"));
+}
+
+TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not") {
+    const ScratchFolder folder;
+    const auto int64 = [](std::initializer_list<std::int64_t> values) {
+        Tensor tensor(Dtype::kI64, {static_cast<std::int64_t>(values.size())});
+        std::ranges::copy(values, tensor.values<std::int64_t>().begin());
+        return tensor;
+    };
+    const auto is_read_with = [&](const std::string& name, Tensor tensor) {
+        write_curve(folder / "c", two_points_of_three_rows(), "h");
+        change(folder / "c", [&](auto& tensors) { tensors.insert_or_assign(name, std::move(tensor)); });
+        return read_curve(folder / "c", "h").has_value();
+    };
+    CHECK(is_read_with("iteration", int64({0, 7})));
+    CHECK_FALSE(is_read_with("iteration", int64({0, 1, 2})));
+    CHECK_FALSE(is_read_with("iteration", Tensor(Dtype::kF64, {2})));
+    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {2})));
+    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {4})));  // shards of no rows
+    CHECK_FALSE(is_read_with("final_rows.sizes", int64({1'000'000})));
+    CHECK_FALSE(is_read_with("final_rows.sizes", int64({-1})));
+    CHECK_FALSE(is_read_with("final_rows.sizes", int64({1, 2})));
+    CHECK_FALSE(is_read_with("history.values.sizes", int64({6})));
+    CHECK_FALSE(is_read_with("history.seconds.sizes", int64({1, 3})));
+    CHECK_FALSE(is_read_with("distributions/0.sizes", int64({14})));
+}
