@@ -272,7 +272,7 @@ TEST_CASE("the same bits for any number of BLAS threads that the environment ask
 
 TEST_CASE("of a population every point is its best particle, and its first particle starts at x0") {
     Problem problem = small_quadratic();
-    CHECK(problem.solve("--optimizer particle_swarm --set particles=1 --iterations 0").code == 0);
+    CHECK(problem.solve("--optimizer gradient_descent --iterations 0").code == 0);
     const double alone = problem.output().at("f").value(0);
     CHECK(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20 --trajectory").code ==
           0);

@@ -24,7 +24,7 @@ struct ParticleSwarm {
 
     static l2o::Options<ParticleSwarm> options() {
         l2o::Options<ParticleSwarm> options;
-        options.integer("particles", &ParticleSwarm::particles, "points per swarm", l2o::between(1, 65536))
+        options.integer("particles", &ParticleSwarm::particles, "points per swarm", l2o::between(2, 65536))
             .real("w", &ParticleSwarm::w, "share of the velocity that is kept", l2o::kNonNegative)
             .real("c1", &ParticleSwarm::c1, "pull of the particle's own best point", l2o::kNonNegative)
             .real("c2", &ParticleSwarm::c2, "pull of the swarm's best point", l2o::kNonNegative);
@@ -91,7 +91,7 @@ struct ParticleSwarm {
             if (!is_spread)
                 l2o::refuse("the " + std::to_string(particles) +
                             " particles of an instance start at one point, from where none would ever "
-                            "move; expected at least 2 and a problem whose starts differ: draw them (of "
+                            "move; expected a problem whose starts differ: draw them (of "
                             "some problems the option init_std > 0), or take another optimizer");
         }
     }
