@@ -108,7 +108,8 @@ void print(const RunResult& result, const std::string& page) {
             std::cout << (report.seconds > 0 ? ", of an earlier training of " + duration_text(report.seconds)
                                              : ", of a training of unknown length");
         if (report.training) {
-            for (const std::string& remark : remarks_on(*report.training)) std::cout << "; " << one_line(remark);
+            for (const std::string& remark : remarks_on(*report.training))
+                std::cout << "; " << one_line(remark);
         }
         std::cout << "\n";
     }

@@ -233,8 +233,7 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
              duration_text(curve.seconds.back()),
              training_text(curve)});
         if (d.finite < row_count(curve)) {
-            notes += fmt::format("{}: {} of {} rows are not finite at the end{}
-",
+            notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
                                  one_line(curve.contestant),
                                  row_count(curve) - d.finite,
                                  row_count(curve),

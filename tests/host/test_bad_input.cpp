@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "framework/store/hash.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o;
@@ -344,7 +346,11 @@ TEST_CASE("a plugin whose libraries are missing is refused by the name of the on
         std::filesystem::copy_file(from / name, folder / name);
     std::ostringstream bytes;
     bytes << std::ifstream(folder / "l2o_optimizer_crashes.so", std::ios::binary).rdbuf();
-    write(folder / "l2o_optimizer_crashes.so", replaced(bytes.str(), "libstdc++.so.6", "libtorch_.so.1"));
+    const std::string library = replaced(bytes.str(), "libstdc++.so.6", "libtorch_.so.1");
+    write(folder / "l2o_optimizer_crashes.so", library);
+    nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder / "l2o_optimizer_crashes.l2o.json"));
+    manifest["build"]["sha1"] = l2o::framework::sha1_hex(library);
+    write(folder / "l2o_optimizer_crashes.l2o.json", manifest.dump());
     write(folder / "p.safetensors", kProblem);
     check_refusal(folder,
                   "solve --optimizer crashes --problem p.safetensors --output x.safetensors --quiet "

@@ -60,7 +60,7 @@ TEST_CASE("l2o check refuses what is no check, no option, no optimizee or no lib
                    "has no option 'learning_rat'; did you mean 'learning_rate'?"));
     CHECK(contains(run_l2o("check --optimizee quadratik" + kSound).refusal(), "did you mean 'quadratic'?"));
     CHECK(contains(run_l2o("check --optimizee-set n=3" + kSound).refusal(), "name it with --optimizee"));
-    CHECK(contains(run_l2o("check /etc/passwd").out, "FAIL     loads          cannot be loaded"));
+    CHECK(contains(run_l2o("check /etc/passwd").out, "cannot be loaded: it is no ELF file"));
 }
 
 TEST_CASE("l2o check skips the rest of a plugin that no optimizee suits") {

@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 
 set(c99 "stdint[.]h|stddef[.]h")
 set(std "[a-z_0-9]+")
-set(system "[a-z_0-9]+|(sys/)?[a-z_0-9]+[.]h")
+set(system "[a-z_0-9]+|((sys|linux)/)?[a-z_0-9]+[.]h")
 set(eigen "Eigen/[A-Za-z]+")
 set(torch "(ATen|c10|torch)/.*")
 set(json "nlohmann/json(_fwd)?[.]hpp")
@@ -47,10 +47,11 @@ check(sdk/include/l2o/abi "${c99}" "(base|call|loss|optimizee|optimizer|option|p
 check(sdk/include/l2o/c "(stdint|stdlib|string)[.]h" "l2o/abi/[a-z]+[.]h")
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
-check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|sdk)/[a-z_]+[.]hp*")
+check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|files|sdk)/[a-z_]+[.]hp*")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
-set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp" "framework/.*[.]hpp")
+set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp"
+  "l2o/files/json[.]hpp" "framework/.*[.]hpp")
 check(framework ${framework}
   EXCEPT framework/plugin/library.cpp framework/config/info_file.cpp framework/evaluate/paired.cpp
     framework/store/safetensors.cpp)
@@ -71,7 +72,7 @@ check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "
 
 check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|torch)/[a-z_]+[.]hp*")
 
-check(examples/paper "${system}" "${eigen}" "${fmt}" "l2o/numerics/[a-z_]+[.]hpp" "framework/(error|store/safetensors)[.]hpp"
+check(examples/paper "${system}" "${eigen}" "${fmt}" "l2o/numerics/[a-z_]+[.]hpp" "framework/(error|store/[a-z_]+)[.]hpp"
   "boost/program_options[.]hpp" "${sibling}")
 
 # Tests see everything public, and plugins only through the ABI.

@@ -80,9 +80,12 @@ std::string json_lines(const std::string& text) {
 /// Names, types, shapes, metadata, and every bit.
 std::string safetensors(const fs::path& path) {
     const l2o::framework::TensorFile file = l2o::framework::read_safetensors(path);
+    constexpr const char* kSeal = "l2o.checksum";  // of the times too
+    if (file.metadata.contains(kSeal) && !l2o::framework::is_sealed(file))
+        throw std::runtime_error("its checksum is wrong");
     std::string out;
     for (const auto& [key, text] : file.metadata) {
-        if (is_of_the_clock(key)) continue;
+        if (is_of_the_clock(key) || key == kSeal) continue;
         json value = json::parse(text, nullptr, false);
         out += key + "=" + (value.is_structured() ? without_times(std::move(value)) : text) + '\n';
     }

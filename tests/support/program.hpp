@@ -32,13 +32,14 @@ inline std::string text_of(const std::filesystem::path& path) {
 }
 
 /// For a shell: `<before> <program> <arguments>` in the given folder, its output in .stdout and .stderr
-/// there.
+/// there, wherever `before` goes.
 inline std::string command_line(const ScratchFolder& folder,
                                 const std::string& program,
                                 const std::string& arguments,
                                 const std::string& before) {
-    return "cd '" + (folder / "").string() + "' && " + before + " " + program + " " + arguments +
-           " >.stdout 2>.stderr </dev/null";
+    const std::string path = (folder / "").string();
+    return "cd '" + path + "' && " + before + " " + program + " " + arguments + " >'" + path +
+           ".stdout' 2>'" + path + ".stderr' </dev/null";
 }
 
 inline Outcome outcome_of(const ScratchFolder& folder, int status) {

@@ -469,7 +469,9 @@ TEST_CASE("experiment: training and weights are refused where they make no sense
     CHECK(refused(lista("")) ==
           "2 dir/run.info:4: contestants.lista: 'lista' is learned and has no weights; expected 'train { ... "
           "}' here or at the top level, or 'weights FILE'");
-    CHECK(refused(lista("horizon 4") + "contestants { lista { continue_with { use lista } } }\n")
+    CHECK(refused(kProblem +
+                  "train { horizon 4 }\ncontestants { lista { optimizer { use lista\n layers 4 }\n" +
+                  "continue_with { use lista } } }\n")
               .ends_with(
                   "contestants.lista.continue_with: 'lista' is learned; expected an optimizer that needs "
                   "no training, as 'fista'"));

@@ -159,13 +159,13 @@ TEST_CASE("weights: a constant is taken from the file for the same problem, deri
     std::map<std::string, std::string> metadata =
         problem_metadata(bench.optimizer, bench.optimizee, bench.data);
     metadata.insert({{"l2o.format", "1"}, {"l2o.optimizer", "ista"}});
-    write_safetensors(path, {{"const.L", &params[0]}}, metadata);
+    write_safetensors(path, {{"const.L", &params[0]}, {"const.unit", &params[1]}}, metadata);
     CHECK(values(bench.read(path)[0]) == values(params[0]));
     CHECK(values(other.read(path)[0]) == values(other.start()[0]));
     CHECK(values(other.start()[0]) != values(bench.start()[0]));
 
     metadata.erase("l2o.problem");  // nothing is known of the problem
-    write_safetensors(path, {{"const.L", &params[0]}}, metadata);
+    write_safetensors(path, {{"const.L", &params[0]}, {"const.unit", &params[1]}}, metadata);
     CHECK(values(other.read(path)[0]) == values(params[0]));
 }
 

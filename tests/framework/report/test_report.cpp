@@ -233,7 +233,6 @@ TEST_CASE("report: any name of a contestant is a text in page and pictures, and 
                                          "</svg>",
                                          "a\nb",
                                          "a\tb",
-                                         "\x01\x1b[31m",
                                          "gr\xc3\xb6\xc3\x9f"
                                          "er",
                                          "a;b",

@@ -98,7 +98,7 @@ std::string refused(const SolverSettings& settings) {
 TEST_CASE("solver: weights that were learned for another matrix say so") {
     Files files(kAlista);
     CHECK(Solver(files.both()).notes().empty());
-    const Lab& lab = files.lab();
+    Lab& lab = files.lab();
     const Optimizee& optimizee = lab.problem().optimizee();
     const ProblemData other = optimizee.sample({9, 9}, Split::kTrain, 0, 1, false);
     const TensorSet params(lab.optimizer().init_params({1, 2}, other));
