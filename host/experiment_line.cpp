@@ -52,7 +52,7 @@ std::string write_page(const CommandLine& line, const RunResult& result) try {
     const ReportFile written = write_report({result.folder});
     if (!written.note.empty()) note(line.common(), written.note);
     return written.page.string();
-} catch (const Error& error) {
+} catch (const std::exception& error) {
     note(line.common(), std::string("the report was not written: ") + error.what());
     return "";
 }
@@ -175,7 +175,10 @@ void check_contestant(const CommandLine& line,
     throw line.refusal("unknown contestant '" + name + "'" + did_you_mean(name, known));
 }
 
-RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPart part) {
+RunResult run_part(const CommandLine& line,
+                   const Experiment& experiment,
+                   RunPart part,
+                   const std::vector<std::string>& names) {
     const Common& common = line.common();
     std::vector<Catalog::Entry> plugins{experiment.optimizee.entry};
     for (const Contestant& contestant : experiment.contestants) {
@@ -198,8 +201,12 @@ RunResult run_part(const CommandLine& line, const Experiment& experiment, RunPar
     for (const std::filesystem::path& folder : common.plugin_folders)
         options.resume_options +=
             " --plugin-path " + shell_word(std::filesystem::absolute(folder).lexically_normal().string());
-    if (line.has("output")) {
+    // What a new folder remembers needs no name.
+    if (line.has("output") || (line.has("resume") && !names.empty())) {
         options.resume_verb = "train";
+        for (const std::string& name : names) options.resume_options += " " + shell_word(name);
+    }
+    if (line.has("output")) {
         options.resume_options +=
             " --output " +
             shell_word(std::filesystem::absolute(line.text("output")).lexically_normal().string());

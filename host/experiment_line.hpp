@@ -39,9 +39,11 @@ void check_contestant(const CommandLine& line,
                       const std::string& name);
 
 /// Runs a part of it with progress on stderr.
+/// @param names  the contestants that the command line named, for the command that goes on
 framework::RunResult run_part(const CommandLine& line,
                               const framework::Experiment& experiment,
-                              framework::RunPart part);
+                              framework::RunPart part,
+                              const std::vector<std::string>& names = {});
 
 /// The table or JSON document at the end of a run, and report.html unless --no-report.
 /// @return kNumerical if nothing was evaluated to a finite value.

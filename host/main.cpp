@@ -67,9 +67,10 @@ void print_help() {
            "  2    the command line, an experiment file or a problem file is wrong, or asks for more memory\n"
            "       than there is\n"
            "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
-           "  4    numerical failure: every trajectory diverged, or training cannot go on\n"
+           "  4    numerical failure: every trajectory diverged, or training cannot go on, or\n"
+           "       ends with parameters that are ruined\n"
            "  5    a file cannot be read or written\n"
-           "  130  interrupted; a training has written a checkpoint and says how to resume\n"
+           "  130  interrupted; what is done is kept, and how to go on is said\n"
            "\nEnvironment:\n"
            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
            "                   before ../lib/l2o/plugins beside the program\n";

@@ -64,7 +64,7 @@ ExitCode train(const Arguments& given) {
     std::erase_if(experiment.contestants, [&](const Contestant& contestant) {
         return std::find(learned.begin(), learned.end(), contestant.name) == learned.end();
     });
-    const RunResult result = run_part(*line, experiment, RunPart::kTrain);
+    const RunResult result = run_part(*line, experiment, RunPart::kTrain, words.names);
     if (line->has("output"))
         write_file_atomically(line->text("output"), read_file(result.weights.front().file));
     return report(*line, experiment, result);

@@ -104,7 +104,8 @@ class Run {
         const bool is_new = options_.resume.empty();
         std::optional<FileHandle> lock;
         if (is_new) {
-            request_ = {.part = options_.part, .retrain = options_.retrain, .untrained = options_.untrained};
+            request_ = {.part = options_.part, .untrained = options_.untrained};
+            if (options_.retrain) request_.retrained = trained_names();
             if (options_.part == RunPart::kTrain)
                 for (const Contestant& contestant : experiment_.contestants)
                     request_.contestants.push_back(contestant.name);
@@ -221,21 +222,35 @@ class Run {
             note(folder_->config().string() +
                  " has been edited since the run began; what is in the folder is of both configurations");
         const bool trains = options_.part != RunPart::kEvaluate;
+        if (options_.part == RunPart::kTrain)
+            request_.untrained = false;  // of an evaluation that was asked for
         if (options_.retrain && trains) {
-            request_.retrain = request_.forgets = true;
+            for (const std::string& name : trained_names()) {
+                for (auto* names : {&request_.retrained, &request_.forgotten})
+                    if (!is_among(*names, name)) names->push_back(name);
+            }
             folder_->write(request_);
         }
-        if (!request_.forgets || !trains) return;
-        for (const Contestant& contestant : experiment_.contestants) {
-            if (contestant.hash.empty()) continue;
-            for (const auto& file : {folder_->evaluation(contestant.name),
-                                     folder_->training(contestant.name),
-                                     folder_->weights(contestant.name)})
+        if (request_.forgotten.empty() || !trains) return;
+        for (const std::string& name : request_.forgotten) {
+            for (const auto& file :
+                 {folder_->evaluation(name), folder_->training(name), folder_->weights(name)})
                 remove_file(file);
-            const MetricsLog log(folder_->metrics(), {"contestant", contestant.name, 0});
+            const MetricsLog log(folder_->metrics(), {"contestant", name, 0});
         }
-        request_.forgets = false;
+        request_.forgotten.clear();
         folder_->write(request_);
+    }
+
+    [[nodiscard]] static bool is_among(const std::vector<std::string>& names, const std::string& name) {
+        return std::ranges::find(names, name) != names.end();
+    }
+
+    [[nodiscard]] std::vector<std::string> trained_names() const {
+        std::vector<std::string> names;
+        for (const Contestant& contestant : experiment_.contestants)
+            if (!contestant.hash.empty()) names.push_back(contestant.name);
+        return names;
     }
 
     /// Weights that are given, or that an earlier training has left: in this folder, or for everybody.
@@ -255,7 +270,7 @@ class Run {
                 return use(entrant, own, WeightsReport::Source::kFound);
             }
         }
-        if (!request_.retrain) find_shared(entrant);
+        if (!is_among(request_.retrained, contestant.name)) find_shared(entrant);
     }
 
     void find_shared(Entrant& entrant) {
@@ -338,7 +353,8 @@ class Run {
         const Contestant& contestant = *entrant.contestant;
         const std::unique_ptr<LockFile> lock = lock_training(contestant);
         // Somebody else may have done it by now.
-        if (!request_.retrain && !std::filesystem::exists(folder_->training(contestant.name)))
+        if (!is_among(request_.retrained, contestant.name) &&
+            !std::filesystem::exists(folder_->training(contestant.name)))
             find_shared(entrant);
         if (!needs_training(entrant)) return;
         const TrainFiles files{.checkpoint = folder_->training(contestant.name),
@@ -429,6 +445,10 @@ class Run {
                                         options_.build.type,
                                         options_.build.flags})
             checksum.add(text);
+        const auto add_build = [&](const Catalog::Entry& entry) {
+            const Build build = Catalog::build_of(entry);
+            checksum.add(build.id + " " + build.content);
+        };
         const auto add = [&](std::span<const Tensor> tensors) {
             for (const Tensor& tensor : tensors) {
                 if (!tensor) continue;
@@ -437,12 +457,12 @@ class Run {
                     {static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
             }
         };
-        checksum.add(read_file(optimizee_.entry().plugin->library));
+        add_build(optimizee_.entry());
         add(test_.rows.tensors);
         add(test_.x0);
         const auto add_optimizer = [&](const Optimizer* optimizer, const TensorSet& params) {
             if (optimizer == nullptr) return checksum.add("");
-            checksum.add(read_file(optimizer->entry().plugin->library));
+            add_build(optimizer->entry());
             add(params.tensors());
         };
         add_optimizer(entrant.optimizer.get(), entrant.params);

@@ -78,7 +78,10 @@ FileHandle RunFolder::lock() const {
 
 void RunFolder::remove_if_unused() const {
     std::error_code ignored;
-    if (std::filesystem::exists(metrics()) && std::filesystem::file_size(metrics(), ignored) > 0) return;
+    if (std::filesystem::exists(metrics(), ignored) && std::filesystem::file_size(metrics(), ignored) > 0)
+        return;
+    const std::filesystem::path kept = path / "checkpoints";
+    if (std::filesystem::exists(kept, ignored) && !std::filesystem::is_empty(kept, ignored)) return;
     std::filesystem::remove_all(path, ignored);
     // These if they are empty.
     for (const auto& above : {path.parent_path(), root() / "weights", root()})
@@ -109,9 +112,9 @@ RunRequest RunFolder::request() const {
                         "part is " + json.at("part").dump() + "; expected all, train or evaluate");
         request.part = static_cast<RunPart>(part - std::begin(kParts));
         json.at("contestants").get_to(request.contestants);
-        json.at("retrain").get_to(request.retrain);
         json.at("untrained").get_to(request.untrained);
-        json.at("forgets").get_to(request.forgets);
+        json.at("retrained").get_to(request.retrained);
+        json.at("forgotten").get_to(request.forgotten);
         json.at("hash").get_to(request.hash);
         request.root = json.at("root").get<std::string>();
     } catch (const std::exception& error) {
@@ -125,9 +128,9 @@ RunRequest RunFolder::request() const {
 void RunFolder::write(const RunRequest& request) const {
     const nlohmann::json json{{"part", kParts[static_cast<int>(request.part)]},
                               {"contestants", request.contestants},
-                              {"retrain", request.retrain},
                               {"untrained", request.untrained},
-                              {"forgets", request.forgets},
+                              {"retrained", request.retrained},
+                              {"forgotten", request.forgotten},
                               {"hash", request.hash},
                               {"root", request.root.string()}};
     constexpr auto kReplace = nlohmann::json::error_handler_t::replace;  // a root that is not UTF-8 is lost

@@ -18,8 +18,9 @@ enum class RunPart { kAll, kTrain, kEvaluate };
 struct RunRequest {
     RunPart part = RunPart::kAll;
     std::vector<std::string> contestants{};  ///< empty: all of the experiment
-    bool retrain = false, untrained = false;
-    bool forgets = false;          ///< of a retrain in this folder: what was there before may not all be gone
+    bool untrained = false;
+    std::vector<std::string> retrained{};  ///< contestants that are trained even if there are weights
+    std::vector<std::string> forgotten{};  ///< of these, whose earlier files here may not all be gone
     std::string hash{};            ///< of the experiment; "": unknown
     std::filesystem::path root{};  ///< that the folder was made in; "": unknown
 };
@@ -58,7 +59,8 @@ struct RunFolder {
 
     /// See lock_folder().
     [[nodiscard]] FileHandle lock() const;
-    /// Removes a folder that no epoch of a training has been recorded in, and the empty ones above it.
+    /// Removes a folder that no epoch of a training has been recorded in and that keeps no evaluation, and the
+    /// empty ones above it.
     void remove_if_unused() const;
 
     [[nodiscard]] std::filesystem::path config() const { return path / "config.info"; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -196,7 +197,12 @@ std::vector<std::string> origin_notes(const std::filesystem::path& path,
     if (is_changed(file)) notes.push_back(path.string() + kChanged);
     const std::string* text = metadata(file, kBuildsKey);
     if (text == nullptr) return notes;
-    const nlohmann::json written = nlohmann::json::parse(*text, nullptr, false);
+    nlohmann::json written;
+    try {
+        written = files::parse_json(*text, 1, "builds of plugins");
+    } catch (const files::JsonFault&) {
+        return notes;
+    }
     std::string others;
     for (const auto& [plugin, build] : builds) {
         if (!written.is_object() || !written.contains(plugin) || written.at(plugin) == build) continue;

@@ -5,6 +5,7 @@
 
 #include "framework/error.hpp"
 #include "framework/plugin/library.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 
@@ -38,7 +39,7 @@ void CallContext::reserve_scratch(std::uint64_t bytes) {
 }
 
 void CallContext::fail(l2o_status status, const std::string& who) {
-    const std::string text = error_[0] != '\0' ? error_.get() : "no reason given";
+    const std::string text = error_[0] != '\0' ? valid_utf8(error_.get()) : "no reason given";
     error_[0] = '\0';
     switch (status) {
         case L2O_NUMERICAL:

@@ -42,7 +42,7 @@ void send(int out, const std::string& line) {
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
     // Handlers of the caller (of a test framework, of a sanitizer) would tell a crash in their own way.
-    for (const int signal : {SIGINT, SIGTERM, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
         ::signal(signal, SIG_DFL);
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
     try {

@@ -233,6 +233,7 @@ std::string environment_table(const RunRecord& run) {
     if (!environment.is_object()) return "<p>environment.json cannot be read</p>\n";
     const json flat = environment.flatten();
     for (const auto& [key, value] : flat.items()) {
+        if (key.empty()) continue;  // of an object without members
         std::string name = key.substr(1);
         for (char& c : name) c = c == '/' ? ' ' : c;
         out += "<tr><td>" + escaped(name) + "</td><td>" +

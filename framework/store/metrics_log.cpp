@@ -57,6 +57,7 @@ FileHandle opened(const std::filesystem::path& path, const MetricsLog::Kept& kep
         return {path, kAppending | O_CREAT};
     }
     FileHandle file(path, kAppending);
+    file.require(S_IFREG);
     const std::string text = file.read_all();
     const std::string stays = kept_of(text, kept, path.string());
     if (text.starts_with(stays)) {  // as a rule: no space is needed to cut

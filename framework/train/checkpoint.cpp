@@ -71,9 +71,10 @@ const Tensor& alike(const TensorFile& file, const std::string& name, const Tenso
 /// A whole number >= 0.
 std::int64_t count_of(const nlohmann::json& json, const char* key, const std::string& path) {
     const nlohmann::json& value = json.at(key);
-    if (!value.is_number_integer() || value.get<std::int64_t>() < 0)
-        throw damaged(path,
-                      std::string("'") + key + "' is " + value.dump() + "; expected a whole number >= 0");
+    constexpr std::int64_t kMost = 1'000'000'000'000'000;
+    if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > kMost)
+        throw damaged(
+            path, std::string("'") + key + "' is " + value.dump() + "; expected a whole number in [0, 1e15]");
     return value.get<std::int64_t>();
 }
 

@@ -378,7 +378,7 @@ TEST_CASE("a checkpoint is believed only if it is what was written") {
         CAPTURE(key);
         CHECK(edit(key, -1) ==
               "'" + std::string(key) +
-                  "' is -1; expected a whole number >= 0; remove this file, and its training "
+                  "' is -1; expected a whole number in [0, 1e15]; remove this file, and its training "
                   "begins anew");
         CHECK(edit(key, 1e300).starts_with("'" + std::string(key) + "' is 1e+300; expected a whole number"));
         CHECK(edit(key, std::uint64_t{1} << 63)
