@@ -80,8 +80,8 @@ void RunFolder::remove_if_unused() const {
     std::error_code ignored;
     if (std::filesystem::exists(metrics(), ignored) && std::filesystem::file_size(metrics(), ignored) > 0)
         return;
-    const std::filesystem::path kept = path / "checkpoints";
-    if (std::filesystem::exists(kept, ignored) && !std::filesystem::is_empty(kept, ignored)) return;
+    for (const auto& file : std::filesystem::directory_iterator(path / "checkpoints", ignored))
+        if (file.path().string().ends_with(".evaluation.safetensors")) return;
     std::filesystem::remove_all(path, ignored);
     // These if they are empty.
     for (const auto& above : {path.parent_path(), root() / "weights", root()})
