@@ -21,8 +21,8 @@ struct RunRequest {
     bool untrained = false;
     std::vector<std::string> retrained{};  ///< contestants that are trained even if there are weights
     std::vector<std::string> forgotten{};  ///< of these, whose earlier files here may not all be gone
-    std::string hash{};            ///< of the experiment; "": unknown
-    std::filesystem::path root{};  ///< that the folder was made in; "": unknown
+    std::string hash{};                    ///< of the experiment; "": unknown
+    std::filesystem::path root{};          ///< that the folder was made in; "": unknown
 };
 
 /// Makes a folder and those above it, as far as they are missing. @throw Error kIo
@@ -59,8 +59,8 @@ struct RunFolder {
 
     /// See lock_folder().
     [[nodiscard]] FileHandle lock() const;
-    /// Removes a folder that no epoch of a training has been recorded in and that keeps no evaluation, and the
-    /// empty ones above it.
+    /// Removes a folder that no epoch of a training has been recorded in and that keeps no evaluation, and
+    /// the empty ones above it.
     void remove_if_unused() const;
 
     [[nodiscard]] std::filesystem::path config() const { return path / "config.info"; }

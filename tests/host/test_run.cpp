@@ -419,7 +419,8 @@ TEST_CASE("an interrupted training of one contestant advises a command that goes
             return has_printed_error(folder, "training learned");
         });
     CHECK(named.code == 130);
-    CHECK(advised(named) == "train --resume '" + run + "' --output '" + (folder / "w 1").string() + "'");
+    CHECK(advised(named) ==
+          "train --resume '" + run + "' learned --output '" + (folder / "w 1").string() + "'");
     CHECK(contains(run_l2o(folder, "train --resume '" + run + "' other").refusal(),
                    "2 l2o: error: unknown contestant 'other'"));
     CHECK(contains(run_l2o(folder, "train --resume '" + run + "' learned a=1").refusal(),
