@@ -52,7 +52,8 @@ class Sha1 {
         std::memcpy(w.data(), block, kBlock);
         if constexpr (std::endian::native == std::endian::little)
             for (std::uint32_t& word : w) word = __builtin_bswap32(word);
-        auto [a, b, c, d, e] = h_;
+        // No structured binding: clang 14 captures none.
+        std::uint32_t a = h_[0], b = h_[1], c = h_[2], d = h_[3], e = h_[4];
         const auto rounds = [&](unsigned from, std::uint32_t k, auto&& f) {
 #pragma GCC unroll 20
             for (unsigned t = from; t < from + 20; ++t) {
