@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "framework/float_control.hpp"
+#include "framework/plugin/blas.hpp"
 
 namespace l2o::framework {
 
@@ -31,7 +32,8 @@ void parallel_for(std::int64_t n, int threads, Body&& body) {
     {
         std::vector<std::jthread> helpers;
         try {
-            for (std::int64_t k = 1; k < std::min<std::int64_t>(threads, n); ++k) helpers.emplace_back(work);
+            const auto wanted = static_cast<int>(std::min<std::int64_t>(threads, n));
+            for (int k = 1, most = blas_threads(wanted); k < most; ++k) helpers.emplace_back(work);
         } catch (const std::system_error&) {
             // A limit of processes or of memory: those that started do it all.
         }

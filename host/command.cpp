@@ -199,14 +199,21 @@ void warn_without_blas(const Common& common, const std::vector<framework::Catalo
          "plugins run on the reference BLAS, which is many times slower; install libopenblas0-pthread");
 }
 
-void prepare_output(const Common& common, const std::string& file) {
+void prepare_output(const CommandLine& line, const std::vector<std::filesystem::path>& inputs) {
+    const std::string file = line.require("output");
+    for (const std::filesystem::path& input : inputs) {
+        std::error_code none;
+        if (std::filesystem::is_regular_file(input, none) && std::filesystem::equivalent(file, input, none))
+            throw line.refusal("--output is '" + file + "', which is " + input.string() +
+                               " itself, a file that is read; expected another name");
+    }
     framework::check_output(file);
     if (!framework::is_stdout(file)) return;
     class Nowhere : public std::streambuf {
         int overflow(int c) override { return traits_type::not_eof(c); }
     };
     static Nowhere nowhere;
-    std::cout.rdbuf(common.is_quiet ? &nowhere : std::cerr.rdbuf());
+    std::cout.rdbuf(line.common().is_quiet ? &nowhere : std::cerr.rdbuf());
 }
 
 void note(const Common& common, const std::string& text) {

@@ -78,10 +78,11 @@ Arguments verb_first(const Arguments& given);
 /// Says on stderr, once, that the plugins run on the reference BLAS, if they do. Loads their libraries.
 void warn_without_blas(const Common& common, const std::vector<framework::Catalog::Entry>& plugins);
 
-/// Before the work whose result goes to a file: refuses one that cannot be written. If it is stdout, what is
-/// printed goes to stderr from now on, or nowhere with --quiet: the result comes alone.
-/// @throw Error kIo, see AtomicFile.
-void prepare_output(const Common& common, const std::string& file);
+/// Before the work whose result goes to the file of --output: refuses one that cannot be written, and one of
+/// those that are read. If it is stdout, what is printed goes to stderr from now on, or nowhere with --quiet:
+/// the result comes alone.
+/// @throw Error kIo, see AtomicFile; kUsage.
+void prepare_output(const CommandLine& line, const std::vector<std::filesystem::path>& inputs);
 
 /// "note: ..." on stderr, unless --quiet.
 void note(const Common& common, const std::string& text);

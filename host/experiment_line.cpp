@@ -5,11 +5,12 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
-#include "framework/report/report.hpp"
+#include "framework/store/system_failure.hpp"
 #include "framework/text/printable.hpp"
 #include "host/console.hpp"
 #include "host/progress.hpp"
@@ -45,16 +46,27 @@ json json_of(const Distribution& d, std::size_t rows) {
             {"rows", rows}};
 }
 
-/// The page of a run that was evaluated; "" : none was wanted, or none can be written, which is no reason to
-/// call the run failed.
-std::string write_page(const CommandLine& line, const RunResult& result) try {
-    if (result.curves.empty() || line.has("no-report")) return "";
+/// The page of a run that was evaluated.
+struct Page {
+    std::string file{};              ///< "" : none was wanted, or none can be written
+    std::optional<Error> failure{};  ///< why there is none, or one without pictures
+};
+
+Page write_page(const CommandLine& line, const RunResult& result) try {
+    if (result.curves.empty() || line.has("no-report")) return {};
     const ReportFile written = write_report({result.folder});
-    if (!written.note.empty()) note(line.common(), written.note);
-    return written.page.string();
+    Page page{.file = written.page.string()};
+    if (written.has_failed)
+        page.failure = failure_of(written);
+    else if (!written.note.empty())
+        note(line.common(), written.note);
+    return page;
+} catch (const Error& error) {
+    return {.failure = Error(error.code(), std::string("the report was not written: ") + error.what())};
 } catch (const std::exception& error) {
-    note(line.common(), std::string("the report was not written: ") + error.what());
-    return "";
+    const std::optional<Error> failure = system_failure(error);
+    if (!failure) throw;
+    return {.failure = Error(failure->code(), std::string("the report was not written: ") + failure->what())};
 }
 
 json json_of(const Experiment& experiment, const RunResult& result, const std::string& page) {
@@ -161,9 +173,27 @@ ExperimentLine sort_words(const CommandLine& line) {
     return words;
 }
 
-Experiment load_experiment(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {
+Config load_config(const CommandLine& line, const ExperimentLine& words) {
     if (words.file.empty()) throw line.refusal("an experiment file is missing");
-    return read_experiment(catalog, Config::load(words.file, words.settings), line.common().seed);
+    return Config::load(words.file, words.settings);
+}
+
+std::vector<std::filesystem::path> files_of(const ConfigNode& experiment) {
+    std::vector<std::filesystem::path> files;
+    const auto add = [&](const ConfigNode& node, const auto& add_below) -> void {
+        for (const std::filesystem::path& path :
+             {std::filesystem::path(node.origin.file), node.origin.folder / node.value}) {
+            std::error_code none;
+            if (std::filesystem::is_regular_file(path, none)) files.push_back(path);
+        }
+        for (const ConfigNode& child : node.children) add_below(child, add_below);
+    };
+    add(experiment, add);
+    return files;
+}
+
+Experiment load_experiment(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {
+    return read_experiment(catalog, load_config(line, words), line.common().seed);
 }
 
 void check_contestant(const CommandLine& line,
@@ -217,16 +247,22 @@ RunResult run_part(const CommandLine& line,
     return run_experiment(experiment, options);
 }
 
+Error failure_of(const ReportFile& written) {
+    return {ExitCode::kIo,
+            written.page.string() + " was written with tables only: " +
+                written.note.substr(0, written.note.find_last_not_of('.') + 1)};
+}
+
 ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
     if (result.unsolved > 0)
         note(line.common(),
              std::to_string(result.unsolved) + " of " + std::to_string(experiment.evaluate.instances) +
                  " test instances have no certified solution; their metrics that need it are NaN");
-    const std::string page = write_page(line, result);
+    const Page page = write_page(line, result);
     if (line.common().wants_json) {
-        std::cout << framework::json_text(json_of(experiment, result, page), 2) << "\n";
+        std::cout << framework::json_text(json_of(experiment, result, page.file), 2) << "\n";
     } else {
-        print(result, page);
+        print(result, page.file);
     }
     if (!result.curves.empty() && all_diverged(result.curves)) {
         throw Error(ExitCode::kNumerical,
@@ -243,6 +279,7 @@ ExitCode report(const CommandLine& line, const Experiment& experiment, const Run
                         "' diverged, and its weights are not what it ended with; train with smaller steps "
                         "(output_scale, train.meta_optimizer.learning_rate) or set train.clip_norm");
     }
+    if (page.failure) throw Error(*page.failure);
     return ExitCode::kOk;
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "framework/experiment/run.hpp"
+#include "framework/report/report.hpp"
 #include "host/command.hpp"
 
 namespace l2o::host {
@@ -21,6 +23,12 @@ struct ExperimentLine {
     std::vector<std::string> settings;  ///< of the words, then of --set
 };
 ExperimentLine sort_words(const CommandLine& line);
+
+/// Reads the configuration of the experiment. @throw Error kUsage if no file was given.
+framework::Config load_config(const CommandLine& line, const ExperimentLine& words);
+
+/// The files that a configuration was read from, and those that its settings name.
+std::vector<std::filesystem::path> files_of(const framework::ConfigNode& experiment);
 
 /// Reads the experiment. @throw Error kUsage if no file was given.
 framework::Experiment load_experiment(const CommandLine& line,
@@ -45,8 +53,12 @@ framework::RunResult run_part(const CommandLine& line,
                               framework::RunPart part,
                               const std::vector<std::string>& names = {});
 
+/// Of a report without the pictures that it should have.
+framework::Error failure_of(const framework::ReportFile& written);
+
 /// The table or JSON document at the end of a run, and report.html unless --no-report.
-/// @return kNumerical if nothing was evaluated to a finite value.
+/// @throw Error kNumerical if nothing was evaluated to a finite value, or a training diverged; that of a
+/// report that could not be written, or not whole.
 framework::ExitCode report(const CommandLine& line,
                            const framework::Experiment& experiment,
                            const framework::RunResult& result);

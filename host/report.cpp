@@ -1,10 +1,8 @@
-#include "framework/report/report.hpp"
-
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "framework/text/printable.hpp"
-#include "host/command.hpp"
+#include "host/experiment_line.hpp"
 
 namespace l2o::host {
 namespace {
@@ -53,9 +51,7 @@ ExitCode report(const Arguments& given) {
     else
         std::cout << "report: " << framework::one_line(written.page.string()) << "\n";
     if (!written.has_failed) return ExitCode::kOk;
-    throw Error(ExitCode::kIo,
-                written.page.string() + " was written with tables only: " +
-                    written.note.substr(0, written.note.find_last_not_of('.') + 1));
+    throw failure_of(written);
 }
 
 }  // namespace l2o::host

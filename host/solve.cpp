@@ -320,7 +320,7 @@ ExitCode solve(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return ExitCode::kOk;
     for (const char* option : {"optimizer", "problem", "output"}) (void)line->require(option);
-    prepare_output(line->common(), line->text("output"));
+    prepare_output(*line, {line->text("problem"), line->text("weights")});
     const Catalog catalog = line->common().catalog();
     (void)catalog.find(Kind::kOptimizer, line->text("optimizer"));
     const ProblemFile problem = read_problem(catalog, line->text("problem"));

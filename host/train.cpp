@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "framework/store/atomic_file.hpp"
 #include "host/experiment_line.hpp"
@@ -46,8 +47,10 @@ ExitCode train(const Arguments& given) {
     }
     if (words.names.size() > 1) throw line->refusal("'" + words.names[1] + "' is one word too many");
     const Catalog catalog = line->common().catalog();
-    Experiment experiment = line->has("resume") ? resumed(*line, catalog, words).experiment
-                                                : load_experiment(*line, catalog, words);
+    std::optional<Config> config;
+    if (!line->has("resume")) config = load_config(*line, words);
+    Experiment experiment = config ? read_experiment(catalog, *config, line->common().seed)
+                                   : resumed(*line, catalog, words).experiment;
     std::vector<std::string> learned;
     for (const Contestant& contestant : experiment.contestants) {
         if (contestant.train) learned.push_back(contestant.name);
@@ -60,7 +63,10 @@ ExitCode train(const Arguments& given) {
     if (line->has("output") && learned.size() != 1) {
         throw line->refusal("--output takes the weights of one contestant; name one of them");
     }
-    if (line->has("output")) prepare_output(line->common(), line->text("output"));
+    if (line->has("output")) {
+        if (!config) config = Config::parse(experiment.info, experiment.name);
+        prepare_output(*line, files_of(config->tree()));
+    }
     std::erase_if(experiment.contestants, [&](const Contestant& contestant) {
         return std::find(learned.begin(), learned.end(), contestant.name) == learned.end();
     });

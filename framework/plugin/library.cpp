@@ -11,6 +11,7 @@
 
 #include "framework/error.hpp"
 #include "framework/float_control.hpp"
+#include "framework/plugin/blas.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/child.hpp"
 
@@ -112,6 +113,7 @@ Library open(const std::filesystem::path& path, const Build* expected) {
     }
     control.set();  // -ffast-math switches off denormal numbers on loading
     if (!handle->is_loaded()) refuse_library(path, "cannot be loaded: " + reason);
+    take_blas_work_space();
     // The loader opens the path again: what it found there is what was looked at above.
     if (!file.is_unchanged()) refuse_library(path, "was replaced while it was loaded; run the command again");
     if (!handle->has(L2O_ENTRY_SYMBOL)) {

@@ -193,6 +193,11 @@ TEST_CASE("l2o run writes a report unless told not to, and l2o report writes it 
               "/report.html was written with tables only: There are no pictures: gnuplot failed: line 1: no "
               "space left\n");
     CHECK(contains(read_file(run + "/report.html"), "gnuplot failed: line 1: no space left."));
+    const Outcome quiet =
+        run_l2o(folder, "run tiny.info --quiet", "PATH='" + (folder / "bin").string() + ":/usr/bin:/bin'");
+    CHECK(quiet.code == 5);
+    CHECK(contains(quiet.err, "was written with tables only: There are no pictures: gnuplot failed"));
+    CHECK(contains(quiet.out, "against descent"));
 
     const Outcome reported = run_l2o(folder, "run tiny.info", "PATH=/nowhere");
     CHECK(reported.code == 0);
@@ -287,6 +292,14 @@ TEST_CASE("l2o train writes weights that l2o evaluate takes, by hand or found ag
     };
     CHECK(metrics(given) == metrics(found));
 
+    for (const char* input : {"tiny.info", "./tiny.info", "link"}) {
+        std::error_code exists;
+        std::filesystem::create_symlink("tiny.info", folder / "link", exists);
+        const Outcome over = run_l2o(folder, std::string("train tiny.info learned --output ") + input);
+        CHECK(over.refusal() == "2 l2o: error: --output is '" + std::string(input) +
+                                    "', which is tiny.info itself, a file that is read; expected another "
+                                    "name; see 'l2o train --help'\n");
+    }
     CHECK(contains(run_l2o(folder, "train tiny.info lerned").refusal(),
                    "2 l2o: error: unknown contestant 'lerned'; did you mean 'learned'?"));
     CHECK(contains(run_l2o(folder, "train tiny.info adam").refusal(),

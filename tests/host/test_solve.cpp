@@ -642,6 +642,38 @@ TEST_CASE("l2o solve: an output that cannot be written is refused before anythin
     CHECK(folder.file_names().size() == 2);  // what the test itself keeps of the output
 }
 
+TEST_CASE("l2o solve: an output that is the problem itself, by whatever name, is refused and left alone") {
+    Problem problem = small_quadratic();
+    const std::string words = problem.written_for("--optimizer gradient_descent");
+    const std::string before = read_file(problem.folder / "p.safetensors");
+    std::filesystem::create_hard_link(problem.folder / "p.safetensors", problem.folder / "x");
+    CHECK(run_l2o(problem.folder, words + " --output x").code == 2);
+    const Outcome outcome =
+        run_l2o(problem.folder,
+                "solve --optimizer gradient_descent --problem p.safetensors --output ./p.safetensors");
+    CHECK(outcome.refusal() ==
+          "2 l2o: error: --output is './p.safetensors', which is p.safetensors itself, a file that is read; "
+          "expected another name; see 'l2o solve --help'\n");
+    CHECK(read_file(problem.folder / "p.safetensors") == before);
+}
+
+#ifndef __SANITIZE_ADDRESS__  // which needs terabytes of addresses
+TEST_CASE(
+    "l2o solve: a limit of memory that leaves nothing to BLAS is told, and fewer threads do with less") {
+    Problem problem("lasso");
+    problem.add("A", {20, 40});
+    problem.add("b", {200, 20});
+    // In KiB: 128 MiB are what OpenBLAS asks for, per thread.
+    const auto solve = [&](const std::string& limit) {
+        return problem.solve("--optimizer fista --iterations 3 --threads 64", "ulimit -v " + limit + " &&");
+    };
+    const Outcome none = solve("110000");
+    CHECK(none.code == 2);
+    CHECK(contains(none.err, "l2o: error: out of memory: "));
+    CHECK(solve("600000").refusal() == "0 ");
+}
+#endif
+
 TEST_CASE("l2o solve: in a working folder that was removed absolute paths work, and a relative one is told") {
     Problem problem("quadratic");
     add_quadratic(problem);
