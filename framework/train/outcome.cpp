@@ -40,7 +40,7 @@ Gain gain_of(const std::vector<double>& start, const std::vector<double>& kept) 
 }
 
 std::optional<bool> TrainingOutcome::improved() const {
-    if (!gain || gain->instances < 2) return std::nullopt;
+    if (!gain || !gain->is_measured()) return std::nullopt;
     return gain->is_better();
 }
 
@@ -99,7 +99,7 @@ std::optional<TrainingOutcome> outcome_from_json(const json& from) try {
 std::vector<std::string> remarks_on(const TrainingOutcome& outcome) {
     std::vector<std::string> remarks;
     if (outcome.diverged)
-        remarks.emplace_back("diverged: its last parameters give no finite loss, earlier ones are kept");
+        remarks.emplace_back("diverged: its last parameters are of no use, earlier ones are kept");
     if (outcome.skipped > 0) {
         remarks.push_back(fmt::format("{} window{} skipped (not finite) in {} of {} trajectories",
                                       outcome.skipped,

@@ -19,6 +19,8 @@ struct Gain {
     /// error; NAN for fewer than one and two of them.
     double difference = NAN, standard_error = NAN;
 
+    /// There is a standard error to compare with: of one instance there is none.
+    [[nodiscard]] bool is_measured() const { return instances > 1; }
     /// Fewer instances diverge; or as many, and the mean is lower by more than its standard error.
     [[nodiscard]] bool is_better() const {
         if (diverged != start_diverged) return diverged < start_diverged;
@@ -34,11 +36,12 @@ struct TrainingOutcome {
     /// Windows that taught nothing: the loss, the gradient or the meta-step was not finite.
     std::int64_t skipped = 0;
     std::int64_t trajectories = 0, diverged_trajectories = 0;  ///< diverged: with such a window
-    /// The last parameters give no finite loss: others are kept, the best validated ones or the last that
-    /// gave one.
+    /// The last parameters are of no use: they give no finite loss, or windows diverged and nothing was
+    /// gained. Others are kept: the best validated ones, the last that gave a finite loss, or those of the
+    /// start.
     bool diverged = false;
     std::optional<Gain> gain{};  ///< of what is kept over what it began with
-    std::string unmeasured{};    ///< why there is no gain; "" : there is, or nobody asked
+    std::string unmeasured{};    ///< why improved() says nothing; "" : it does, or nobody asked
 
     /// Nothing if it was not measured on two instances or more.
     [[nodiscard]] std::optional<bool> improved() const;

@@ -226,7 +226,6 @@ class Trainer {
             cursor_.is_finite = true;
             cursor_.skipped_since_step = 0;
             kept_.best.copy_from(kept_.phi);
-            kept_.good.copy_from(kept_.phi);
             if (!kept_.mean.empty()) kept_.mean.copy_from(kept_.phi);
             if (validation) validate(*validation);
             // A first checkpoint before the first record: a training that has begun can be interrupted.
@@ -269,12 +268,35 @@ class Trainer {
         return is_late ? &kept_.best : nullptr;
     }
 
+    /// That the last windows diverged, or most of all, tells of ruined parameters even where validation
+    /// instances do not.
+    [[nodiscard]] bool windows_diverge() const {
+        constexpr std::int64_t kInARow = 2;  // chosen: a single one may be its instances' doing
+        return cursor_.skipped_since_step >= kInARow || cursor_.skipped > cursor_.meta_steps;
+    }
+
+    /// Instead of parameters that gained nothing, where windows diverge; null if they did gain.
+    const TensorSet* before_divergence(Validation& validation, const TensorSet& kept) {
+        const std::vector<double> start = validation.score(start_).rows;
+        const auto has_gained = [&](const TensorSet& params) {
+            const Gain gain = gain_of(start, validation.score(params).rows);
+            return gain.is_measured() ? gain.is_better() : gain.loss < gain.start_loss;
+        };
+        if (has_gained(kept)) return nullptr;
+        for (const TensorSet* earlier : {&kept_.good, &kept_.best})
+            if (has_gained(*earlier)) return earlier;
+        return &start_;
+    }
+
     /// Chooses what the stage ends with; at the end of the last one also finds out what the training came to.
     const TensorSet& end_stage(const Lesson& lesson, std::optional<Validation>& validation, bool is_last) {
         const bool is_validated = validation.has_value();
         const TensorSet *kept = &last(), *before = nullptr;
         std::optional<Validation::Score> score;  // of what is kept
-        if (is_validated ? !cursor_.is_finite : start_comparison(lesson, validation)) {
+        // Before the last stage only if something is wrong: what is found out too late is still in `good`.
+        const bool is_looked_at =
+            is_validated ? !cursor_.is_finite : is_last || cursor_.skipped_since_step > 0;
+        if (is_looked_at && (is_validated || start_comparison(lesson, validation))) {
             score = validation->score(*kept);
             before = before_ruin(*validation, *score);
         } else if (!validation && cursor_.skipped_since_step > 0) {
@@ -284,16 +306,24 @@ class Trainer {
             kept = &kept_.best;
         else if (before != nullptr)
             kept = before;
+        if (before == nullptr && validation && windows_diverge()) {
+            before = before_divergence(*validation, *kept);
+            if (before != nullptr) kept = before;
+        }
+        if (validation && kept != &kept_.good) kept_.good.copy_from(*kept);
         if (!is_last) return *kept;
         outcome_.diverged = before != nullptr;
         if (!validation) return *kept;
         if (!score || kept != &last()) score = validation->score(*kept);
         outcome_.gain = gain_of(validation->score(start_).rows, score->rows);
+        if (!outcome_.gain->is_measured())
+            outcome_.unmeasured = "one validation instance; expected 2 or more";
         return *kept;
     }
 
     /// For a training that does not validate. @return false if there is nothing to compare on.
     bool start_comparison(const Lesson& lesson, std::optional<Validation>& validation) {
+        outcome_.unmeasured.clear();  // of an earlier stage
         const std::int64_t instances = instances_to_compare(settings_, stages_, optimizee_);
         if (instances == 0) {
             outcome_.unmeasured = "it would take longer than the training may; set train.validate";
@@ -391,8 +421,10 @@ class Trainer {
 
     /// Parameters that a window was finite with.
     void remember(std::span<const double> rates) {
+        // Those of an earlier stage are all replaced.
+        const bool is_first = meta_->t() == 0 && (!imitation_meta_ || imitation_meta_->t() == 0);
         for (std::size_t i = 0; i < kept_.good.size(); ++i) {
-            if (gradient_[i] && rates[i] != 0) copy_values(kept_.good[i], last()[i]);
+            if (is_first || (gradient_[i] && rates[i] != 0)) copy_values(kept_.good[i], last()[i]);
         }
     }
 

@@ -38,7 +38,8 @@ struct TrainResult : TrainingOutcome {
 ///
 /// A window whose loss, gradient or meta-step is not finite teaches nothing and ends its trajectory. A stage
 /// ends with its best parameters by validation; without one with its last, or, if those give no finite
-/// validation loss and earlier ones do, with the last that a window was finite with. What is kept is compared
+/// validation loss and earlier ones do, with the last that a window was finite with; in diverging windows and
+/// no better than its start values, with better ones of before, or those. What is kept is compared
 /// with what the training began with, on validation instances, whether it validates or not; draws are named,
 /// so that this changes none of the training's.
 /// @throw Error kNumerical if nothing can be learned: every window diverges.

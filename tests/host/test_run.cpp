@@ -132,7 +132,7 @@ TEST_CASE("a training that diverges ends with 4 and its words, trained or found 
     const std::string file = read_file(folder / "tiny.info");
     std::ofstream(folder / "tiny.info")
         << replaced(file, "adam learning_rate 1e-3", "adam learning_rate 1e30");
-    const std::string words = "; diverged: its last parameters give no finite loss, earlier ones are kept; ";
+    const std::string words = "; diverged: its last parameters are of no use, earlier ones are kept; ";
     const Outcome trained = run_l2o(folder, "train tiny.info --output w.safetensors");
     CHECK(trained.code == 4);
     CHECK(contains(trained.out, "weights of learned: trained, "));
@@ -157,7 +157,7 @@ TEST_CASE("a training that diverges ends with 4 and its words, trained or found 
     CHECK(weights.at("validation").at("instances") == 16);
     CHECK(weights.at("remarks").size() == 3);
     CHECK(contains(read_file(result.at("report").get<std::string>()),
-                   "Training of learned: diverged: its last parameters give no finite loss"));
+                   "Training of learned: diverged: its last parameters are of no use"));
     // Who names the weights has chosen them; what they are is told.
     std::ofstream(folder / "given.info") << "optimizee { use quadratic n 3 }\n"
                                             "contestants { learned { optimizer { use l2o_dm }\n"

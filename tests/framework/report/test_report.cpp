@@ -135,7 +135,8 @@ TEST_CASE("report: a training that ended ruined or gained nothing has a note in 
     const Setting path("PATH", "/nowhere");
     const std::string page = read_file(write_report({finished_run(folder, "run", curves)}).page);
     CHECK(count(page, "Training of a: ") == 0);
-    CHECK(count(page, "<p class=\"note\">Training of &lt;b&gt;: diverged: its last parameters give no") == 1);
+    CHECK(count(page,
+                "<p class=\"note\">Training of &lt;b&gt;: diverged: its last parameters are of no use") == 1);
     CHECK(count(page, "Training of &lt;b&gt;: no better than its start values on 2 validation") == 1);
 }
 

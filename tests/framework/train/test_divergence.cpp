@@ -136,6 +136,71 @@ TEST_CASE("a training that ends ruined says so and keeps the last parameters tha
     }
 }
 
+namespace {
+
+/// Its windows of 10 steps diverge on the way back only, which validation does not see.
+Trainee lost_on_the_way_back(std::vector<StageSettings> stages) {
+    Trainee trainee = diverging({{"reverse_gives_up_at", "7"}}, {{"learning_rate", "1"}});
+    trainee.settings().horizon = trainee.settings().unroll = 10;
+    trainee.settings().stages = std::move(stages);
+    return trainee;
+}
+StageSettings taught(std::int64_t epochs, double rate) {
+    return {.name = "taught", .epochs = epochs, .horizon = 5, .unroll = 5, .rate = rate};
+}
+const StageSettings kLost{.name = "lost", .epochs = 2, .horizon = 10, .unroll = 10};
+constexpr double kHarmful = -1, kUseful = 0.01;  // of steps, which are 1 in every parameter
+
+}  // namespace
+
+TEST_CASE("a training whose last windows diverge and that gained nothing keeps the start and says so") {
+    Trainee trainee = lost_on_the_way_back({taught(1, kHarmful), kLost});
+    SUBCASE("without validation") {}
+    SUBCASE("with validation") { trainee.settings().validate_every = 1; }
+    SUBCASE("with validation that restores nothing") {
+        trainee.settings().validate_every = 1;
+        trainee.settings().restore = false;
+    }
+    SUBCASE("on a single instance") { trainee.settings().validate_instances = 1; }
+    SUBCASE("or most of its windows, though not the last one") {
+        trainee = lost_on_the_way_back({kLost, taught(1, kHarmful)});
+    }
+    const TrainResult result = trainee.train();
+    CHECK(result.skipped == 2);
+    CHECK(result.diverged);
+    CHECK(bytes(result.params) == bytes(trainee.initial_params()));
+    REQUIRE(result.gain);
+    CHECK(result.gain->diverged == 0);
+    CHECK(result.gain->difference == 0);
+    CHECK(result.gain->start_diverged == 0);
+}
+
+TEST_CASE("a training that gained is not called diverged for its last windows") {
+    Trainee trainee = lost_on_the_way_back({taught(3, kUseful), kLost}),
+            taught_alone = lost_on_the_way_back({taught(3, kUseful)});
+    SUBCASE("without validation") {}
+    SUBCASE("with validation") {
+        trainee.settings().validate_every = taught_alone.settings().validate_every = 1;
+    }
+    SUBCASE("on a single instance") { trainee.settings().validate_instances = 1; }
+    const TrainResult result = trainee.train();
+    CHECK(result.skipped == 2);
+    CHECK_FALSE(result.diverged);
+    CHECK(result.gain->loss < result.gain->start_loss);
+    CHECK(bytes(result.params) == bytes(taught_alone.train().params));
+}
+
+TEST_CASE(
+    "a stage that its last step harmed is found out by the next one, and what was gained before is kept") {
+    Trainee trainee = lost_on_the_way_back({taught(3, kUseful), taught(1, kHarmful), kLost}),
+            taught_alone = lost_on_the_way_back({taught(3, kUseful)});
+    trainee.settings().stages[1].name = "harmed";
+    const TrainResult result = trainee.train();
+    CHECK(result.diverged);
+    CHECK(result.improved() == true);
+    CHECK(bytes(result.params) == bytes(taught_alone.train().params));
+}
+
 TEST_CASE("a stage that a step ruined does not ruin the next one") {
     Trainee trainee = ruined_by_its_first_step();
     trainee.settings().stages = {{.name = "a", .epochs = 2},

@@ -93,7 +93,7 @@ TEST_CASE("the remarks say what was skipped, that it ended ruined, and that noth
                       .diverged_trajectories = 1,
                       .diverged = true,
                       .gain = gain_of({2, 3}, {2, 3})}) ==
-          Remarks{"diverged: its last parameters give no finite loss, earlier ones are kept",
+          Remarks{"diverged: its last parameters are of no use, earlier ones are kept",
                   "1 window skipped (not finite) in 1 of 1 trajectories",
                   "no better than its start values on 2 validation instances: loss 2.5, 2.5 at the start, "
                   "difference 0 +- 0"});
@@ -144,9 +144,26 @@ TEST_CASE("a training that does not validate finds out what it gained, and is no
     trainee.settings().validate_instances = 4;
     const TrainResult fewer = trainee.train();
     CHECK(fewer.gain->instances == 4);
+    CHECK(fewer.unmeasured.empty());
     CHECK(fewer.gain->loss == trainee.validation_loss(fewer.params));
     CHECK(fewer.gain->start_loss == trainee.validation_loss(trainee.initial_params()));
     CHECK(bytes(fewer.params) == bytes(result.params));
+}
+
+TEST_CASE("of a training that is compared on a single instance it is said why nothing is known of its gain") {
+    Trainee trainee({});
+    trainee.settings().epochs = 2;
+    trainee.settings().horizon = trainee.settings().unroll = 5;
+    trainee.settings().validate_instances = 1;
+    SUBCASE("at the end") {}
+    SUBCASE("while it validates") { trainee.settings().validate_every = 1; }
+    const TrainResult result = trainee.train();
+    CHECK(result.gain->instances == 1);
+    CHECK_FALSE(result.improved());
+    CHECK(result.unmeasured == "one validation instance; expected 2 or more");
+    CHECK(remarks_on(result) ==
+          std::vector<std::string>{
+              "not compared with its start values: one validation instance; expected 2 or more"});
 }
 
 TEST_CASE("a training that validates is compared on the same instances, at the horizon it ends with") {
