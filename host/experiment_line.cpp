@@ -1,6 +1,7 @@
 #include "host/experiment_line.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <iostream>
@@ -54,6 +55,9 @@ struct Page {
 
 Page write_page(const CommandLine& line, const RunResult& result) try {
     if (result.curves.empty() || line.has("no-report")) return {};
+    if (const auto page = result.folder / "report.html";
+        result.was_finished && ::access(result.folder.c_str(), W_OK) != 0 && std::filesystem::exists(page))
+        return {.file = page.string()};
     const ReportFile written = write_report({result.folder});
     Page page{.file = written.page.string()};
     if (written.has_failed)

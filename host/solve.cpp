@@ -125,7 +125,7 @@ TensorSet parameters_of(const CommandLine& line,
                         const Key& key,
                         const ProblemFile& problem) {
     if (line.has("weights")) {
-        const std::string file = line.text("weights");
+        const TensorFile file = read_safetensors(line.text("weights"));
         TensorSet params = read_weights(file, optimizer, key, problem.data, problem.optimizee.get());
         for (const std::string& text : weight_notes(file, optimizer, *problem.optimizee, problem.data))
             note(line.common(), text);

@@ -26,9 +26,6 @@
 namespace l2o::framework {
 namespace {
 
-constexpr const char* kSecondsKey = "l2o.training_seconds";
-constexpr const char* kTrainingKey = "l2o.training";
-
 /// The instances and starts that everybody is evaluated on.
 struct TestSet {
     ProblemData instances, rows;  ///< rows: every instance once per start
@@ -67,7 +64,8 @@ struct Entrant {
     // What its training needs; null if it is not trained.
     std::unique_ptr<const Optimizee> train_optimizee{};
     std::unique_ptr<const Optimizer> train_optimizer{};
-    std::filesystem::path weights{};  // "" : not there yet, or none needed
+    std::filesystem::path weights{};          // "" : not there yet, or none needed
+    std::optional<TensorFile> weight_file{};  // until the parameters are taken from it
     std::optional<WeightsReport> report{};
     bool is_fault_told = false;  // of weights that were found
     double preparation_seconds = 0;
@@ -130,9 +128,12 @@ class Run {
         if (is_new) {
             folder_ = RunFolder::create(options_.root, experiment_, options_.build, request_);
             lock.emplace(folder_->lock());
+            request_ = folder_->request();
         }
-        make_folders(folder_->checkpoints());
         RunResult result{.folder = folder_->path, .unsolved = count_unsolved(test_.instances, optimizee_)};
+        if (!is_new && take_results(result)) return result;
+        make_folders(folder_->checkpoints());
+        if (!is_new) begin_again();
         try {
             for (Entrant& entrant : entrants_) {
                 if (needs_training(entrant)) train_one(entrant);
@@ -149,13 +150,63 @@ class Run {
                         std::string(error.what()) + "; go on with: l2o " + options_.resume_verb +
                             " --resume " + shell_word(folder_->path.string()) + options_.resume_options);
         }
-        for (const Entrant& entrant : entrants_) {
-            if (entrant.report) result.weights.push_back(*entrant.report);
-        }
+        add_weights(result);
         return result;
     }
 
   private:
+    void add_weights(RunResult& result) const {
+        for (const Entrant& entrant : entrants_) {
+            if (entrant.report) result.weights.push_back(*entrant.report);
+        }
+    }
+
+    /// Names what the run has come to: the results that are stored, and all that they depend on.
+    [[nodiscard]] std::string results_hash() const {
+        Checksum checksum;
+        for (const Entrant& entrant : entrants_) checksum.add(evaluation_hash(entrant));
+        for (const auto& file :
+             {folder_->curves(), folder_->finals(), folder_->summary(), folder_->results()})
+            checksum.add(read_file(file));
+        return checksum.hex();
+    }
+
+    /// @return false if something is left to do, or would come to something else.
+    bool take_results(RunResult& result) const {
+        const auto is_to_train = [&](const Entrant& entrant) { return needs_training(entrant); };
+        if (std::ranges::any_of(entrants_, is_to_train)) return false;
+        if (options_.part != RunPart::kTrain) {
+            if (request_.finished.empty()) return false;
+            try {
+                if (results_hash() != request_.finished) return false;
+                Results results = read_results(folder_->path);
+                result.judging = std::move(results.judging);
+                result.curves = std::move(results.curves);
+            } catch (const Error&) {
+                return false;  // files that are gone are made again
+            }
+        }
+        note(folder_->path.string() + ": this run is finished; what it came to is told as it was stored");
+        result.was_finished = true;
+        add_weights(result);
+        return true;
+    }
+
+    /// What cannot be written is told before the work. From here on the results are not those of the run.
+    void begin_again() {
+        std::vector<std::filesystem::path> files{folder_->metrics()};
+        if (options_.part != RunPart::kTrain)
+            files.insert(files.end(),
+                         {folder_->curves(), folder_->finals(), folder_->summary(), folder_->results()});
+        for (const Entrant& entrant : entrants_) {
+            if (needs_training(entrant)) files.push_back(folder_->weights(entrant.contestant->name));
+            files.push_back(folder_->evaluation(entrant.contestant->name));
+        }
+        for (const std::filesystem::path& file : files) check_output(file);
+        request_.finished.clear();
+        folder_->write(request_);
+    }
+
     void bind(const Contestant& contestant) {
         const Task task = task_of(optimizee_, experiment_.evaluate.iterations);
         const std::vector<SettingText> from_weights =
@@ -257,17 +308,18 @@ class Run {
     void find_weights(Entrant& entrant) {
         const Contestant& contestant = *entrant.contestant;
         if (!contestant.weights.empty())
-            return use(entrant, contestant.weights, WeightsReport::Source::kGiven);
+            return use(entrant, read_safetensors(contestant.weights), WeightsReport::Source::kGiven);
         if (contestant.hash.empty() || request_.untrained) return;
         if (folder_) {
             if (std::filesystem::exists(folder_->training(contestant.name))) return;  // to go on from
             const std::filesystem::path own = folder_->weights(contestant.name);
             if (std::filesystem::exists(own)) {
-                check_hash(own, contestant);
-                if (const std::string fault = fault_of(own, contestant.hash); !fault.empty())
+                FoundWeights found = found_weights(own, contestant.hash, trained_optimizer(entrant));
+                if (!found.fault.empty())
                     throw Error(ExitCode::kUsage,
-                                fault + "; remove it to train '" + contestant.name + "' again");
-                return use(entrant, own, WeightsReport::Source::kFound);
+                                found.fault + "; restore the configuration, remove this file to train '" +
+                                    contestant.name + "' again, or start a new run");
+                return use(entrant, std::move(found.file), WeightsReport::Source::kFound);
             }
         }
         if (!is_among(request_.retrained, contestant.name)) find_shared(entrant);
@@ -276,16 +328,6 @@ class Run {
     void find_shared(Entrant& entrant) {
         const std::filesystem::path stored = stored_weights(*entrant.contestant);
         if (std::filesystem::exists(stored)) use_found(entrant, stored);
-    }
-
-    static void check_hash(const std::filesystem::path& own, const Contestant& contestant) {
-        const TensorFile file = read_safetensors(own);
-        const auto hash = file.metadata.find(kTrainingHashKey);
-        if (hash != file.metadata.end() && hash->second == contestant.hash) return;
-        throw Error(ExitCode::kUsage,
-                    own.string() +
-                        ": belongs to another training (its configuration, plugin version or seed differs); "
-                        "start a new run, or restore the configuration");
     }
 
     /// Where the weights of a training are found again.
@@ -314,39 +356,35 @@ class Run {
             waiting);
     }
 
+    /// That its weights are of, as far as this run trains.
+    [[nodiscard]] static const Optimizer& trained_optimizer(const Entrant& entrant) {
+        return entrant.train_optimizer ? *entrant.train_optimizer : *entrant.optimizer;
+    }
+
     /// Weights that were found, if they are what their training left.
     void use_found(Entrant& entrant, const std::filesystem::path& stored) {
         const Contestant& contestant = *entrant.contestant;
-        const std::string fault = fault_of(stored, contestant.hash);
-        if (fault.empty()) return use(entrant, stored, WeightsReport::Source::kFound);
+        FoundWeights found = found_weights(stored, contestant.hash, trained_optimizer(entrant));
+        if (found.fault.empty()) return use(entrant, std::move(found.file), WeightsReport::Source::kFound);
         if (options_.part == RunPart::kEvaluate)
-            throw Error(ExitCode::kUsage, fault + "; 'l2o train' trains '" + contestant.name + "' again");
+            throw Error(ExitCode::kUsage,
+                        found.fault + "; 'l2o train' trains '" + contestant.name + "' again");
         // Looked for again once nobody else trains them.
         if (!std::exchange(entrant.is_fault_told, true))
-            note(fault + "; '" + contestant.name + "' is trained again");
+            note(found.fault + "; '" + contestant.name + "' is trained again");
     }
 
-    void use(Entrant& entrant, const std::filesystem::path& file, WeightsReport::Source source) {
-        entrant.weights = file;
-        entrant.report = {.contestant = entrant.contestant->name, .file = file, .source = source};
-        std::map<std::string, std::string> builds;
-        if (source == WeightsReport::Source::kFound)
-            builds = training_builds(*entrant.contestant);
-        else
-            add_build(entrant.contestant->optimizer.entry, builds);
+    void use(Entrant& entrant, TensorFile file, WeightsReport::Source source) {
+        entrant.weights = file.path;
+        entrant.report = {.contestant = entrant.contestant->name,
+                          .file = file.path,
+                          .source = source,
+                          .seconds = training_seconds(file),
+                          .training = training_of(file)};
+        std::map<std::string, std::string> builds = training_builds(*entrant.contestant);
+        if (source == WeightsReport::Source::kGiven) add_build(optimizee_.entry(), builds);
         for (const std::string& text : origin_notes(file, builds)) note(text);
-        const auto metadata = read_safetensors_metadata(file);
-        if (const auto seconds = metadata.find(kSecondsKey); seconds != metadata.end())
-            entrant.report->seconds = parse_real(seconds->second).value_or(0);
-        if (const auto training = metadata.find(kTrainingKey); training != metadata.end()) {
-            entrant.report->training =
-                outcome_from_json(nlohmann::json::parse(training->second, nullptr, false));
-            if (!entrant.report->training) {
-                throw Error(ExitCode::kUsage,
-                            file.string() + ": metadata " + kTrainingKey + " is '" + training->second +
-                                "'; expected what 'l2o train' writes there");
-            }
-        }
+        if (options_.part != RunPart::kTrain) entrant.weight_file = std::move(file);
     }
 
     void train_one(Entrant& entrant) {
@@ -359,7 +397,8 @@ class Run {
         if (!needs_training(entrant)) return;
         const TrainFiles files{.checkpoint = folder_->training(contestant.name),
                                .metrics = folder_->metrics(),
-                               .resume = !options_.resume.empty()};
+                               .resume = !options_.resume.empty(),
+                               .note = options_.note};
         const TrainResult trained = train(experiment_,
                                           contestant,
                                           *entrant.train_optimizer,
@@ -372,9 +411,7 @@ class Run {
         std::map<std::string, std::string> metadata =
             problem_metadata(*entrant.train_optimizer, *entrant.train_optimizee, data);
         metadata.merge(build_metadata(training_builds(contestant)));
-        metadata[kSecondsKey] = format_real(trained.seconds);
-        metadata[kTrainingKey] = to_json(trained).dump();
-        metadata[kTrainingHashKey] = contestant.hash;
+        metadata.merge(training_metadata(contestant.hash, trained.seconds, trained));
         const std::filesystem::path stored = stored_weights(contestant);
         write_weights(folder_->weights(contestant.name), *entrant.train_optimizer, trained.params, metadata);
         if (!shared_.empty()) write_weights(stored, *entrant.train_optimizer, trained.params, metadata);
@@ -393,18 +430,7 @@ class Run {
     void load_parameters() {
         for (Entrant& entrant : entrants_) {
             const auto begin = std::chrono::steady_clock::now();
-            if (entrant.params.empty() && !needs_training(entrant)) {
-                if (!entrant.weights.empty())
-                    note(problem_note(entrant.weights, *entrant.optimizer, optimizee_, test_.instances));
-                entrant.params =
-                    entrant.weights.empty()
-                        ? TensorSet(entrant.optimizer->init_params(keys_.init_params, test_.instances))
-                        : read_weights(entrant.weights,
-                                       *entrant.optimizer,
-                                       keys_.init_params,
-                                       test_.instances,
-                                       &optimizee_);
-            }
+            if (entrant.params.empty() && !needs_training(entrant)) entrant.params = parameters(entrant);
             if (entrant.classic && entrant.classic_params.empty()) {
                 entrant.classic_params =
                     TensorSet(entrant.classic->init_params(keys_.init_params, test_.instances));
@@ -416,6 +442,15 @@ class Run {
             entrant.preparation_seconds +=
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         }
+    }
+
+    TensorSet parameters(Entrant& entrant) const {
+        if (entrant.weights.empty())
+            return TensorSet(entrant.optimizer->init_params(keys_.init_params, test_.instances));
+        if (!entrant.weight_file) entrant.weight_file = read_safetensors(entrant.weights);
+        const TensorFile file = *std::exchange(entrant.weight_file, std::nullopt);
+        note(problem_note(file, *entrant.optimizer, optimizee_, test_.instances));
+        return read_weights(file, *entrant.optimizer, keys_.init_params, test_.instances, &optimizee_);
     }
 
     static double known_or_nan(double seconds) { return seconds > 0 ? seconds : NAN; }
@@ -486,7 +521,7 @@ class Run {
         return curve;
     }
 
-    void evaluate_all(RunResult& result) const {
+    void evaluate_all(RunResult& result) {
         using Clock = std::chrono::steady_clock;
         Clock::time_point last = Clock::now();
         std::size_t kept = 0;  // of the contestants, in their order
@@ -527,6 +562,8 @@ class Run {
         write_finals(folder_->finals(), results);
         write_summary(folder_->summary(), result.curves, result.judging);
         write_results(folder_->results(), results);
+        request_.finished = results_hash();
+        folder_->write(request_);
         for (const Entrant& entrant : entrants_) {
             std::error_code ignored;
             std::filesystem::remove(folder_->evaluation(entrant.contestant->name), ignored);

@@ -46,6 +46,7 @@ struct RunResult {
     std::vector<WeightsReport> weights{};
     Judging judging{};
     std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
+    bool was_finished = false;    ///< nothing was left to do: all of this is from the folder
     std::int64_t unsolved = 0;    ///< test instances whose solution the optimizee does not vouch for: NaN
 };
 
@@ -69,7 +70,8 @@ struct ResumedRun {
 /// them it is waited for. They tell what their training came to; one that ended with ruined parameters keeps
 /// earlier ones (TrainingOutcome::diverged). A killed run goes on from its last checkpoint with `resume`,
 /// with those who are not yet evaluated; what is trained in its folder is known there, wherever the folder
-/// has gone. Everything that can be refused is refused before anything is trained.
+/// has gone. One that is finished, and would come to the same, is told from what is stored. Everything that
+/// can be refused is refused before anything is trained.
 /// @throw Error  kPlugin, kUsage: a contestant does not suit the problem; kNumerical: every window
 ///               of a training diverged;
 ///               kInterrupted: CallContext::cancel_flag was set, and what is trained so far is kept.

@@ -117,6 +117,7 @@ RunRequest RunFolder::request() const {
         json.at("forgotten").get_to(request.forgotten);
         json.at("hash").get_to(request.hash);
         request.root = json.at("root").get<std::string>();
+        request.finished = json.value("finished", "");  // not in those of earlier versions
     } catch (const std::exception& error) {
         throw Error(ExitCode::kIo,
                     file.string() + ": not what 'l2o run' writes (" + error.what() +
@@ -132,7 +133,8 @@ void RunFolder::write(const RunRequest& request) const {
                               {"retrained", request.retrained},
                               {"forgotten", request.forgotten},
                               {"hash", request.hash},
-                              {"root", request.root.string()}};
+                              {"root", request.root.string()},
+                              {"finished", request.finished}};
     constexpr auto kReplace = nlohmann::json::error_handler_t::replace;  // a root that is not UTF-8 is lost
     write_file_atomically(path / "request.json", json.dump(2, ' ', false, kReplace) + "\n");
 }

@@ -23,6 +23,7 @@ struct RunRequest {
     std::vector<std::string> forgotten{};  ///< of these, whose earlier files here may not all be gone
     std::string hash{};                    ///< of the experiment; "": unknown
     std::filesystem::path root{};          ///< that the folder was made in; "": unknown
+    std::string finished{};  ///< names the results, and all that they depend on; "": there are none
 };
 
 /// Makes a folder and those above it, as far as they are missing. @throw Error kIo

@@ -8,6 +8,7 @@
 
 #include "framework/config/options_text.hpp"
 #include "framework/config/suggest.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
@@ -24,6 +25,9 @@ constexpr const char* kVersionKey = "l2o.plugin_version";
 constexpr const char* kProblemKey = "l2o.problem";
 constexpr const char* kBuildsKey = "l2o.builds";
 constexpr const char* kL2oKey = "l2o.version";
+constexpr const char* kTrainingHashKey = "l2o.training_hash";
+constexpr const char* kSecondsKey = "l2o.training_seconds";
+constexpr const char* kTrainingKey = "l2o.training";
 
 [[noreturn]] void refuse(const TensorFile& file, const std::string& text) {
     throw Error(ExitCode::kUsage, file.path + ": " + text);
@@ -34,25 +38,25 @@ const std::string* metadata(const TensorFile& file, const std::string& key) {
     return found == file.metadata.end() ? nullptr : &found->second;
 }
 
+/// @throw Error kUsage if it is missing or something else
+void check_metadata(const TensorFile& file,
+                    const std::string& key,
+                    const std::string& value,
+                    const std::string& expected) {
+    const std::string* text = metadata(file, key);
+    if (text != nullptr && *text == value) return;
+    refuse(file,
+           "metadata " + key + " is " + (text == nullptr ? "missing" : "'" + *text + "'") + "; expected " +
+               expected);
+}
+
 void check_format(const TensorFile& file) {
-    const std::string* format = metadata(file, kFormatKey);
-    if (format == nullptr || *format != kWeightFormat) {
-        refuse(file,
-               std::string("metadata ") + kFormatKey + " is " +
-                   (format == nullptr ? "missing" : "'" + *format + "'") + "; expected '" + kWeightFormat +
-                   "', a weight file");
-    }
+    check_metadata(file, kFormatKey, kWeightFormat, std::string("'") + kWeightFormat + "', a weight file");
 }
 
 void check_owner(const TensorFile& file, const std::string& optimizer_id) {
     check_format(file);
-    const std::string* owner = metadata(file, kOptimizerKey);
-    if (owner == nullptr || *owner != optimizer_id) {
-        refuse(file,
-               std::string("metadata ") + kOptimizerKey + " is " +
-                   (owner == nullptr ? "missing" : "'" + *owner + "'") + "; expected weights of '" +
-                   optimizer_id + "'");
-    }
+    check_metadata(file, kOptimizerKey, optimizer_id, "weights of '" + optimizer_id + "'");
 }
 
 bool is_derived(const l2o_spec& spec) {
@@ -74,10 +78,22 @@ constexpr const char* kChanged =
 
 /// The checksum came with kL2oKey: a file that has but the one has lost the other.
 bool is_changed(const TensorFile& file) {
-    return (file.metadata.contains("l2o.checksum") || file.metadata.contains(kL2oKey)) && !is_sealed(file);
+    return (file.metadata.contains(kSealKey) || file.metadata.contains(kL2oKey)) && !is_sealed(file);
 }
 
-bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
+void check_names(const TensorFile& file, const Optimizer& optimizer) {
+    std::vector<std::string> known;
+    for (const l2o_spec* spec : optimizer.params()) known.emplace_back(spec->name);
+    for (const auto& [name, tensor] : file.tensors) {
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            refuse(file,
+                   "unknown tensor '" + name + "'; '" + optimizer.id() +
+                       "' with these options has no such parameter" + did_you_mean(name, known));
+        }
+    }
+}
+
+std::string options_json(const Optimizer& optimizer) { return optimizer.options().to_json().dump(); }
 
 /// A tensor of the file as a parameter; nullopt if it is derived and not there.
 std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec) {
@@ -140,7 +156,7 @@ void write_weights(const std::filesystem::path& path,
     std::map<std::string, std::string> metadata = more_metadata;
     metadata[kFormatKey] = kWeightFormat;
     metadata[kOptimizerKey] = optimizer.id();
-    metadata[kOptionsKey] = optimizer.options().to_json().dump();
+    metadata[kOptionsKey] = options_json(optimizer);
     metadata[kVersionKey] = optimizer.entry().plugin->version;
     metadata[kL2oKey] = L2O_VERSION;
     if (!metadata.contains(kBuildsKey)) {
@@ -178,23 +194,69 @@ std::map<std::string, std::string> problem_metadata(const Optimizer& optimizer,
     return {{kProblemKey, sha1_hex(hashes)}};
 }
 
-std::string fault_of(const std::filesystem::path& path, const std::string& training_hash) try {
-    const TensorFile file = read_safetensors(path);
-    check_format(file);
-    if (const std::string* hash = metadata(file, kTrainingHashKey); hash != nullptr && *hash != training_hash)
-        return path.string() + ": metadata " + kTrainingHashKey + " is '" + *hash +
-               "'; expected that of its name, '" + training_hash + "'";
-    if (is_changed(file)) return path.string() + kChanged;
-    return "";
-} catch (const Error& error) {
-    return error.what();
+std::map<std::string, std::string> training_metadata(const std::string& hash,
+                                                     double seconds,
+                                                     const TrainingOutcome& outcome) {
+    return {{kTrainingHashKey, hash},
+            {kSecondsKey, format_real(seconds)},
+            {kTrainingKey, to_json(outcome).dump()}};
 }
 
-std::vector<std::string> origin_notes(const std::filesystem::path& path,
+std::optional<TrainingOutcome> training_of(const TensorFile& file) {
+    const std::string* text = metadata(file, kTrainingKey);
+    if (text == nullptr) return std::nullopt;
+    std::optional<TrainingOutcome> outcome;
+    try {
+        outcome = outcome_from_json(files::parse_json(*text, 2, "a training and its validation"));
+    } catch (const files::JsonFault&) {
+        // Refused as any other text.
+    }
+    if (!outcome)
+        refuse(file,
+               std::string("metadata ") + kTrainingKey + " is '" + *text +
+                   "'; expected what 'l2o train' writes there");
+    return outcome;
+}
+
+double training_seconds(const TensorFile& file) {
+    const std::string* text = metadata(file, kSecondsKey);
+    return text == nullptr ? 0 : parse_real(*text).value_or(0);
+}
+
+FoundWeights found_weights(const std::filesystem::path& path,
+                           const std::string& training_hash,
+                           const Optimizer& optimizer) {
+    FoundWeights found;
+    try {
+        found.file = read_safetensors(path);
+        check_owner(found.file, optimizer.id());
+        const std::string* hash = metadata(found.file, kTrainingHashKey);
+        if (hash == nullptr || *hash != training_hash)
+            refuse(found.file,
+                   std::string("belongs to another training (its configuration, plugin version or seed "
+                               "differs): metadata ") +
+                       kTrainingHashKey + " is " + (hash == nullptr ? "missing" : "'" + *hash + "'") +
+                       "; expected '" + training_hash + "'");
+        if (is_changed(found.file)) throw Error(ExitCode::kUsage, path.string() + kChanged);
+        if (!found.file.metadata.contains(kSealKey))
+            refuse(
+                found.file,
+                std::string("metadata ") + kSealKey + " is missing; expected what 'l2o train' writes there");
+        const std::string options = options_json(optimizer);
+        check_metadata(found.file, kOptionsKey, options, "'" + options + "'");
+        check_names(found.file, optimizer);
+        for (const l2o_spec* spec : optimizer.params()) static_cast<void>(stored(found.file, *spec));
+        static_cast<void>(training_of(found.file));
+    } catch (const Error& error) {
+        found.fault = error.what();
+    }
+    return found;
+}
+
+std::vector<std::string> origin_notes(const TensorFile& file,
                                       const std::map<std::string, std::string>& builds) {
-    const TensorFile file = read_safetensors(path);
     std::vector<std::string> notes;
-    if (is_changed(file)) notes.push_back(path.string() + kChanged);
+    if (is_changed(file)) notes.push_back(file.path + kChanged);
     const std::string* text = metadata(file, kBuildsKey);
     if (text == nullptr) return notes;
     nlohmann::json written;
@@ -213,16 +275,15 @@ std::vector<std::string> origin_notes(const std::filesystem::path& path,
                   build.substr(0, kDigits);
     }
     if (!others.empty())
-        notes.push_back(path.string() + ": learned with other builds of its plugins than these: " + others +
+        notes.push_back(file.path + ": learned with other builds of its plugins than these: " + others +
                         "; results may differ from those of a new training");
     return notes;
 }
 
-std::string problem_note(const std::filesystem::path& path,
+std::string problem_note(const TensorFile& file,
                          const Optimizer& optimizer,
                          const Optimizee& optimizee,
                          const ProblemData& data) {
-    const TensorFile file = read_safetensors(path);
     const std::string* problem = metadata(file, kProblemKey);
     if (problem == nullptr || *problem == problem_metadata(optimizer, optimizee, data).at(kProblemKey))
         return "";
@@ -230,20 +291,24 @@ std::string problem_note(const std::filesystem::path& path,
     for (const int index : shared_needs(optimizer, optimizee))
         names += (names.empty() ? "" : ", ") +
                  std::string(optimizee.data()[static_cast<std::size_t>(index)]->name);
-    return path.string() + ": these weights were learned for another problem: its " +
+    return file.path + ": these weights were learned for another problem: its " +
            (names.empty() ? "data" : names) +
            " had other values, sizes or precision than here; they may not suit this one";
 }
 
-std::vector<std::string> weight_notes(const std::filesystem::path& path,
+std::vector<std::string> weight_notes(const TensorFile& file,
                                       const Optimizer& optimizer,
                                       const Optimizee& optimizee,
                                       const ProblemData& data) {
     std::map<std::string, std::string> builds;
     add_build(optimizer.entry(), builds);
-    std::vector<std::string> notes = origin_notes(path, builds);
-    const std::string problem = problem_note(path, optimizer, optimizee, data);
-    if (!problem.empty()) notes.push_back(problem);
+    add_build(optimizee.entry(), builds);
+    std::vector<std::string> notes = origin_notes(file, builds);
+    if (const std::string problem = problem_note(file, optimizer, optimizee, data); !problem.empty())
+        notes.push_back(problem);
+    if (const std::optional<TrainingOutcome> training = training_of(file))
+        for (const std::string& remark : remarks_on(*training))
+            notes.push_back(file.path + ": of its training: " + remark);
     return notes;
 }
 
@@ -266,22 +331,13 @@ std::vector<SettingText> weight_options(const std::filesystem::path& path, const
                          {.file = file.path, .folder = absolute_path(path).parent_path()});
 }
 
-TensorSet read_weights(const std::filesystem::path& path,
+TensorSet read_weights(const TensorFile& file,
                        const Optimizer& optimizer,
                        const Key& key,
                        const ProblemData& data,
                        const Optimizee* optimizee) {
-    const TensorFile file = read_safetensors(path);
     check_owner(file, optimizer.id());
-    std::vector<std::string> known;
-    for (const l2o_spec* spec : optimizer.params()) known.emplace_back(spec->name);
-    for (const auto& [name, tensor] : file.tensors) {
-        if (std::find(known.begin(), known.end(), name) == known.end()) {
-            refuse(file,
-                   "unknown tensor '" + name + "'; '" + optimizer.id() +
-                       "' with these options has no such parameter" + did_you_mean(name, known));
-        }
-    }
+    check_names(file, optimizer);
     const std::string* problem = metadata(file, kProblemKey);
     const bool is_same_problem = problem == nullptr || optimizee == nullptr ||
                                  *problem == problem_metadata(optimizer, *optimizee, data).at(kProblemKey);

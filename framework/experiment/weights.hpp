@@ -2,20 +2,23 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "framework/config/options.hpp"
 #include "framework/plugin/optimizer.hpp"
+#include "framework/store/safetensors.hpp"
+#include "framework/train/outcome.hpp"
 #include "framework/unroll/point.hpp"
 
 namespace l2o::framework {
 
 /// Metadata of weight files: l2o.format, l2o.optimizer, l2o.options (JSON), l2o.plugin_version, l2o.version,
-/// l2o.builds (see add_build()), what the caller adds, and a checksum of all. Tensor names and shapes are
+/// l2o.builds (see add_build()), what the caller adds (see training_metadata(), problem_metadata()), and a
+/// checksum of all. Tensor names and shapes are
 /// those of the optimizer's parameters.
 inline constexpr const char* kWeightFormat = "1";
-inline constexpr const char* kTrainingHashKey = "l2o.training_hash";  ///< of the training that wrote it
 
 /// Adds the build of a plugin's library under its kind and id: "optimizer lista" -> its build id, or else the
 /// SHA-1 of its file.
@@ -44,24 +47,46 @@ void write_weights(const std::filesystem::path& path,
                                                                   const Optimizee& optimizee,
                                                                   const ProblemData& data);
 
-/// Why a weight file that was found is not what the training of this hash left there: it cannot be read, was
-/// written by another training, or has changed since; "" : it is. Files from before checksums are taken as
-/// they are.
-[[nodiscard]] std::string fault_of(const std::filesystem::path& path, const std::string& training_hash);
+/// Metadata that says what the weights were learned in: pass it to write_weights.
+/// @param hash     of the training, see training_hash()
+/// @param seconds  that it took
+[[nodiscard]] std::map<std::string, std::string> training_metadata(const std::string& hash,
+                                                                   double seconds,
+                                                                   const TrainingOutcome& outcome);
+/// What the training of a weight file came to; nothing if the file does not tell.
+/// @throw Error kUsage if it tells something else.
+[[nodiscard]] std::optional<TrainingOutcome> training_of(const TensorFile& file);
+/// 0: unknown.
+[[nodiscard]] double training_seconds(const TensorFile& file);
+
+/// A weight file that was found where a training leaves its weights.
+struct FoundWeights {
+    TensorFile file{};
+    /// Why it is not what the training of this hash left there: it cannot be read, was written by another
+    /// training, was changed since, or has no checksum to know that by, or does not suit the optimizer; "" :
+    /// it is.
+    std::string fault{};
+};
+/// @param optimizer  that the training was of
+[[nodiscard]] FoundWeights found_weights(const std::filesystem::path& path,
+                                         const std::string& training_hash,
+                                         const Optimizer& optimizer);
 
 /// What somebody who uses a weight file should know of it, a sentence each: it has changed since it was
-/// written, or was learned with other builds of these plugins. @throw Error kIo
-[[nodiscard]] std::vector<std::string> origin_notes(const std::filesystem::path& path,
+/// written, or was learned with other builds of these plugins. A file without a checksum or builds, as
+/// others publish them, is taken as it is.
+[[nodiscard]] std::vector<std::string> origin_notes(const TensorFile& file,
                                                     const std::map<std::string, std::string>& builds);
 /// A sentence if it was learned for other data than those that the optimizer needs here and all instances
-/// share (a matrix A); else "". @throw Error kIo
-[[nodiscard]] std::string problem_note(const std::filesystem::path& path,
+/// share (a matrix A); else "".
+[[nodiscard]] std::string problem_note(const TensorFile& file,
                                        const Optimizer& optimizer,
                                        const Optimizee& optimizee,
                                        const ProblemData& data);
 
-/// Both, for weights that were given to an optimizer.
-[[nodiscard]] std::vector<std::string> weight_notes(const std::filesystem::path& path,
+/// Both, for weights that were given to an optimizer, and what there is to remark on their training.
+/// @throw Error kUsage, see training_of()
+[[nodiscard]] std::vector<std::string> weight_notes(const TensorFile& file,
                                                     const Optimizer& optimizer,
                                                     const Optimizee& optimizee,
                                                     const ProblemData& data);
@@ -71,7 +96,7 @@ void write_weights(const std::filesystem::path& path,
 /// is derived again, and what the file has of it must agree. Any other missing, extra or misshapen tensor is
 /// an Error(kUsage) that names it.
 /// @param optimizee  the data's; NULL: `const.*` of the file are taken as they are.
-[[nodiscard]] TensorSet read_weights(const std::filesystem::path& path,
+[[nodiscard]] TensorSet read_weights(const TensorFile& file,
                                      const Optimizer& optimizer,
                                      const Key& key,
                                      const ProblemData& data,

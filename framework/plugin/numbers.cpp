@@ -11,8 +11,6 @@
 namespace l2o::framework {
 namespace {
 
-bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
-
 /// Whether a float or a double is exactly this integer.
 bool holds(Dtype dtype, std::int64_t integer) {
     const int mantissa =

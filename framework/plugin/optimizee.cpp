@@ -18,8 +18,6 @@ Tensor make(const l2o_spec& spec, std::int64_t batch) {
     return {static_cast<Dtype>(spec.dtype), shape_of(spec, batch)};
 }
 
-bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
-
 /// The option that has the name of a tensor of one number per instance, or one for all; NULL: there is none.
 const OptionSchema* option_of(const l2o_spec& spec, const ComponentDescription& component) {
     if (spec.ndim != 0) return nullptr;

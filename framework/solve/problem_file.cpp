@@ -24,13 +24,11 @@ constexpr const char* kStart = "x0";
     throw Error(ExitCode::kUsage, file + ": " + text);
 }
 
-bool is_real(const Tensor& tensor) { return tensor.dtype() == Dtype::kF32 || tensor.dtype() == Dtype::kF64; }
-
 /// The one precision of a file's real tensors; integers have none, and alone are computed in float64.
 Dtype precision_of(const TensorFile& file) {
     const std::pair<const std::string, Tensor>* first = nullptr;
     for (const auto& entry : file.tensors) {
-        if (!is_real(entry.second)) continue;
+        if (!is_real(entry.second.dtype())) continue;
         if (first == nullptr) first = &entry;
         if (first->second.dtype() == entry.second.dtype()) continue;
         refuse(file.path,

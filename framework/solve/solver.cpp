@@ -70,13 +70,13 @@ struct Solver::Model {
             refuse("'" + id + "' is learned; expected 'weights', which `l2o train` writes");
         if (optimizer->info().particles > 0)
             refuse("'" + id + "' is a population, which `l2o solve` handles; expected another optimizer");
-        params =
-            settings.weights.empty()
-                ? TensorSet(optimizer->init_params(keys.init_params, problem.data))
-                : read_weights(
-                      settings.weights, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
-        if (!settings.weights.empty())
-            notes = weight_notes(settings.weights, *optimizer, *problem.optimizee, problem.data);
+        if (settings.weights.empty()) {
+            params = TensorSet(optimizer->init_params(keys.init_params, problem.data));
+        } else {
+            const TensorFile file = read_safetensors(settings.weights);
+            params = read_weights(file, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
+            notes = weight_notes(file, *optimizer, *problem.optimizee, problem.data);
+        }
         bind_iterations(settings, task);
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);
     }

@@ -80,7 +80,8 @@ class Solver {
     [[nodiscard]] const std::string& problem() const;    ///< id of the optimizee
     [[nodiscard]] std::int64_t iterations() const;
     /// What whoever uses these weights should know, a sentence each: they were learned for another problem (a
-    /// matrix A of other values), with another build of the optimizer, or have changed since. Empty: nothing.
+    /// matrix A of other values), with other builds of the plugins, or have changed since; their training
+    /// diverged, or gained nothing. Empty: nothing.
     [[nodiscard]] const std::vector<std::string>& notes() const;
 
   private:

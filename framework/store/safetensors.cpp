@@ -37,8 +37,6 @@ Tensor tensor_of(const files::StoredTensor& stored, const std::shared_ptr<char>&
     return copy;
 }
 
-constexpr const char* kSealKey = "l2o.checksum";
-
 std::string checksum_of(const TensorRefs& tensors, const std::map<std::string, std::string>& metadata) {
     Checksum checksum;
     for (const auto& [key, text] : metadata) {

@@ -31,6 +31,7 @@ struct TensorFile {
 /// Names and tensors of one file; the tensors are only read.
 using TensorRefs = std::map<std::string, const Tensor*>;
 
+inline constexpr const char* kSealKey = "l2o.checksum";
 /// The metadata of a file that must come back as it was written: with a checksum of all of its names, shapes,
 /// values and texts.
 [[nodiscard]] std::map<std::string, std::string> sealed(const TensorRefs& tensors,

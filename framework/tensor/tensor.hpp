@@ -23,6 +23,7 @@ using Shape = std::vector<std::int64_t>;
 /// Element types that cross the ABI; values are those of L2O_F32 ...
 enum class Dtype : std::int32_t { kF32 = 1, kF64 = 2, kI32 = 3, kI64 = 4, kU8 = 5 };
 [[nodiscard]] std::int64_t bytes_of(Dtype dtype);
+[[nodiscard]] constexpr bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
 /// "float32", "float64", "int32", "int64", "uint8".
 [[nodiscard]] const char* name_of(Dtype dtype);
 /// Inverse of name_of; throws Error(kUsage) that lists the known names.

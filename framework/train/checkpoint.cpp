@@ -227,8 +227,8 @@ void Checkpoint::check_place(const std::vector<Stage>& stages, const Keys& keys)
 void Checkpoint::restore_parameters(const Optimizer& optimizer, Parameters& parameters) const {
     for_each_parameter(optimizer, parameters, [&](const std::string& name, Tensor& tensor) {
         take(file, name, tensor);
-        const bool is_real = tensor.dtype() == Dtype::kF32 || tensor.dtype() == Dtype::kF64;
-        if (is_real && !all_finite(tensor)) throw damaged(file.path, "tensor '" + name + "' is not finite");
+        if (is_real(tensor.dtype()) && !all_finite(tensor))
+            throw damaged(file.path, "tensor '" + name + "' is not finite");
     });
 }
 

@@ -157,10 +157,14 @@ class Trainer {
         // the first batch.
         const ProblemData data =
             optimizee_.sample(keys_.train_data, Split::kTrain, 0, settings_.batch, false);
-        kept_.phi =
-            settings_.warm_start.empty()
-                ? TensorSet(optimizer_.init_params(keys_.init_params, data))
-                : read_weights(settings_.warm_start, optimizer_, keys_.init_params, data, &optimizee_);
+        if (settings_.warm_start.empty()) {
+            kept_.phi = TensorSet(optimizer_.init_params(keys_.init_params, data));
+        } else {
+            const TensorFile file = read_safetensors(settings_.warm_start);
+            kept_.phi = read_weights(file, optimizer_, keys_.init_params, data, &optimizee_);
+            for (const std::string& text : weight_notes(file, optimizer_, optimizee_, data))
+                if (files_.note) files_.note(text);
+        }
         start_ = clone(kept_.phi);
         kept_.best = clone(kept_.phi);
         kept_.good = clone(kept_.phi);

@@ -23,6 +23,7 @@ struct TrainFiles {
     std::filesystem::path checkpoint{};  ///< state of an unfinished training; read if it exists and `resume`
     std::filesystem::path metrics{};     ///< metrics.jsonl, one record per epoch; "" : none
     bool resume = false;
+    std::function<void(const std::string&)> note{};  ///< what the user should know at once; may be empty
 };
 
 struct TrainResult : TrainingOutcome {

@@ -20,10 +20,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// Of a member of a JSON object, of metadata of weights, of a column of a CSV file. "root" is where a run is.
+/// Of a member of a JSON object, of metadata of weights, of a column of a CSV file. "root" is where a run is,
+/// "finished" a checksum of files with times in them.
 bool is_of_the_clock(const std::string& name) {
     return name.find("seconds") != std::string::npos || name == "date_utc" || name == "break_even_solves" ||
-           name == "root";
+           name == "root" || name == "finished";
 }
 
 void leave_out(json& value) {
@@ -80,12 +81,12 @@ std::string json_lines(const std::string& text) {
 /// Names, types, shapes, metadata, and every bit.
 std::string safetensors(const fs::path& path) {
     const l2o::framework::TensorFile file = l2o::framework::read_safetensors(path);
-    constexpr const char* kSeal = "l2o.checksum";  // of the times too
-    if (file.metadata.contains(kSeal) && !l2o::framework::is_sealed(file))
+    using l2o::framework::kSealKey;  // of the times too
+    if (file.metadata.contains(kSealKey) && !l2o::framework::is_sealed(file))
         throw std::runtime_error("its checksum is wrong");
     std::string out;
     for (const auto& [key, text] : file.metadata) {
-        if (is_of_the_clock(key) || key == kSeal) continue;
+        if (is_of_the_clock(key) || key == kSealKey) continue;
         json value = json::parse(text, nullptr, false);
         out += key + "=" + (value.is_structured() ? without_times(std::move(value)) : text) + '\n';
     }

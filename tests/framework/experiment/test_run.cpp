@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/run_folder.hpp"
@@ -254,17 +255,73 @@ TEST_CASE("run: a training whose every window diverges leaves no weights to be f
     }
 }
 
-TEST_CASE("run: what is said of the training of a weight file is checked") {
-    const ScratchFolder folder;
-    const fs::path trained = run(folder).weights.at(0).file;
-    TensorFile file = read_safetensors(trained);
-    file.metadata["l2o.training"] = "{\"skipped\": 1}";
+namespace {
+
+/// The file again, with other metadata and its checksum.
+void write_with(const fs::path& path, const std::string& key, const std::string& text) {
+    TensorFile file = read_safetensors(path);
+    file.metadata[key] = text;
     TensorRefs tensors;
     for (const auto& [name, tensor] : file.tensors) tensors[name] = &tensor;
-    write_safetensors(trained, tensors, sealed(tensors, file.metadata));
-    CHECK(refusal([&] { (void)run(folder); }) ==
-          "2 " + trained.string() +
-              ": metadata l2o.training is '{\"skipped\": 1}'; expected what 'l2o train' writes there");
+    write_safetensors(path, tensors, sealed(tensors, file.metadata));
+}
+
+/// Of the small experiment with weights that are given, too.
+std::string given(const fs::path& weights) {
+    return "contestants { given { optimizer { use lista }\n weights \"" + weights.string() + "\" } }";
+}
+
+}  // namespace
+
+TEST_CASE("run: weights that do not suit are trained again where they were found, and refused where given") {
+    const ScratchFolder folder;
+    const fs::path found = run(folder).weights.at(0).file, mine = folder / "mine.safetensors";
+    fs::copy(found, mine);
+    const auto whole = tensors(found);
+    std::vector<std::string> notes;
+    const auto listen = [&notes](const std::string& text) { notes.push_back(text); };
+    std::string fault;
+    SUBCASE("for what they say of their training") {
+        fault = ": metadata l2o.training is '{\"skipped\": 1}'; expected what 'l2o train' writes there";
+        for (const fs::path& path : {found, mine}) write_with(path, "l2o.training", "{\"skipped\": 1}");
+    }
+    SUBCASE("for a tensor of another shape") {
+        fault = ": tensor 'shared.B' has shape [2]; expected [6, 4]";
+        for (const fs::path& path : {found, mine}) {
+            TensorFile file = read_safetensors(path);
+            file.tensors.insert_or_assign("shared.B", Tensor(Dtype::kF32, {2}));
+            TensorRefs refs;
+            for (const auto& [name, tensor] : file.tensors) refs[name] = &tensor;
+            write_safetensors(path, refs, sealed(refs, file.metadata));
+        }
+    }
+    CHECK(refusal([&] { (void)run(folder, {}, given(mine)); }) == "2 " + mine.string() + fault);
+    const RunResult again = run(folder, {.note = listen});
+    CHECK(again.weights.at(0).source == Source::kTrained);
+    CHECK(notes == std::vector<std::string>{found.string() + fault + "; 'lista' is trained again"});
+    CHECK(tensors(found) == whole);
+}
+
+TEST_CASE("run: weights that somebody has written anew are not found again, and serve where they are given") {
+    const ScratchFolder folder;
+    const fs::path found = run(folder).weights.at(0).file, mine = folder / "mine.safetensors";
+    const TensorFile file = read_safetensors(found);
+    TensorRefs refs;
+    for (const auto& [name, tensor] : file.tensors) refs[name] = &tensor;
+    for (const fs::path& path : {found, mine})
+        write_safetensors(path,
+                          refs,
+                          {{"l2o.format", "1"},
+                           {"l2o.optimizer", "lista"},
+                           {"l2o.options", file.metadata.at("l2o.options")}});
+    std::vector<std::string> notes;
+    const RunResult again =
+        run(folder, {.note = [&](const std::string& text) { notes.push_back(text); }}, given(mine));
+    CHECK(again.weights.at(0).source == Source::kTrained);
+    CHECK(again.weights.at(1).source == Source::kGiven);
+    CHECK(again.curves.at(2).final_rows == again.curves.at(1).final_rows);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].starts_with(found.string() + ": belongs to another training"));
 }
 
 TEST_CASE("run: training again, and on two threads, gives the same bits") {
@@ -541,11 +598,13 @@ TEST_CASE("run: a folder whose configuration was edited says so, and mixes no tr
     (void)resume(first.folder, listening);
     CHECK(notes.size() == 1);
     edit("epochs 6", "epochs 7");
-    CHECK(
-        refusal([&] { (void)resume(first.folder, listening); }) ==
+    const std::string refused = refusal([&] { (void)resume(first.folder, listening); });
+    CHECK(refused.starts_with(
         "2 " + (first.folder / "checkpoints/lista.safetensors").string() +
-            ": belongs to another training (its configuration, plugin version or seed differs); start a new "
-            "run, or restore the configuration");
+        ": belongs to another training (its configuration, plugin version or seed differs): metadata "
+        "l2o.training_hash is '"));
+    CHECK(refused.ends_with(
+        "'; restore the configuration, remove this file to train 'lista' again, or start a new run"));
 }
 
 namespace {
@@ -699,4 +758,123 @@ TEST_CASE("run: a folder that somebody works in is locked under any name of it")
     fs::rename(first.folder, folder / "moved");
     CHECK(refusal([&] { (void)resume(folder / "moved"); }).find("another l2o is at work in this folder") !=
           std::string::npos);
+}
+
+TEST_CASE("run: training again that ends between two contestants goes on with the second alone") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder, {}, kMore);
+    const auto lines = records(first.folder);
+    const fs::path weights = first.weights.at(1).file;
+    const auto want = tensors(weights);
+    // Whoever has the lock of the second's weights stops this run between the two.
+    auto theirs = std::make_unique<LockFile>(
+        weights.parent_path() / ("." + weights.stem().string() + ".lock"), "", [](const std::string&) {});
+    RunOptions again{.retrain = true, .note = [](const std::string&) { CallContext::cancel_flag() = 1; }};
+    fs::path path = first.folder;
+    std::string text;
+    SUBCASE("in a folder of an earlier run") {
+        text = refusal([&] { (void)resume(path, again); });
+    }
+    SUBCASE("in a new folder") {
+        text = refusal([&] { (void)run(folder, again, kMore); });
+    }
+    CallContext::cancel_flag() = 0;
+    REQUIRE(text.starts_with("130 interrupted, waiting for the training of 'short'"));
+    path = advised_folder(text);
+    theirs.reset();
+    CHECK(fs::exists(path / "checkpoints/lista.safetensors"));
+    CHECK_FALSE(fs::exists(path / "checkpoints/short.safetensors"));
+
+    std::vector<std::string> trained;
+    const RunResult rest = resume(path, {.progress = [&](const Progress& progress) {
+                                      if (progress.what.starts_with("training "))
+                                          trained.push_back(progress.what);
+                                  }});
+    CHECK(trained == std::vector<std::string>(2, "training short"));
+    CHECK(rest.weights.at(0).source == Source::kFound);
+    CHECK(rest.weights.at(1).source == Source::kTrained);
+    CHECK(records(path) == lines);
+    CHECK(tensors(path / "checkpoints/short.safetensors") == want);
+    CHECK(rows(rest) == rows(first));
+}
+
+TEST_CASE("run: a finished run is told as it was stored, and nobody is evaluated again") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder, {}, kMore);
+    CHECK_FALSE(first.was_finished);
+    std::vector<std::string> evaluated, notes;
+    const RunOptions listening{.progress = listing(evaluated),
+                               .note = [&](const std::string& text) { notes.push_back(text); }};
+    // Nothing is written either, where that is not permitted.
+    const fs::path checkpoints = first.folder / "checkpoints";
+    const auto request = read_file(first.folder / "request.json");
+    for (const fs::path& path : {checkpoints, first.folder})
+        fs::permissions(path, fs::perms::owner_write, fs::perm_options::remove);
+    const RunResult again = resume(first.folder, listening);
+    for (const fs::path& path : {checkpoints, first.folder})
+        fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+    CHECK(again.was_finished);
+    CHECK(evaluated.empty());
+    CHECK(notes ==
+          std::vector<std::string>{first.folder.string() +
+                                   ": this run is finished; what it came to is told as it was stored"});
+    CHECK(rows(again) == rows(first));
+    CHECK(result_table(again.curves, again.judging) == result_table(first.curves, first.judging));
+    CHECK(comparison_table(again.curves, again.judging) == comparison_table(first.curves, first.judging));
+    REQUIRE(again.weights.size() == 2);
+    CHECK(again.weights[1].seconds == first.weights[1].seconds);
+    CHECK(read_file(first.folder / "request.json") == request);
+    // So it is of one that was moved, and of one that trains only.
+    fs::rename(first.folder, folder / "moved");
+    CHECK(resume(folder / "moved").was_finished);
+    const RunResult trained = run(folder, {.part = RunPart::kTrain}, kMore);
+    CHECK(resume(trained.folder).was_finished);
+}
+
+TEST_CASE("run: results that are gone, edited or of something else are made again, and then it is finished") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    const fs::path path = first.folder;
+    const auto replace = [&](const char* name, const std::string& part, const std::string& by) {
+        std::string text = read_file(path / name);
+        REQUIRE(text.find(part) != std::string::npos);
+        write_file_atomically(path / name, text.replace(text.find(part), part.size(), by));
+    };
+    const std::string curves = without_times(path / "curves.csv");
+    std::size_t rows_of_each = 4;
+    SUBCASE("a file is gone") { fs::remove(path / "summary.csv"); }
+    SUBCASE("a number was edited") { replace("finals.csv", "ista,0,0,", "ista,0,0,1"); }
+    SUBCASE("the configuration is another") {
+        replace("config.info", "starts 2", "starts 1");
+        rows_of_each = 2;
+    }
+    SUBCASE("an earlier version has not kept what it was") {
+        write_file_atomically(path / "request.json",
+                              R"({"part": "all", "contestants": [], "untrained": false, "retrained": [],
+                                  "forgotten": [], "hash": "", "root": ""})");
+    }
+    std::vector<std::string> evaluated;
+    const RunResult again = resume(path, {.progress = listing(evaluated)});
+    CHECK_FALSE(again.was_finished);
+    CHECK(evaluated == std::vector<std::string>{"ista", "lista"});
+    CHECK(again.curves.at(0).final_rows.at(0).size() == rows_of_each);
+    CHECK((without_times(path / "curves.csv") == curves) == (rows_of_each == 4));
+    CHECK(resume(path).was_finished);
+}
+
+TEST_CASE("run: what may not be written in a folder to go on in is told before the work") {
+    const ScratchFolder folder;
+    const fs::path path =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("training lista", 3)}));
+    for (const char* name : {"summary.csv", "results.json", "checkpoints/lista.safetensors"}) {
+        CAPTURE(name);
+        fs::create_directory(path / name);
+        bool has_worked = false;
+        CHECK(refusal([&] {
+                  (void)resume(path, {.progress = [&](const Progress&) { has_worked = true; }});
+              }) == "5 " + (path / name).string() + ": is a folder; expected the name of a file");
+        CHECK_FALSE(has_worked);
+        fs::remove(path / name);
+    }
+    CHECK(resume(path).weights.at(0).source == Source::kTrained);
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ struct Bench {
 
     TensorSet start() const { return TensorSet(optimizer.init_params(kInit, data)); }
     TensorSet read(const std::filesystem::path& path) const {
-        return read_weights(path, optimizer, kInit, data, &optimizee);
+        return read_weights(read_safetensors(path), optimizer, kInit, data, &optimizee);
     }
 
     Optimizee optimizee;
@@ -253,10 +254,15 @@ TEST_CASE("weights: a file that was found is what its training left, or says wha
     const ScratchFolder folder;
     const Bench bench("lista", kTwoLayers);
     const std::filesystem::path path = folder / "w.safetensors", changed = folder / "changed.safetensors";
-    write_weights(path, bench.optimizer, bench.start(), {{kTrainingHashKey, "1234"}});
+    write_weights(path, bench.optimizer, bench.start(), training_metadata("1234", 1.5, {}));
+    const auto fault_of = [&](const std::filesystem::path& file, const std::string& hash) {
+        return found_weights(file, hash, bench.optimizer).fault;
+    };
     CHECK(fault_of(path, "1234").empty());
     CHECK(fault_of(path, "5678") ==
-          path.string() + ": metadata l2o.training_hash is '1234'; expected that of its name, '5678'");
+          path.string() +
+              ": belongs to another training (its configuration, plugin version or seed differs): "
+              "metadata l2o.training_hash is '1234'; expected '5678'");
     CHECK(fault_of(folder / "nothing", "1234").starts_with((folder / "nothing").string()));
 
     const std::string bytes = read_file(path);
@@ -286,7 +292,7 @@ TEST_CASE("weights: a file that was found is what its training left, or says wha
         theta = theta.clone();
         theta.values<double>()[0] += 1;
     });
-    CHECK(origin_notes(edited, {}) ==
+    CHECK(origin_notes(read_safetensors(edited), {}) ==
           std::vector<std::string>{edited.string() +
                                    ": has been changed or damaged since it was written: its "
                                    "checksum is another one"});
@@ -294,8 +300,90 @@ TEST_CASE("weights: a file that was found is what its training left, or says wha
         file.metadata.erase("l2o.checksum");
         file.metadata.erase("l2o.version");
     });
-    CHECK(fault_of(old, "1234").empty());
-    CHECK(origin_notes(old, {}).empty());
+    CHECK(origin_notes(read_safetensors(old), {}).empty());
+}
+
+TEST_CASE("weights: a file without what its training left beside them was not found, whatever its name") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const std::filesystem::path path = folder / "w.safetensors";
+    const TensorSet start = bench.start();
+    /// Written anew by somebody, with a checksum if it is `sealed_again`.
+    const auto fault_of = [&](bool sealed_again, const auto& change) {
+        write_weights(path, bench.optimizer, start, training_metadata("1234", 1.5, {}));
+        TensorFile file = read_safetensors(path);
+        file.metadata.erase(kSealKey);
+        change(file);
+        TensorRefs refs;
+        for (const auto& [name, tensor] : file.tensors) refs[name] = &tensor;
+        write_safetensors(path, refs, sealed_again ? sealed(refs, file.metadata) : file.metadata);
+        const std::string fault = found_weights(path, "1234", bench.optimizer).fault;
+        return fault.starts_with(path.string() + ": ") ? fault.substr(path.string().size() + 2) : fault;
+    };
+    CHECK(fault_of(true, [](TensorFile&) {}).empty());
+    CHECK(fault_of(false, [](TensorFile& file) { file.metadata.erase("l2o.version"); }) ==
+          "metadata l2o.checksum is missing; expected what 'l2o train' writes there");
+    CHECK(fault_of(false, [](TensorFile&) {}).starts_with("has been changed or damaged since"));
+    CHECK(fault_of(true, [](TensorFile& file) { file.metadata.erase("l2o.training_hash"); }) ==
+          "belongs to another training (its configuration, plugin version or seed differs): metadata "
+          "l2o.training_hash is missing; expected '1234'");
+    CHECK(fault_of(true, [](TensorFile& file) {
+              file.metadata["l2o.options"] = "{\"layers\": 3}";
+          }).starts_with("metadata l2o.options is '{\"layers\": 3}'; expected '{"));
+    CHECK(fault_of(true, [](TensorFile& file) { file.metadata["l2o.optimizer"] = "alista"; }) ==
+          "metadata l2o.optimizer is 'alista'; expected weights of 'lista'");
+    CHECK(fault_of(true, [](TensorFile& file) {
+              file.tensors.insert_or_assign("shared.B", Tensor(Dtype::kF64, {4, 6}));
+          }) == "tensor 'shared.B' has shape [4, 6]; expected [6, 4]");
+    CHECK(fault_of(true, [](TensorFile& file) {
+              file.tensors.erase("layer.01.theta");
+          }).starts_with("tensor 'layer.01.theta' [] is missing"));
+    CHECK(fault_of(true, [](TensorFile& file) {
+              file.tensors.emplace("mine", Tensor(Dtype::kF64, {}));
+          }).starts_with("unknown tensor 'mine'"));
+    for (const char* text : {"{", "{\"skipped\": 1}", "[[[]]]"})
+        CHECK(fault_of(true, [text](TensorFile& file) { file.metadata["l2o.training"] = text; }) ==
+              std::string("metadata l2o.training is '") + text + "'; expected what 'l2o train' writes there");
+}
+
+TEST_CASE("weights: what there is to remark on their training is told to whoever uses them") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const std::filesystem::path path = folder / "w.safetensors";
+    const TrainingOutcome ruined{.meta_steps = 1,
+                                 .skipped = 1,
+                                 .trajectories = 1,
+                                 .diverged_trajectories = 1,
+                                 .diverged = true,
+                                 .gain = gain_of({2, 3}, {2, 3})};
+    write_weights(path, bench.optimizer, bench.start(), training_metadata("1234", 1.5, ruined));
+    const TensorFile file = read_safetensors(path);
+    CHECK(to_json(training_of(file).value()) == to_json(ruined));
+    CHECK(training_seconds(file) == 1.5);
+    std::vector<std::string> notes;
+    for (const std::string& remark : remarks_on(ruined))
+        notes.push_back(path.string() + ": of its training: " + remark);
+    CHECK(notes.size() == 3);
+    CHECK(weight_notes(file, bench.optimizer, bench.optimizee, bench.data) == notes);
+    // Nothing is known of the training of weights that others publish.
+    write_safetensors(path, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}});
+    const TensorFile published = read_safetensors(path);
+    CHECK_FALSE(training_of(published));
+    CHECK(training_seconds(published) == 0);
+    CHECK(weight_notes(published, bench.optimizer, bench.optimizee, bench.data).empty());
+}
+
+TEST_CASE("weights: builds of the optimizer and of the problem are compared for weights that are given") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers);
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_weights(path,
+                  bench.optimizer,
+                  bench.start(),
+                  build_metadata({{"optimizee sparse_recovery", "0123456789abcdef"}}));
+    const auto notes = weight_notes(read_safetensors(path), bench.optimizer, bench.optimizee, bench.data);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].find("optimizee sparse_recovery 0123456789ab, here ") != std::string::npos);
 }
 
 TEST_CASE("weights: those of another build of a plugin are told, with both builds") {
@@ -308,17 +396,17 @@ TEST_CASE("weights: those of another build of a plugin are told, with both build
     REQUIRE(builds.size() == 2);
     CHECK(builds.at("optimizer lista") == Catalog::build_of(bench.optimizer.entry()).id);
     write_weights(path, bench.optimizer, bench.start(), build_metadata(builds));
-    CHECK(origin_notes(path, builds).empty());
+    CHECK(origin_notes(read_safetensors(path), builds).empty());
     const std::string here = builds.at("optimizer lista").substr(0, 12);
     builds["optimizer lista"] = std::string(40, 'f');
-    CHECK(origin_notes(path, builds) ==
+    CHECK(origin_notes(read_safetensors(path), builds) ==
           std::vector<std::string>{
               path.string() + ": learned with other builds of its plugins than these: optimizer lista " +
               here + ", here ffffffffffff; results may differ from those of a new training"});
     // What was not written down cannot differ.
-    CHECK(origin_notes(path, {{"loss mse_to_solution", "ffff"}}).empty());
+    CHECK(origin_notes(read_safetensors(path), {{"loss mse_to_solution", "ffff"}}).empty());
     write_safetensors(path, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}});
-    CHECK(origin_notes(path, builds).empty());
+    CHECK(origin_notes(read_safetensors(path), builds).empty());
 }
 
 TEST_CASE("weights: learned on one matrix and used on another, they say so by the name of the matrix") {
@@ -327,12 +415,14 @@ TEST_CASE("weights: learned on one matrix and used on another, they say so by th
     const std::filesystem::path path = folder / "w.safetensors";
     write_weights(
         path, bench.optimizer, bench.start(), problem_metadata(bench.optimizer, bench.optimizee, bench.data));
-    CHECK(problem_note(path, bench.optimizer, bench.optimizee, bench.data).empty());
-    const std::string note = problem_note(path, other.optimizer, other.optimizee, other.data);
+    CHECK(problem_note(read_safetensors(path), bench.optimizer, bench.optimizee, bench.data).empty());
+    const std::string note =
+        problem_note(read_safetensors(path), other.optimizer, other.optimizee, other.data);
     CHECK(note.starts_with(path.string() + ": these weights were learned for another problem: its A"));
     CHECK(note.ends_with(" had other values, sizes or precision than here; they may not suit this one"));
-    CHECK(weight_notes(path, other.optimizer, other.optimizee, other.data) == std::vector<std::string>{note});
+    CHECK(weight_notes(read_safetensors(path), other.optimizer, other.optimizee, other.data) ==
+          std::vector<std::string>{note});
     // Nothing is known of the problem of a file that does not name it.
     write_weights(path, bench.optimizer, bench.start());
-    CHECK(problem_note(path, other.optimizer, other.optimizee, other.data).empty());
+    CHECK(problem_note(read_safetensors(path), other.optimizer, other.optimizee, other.data).empty());
 }

@@ -110,6 +110,20 @@ TEST_CASE("solver: weights that were learned for another matrix say so") {
           std::string::npos);
 }
 
+TEST_CASE("solver: weights of a training that diverged say so") {
+    Files files(kAlista);
+    Lab& lab = files.lab();
+    write_weights(files.weights,
+                  lab.optimizer(),
+                  TensorSet(lab.optimizer().init_params({1, 2}, lab.problem().data())),
+                  training_metadata("12", 1, {.meta_steps = 1, .diverged = true}));
+    const std::vector<std::string> notes = Solver(files.both()).notes();
+    CHECK(notes ==
+          std::vector<std::string>{
+              files.weights.string() +
+              ": of its training: diverged: its last parameters are of no use, earlier ones are kept"});
+}
+
 TEST_CASE("solver: solves one instance after the other as the plain loop does in a batch") {
     Files files(kAlista);
     Solver solver(files.both());

@@ -149,6 +149,16 @@ TEST_CASE("a warm start begins with the weights of a file") {
     CHECK(bytes(warm.params) == bytes(first.params));
     CHECK(warm.gain->start_loss == trainee.validation_loss(first.params));
     CHECK(warm.improved() == false);
+    // What there is to remark on their own training is told.
+    write_weights(folder / "w.safetensors",
+                  trainee.optimizer(),
+                  first.params,
+                  training_metadata("12", 1, {.meta_steps = 2, .unmeasured = "too long"}));
+    std::vector<std::string> notes;
+    (void)trainee.train({.note = [&notes](const std::string& text) { notes.push_back(text); }});
+    CHECK(notes ==
+          std::vector<std::string>{(folder / "w.safetensors").string() +
+                                   ": of its training: not compared with its start values: too long"});
     TensorSet ruined = trainee.initial_params();
     ruined[0].values<double>()[0] = NAN;
     write_weights(folder / "ruined.safetensors", trainee.optimizer(), ruined);
