@@ -11,6 +11,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
+#include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/printable.hpp"
 #include "host/console.hpp"
@@ -233,17 +234,14 @@ RunResult run_part(const CommandLine& line,
                            note(common, text);
                        }};
     for (const std::filesystem::path& folder : common.plugin_folders)
-        options.resume_options +=
-            " --plugin-path " + shell_word(std::filesystem::absolute(folder).lexically_normal().string());
+        options.resume_options += " --plugin-path " + shell_word(absolute_path(folder).string());
     // What a new folder remembers needs no name.
     if (line.has("output") || (line.has("resume") && !names.empty())) {
         options.resume_verb = "train";
         for (const std::string& name : names) options.resume_options += " " + shell_word(name);
     }
     if (line.has("output")) {
-        options.resume_options +=
-            " --output " +
-            shell_word(std::filesystem::absolute(line.text("output")).lexically_normal().string());
+        options.resume_options += " --output " + shell_word(absolute_path(line.text("output")).string());
     }
     if (options.untrained) note(common, "learned contestants run from their start values");
     if (line.has("out")) options.root = line.text("out");

@@ -14,6 +14,7 @@
 #include "framework/report/page.hpp"
 #include "framework/report/report_folder.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/store/paths.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -205,8 +206,7 @@ std::vector<Figure> figures_of(const std::vector<RunRecord>& runs, const Results
 ReportFile write_report(const std::vector<std::filesystem::path>& runs, const std::filesystem::path& output) {
     Page page;
     for (const std::filesystem::path& run : runs) page.runs.push_back(read_run(run));
-    const std::filesystem::path folder =
-        output.empty() ? page.runs.front().folder : std::filesystem::absolute(output).lexically_normal();
+    const std::filesystem::path folder = output.empty() ? page.runs.front().folder : absolute_path(output);
     page.results = merged(page.runs);
     page.figures = figures_of(page.runs, page.results);
     ReportFolder files(folder);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/store/file_handle.hpp"
+#include "framework/train/json_numbers.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -68,19 +69,10 @@ const Tensor& alike(const TensorFile& file, const std::string& name, const Tenso
     return tensor;
 }
 
-/// A whole number >= 0.
-std::int64_t count_of(const nlohmann::json& json, const char* key, const std::string& path) {
-    const nlohmann::json& value = json.at(key);
-    constexpr std::int64_t kMost = 1'000'000'000'000'000;
-    if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > kMost)
-        throw damaged(
-            path, std::string("'") + key + "' is " + value.dump() + "; expected a whole number in [0, 1e15]");
-    return value.get<std::int64_t>();
-}
-
-/// null is NAN.
-double real_of(const nlohmann::json& json, const char* key) {
-    return json.at(key).is_null() ? NAN : json.at(key).get<double>();
+nlohmann::json parse_cursor(const std::string& text, const std::filesystem::path& path) try {
+    return files::parse_json(text, 4, "a cursor");
+} catch (const files::JsonFault& fault) {
+    throw damaged(path, std::string("malformed checkpoint: its cursor ") + fault.what());
 }
 
 }  // namespace
@@ -157,7 +149,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
     const auto found = checkpoint.file.metadata.find(kCheckpointKey);
     if (found == checkpoint.file.metadata.end())
         throw damaged(path, std::string("not a checkpoint (no metadata '") + kCheckpointKey + "')");
-    const nlohmann::json json = files::parse_json(found->second, 4, "a cursor");
+    const nlohmann::json json = parse_cursor(found->second, path);
     const std::string format = json.value("format", "1");
     if (format != kFormat)
         throw damaged(path,
@@ -170,7 +162,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                         ": belongs to another training (its configuration, plugin version or seed "
                         "differs); start a new run, or restore the configuration");
     }
-    const auto count = [&](const char* key) { return count_of(json, key, path); };
+    const auto count = [&](const char* key) { return count_of(json, key); };
     checkpoint.meta_t = count("meta_t");
     if (json.contains("imitation_t")) checkpoint.imitation_t = count("imitation_t");
     checkpoint.cursor = {.stage = count("stage"),
@@ -196,7 +188,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
 } catch (const nlohmann::json::exception& error) {
     throw damaged(path, std::string("malformed checkpoint: ") + error.what());
 } catch (const files::JsonFault& fault) {
-    throw damaged(path, std::string("malformed checkpoint: its cursor ") + fault.what());
+    throw damaged(path, fault.what());
 }
 
 void Checkpoint::check_place(const std::vector<Stage>& stages, const Keys& keys) const {

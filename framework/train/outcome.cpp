@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
+
+#include "framework/train/json_numbers.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -67,32 +70,25 @@ json to_json(const TrainingOutcome& outcome) {
 }
 
 std::optional<TrainingOutcome> outcome_from_json(const json& from) try {
-    const auto count = [](const json& in, const char* key) {
-        const json& value = in.at(key);
-        if (!value.is_number_integer() || value.get<std::int64_t>() < 0)
-            throw json::other_error::create(501, key, &value);
-        return value.get<std::int64_t>();
-    };
-    const auto real = [](const json& in, const char* key) {
-        return in.at(key).is_null() ? NAN : in.at(key).get<double>();
-    };
-    TrainingOutcome outcome{.meta_steps = count(from, "meta_steps"),
-                            .skipped = count(from, "skipped"),
-                            .trajectories = count(from, "trajectories"),
-                            .diverged_trajectories = count(from, "diverged_trajectories"),
+    TrainingOutcome outcome{.meta_steps = count_of(from, "meta_steps"),
+                            .skipped = count_of(from, "skipped"),
+                            .trajectories = count_of(from, "trajectories"),
+                            .diverged_trajectories = count_of(from, "diverged_trajectories"),
                             .diverged = from.at("diverged").get<bool>(),
                             .unmeasured = from.at("unmeasured").get<std::string>()};
     if (const json& validation = from.at("validation"); !validation.is_null()) {
-        outcome.gain = {.instances = count(validation, "instances"),
-                        .diverged = count(validation, "diverged"),
-                        .start_diverged = count(validation, "start_diverged"),
-                        .loss = real(validation, "loss"),
-                        .start_loss = real(validation, "start_loss"),
-                        .difference = real(validation, "difference"),
-                        .standard_error = real(validation, "standard_error")};
+        outcome.gain = {.instances = count_of(validation, "instances"),
+                        .diverged = count_of(validation, "diverged"),
+                        .start_diverged = count_of(validation, "start_diverged"),
+                        .loss = real_of(validation, "loss"),
+                        .start_loss = real_of(validation, "start_loss"),
+                        .difference = real_of(validation, "difference"),
+                        .standard_error = real_of(validation, "standard_error")};
     }
     return outcome;
 } catch (const json::exception&) {
+    return std::nullopt;
+} catch (const files::JsonFault&) {
     return std::nullopt;
 }
 
