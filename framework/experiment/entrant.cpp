@@ -1,0 +1,95 @@
+#include "framework/experiment/entrant.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/error.hpp"
+#include "framework/experiment/weights.hpp"
+
+namespace l2o::framework {
+namespace {
+
+std::int64_t longest_horizon(const TrainSettings& train) {
+    std::int64_t longest = train.stages.empty() ? train.horizon : 0;
+    for (const StageSettings& stage : train.stages)
+        longest = std::max(longest, stage.horizon > 0 ? stage.horizon : train.horizon);
+    return longest;
+}
+
+double known_or_nan(double seconds) { return seconds > 0 ? seconds : NAN; }
+
+}  // namespace
+
+Entrant make_entrant(const Experiment& experiment,
+                     const Contestant& contestant,
+                     const Optimizee& optimizee,
+                     bool may_train) {
+    const Task task = task_of(optimizee, experiment.evaluate.iterations);
+    const std::vector<SettingText> from_weights =
+        contestant.weights.empty() ? std::vector<SettingText>{}
+                                   : weight_options(contestant.weights, contestant.optimizer.id());
+    Entrant entrant{.contestant = &contestant,
+                    .optimizer = std::make_unique<Optimizer>(
+                        contestant.optimizer.entry, contestant.optimizer.resolve(from_weights), task),
+                    .continue_with = nullptr,
+                    .classic = nullptr,
+                    .params = {},
+                    .continue_params = {},
+                    .classic_params = {}};
+    if (contestant.safeguard) {
+        const PluginChoice& classic = contestant.safeguard->classic;
+        entrant.classic = std::make_unique<Optimizer>(classic.entry, classic.resolve(), task);
+    }
+    if (contestant.continue_with) {
+        entrant.continue_with = std::make_unique<Optimizer>(
+            contestant.continue_with->entry, contestant.continue_with->resolve(), task);
+    }
+    if (contestant.train && may_train) {
+        const TrainSettings& train = *contestant.train;
+        entrant.train_optimizee =
+            augmented(std::make_unique<const Optimizee>(
+                          train.optimizee.entry, train.optimizee.resolve(), experiment.dtype),
+                      train.augmentation);
+        entrant.train_optimizer =
+            std::make_unique<Optimizer>(contestant.optimizer.entry,
+                                        contestant.optimizer.resolve(),
+                                        task_of(*entrant.train_optimizee, longest_horizon(train)));
+        if (!train.augmentation.is_none() &&
+            (!entrant.train_optimizer->needs().empty() ||
+             (entrant.train_optimizer->info().flags & L2O_PARAMS_BY_PROBLEM) != 0)) {
+            throw Error(ExitCode::kUsage,
+                        "contestants." + contestant.name +
+                            ".train: random_scaling and convex_term change the problem, and '" +
+                            contestant.optimizer.id() +
+                            "' is made for the data of the problem itself; set both to 0");
+        }
+        const auto check = [&](const PluginChoice& loss) {
+            const Loss suits(loss.entry, loss.resolve(), *entrant.train_optimizee);
+        };
+        check(train.loss);
+        for (const StageSettings& stage : train.stages)
+            if (stage.loss) check(*stage.loss);
+    }
+    return entrant;
+}
+
+Ready ready(const Entrant& entrant) {
+    Ready ready{.contestant = entrant.contestant,
+                .optimizer = entrant.optimizer.get(),
+                .params = &entrant.params,
+                .continue_with = entrant.continue_with.get(),
+                .continue_params = &entrant.continue_params,
+                .training_seconds = entrant.report ? known_or_nan(entrant.report->seconds) : 0,
+                .preparation_seconds = entrant.preparation_seconds,
+                .training = entrant.report ? entrant.report->training : std::nullopt};
+    if (entrant.classic)
+        ready.safeguard.emplace(
+            Safeguard{*entrant.classic, entrant.classic_params, entrant.contestant->safeguard->rule});
+    return ready;
+}
+
+const Optimizer& trained_optimizer(const Entrant& entrant) {
+    return entrant.train_optimizer ? *entrant.train_optimizer : *entrant.optimizer;
+}
+
+}  // namespace l2o::framework

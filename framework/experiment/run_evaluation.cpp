@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <chrono>
+#include <span>
+
+#include "framework/error.hpp"
+#include "framework/evaluate/curve_file.hpp"
+#include "framework/evaluate/results.hpp"
+#include "framework/evaluate/results_file.hpp"
+#include "framework/experiment/runner.hpp"
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/hash.hpp"
+
+namespace l2o::framework {
+
+std::string Runner::results_hash() const {
+    Checksum checksum;
+    for (const Entrant& entrant : entrants_) checksum.add(evaluation_hash(entrant));
+    for (const auto& file : {folder_->curves(), folder_->finals(), folder_->summary(), folder_->results()})
+        checksum.add(read_file(file));
+    return checksum.hex();
+}
+
+bool Runner::take_results(RunResult& result) const {
+    const auto is_to_train = [&](const Entrant& entrant) { return needs_training(entrant); };
+    if (std::ranges::any_of(entrants_, is_to_train)) return false;
+    if (options_.part != RunPart::kTrain) {
+        if (request_.finished.empty()) return false;
+        try {
+            if (results_hash() != request_.finished) return false;
+            Results results = read_results(folder_->path);
+            result.judging = std::move(results.judging);
+            result.curves = std::move(results.curves);
+        } catch (const Error&) {
+            return false;  // files that are gone are made again
+        }
+    }
+    note(folder_->path.string() + ": this run is finished; what it came to is told as it was stored");
+    result.was_finished = true;
+    add_weights(result);
+    return true;
+}
+
+std::string Runner::evaluation_hash(const Entrant& entrant) const {
+    Checksum checksum;
+    for (const std::string& text : {experiment_.hash,
+                                    entrant.contestant->name,
+                                    options_.build.version,
+                                    options_.build.type,
+                                    options_.build.flags})
+        checksum.add(text);
+    const auto add_build = [&](const Catalog::Entry& entry) {
+        const Build build = Catalog::build_of(entry);
+        checksum.add(build.id + " " + build.content);
+    };
+    const auto add = [&](std::span<const Tensor> tensors) {
+        for (const Tensor& tensor : tensors) {
+            if (!tensor) continue;
+            checksum.add(name_of(tensor.dtype()) + to_string(tensor.shape()));
+            checksum.add({static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
+        }
+    };
+    add_build(optimizee_.entry());
+    add(test_.rows.tensors);
+    add(test_.x0);
+    const auto add_optimizer = [&](const Optimizer* optimizer, const TensorSet& params) {
+        if (optimizer == nullptr) return checksum.add("");
+        add_build(optimizer->entry());
+        add(params.tensors());
+    };
+    add_optimizer(entrant.optimizer.get(), entrant.params);
+    add_optimizer(entrant.continue_with.get(), entrant.continue_params);
+    add_optimizer(entrant.classic.get(), entrant.classic_params);
+    return checksum.hex();
+}
+
+std::optional<Curve> Runner::kept_evaluation(const Entrant& entrant) const {
+    const std::filesystem::path file = folder_->evaluation(entrant.contestant->name);
+    if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
+    std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
+    const std::int64_t rows = experiment_.evaluate.instances * experiment_.evaluate.starts;
+    if (curve &&
+        (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_)))
+        curve.reset();
+    if (!curve)
+        note(file.string() + ": not of this configuration, these weights and these plugins; '" +
+             entrant.contestant->name + "' is evaluated again");
+    return curve;
+}
+
+void Runner::evaluate_all(RunResult& result) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point last = Clock::now();
+    std::size_t kept = 0;  // of the contestants, in their order
+    const auto keep = [&] {
+        for (; kept < result.curves.size(); ++kept) {
+            const Entrant& entrant = entrants_[kept];
+            write_curve(
+                folder_->evaluation(entrant.contestant->name), result.curves[kept], evaluation_hash(entrant));
+        }
+        last = Clock::now();
+    };
+    for (const Entrant& entrant : entrants_) {
+        if (std::optional<Curve> known = kept_evaluation(entrant)) {
+            result.curves.push_back(std::move(*known));
+            continue;
+        }
+        try {
+            result.curves.push_back(evaluate(experiment_,
+                                             optimizee_,
+                                             test_.rows,
+                                             test_.x0,
+                                             ready(entrant),
+                                             options_.threads,
+                                             options_.progress));
+        } catch (const Error& error) {
+            if (error.code() == ExitCode::kInterrupted) keep();
+            throw;
+        }
+        const std::chrono::duration<double> unkept = Clock::now() - last;
+        const bool is_last = result.curves.size() == entrants_.size();
+        if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
+    }
+    result.judging = judging_of(experiment_, optimizee_, result.curves.front().metrics);
+    find_reached(result.curves, result.judging);
+    const Results results{result.judging, result.curves};
+    write_curves(folder_->curves(), result.curves);
+    write_finals(folder_->finals(), results);
+    write_summary(folder_->summary(), result.curves, result.judging);
+    write_results(folder_->results(), results);
+    request_.finished = results_hash();
+    folder_->write(request_);
+    for (const Entrant& entrant : entrants_) {
+        std::error_code ignored;
+        std::filesystem::remove(folder_->evaluation(entrant.contestant->name), ignored);
+    }
+}
+
+}  // namespace l2o::framework
