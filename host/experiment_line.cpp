@@ -36,8 +36,9 @@ const char* text_of(WeightsReport::Source source) {
     return "";
 }
 
-/// null: not finite, which a quantile is that falls on a row that diverged, and a mean with one.
-json json_of(const Distribution& d, std::size_t rows) {
+/// null: not finite, which a quantile is that falls on a row that diverged, and a mean with one. `rows` are
+/// those that count.
+json json_of(const Distribution& d) {
     return {{"mean", d.mean},
             {"median", d.median},
             {"q10", d.q10},
@@ -45,7 +46,7 @@ json json_of(const Distribution& d, std::size_t rows) {
             {"q75", d.q75},
             {"q90", d.q90},
             {"finite", d.finite},
-            {"rows", rows}};
+            {"rows", d.rows}};
 }
 
 /// The page of a run that was evaluated.
@@ -79,7 +80,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
     for (const Curve& curve : result.curves) {
         json metrics = json::object();
         for (std::size_t i = 0; i < curve.metrics.size(); ++i)
-            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back(), curve.final_rows[i].size());
+            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back());
         contestants.push_back({{"name", curve.contestant},
                                {"iterations", curve.iteration.back()},
                                {"values", curve.values.back()},
@@ -105,6 +106,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
             {"seed", experiment.seed},
             {"folder", result.folder.string()},
             {"report", page.empty() ? json() : json(page)},
+            {"unsolved", result.judging.unsolved.size()},
             {"contestants", contestants},
             {"weights", weights}};
 }
@@ -256,10 +258,13 @@ Error failure_of(const ReportFile& written) {
 }
 
 ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
-    if (result.unsolved > 0)
-        note(line.common(),
-             std::to_string(result.unsolved) + " of " + std::to_string(experiment.evaluate.instances) +
-                 " test instances have no certified solution; their metrics that need it are NaN");
+    if (!result.judging.unsolved.empty())
+        note(
+            line.common(),
+            fmt::format("{} of {} test instances have no certified solution; metrics that need it leave them "
+                        "out, for everybody",
+                        result.judging.unsolved.size(),
+                        experiment.evaluate.instances));
     const Page page = write_page(line, result);
     if (line.common().wants_json) {
         std::cout << framework::json_text(json_of(experiment, result, page.file), 2) << "\n";

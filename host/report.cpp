@@ -44,9 +44,13 @@ ExitCode report(const Arguments& given) {
     const ReportFile written =
         write_report({line->arguments().begin(), line->arguments().end()}, line->text("output"));
     if (!written.has_failed && !written.note.empty()) note(line->common(), written.note);
+    for (const std::string& remark : written.remarks) note(line->common(), remark);
     const auto note_json = written.note.empty() ? nlohmann::json() : nlohmann::json(written.note);
     if (line->common().wants_json)
-        std::cout << framework::json_text({{"report", written.page.string()}, {"note", note_json}}, 2)
+        std::cout << framework::json_text({{"report", written.page.string()},
+                                           {"note", note_json},
+                                           {"remarks", written.remarks}},
+                                          2)
                   << "\n";
     else
         std::cout << "report: " << framework::one_line(written.page.string()) << "\n";

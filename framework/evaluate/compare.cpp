@@ -67,9 +67,19 @@ std::vector<double> thresholds(const std::vector<Curve>& curves, const Judging& 
 
 }  // namespace
 
+std::vector<std::size_t> Judging::counted(const std::string& of_metric, std::size_t rows) const {
+    std::vector<std::size_t> all;
+    const bool is_whole = unsolved.empty() || !needs_solution.contains(of_metric);
+    for (std::size_t row = 0; row < rows; ++row) {
+        if (is_whole || !unsolved.contains(static_cast<std::int64_t>(row) / starts)) all.push_back(row);
+    }
+    return all;
+}
+
 Judging judging_of(const Experiment& experiment,
                    const Optimizee& optimizee,
-                   const std::vector<std::string>& metrics) {
+                   const std::vector<std::string>& metrics,
+                   const std::vector<bool>& is_unsolved) {
     const EvaluateSettings& evaluate = experiment.evaluate;
     Judging judging{.metric = metrics[shown_metric(metrics, evaluate.metric)],
                     .reference = evaluate.reference,
@@ -77,9 +87,13 @@ Judging judging_of(const Experiment& experiment,
                     .tolerance = evaluate.tolerance,
                     .starts = evaluate.starts};
     for (const l2o_spec* metric : optimizee.metrics()) {
+        if (std::ranges::find(metrics, metric->name) == metrics.end()) continue;
         if ((metric->flags & L2O_METRIC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
         if ((metric->flags & L2O_METRIC_RATIO) != 0) judging.ratios.insert(metric->name);
+        if ((metric->flags & L2O_METRIC_NEEDS_SOLUTION) != 0) judging.needs_solution.insert(metric->name);
     }
+    for (std::size_t instance = 0; instance < is_unsolved.size(); ++instance)
+        if (is_unsolved[instance]) judging.unsolved.insert(static_cast<std::int64_t>(instance));
     return judging;
 }
 
@@ -112,12 +126,14 @@ std::vector<Comparison> compare(const std::vector<Curve>& curves,
     if (reference == nullptr) return {};
     const double sign = judging.higher_is_better.contains(metric) ? -1 : 1;
     const std::size_t index = shown_metric(reference->metrics, metric);
+    const std::vector<std::size_t> counted = judging.counted(metric, reference->final_rows[index].size());
+    if (counted.empty()) return {};
     std::vector<Comparison> comparisons;
     std::vector<double> p;
     for (const Curve& curve : curves) {
         if (&curve == reference) continue;
         std::vector<double> rows;
-        for (std::size_t row = 0; row < curve.final_rows[index].size(); ++row)
+        for (const std::size_t row : counted)
             rows.push_back(difference_of(loss_of(curve.final_rows[index][row], sign),
                                          loss_of(reference->final_rows[index][row], sign)));
         const std::vector<double> losses = per_instance(rows, judging.starts);
@@ -144,16 +160,22 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
     std::vector<Arrival> all;
     double reference_seconds = NAN;
     for (const Curve& curve : curves) {
+        const std::vector<std::size_t> counted = judging.counted(judging.metric, curve.reached.size());
+        if (counted.empty()) {
+            all.push_back({NAN, NAN, NAN, NAN, NAN});
+            continue;
+        }
         std::vector<double> iterations, evaluations, seconds;
         double arrived = 0;
-        for (const Reached& reached : curve.reached) {
+        for (const std::size_t row : counted) {
+            const Reached& reached = curve.reached[row];
             const bool is_reached = reached.iteration >= 0;
             arrived += is_reached ? 1 : 0;
             iterations.push_back(is_reached ? static_cast<double>(reached.iteration) : kInfinity);
             evaluations.push_back(is_reached ? reached.evaluations : kInfinity);
             seconds.push_back(is_reached ? reached.seconds : kInfinity);
         }
-        all.push_back({.share = arrived / static_cast<double>(curve.reached.size()),
+        all.push_back({.share = arrived / static_cast<double>(counted.size()),
                        .iterations = median_of(iterations),
                        .evaluations = median_of(evaluations),
                        .seconds = median_of(seconds),
@@ -168,20 +190,21 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
     return all;
 }
 
-std::vector<Profile> performance_profiles(const std::vector<Curve>& curves) {
+std::vector<Profile> performance_profiles(const std::vector<Curve>& curves, const Judging& judging) {
     std::vector<Profile> profiles;
     if (curves.empty()) return profiles;
     const std::size_t rows = curves.front().reached.size();
+    const std::vector<std::size_t> counted = judging.counted(judging.metric, rows);
     std::vector<double> best(rows, kInfinity);
     for (const Curve& curve : curves) {
-        for (std::size_t row = 0; row < rows; ++row) {
+        for (const std::size_t row : counted) {
             if (curve.reached[row].iteration >= 0)
                 best[row] = std::min(best[row], curve.reached[row].evaluations);
         }
     }
     for (const Curve& curve : curves) {
         std::vector<double> ratios;
-        for (std::size_t row = 0; row < rows; ++row) {
+        for (const std::size_t row : counted) {
             if (curve.reached[row].iteration < 0) continue;
             const double evaluations = curve.reached[row].evaluations;
             // A start that has arrived costs nothing: whoever pays anything is infinitely worse.
@@ -191,7 +214,7 @@ std::vector<Profile> performance_profiles(const std::vector<Curve>& curves) {
         std::sort(ratios.begin(), ratios.end());
         Profile profile;
         for (std::size_t i = 0; i < ratios.size(); ++i) {
-            const double share = static_cast<double>(i + 1) / static_cast<double>(rows);
+            const double share = static_cast<double>(i + 1) / static_cast<double>(counted.size());
             if (!profile.empty() && profile.back().first == ratios[i])
                 profile.back().second = share;
             else

@@ -19,8 +19,13 @@ struct Judging {
     std::string reference{};                   ///< contestant that the others are compared to
     std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
     double tolerance = 1e-3;
-    std::int64_t starts = 1;  ///< rows per instance
+    std::int64_t starts = 1;                 ///< rows per instance
+    std::set<std::string> needs_solution{};  ///< metrics
+    std::set<std::int64_t> unsolved{};       ///< instances without a certified solution
 
+    /// The rows, of so many, that a metric is judged by, for all contestants alike: those of unsolved
+    /// instances have no part in one that needs the solution.
+    [[nodiscard]] std::vector<std::size_t> counted(const std::string& of_metric, std::size_t rows) const;
     [[nodiscard]] bool is_ratio() const { return ratios.contains(metric); }
     /// Of the metric that counts.
     [[nodiscard]] bool is_higher_better() const { return higher_is_better.contains(metric); }
@@ -31,10 +36,12 @@ struct Judging {
         return metric + (is_ratio() ? " (pooled)" : " (median)");
     }
 };
-/// @param metrics  those of the curves: what needs a solution may be left out
+/// @param metrics      those of the curves: what needs a solution may be left out
+/// @param is_unsolved  see unsolved_instances()
 [[nodiscard]] Judging judging_of(const Experiment& experiment,
                                  const Optimizee& optimizee,
-                                 const std::vector<std::string>& metrics);
+                                 const std::vector<std::string>& metrics,
+                                 const std::vector<bool>& is_unsolved);
 
 /// Tells for every row of every curve when it reached the target, and drops the histories. Without a target a
 /// row has arrived once the metric has made all but `tolerance` of its way from its start to the best that
@@ -44,7 +51,7 @@ struct Judging {
 void find_reached(std::vector<Curve>& curves, const Judging& judging);
 
 /// A contestant against the reference, on the same instances and starts; by the ratios of single rows where
-/// the metric is a ratio.
+/// the metric is a ratio. Of the rows that count.
 struct Comparison {
     std::string contestant{};
     /// Median over instances of the contestant's value less that of the reference, with its interval; NAN
@@ -57,14 +64,15 @@ struct Comparison {
     std::int64_t instances = 0;
 };
 /// The differences of an instance are averaged over its starts, which are not independent; of a single
-/// instance the starts are compared. Empty if there is no reference.   @param metric  by name
+/// instance the starts are compared. Empty if there is no reference, or no row counts.   @param metric  by
+/// name
 [[nodiscard]] std::vector<Comparison> compare(const std::vector<Curve>& curves,
                                               const Judging& judging,
                                               const std::string& metric);
 
 /// The way of a contestant to the target.
 struct Arrival {
-    double share = 0;  ///< of the rows that arrived
+    double share = 0;  ///< of the rows that arrived; NAN, as the others, where no row counts
     /// Median over all rows, one that never arrived being infinite.
     double iterations = 0, evaluations = 0, seconds = 0;
     /// Solves after which the training is paid for by the time saved over the reference; infinite if none is
@@ -78,6 +86,7 @@ struct Arrival {
 /// evaluations of the best contestant), a step at every entry, ratios rising from 1.
 /// Source: Dolan & Moré 2002, section 2.
 using Profile = std::vector<std::pair<double, double>>;
-[[nodiscard]] std::vector<Profile> performance_profiles(const std::vector<Curve>& curves);
+[[nodiscard]] std::vector<Profile> performance_profiles(const std::vector<Curve>& curves,
+                                                        const Judging& judging);
 
 }  // namespace l2o::framework

@@ -84,13 +84,14 @@ class Reader {
 
 /// A distribution as numbers, and back.
 std::vector<double> numbers_of(const Distribution& distribution) {
-    const auto& [mean, median, q10, q25, q75, q90, finite] = distribution;
-    return {mean, median, q10, q25, q75, q90, static_cast<double>(finite)};
+    const auto& [mean, median, q10, q25, q75, q90, finite, rows] = distribution;
+    return {mean, median, q10, q25, q75, q90, static_cast<double>(finite), static_cast<double>(rows)};
 }
 Distribution distribution_from(const std::vector<double>& numbers) {
-    constexpr std::size_t kNumbers = 7;
+    constexpr std::size_t kNumbers = 8;
     constexpr double kLargest = 1e15;  // that a double counts up to
-    if (numbers.size() != kNumbers || !(std::abs(numbers.back()) <= kLargest))
+    if (numbers.size() != kNumbers || !(numbers[6] >= 0 && numbers[6] <= numbers[7]) ||
+        !(numbers[7] <= kLargest))
         throw Error(ExitCode::kIo, "a distribution is not what is written of one");
     return {.mean = numbers[0],
             .median = numbers[1],
@@ -98,7 +99,8 @@ Distribution distribution_from(const std::vector<double>& numbers) {
             .q25 = numbers[3],
             .q75 = numbers[4],
             .q90 = numbers[5],
-            .finite = static_cast<std::int64_t>(numbers[6])};
+            .finite = static_cast<std::int64_t>(numbers[6]),
+            .rows = static_cast<std::int64_t>(numbers[7])};
 }
 
 /// Takes a curve apart, or puts it together: all of its parts that are numbers. Of those that are structs a

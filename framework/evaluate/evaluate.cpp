@@ -64,14 +64,33 @@ std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shard
     return iterations;
 }
 
+/// The numbers of all rows but those without a solution, which become NAN.
+/// @param width  numbers of a row
+std::vector<double> take_solved(std::vector<double>& rows,
+                                std::size_t width,
+                                const std::vector<bool>& is_unsolved) {
+    std::vector<double> solved;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (is_unsolved[i / width])
+            rows[i] = NAN;
+        else
+            solved.push_back(rows[i]);
+    }
+    return solved;
+}
+
 /// The distribution of a metric over its rows; u and w of a ratio become the ratio of each row.
-Distribution summarise(std::vector<double>& rows, std::uint32_t flags) {
+Distribution summarise(std::vector<double>& rows, std::uint32_t flags, const std::vector<bool>& is_unsolved) {
     const bool is_higher_better = (flags & L2O_METRIC_HIGHER_IS_BETTER) != 0;
-    if ((flags & L2O_METRIC_RATIO) == 0) return distribution_of(rows, is_higher_better);
-    Ratios ratios = ratios_of(rows, (flags & L2O_METRIC_DECIBEL) != 0);
-    rows = std::move(ratios.rows);
-    Distribution distribution = distribution_of(rows, is_higher_better);
-    distribution.mean = std::isnan(ratios.pooled) ? worst_value(is_higher_better) : ratios.pooled;
+    const bool is_ratio = (flags & L2O_METRIC_RATIO) != 0, in_decibel = (flags & L2O_METRIC_DECIBEL) != 0;
+    const bool is_whole = (flags & L2O_METRIC_NEEDS_SOLUTION) == 0;
+    std::vector<double> counted = is_whole ? rows : take_solved(rows, is_ratio ? 2 : 1, is_unsolved);
+    if (!is_ratio) return distribution_of(std::move(counted), is_higher_better);
+    rows = ratios_of(rows, in_decibel).rows;
+    Ratios ratios = ratios_of(counted, in_decibel);
+    Distribution distribution = distribution_of(std::move(ratios.rows), is_higher_better);
+    if (distribution.rows > 0)
+        distribution.mean = std::isnan(ratios.pooled) ? worst_value(is_higher_better) : ratios.pooled;
     return distribution;
 }
 
@@ -130,6 +149,20 @@ std::vector<std::string> metric_names(const Optimizee& optimizee) {
     return names;
 }
 
+std::vector<bool> unsolved_instances(const ProblemData& data, const Optimizee& optimizee) {
+    std::vector<bool> is_unsolved(static_cast<std::size_t>(data.instances), false);
+    for (std::size_t i = 0; i < data.tensors.size(); ++i) {
+        const l2o_spec& spec = *optimizee.data()[i];
+        const Tensor& tensor = data.tensors[i];
+        if (!tensor || (spec.flags & L2O_DATA_BY_SOLVE) == 0 || spec.batched == 0 || data.instances == 0)
+            continue;
+        const std::int64_t width = tensor.size() / data.instances;
+        for (std::int64_t k = 0; k < tensor.size(); ++k)
+            if (std::isnan(tensor.value(k))) is_unsolved[static_cast<std::size_t>(k / width)] = true;
+    }
+    return is_unsolved;
+}
+
 std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
     if (wanted.empty()) return metrics.size() > 1 ? 1 : 0;
     const auto found = std::find(metrics.begin(), metrics.end(), wanted);
@@ -148,6 +181,7 @@ Curve evaluate(const Experiment& experiment,
     const std::int64_t rows = data.instances;
     const std::int64_t n_shards = (rows + settings.shard_rows - 1) / settings.shard_rows;
     const std::vector<std::size_t> metrics = computable_metrics(optimizee, data);
+    const std::vector<bool> is_unsolved = unsolved_instances(data, optimizee);
     const Keys keys = keys_of(experiment.seed);
 
     Reporter reporter(progress, "evaluating " + ready.contestant->name, n_shards * settings.iterations);
@@ -210,7 +244,7 @@ Curve evaluate(const Experiment& experiment,
         curve.history.seconds.push_back(std::move(shard_seconds));
         for (std::size_t i = 0; i < all.size(); ++i)
             curve.distributions[i].push_back(
-                summarise(all[i], i == 0 ? 0 : optimizee.metrics()[metrics[i - 1]]->flags));
+                summarise(all[i], i == 0 ? 0 : optimizee.metrics()[metrics[i - 1]]->flags, is_unsolved));
         curve.history.values.push_back(all[shown]);
         if (iteration == curve.iteration.back()) curve.final_rows = std::move(all);
     }

@@ -17,6 +17,7 @@ namespace l2o::framework {
 struct Distribution {
     double mean = 0, median = 0, q10 = 0, q25 = 0, q75 = 0, q90 = 0;
     std::int64_t finite = 0;  ///< rows that have not diverged
+    std::int64_t rows = 0;    ///< all that count: see Judging::counted
 };
 /// What a row that diverged counts as: inf, or -inf where higher is better.
 [[nodiscard]] double worst_value(bool is_higher_better);
@@ -46,6 +47,10 @@ struct History {
     std::vector<std::vector<double>> evaluations{}, seconds{};  ///< [point][shard], per row of the shard
 };
 
+/// Which instances have a NAN in a tensor that solve() writes: the optimizee vouches for no solution of
+/// theirs. Nothing that needs one is known of them, whatever a contestant does.
+[[nodiscard]] std::vector<bool> unsolved_instances(const ProblemData& data, const Optimizee& optimizee);
+
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
     std::string contestant{};
@@ -56,14 +61,15 @@ struct Curve {
                                     ///< recording; the sum over all rows, whatever the number of threads
     std::vector<std::string> metrics{};                      ///< "objective", then the optimizee's
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
-    std::vector<std::vector<double>> final_rows{};           ///< [metric][row]: values at the last point
-    double training_seconds = 0;                             ///< 0: nothing was trained; NAN: unknown
-    double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
-    std::optional<TrainingOutcome> training{};  ///< of weights that tell it
-    std::string safeguard{};                    ///< id of the classic optimizer; "": none
-    double fallback_rate = NAN;                 ///< share of the safeguarded steps that were classic ones
-    History history{};                          ///< as long as find_reached() needs it
-    std::vector<Reached> reached{};             ///< [row]
+    std::vector<std::vector<double>> final_rows{};  ///< [metric][row]: values at the last point; NAN too
+                                                    ///< where the metric needs a solution that is missing
+    double training_seconds = 0;                    ///< 0: nothing was trained; NAN: unknown
+    double preparation_seconds = 0;                 ///< to read the parameters and derive what is derived
+    std::optional<TrainingOutcome> training{};      ///< of weights that tell it
+    std::string safeguard{};                        ///< id of the classic optimizer; "": none
+    double fallback_rate = NAN;                     ///< share of the safeguarded steps that were classic ones
+    History history{};                              ///< as long as find_reached() needs it
+    std::vector<Reached> reached{};                 ///< [row]
 };
 
 /// A trained or analytic contestant, ready to run.
@@ -102,7 +108,8 @@ void check_evaluation(const EvaluateSettings& settings,
 /// counts is its best particle at the time. A step that would exceed the budget of evaluations is not taken.
 /// A row has diverged where its x is not finite or its objective is NAN or -inf: all its metrics are NAN
 /// there, also those that a plugin would give a number (the accuracy of a network of NANs). Where a plugin
-/// gives up (L2O_NUMERICAL), the rest of its shard is NAN.
+/// gives up (L2O_NUMERICAL), the rest of its shard is NAN. Metrics that need a solution leave out the rows of
+/// instances without one (unsolved_instances), which have not diverged.
 /// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] Curve evaluate(const Experiment& experiment,
                              const Optimizee& optimizee,

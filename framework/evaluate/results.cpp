@@ -48,10 +48,10 @@ void append_arrival(std::vector<CsvCell>& cells, const Arrival* arrival) {
         return;
     }
     cells.insert(cells.end(),
-                 {arrival->share,
-                  arrival->iterations,
-                  arrival->evaluations,
-                  arrival->seconds,
+                 {number_or_empty(arrival->share),
+                  number_or_empty(arrival->iterations),
+                  number_or_empty(arrival->evaluations),
+                  number_or_empty(arrival->seconds),
                   number_or_empty(arrival->break_even)});
 }
 
@@ -76,21 +76,35 @@ std::string duration_text(double seconds) {
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
 
 std::string value_text(double value, bool is_higher_better) {
-    return std::isnan(value) || value == worst_value(is_higher_better) ? "diverged" : number_text(value);
+    if (std::isnan(value)) return "-";
+    return value == worst_value(is_higher_better) ? "diverged" : number_text(value);
+}
+
+std::string band_text(const Distribution& d, bool is_higher_better, const std::string& between) {
+    if (d.rows == 0) return "-";
+    return value_text(d.q10, is_higher_better) + between + value_text(d.q90, is_higher_better);
 }
 
 std::string diverged_caption(const std::vector<Curve>& curves, const Judging& judging) {
     std::string who;
     for (const Curve& curve : curves) {
-        const std::int64_t finite = shown_distributions(curve, judging).back().finite;
-        if (finite == row_count(curve)) continue;
-        who += fmt::format("{}{} {} of {}",
-                           who.empty() ? "" : ", ",
-                           curve.contestant,
-                           row_count(curve) - finite,
-                           row_count(curve));
+        const Distribution& d = shown_distributions(curve, judging).back();
+        if (d.finite == d.rows) continue;
+        who += fmt::format(
+            "{}{} {} of {}", who.empty() ? "" : ", ", curve.contestant, d.rows - d.finite, d.rows);
     }
     return who.empty() ? "" : "Solves that are not finite at the end count as the worst: " + who + ".";
+}
+
+std::string unsolved_text(const std::vector<Curve>& curves, const Judging& judging) {
+    if (judging.unsolved.empty() || !judging.needs_solution.contains(judging.metric)) return "";
+    const std::int64_t instances = row_count(curves.front()) / judging.starts;
+    const bool are_all = std::ssize(judging.unsolved) == instances;
+    return fmt::format("no certified solution: {} of {} instances left out of {}{}",
+                       judging.unsolved.size(),
+                       instances,
+                       judging.metric,
+                       are_all ? ", so it says nothing; choose another evaluate.metric" : "");
 }
 
 std::string count_text(double count) {
@@ -198,16 +212,16 @@ void write_summary(const std::filesystem::path& path,
             const Distribution& d = curve.distributions[metric].back();
             std::vector<CsvCell> cells{curve.contestant,
                                        curve.metrics[metric],
-                                       d.median,
-                                       d.q10,
-                                       d.q90,
-                                       d.mean,
+                                       number_or_empty(d.median),
+                                       number_or_empty(d.q10),
+                                       number_or_empty(d.q90),
+                                       number_or_empty(d.mean),
                                        curve.values.back(),
                                        curve.gradients.back(),
                                        curve.seconds.back(),
                                        curve.training_seconds,
                                        d.finite,
-                                       row_count(curve)};
+                                       d.rows};
             append_comparison(cells, judging, find(comparisons[curve.metrics[metric]], curve.contestant));
             append_arrival(cells, curve.metrics[metric] == judging.metric ? &ways[i] : nullptr);
             cells.push_back(number_or_empty(curve.fallback_rate));
@@ -221,22 +235,22 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
     TextTable table{
         .lines = {{"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}},
         .numbers = true};
-    std::string notes;
+    const std::string unsolved = unsolved_text(curves, judging);
+    std::string notes = unsolved.empty() ? "" : unsolved + "\n";
     for (const Curve& curve : curves) {
         const Distribution& d = shown_distributions(curve, judging).back();
         const bool is_higher_better = judging.is_higher_better();
-        table.lines.push_back(
-            {curve.contestant,
-             value_text(judging.centre_of(d), is_higher_better),
-             value_text(d.q10, is_higher_better) + " .. " + value_text(d.q90, is_higher_better),
-             evaluations_text(curve),
-             duration_text(curve.seconds.back()),
-             training_text(curve)});
-        if (d.finite < row_count(curve)) {
+        table.lines.push_back({curve.contestant,
+                               value_text(judging.centre_of(d), is_higher_better),
+                               band_text(d, is_higher_better, " .. "),
+                               evaluations_text(curve),
+                               duration_text(curve.seconds.back()),
+                               training_text(curve)});
+        if (d.finite < d.rows) {
             notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
                                  one_line(curve.contestant),
-                                 row_count(curve) - d.finite,
-                                 row_count(curve),
+                                 d.rows - d.finite,
+                                 d.rows,
                                  d.finite > 0 ? ", counted as the worst" : "");
         }
     }

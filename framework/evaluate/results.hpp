@@ -38,7 +38,8 @@ void write_summary(const std::filesystem::path& path,
 
 /// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
 /// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
-/// time; then a line for everyone with rows that diverged, or with a safeguard, and what the time is of.
+/// time; then a line for instances that are left out, for everyone with rows that diverged, or with a
+/// safeguard, and what the time is of.
 /// @param columns  of the terminal, see TextTable::text
 [[nodiscard]] std::string result_table(const std::vector<Curve>& curves,
                                        const Judging& judging,
@@ -47,6 +48,10 @@ void write_summary(const std::filesystem::path& path,
 /// Who has solves that diverged, by the metric that counts at the last point: "Solves that are not finite at
 /// the end count as the worst: wild 37 of 120, b 2 of 120."; "" if nobody has.
 [[nodiscard]] std::string diverged_caption(const std::vector<Curve>& curves, const Judging& judging);
+
+/// "no certified solution: 3 of 64 instances left out of suboptimality", where the metric that counts needs
+/// one; "" if none is left out.
+[[nodiscard]] std::string unsolved_text(const std::vector<Curve>& curves, const Judging& judging);
 
 /// "12.3 s", "-" where nothing was trained, "unknown" of weights that do not say.
 [[nodiscard]] std::string training_text(const Curve& curve);
@@ -72,8 +77,10 @@ void write_summary(const std::filesystem::path& path,
 
 // Numbers as the tables show them.
 [[nodiscard]] std::string number_text(double value);  ///< four digits
-/// number_text(), or "diverged" for what a row that diverged counts as.
+/// number_text(), "diverged" for what a row that diverged counts as, "-" for NAN: no row counts.
 [[nodiscard]] std::string value_text(double value, bool is_higher_better);
+/// From the 10 % to the 90 % quantile; "-" if no row counts.
+[[nodiscard]] std::string band_text(const Distribution& d, bool is_higher_better, const std::string& between);
 [[nodiscard]] std::string duration_text(double seconds);         ///< "12.3 ms", "2 min 03 s"
 [[nodiscard]] std::string count_text(double count);              ///< whole, or with one digit
 [[nodiscard]] std::string evaluations_text(const Curve& curve);  ///< at the end: "40 (20 f, 20 g)"

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
+#include "framework/store/content_hash.hpp"
 
 namespace l2o::framework {
 
@@ -11,20 +15,28 @@ namespace l2o::framework {
 struct Results {
     Judging judging{};
     std::vector<Curve> curves{};
+    std::optional<FileContents> files{};  ///< see Experiment::files; nothing: of an l2o that did not tell
+    std::map<std::string, std::string> written{};  ///< SHA-1 of the files beside results.json, by name
 };
 
 /// One line per contestant and row: contestant, instance, start, reached_iteration (-1: never),
 /// reached_evaluations, reached_seconds, and every metric at the last point. @throw Error kIo
 void write_finals(const std::filesystem::path& path, const Results& results);
 
-/// What the CSV files do not hold: the metric that counts, the reference, the target, training times,
-/// safeguards.
-/// @throw Error kIo
+/// What the CSV files do not hold: the metric that counts, the reference, the target, instances that are left
+/// out, training times, safeguards, data files; and the SHA-1 of config.info, curves.csv and finals.csv, as
+/// they are beside it now: `results.written` does not count. Write it last. @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 
-/// Reads results.json, curves.csv and finals.csv of a run folder, and believes nothing: sizes, indices and
-/// ranges are checked, and what the files say of one another.
-/// @throw Error kIo, with file and place
-[[nodiscard]] Results read_results(const std::filesystem::path& folder);
+/// Reads results.json, curves.csv and finals.csv of a run folder, and believes nothing: types, sizes, names,
+/// indices and ranges are checked, and what the files say of one another.
+/// @param shard_rows  rows that were evaluated together, whose counts go together.
+/// @throw Error kIo, with file, place and what was expected
+[[nodiscard]] Results read_results(const std::filesystem::path& folder,
+                                   std::int64_t shard_rows = EvaluateSettings{}.shard_rows);
+
+/// Refuses files that are not those that results.json was written beside; one that it does not tell of is as
+/// good as any. Finds what read_results() cannot see. @throw Error kIo
+void check_written(const std::filesystem::path& folder, const Results& results);
 
 }  // namespace l2o::framework

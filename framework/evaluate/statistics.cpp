@@ -29,7 +29,8 @@ Distribution distribution_of(std::vector<double> values, bool is_higher_better) 
         .q25 = or_worst(quantile(values, 0.25)),
         .q75 = or_worst(quantile(values, 0.75)),
         .q90 = or_worst(quantile(values, 0.9)),
-        .finite = std::count_if(values.begin(), values.end(), [&](double value) { return value != worst; })};
+        .finite = std::count_if(values.begin(), values.end(), [&](double value) { return value != worst; }),
+        .rows = std::ssize(values)};
 }
 
 Ratios ratios_of(const std::vector<double>& pairs, bool in_decibel) {

@@ -181,9 +181,11 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
         unused.refuse_unknown();
     }
 
+    Contents contents;
     for (Contestant& contestant : experiment.contestants) {
-        if (contestant.train) contestant.hash = training_hash(experiment, contestant);
+        if (contestant.train) contestant.hash = training_hash(experiment, contestant, contents);
     }
+    experiment.files = files_of(experiment, contents);
     experiment.info = resolved_info(catalog, config.tree(), experiment);
     experiment.hash = sha1_hex(experiment.info);
     return experiment;

@@ -12,6 +12,7 @@
 #include "framework/plugin/augmented.hpp"
 #include "framework/plugin/catalog.hpp"
 #include "framework/safeguard/safeguard.hpp"
+#include "framework/store/content_hash.hpp"
 #include "framework/unroll/unroll.hpp"
 
 namespace l2o::framework {
@@ -158,6 +159,7 @@ struct Experiment {
     PluginChoice optimizee;
     std::vector<Contestant> contestants{};
     EvaluateSettings evaluate{};
+    FileContents files{};  ///< of all options that are paths, and of weights that are given
     std::string info{};  ///< the configuration with name, seed, dtype and absolute paths: reads back as this
     std::string hash{};  ///< of `info`
 };

@@ -65,7 +65,7 @@ RunResult Runner::run() {
         lock.emplace(folder_->lock());
         request_ = folder_->request();
     }
-    RunResult result{.folder = folder_->path, .unsolved = count_unsolved(test_.instances, optimizee_)};
+    RunResult result{.folder = folder_->path};
     if (!is_new && take_results(result)) return result;
     make_folders(folder_->checkpoints());
     if (!is_new) begin_again();

@@ -47,7 +47,6 @@ struct RunResult {
     Judging judging{};
     std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
     bool was_finished = false;    ///< nothing was left to do: all of this is from the folder
-    std::int64_t unsolved = 0;    ///< test instances whose solution the optimizee does not vouch for: NaN
 };
 
 /// What a run folder was made for.

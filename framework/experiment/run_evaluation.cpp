@@ -27,7 +27,7 @@ bool Runner::take_results(RunResult& result) const {
         if (request_.finished.empty()) return false;
         try {
             if (results_hash() != request_.finished) return false;
-            Results results = read_results(folder_->path);
+            Results results = read_results(folder_->path, experiment_.evaluate.shard_rows);
             result.judging = std::move(results.judging);
             result.curves = std::move(results.curves);
         } catch (const Error&) {
@@ -120,9 +120,12 @@ void Runner::evaluate_all(RunResult& result) {
         const bool is_last = result.curves.size() == entrants_.size();
         if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
     }
-    result.judging = judging_of(experiment_, optimizee_, result.curves.front().metrics);
+    result.judging = judging_of(experiment_,
+                                optimizee_,
+                                result.curves.front().metrics,
+                                unsolved_instances(test_.instances, optimizee_));
     find_reached(result.curves, result.judging);
-    const Results results{result.judging, result.curves};
+    const Results results{result.judging, result.curves, experiment_.files};
     write_curves(folder_->curves(), result.curves);
     write_finals(folder_->finals(), results);
     write_summary(folder_->summary(), result.curves, result.judging);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
@@ -14,8 +13,5 @@ struct TestSet {
 };
 
 [[nodiscard]] TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee);
-
-/// Instances with a NaN in a tensor that solve() writes.
-[[nodiscard]] std::int64_t count_unsolved(const ProblemData& data, const Optimizee& optimizee);
 
 }  // namespace l2o::framework

@@ -1,7 +1,5 @@
 #include "framework/experiment/training_hash.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -9,31 +7,10 @@
 #include <string>
 
 #include "framework/experiment/weights.hpp"
-#include "framework/store/content_hash.hpp"
-#include "framework/store/file_handle.hpp"
 #include "framework/store/hash.hpp"
 
 namespace l2o::framework {
 namespace {
-
-/// Contents of files and folders; several plugins may read the same.
-class Contents {
-  public:
-    const std::string& of(const std::filesystem::path& path) {
-        const auto [known, is_new] = known_.try_emplace(path);
-        if (is_new) known->second = content_hash(path);
-        return known->second;
-    }
-
-    /// @throw Error kIo if there is none
-    const std::string& of_file(const std::filesystem::path& path) {
-        if (of(path).empty()) static_cast<void>(FileHandle(path, O_RDONLY));
-        return of(path);
-    }
-
-  private:
-    std::map<std::filesystem::path, std::string> known_;
-};
 
 nlohmann::json to_json(const PluginChoice& choice, Contents& contents) {
     const std::map<std::string, std::string> options = choice.resolve().canonical();
@@ -49,9 +26,8 @@ nlohmann::json to_json(const PluginChoice& choice, Contents& contents) {
 
 }  // namespace
 
-std::string training_hash(const Experiment& experiment, const Contestant& contestant) {
+std::string training_hash(const Experiment& experiment, const Contestant& contestant, Contents& contents) {
     const TrainSettings& train = contestant.train.value();
-    Contents contents;
     const auto json = [&](const PluginChoice& choice) { return to_json(choice, contents); };
     nlohmann::json stages = nlohmann::json::array();
     for (const StageSettings& stage : train.stages) {
@@ -103,6 +79,32 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     if (!train.augmentation.is_none())
         text["augmentation"] = {train.augmentation.random_scaling, train.augmentation.convex_term};
     return sha1_hex(text.dump());
+}
+
+FileContents files_of(const Experiment& experiment, Contents& contents) {
+    FileContents files;
+    const auto add_file = [&](const std::string& key, const std::string& path) {
+        if (path.empty()) return;
+        if (const std::string hash = contents.of(path); !hash.empty()) files[key] = {path, hash};
+    };
+    const auto add = [&](const std::string& section, const PluginChoice& choice) {
+        const std::map<std::string, std::string> options = choice.resolve().canonical();
+        for (const OptionSchema& option : choice.entry.component.options)
+            if (option.type == L2O_PATH) add_file(section + "." + option.key, options.at(option.key));
+    };
+    add("optimizee", experiment.optimizee);
+    for (const Contestant& contestant : experiment.contestants) {
+        const std::string section = "contestants." + contestant.name;
+        add_file(section + ".weights", contestant.weights);
+        // The options of weights that are given are in that file.
+        if (contestant.weights.empty()) add(section + ".optimizer", contestant.optimizer);
+        if (contestant.continue_with) add(section + ".continue_with", *contestant.continue_with);
+        if (contestant.safeguard) add(section + ".safeguard", contestant.safeguard->classic);
+        if (!contestant.train) continue;
+        add(section + ".train.optimizee", contestant.train->optimizee);
+        add_file(section + ".train.warm_start", contestant.train->warm_start);
+    }
+    return files;
 }
 
 std::map<std::string, std::string> training_builds(const Contestant& contestant) {

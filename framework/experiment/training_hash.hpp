@@ -4,6 +4,7 @@
 #include <string>
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/store/content_hash.hpp"
 
 namespace l2o::framework {
 
@@ -14,7 +15,12 @@ namespace l2o::framework {
 /// used, see training_builds().
 /// @pre the contestant is to be trained.
 /// @throw Error kIo, kUsage: a file cannot be read, a folder is too large.
-[[nodiscard]] std::string training_hash(const Experiment& experiment, const Contestant& contestant);
+[[nodiscard]] std::string training_hash(const Experiment& experiment,
+                                        const Contestant& contestant,
+                                        Contents& contents);
+
+/// What is in the files and folders that an experiment names: see Experiment::files. @throw Error as above
+[[nodiscard]] FileContents files_of(const Experiment& experiment, Contents& contents);
 
 /// The builds of all plugins that a training runs, as add_build() names them.
 [[nodiscard]] std::map<std::string, std::string> training_builds(const Contestant& contestant);

@@ -96,6 +96,18 @@ void append_sentence(std::string& caption, const std::string& sentence) {
     if (!sentence.empty()) caption += " " + sentence;
 }
 
+std::size_t rows_that_count(const Results& results) {
+    return results.judging.counted(results.judging.metric, results.curves.front().final_rows[0].size())
+        .size();
+}
+
+/// What every caption says of the rows: who is left out, and who diverged.
+void append_rows(std::string& caption, const Results& results) {
+    const std::string unsolved = unsolved_text(results.curves, results.judging);
+    if (!unsolved.empty()) append_sentence(caption, "There is " + unsolved + ".");
+    append_sentence(caption, diverged_caption(results.curves, results.judging));
+}
+
 Figure metric_figure(const Results& results,
                      const std::string& name,
                      const std::string& against,
@@ -126,10 +138,10 @@ Figure metric_figure(const Results& results,
     widen(figure.y, 0.03);
     figure.caption = fmt::format("{} over {} solves, band from 10 to 90 %{}; {} is better.",
                                  judging.is_ratio() ? "Ratio of the sums" : "Median",
-                                 results.curves.front().final_rows[0].size(),
+                                 rows_that_count(results),
                                  judging.is_ratio() ? " of single solves" : "",
                                  is_higher_better ? "higher" : "lower");
-    append_sentence(figure.caption, diverged_caption(results.curves, judging));
+    append_rows(figure.caption, results);
     if (is_cut) figure.caption += " The axis is cut where somebody diverges.";
     if (figure.x.is_log) figure.caption += " The start, at 0, is left of the axis.";
     for (const Series& series : all) figure.series.push_back(thinned(series, figure.x));
@@ -244,7 +256,7 @@ std::optional<Figure> difference_figure(const Results& results) {
         xs.insert(xs.end(), {low, high});
     }
     if (figure.series.empty()) return std::nullopt;
-    append_sentence(figure.caption, diverged_caption(results.curves, judging));
+    append_rows(figure.caption, results);
     figure.x = axis_over("difference in " + judging.metric, xs);
     if (figure.x.is_log) {  // 0 is part of the picture
         figure.x.is_log = false;
@@ -256,7 +268,7 @@ std::optional<Figure> difference_figure(const Results& results) {
 }
 
 std::optional<Figure> profile_figure(const Results& results) {
-    const std::vector<Profile> profiles = performance_profiles(results.curves);
+    const std::vector<Profile> profiles = performance_profiles(results.curves, results.judging);
     Figure figure{
         .name = "profile",
         .title = "performance profile",
@@ -270,7 +282,7 @@ std::optional<Figure> profile_figure(const Results& results) {
     }
     if (std::all_of(profiles.begin(), profiles.end(), [](const Profile& profile) { return profile.empty(); }))
         return std::nullopt;
-    append_sentence(figure.caption, diverged_caption(results.curves, results.judging));
+    append_rows(figure.caption, results);
     figure.x.high = std::max(1.1 * figure.x.high, 2.0);
     figure.x.is_log = true;
     for (std::size_t i = 0; i < profiles.size(); ++i) {

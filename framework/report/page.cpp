@@ -98,6 +98,16 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
     return out + "</tbody></table></div>\n";
 }
 
+Cell or_dash(const std::string& text, double number) {
+    return {text == "-" || std::isnan(number) ? "–" : text, number};
+}
+
+Cell finite_share(const Distribution& d) {
+    if (d.rows == 0) return {"–", NAN};
+    const double share = static_cast<double>(d.finite) / static_cast<double>(d.rows);
+    return {percent_text(share), share};
+}
+
 std::string results_table(const Results& results) {
     const Judging& judging = results.judging;
     const bool is_higher_better = judging.is_higher_better();
@@ -106,14 +116,13 @@ std::string results_table(const Results& results) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.values.back() + curve.gradients.back();
         const auto all = static_cast<double>(curve.final_rows[0].size());
-        rows.push_back(
-            {Cell(curve.contestant),
-             {value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)},
-             {value_text(d.q10, is_higher_better) + " … " + value_text(d.q90, is_higher_better), d.q10},
-             {percent_text(static_cast<double>(d.finite) / all), static_cast<double>(d.finite) / all},
-             {evaluations_text(curve), evaluations},
-             {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
-             {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
+        rows.push_back({Cell(curve.contestant),
+                        or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),
+                        or_dash(band_text(d, is_higher_better, " … "), d.q10),
+                        finite_share(d),
+                        {evaluations_text(curve), evaluations},
+                        {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
+                        {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
     }
     return table({"contestant",
                   judging.centre_name(),
@@ -123,10 +132,6 @@ std::string results_table(const Results& results) {
                   "time per solve",
                   "training"},
                  rows);
-}
-
-Cell or_dash(const std::string& text, double number) {
-    return {text == "-" || std::isnan(number) ? "–" : text, number};
 }
 
 std::string comparison_section(const Results& results) {
@@ -271,9 +276,12 @@ std::string html_of(const Page& page) {
         escaped(results.judging.metric),
         results.judging.is_higher_better() ? "higher" : "lower");
     if (!page.note.empty()) out += "<p class=\"note\">" + escaped(page.note) + "</p>\n";
+    for (const std::string& remark : page.remarks) out += "<p class=\"note\">" + escaped(remark) + ".</p>\n";
     out += "<h2>Results</h2>\n" + results_table(results);
     out += "<p class=\"facts\">" + escaped(time_text(results.curves)) +
            (page.runs.size() > 1 ? "; of every run on its own machine" : "") + ".</p>\n";
+    if (const std::string unsolved = unsolved_text(results.curves, results.judging); !unsolved.empty())
+        out += "<p class=\"note\">" + escaped(unsolved) + "</p>\n";
     if (const std::string diverged = diverged_caption(results.curves, results.judging); !diverged.empty())
         out += "<p class=\"facts\">" + escaped(diverged) + "</p>\n";
     for (const Curve& curve : results.curves) {

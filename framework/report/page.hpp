@@ -30,8 +30,9 @@ struct Page {
     std::vector<RunRecord> runs{};
     Results results{};  ///< of all runs together
     std::vector<Figure> figures{};
-    std::filesystem::path pictures{};  ///< folder with NAME.svg of every figure
-    std::string note{};                ///< why there are no pictures; "" : there are
+    std::filesystem::path pictures{};    ///< folder with NAME.svg of every figure
+    std::string note{};                  ///< why there are no pictures; "" : there are
+    std::vector<std::string> remarks{};  ///< what is not known of the runs, a phrase each
 };
 
 /// An HTML page that needs no other file: tables, the pictures as inline SVG, configurations and versions.

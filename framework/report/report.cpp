@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "framework/config/info_file.hpp"
 #include "framework/config/value_text.hpp"
@@ -15,15 +18,23 @@
 #include "framework/report/report_folder.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
 
 using nlohmann::json;
 
-double number_or_nan(const json& record, const char* key) {
+constexpr std::size_t kDeepestRecord = 4;
+
+/// A number of a record; NAN where it is null or not there.
+double number_or_nan(const json& record, const char* key, const std::string& place) {
     const auto found = record.find(key);
-    return found != record.end() && found->is_number() ? found->get<double>() : NAN;
+    if (found == record.end() || found->is_null()) return NAN;
+    if (found->is_number()) return found->get<double>();
+    throw Error(
+        ExitCode::kIo,
+        fmt::format("{}: {} is {}; expected a number or null", place, key, files::quoted_json(*found)));
 }
 
 /// Records of metrics.jsonl; a line that is cut off, as a killed run leaves it, is the last.
@@ -31,68 +42,150 @@ std::vector<TrainingPoint> read_training(const std::filesystem::path& path) {
     std::vector<TrainingPoint> points;
     if (!std::filesystem::exists(path)) return points;
     const std::string text = read_file(path);
+    std::size_t number = 0;
     for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        const json record = json::parse(text.substr(begin, end - begin), nullptr, false);
+        const std::size_t end = text.find('\n', begin);
+        if (end == std::string::npos) break;
+        const std::string place = fmt::format("{}: line {}", path.string(), ++number);
+        const auto record = parsed_json(std::string_view(text).substr(begin, end - begin), kDeepestRecord);
         begin = end + 1;
-        if (!record.is_object() || !record.contains("contestant") || !record["contestant"].is_string())
-            continue;
-        TrainingPoint point{.contestant = record["contestant"], .loss = number_or_nan(record, "loss")};
-        if (record.contains("validation")) point.validation = number_or_nan(record, "validation");
-        point.diverged = record.contains("diverged") && record["diverged"] == true;
+        if (!record || !record->is_object() || !record->contains("contestant") ||
+            !record->at("contestant").is_string())
+            throw Error(ExitCode::kIo,
+                        place + " is no record of a training; expected what 'l2o train' writes");
+        TrainingPoint point{.contestant = record->at("contestant"),
+                            .loss = number_or_nan(*record, "loss", place)};
+        if (record->contains("validation")) point.validation = number_or_nan(*record, "validation", place);
+        point.diverged = record->contains("diverged") && record->at("diverged") == true;
         points.push_back(std::move(point));
     }
     return points;
 }
 
-Budget read_budget(const ConfigNode& config) {
-    const EvaluateSettings absent;
-    const ConfigNode* evaluate = config.find("evaluate");
-    const auto setting = [&](const char* key, std::int64_t otherwise) {
-        const ConfigNode* node = evaluate != nullptr ? evaluate->find(key) : nullptr;
+/// The section `evaluate` of config.info, as far as results have to fit it.
+class Settings {
+  public:
+    explicit Settings(const ConfigNode& config) : evaluate_(config.find("evaluate")) {}
+
+    [[nodiscard]] const ConfigNode* find(const char* key) const {
+        return evaluate_ != nullptr ? evaluate_->find(key) : nullptr;
+    }
+    [[nodiscard]] std::int64_t whole(const char* key, std::int64_t otherwise, std::int64_t min) const {
+        const ConfigNode* node = find(key);
         if (node == nullptr) return otherwise;
         const std::optional<std::int64_t> value = parse_int(node->value);
-        if (value && *value >= 0) return *value;
-        throw Error(ExitCode::kIo,
-                    node->origin.text() + ": evaluate." + key + " is '" + node->value +
-                        "'; expected a whole number >= 0");
-    };
-    return {.iterations = setting("iterations", absent.iterations),
-            .max_evaluations = setting("max_evaluations", absent.max_evaluations),
-            .metrics_every = setting("metrics_every", absent.metrics_every),
-            .instances = setting("instances", absent.instances),
-            .starts = setting("starts", absent.starts)};
+        if (value && *value >= min) return *value;
+        refuse(*node, fmt::format("a whole number >= {}", min));
+    }
+    [[nodiscard]] std::optional<double> real(const char* key) const {
+        const ConfigNode* node = find(key);
+        if (node == nullptr) return std::nullopt;
+        if (const std::optional<double> value = parse_real(node->value)) return value;
+        refuse(*node, "a number");
+    }
+
+  private:
+    [[noreturn]] static void refuse(const ConfigNode& node, const std::string& what) {
+        throw Error(
+            ExitCode::kIo,
+            node.origin.text() + ": evaluate." + node.key + " is '" + node.value + "'; expected " + what);
+    }
+    const ConfigNode* evaluate_;
+};
+
+Budget read_budget(const Settings& settings) {
+    const EvaluateSettings absent;
+    return {.iterations = settings.whole("iterations", absent.iterations, 1),
+            .max_evaluations = settings.whole("max_evaluations", absent.max_evaluations, 0),
+            .metrics_every = settings.whole("metrics_every", absent.metrics_every, 1),
+            .instances = settings.whole("instances", absent.instances, 1),
+            .starts = settings.whole("starts", absent.starts, 1)};
+}
+
+/// Whether the points of a curve are those that its budget allows, and all of them.
+std::string fault_of(const Curve& curve, const Budget& budget) {
+    const std::string name = "'" + curve.contestant + "'";
+    for (std::size_t i = 0; i + 1 < curve.iteration.size(); ++i) {
+        if (curve.iteration[i] != static_cast<std::int64_t>(i) * budget.metrics_every)
+            return fmt::format("point {} of {} is iteration {}, and evaluate.metrics_every is {}",
+                               i,
+                               name,
+                               curve.iteration[i],
+                               budget.metrics_every);
+    }
+    const std::int64_t last = curve.iteration.back();
+    const auto points = static_cast<std::int64_t>(curve.iteration.size()) - 1;
+    if (last > points * budget.metrics_every)
+        return fmt::format("{} lacks points before iteration {}, and evaluate.metrics_every is {}",
+                           name,
+                           last,
+                           budget.metrics_every);
+    const double spent = curve.values.back() + curve.gradients.back();
+    const auto limit = static_cast<double>(budget.max_evaluations);
+    if (limit > 0 && spent > limit * (1 + 1e-12))
+        return fmt::format(
+            "{} has {} evaluations, and evaluate.max_evaluations is {}", name, spent, budget.max_evaluations);
+    // Who has a budget of evaluations may end before the last iteration.
+    if (last > budget.iterations || (limit == 0 && last < budget.iterations))
+        return fmt::format(
+            "{} has {} iterations, and evaluate.iterations is {}", name, last, budget.iterations);
+    return "";
 }
 
 /// Whether the results are those of the configuration beside them.
-void check_results(const RunRecord& run, const ConfigNode& config) {
+void check_results(const RunRecord& run, const ConfigNode& config, const RunFolder& folder) {
     const auto refuse = [&](const std::string& what) {
         throw Error(ExitCode::kIo,
                     run.folder.string() + ": " + what +
                         "; expected results of the config.info beside them; run it again");
     };
     const Results& results = run.results;
+    const Judging& judging = results.judging;
     const Budget& budget = run.budget;
     const auto rows = static_cast<double>(results.curves.front().reached.size());
-    if (results.judging.starts != budget.starts ||
+    if (judging.starts != budget.starts ||
         rows != static_cast<double>(budget.instances) * static_cast<double>(budget.starts)) {
         refuse(
             fmt::format("its results have {} rows, {} per instance, and evaluate.instances is {}, "
                         "evaluate.starts {}",
                         rows,
-                        results.judging.starts,
+                        judging.starts,
                         budget.instances,
                         budget.starts));
     }
+    const Settings settings(config);
+    const auto check_text = [&](const char* key, const std::string& told) {
+        const ConfigNode* node = settings.find(key);
+        if (node != nullptr && !node->value.empty() && node->value != told)
+            refuse(fmt::format(
+                "the {} of its results is '{}', and evaluate.{} is '{}'", key, told, key, node->value));
+    };
+    check_text("metric", judging.metric);
+    check_text("reference", judging.reference);
+    const auto text_of = [](const std::optional<double>& number) {
+        return number ? fmt::format("{}", *number) : std::string("none");
+    };
+    if (const auto target = settings.real("target"); target != judging.target)
+        refuse("the target of its results is " + text_of(judging.target) + ", and evaluate.target is " +
+               text_of(target));
+    if (const double tolerance = settings.real("tolerance").value_or(EvaluateSettings{}.tolerance);
+        tolerance != judging.tolerance)
+        refuse(fmt::format("the tolerance of its results is {}, and evaluate.tolerance is {}",
+                           judging.tolerance,
+                           tolerance));
+    const ConfigNode* contestants = config.find("contestants");
     for (const Curve& curve : results.curves) {
-        if (curve.iteration.back() > budget.iterations)
-            refuse(fmt::format("'{}' has {} iterations, and evaluate.iterations is {}",
-                               curve.contestant,
-                               curve.iteration.back(),
-                               budget.iterations));
-        const ConfigNode* contestants = config.find("contestants");
+        if (const std::string fault = fault_of(curve, budget); !fault.empty()) refuse(fault);
         if (contestants == nullptr || contestants->find(curve.contestant) == nullptr)
             refuse("'" + curve.contestant + "' is no contestant of it");
+    }
+    // A run of some contestants is one of those that were trained alone.
+    const std::vector<std::string> wanted = folder.request().contestants;
+    for (const ConfigNode& contestant : contestants->children) {
+        const bool is_there =
+            std::ranges::find(results.curves, contestant.key, &Curve::contestant) != results.curves.end();
+        const bool is_wanted = wanted.empty() || std::ranges::find(wanted, contestant.key) != wanted.end();
+        if (is_wanted && !is_there) refuse("there are no results of its contestant '" + contestant.key + "'");
     }
 }
 
@@ -109,13 +202,15 @@ RunRecord read_run(const std::filesystem::path& path) {
     RunRecord run{.folder = folder.path,
                   .config = read_file(folder.config()),
                   .environment = read_file(folder.path / "environment.json"),
-                  .training = read_training(folder.metrics()),
-                  .results = read_results(folder.path)};
+                  .training = read_training(folder.metrics())};
     const ConfigNode config = parse_info(run.config, folder.config());
+    const Settings settings(config);
+    run.budget = read_budget(settings);
+    run.results = read_results(folder.path, settings.whole("shard_rows", EvaluateSettings{}.shard_rows, 1));
     const ConfigNode* name = config.find("name");
     run.name = name != nullptr ? name->value : folder.path.filename().string();
-    run.budget = read_budget(config);
-    check_results(run, config);
+    check_results(run, config, folder);
+    check_written(folder.path, run.results);
     return run;
 }
 
@@ -129,6 +224,51 @@ std::string problem_text(const RunRecord& run) {
     return canonical_text(problem);
 }
 
+constexpr std::string_view kProblem = "optimizee.";  // of keys of Results::files
+
+/// Refuses runs whose problem is of files that changed in between.
+void check_contents(const RunRecord& first, const RunRecord& run) {
+    if (!first.results.files || !run.results.files) return;
+    for (const auto& [key, file] : *run.results.files) {
+        const auto known = first.results.files->find(key);
+        if (!key.starts_with(kProblem) || known == first.results.files->end() ||
+            known->second.sha1 == file.sha1)
+            continue;
+        throw Error(ExitCode::kUsage,
+                    fmt::format("{} was run on another content of {} ({}) than {}: SHA-1 {} and {}; expected "
+                                "runs on the same instances and starts; report them one at a time",
+                                run.folder.string(),
+                                file.path,
+                                key,
+                                first.folder.string(),
+                                file.sha1,
+                                known->second.sha1));
+    }
+}
+
+/// Files of the problem whose content a run does not tell, so that it cannot be compared.
+std::vector<std::string> untold_contents(const std::vector<RunRecord>& runs) {
+    std::vector<std::string> remarks;
+    for (const RunRecord& run : runs) {
+        const ConfigNode config = parse_info(run.config, run.folder / "config.info");
+        const ConfigNode* optimizee = config.find("optimizee");
+        if (optimizee == nullptr) continue;
+        for (const ConfigNode& option : optimizee->children) {
+            const std::string key = std::string(kProblem) + option.key;
+            // A run folder has options that are paths as absolute ones, and others do not begin like that.
+            const bool is_path = option.value.starts_with('/');
+            if (!is_path || (run.results.files && run.results.files->contains(key))) continue;
+            remarks.push_back(
+                fmt::format("{} does not tell the content of {} ({}): whether all runs had the "
+                            "same is not known",
+                            run.folder.string(),
+                            option.value,
+                            key));
+        }
+    }
+    return remarks;
+}
+
 void check_comparable(const RunRecord& first, const RunRecord& run) {
     const auto refuse = [&](const std::string& what) {
         throw Error(ExitCode::kUsage,
@@ -136,10 +276,13 @@ void check_comparable(const RunRecord& first, const RunRecord& run) {
                         "; expected runs on the same instances and starts; report them one at a time");
     };
     if (problem_text(first) != problem_text(run)) refuse("problem, seed or dtype");
+    check_contents(first, run);
     const Results &a = first.results, &b = run.results;
     if (a.judging.metric != b.judging.metric || a.curves[0].metrics != b.curves[0].metrics) refuse("metric");
     if (a.judging.higher_is_better != b.judging.higher_is_better || a.judging.ratios != b.judging.ratios)
         refuse("kind of metric");
+    if (a.judging.unsolved != b.judging.unsolved || a.judging.needs_solution != b.judging.needs_solution)
+        refuse("set of instances with a certified solution");
     if (a.judging.starts != b.judging.starts || a.curves[0].reached.size() != b.curves[0].reached.size())
         refuse("number of instances or starts");
     const Budget &given = first.budget, &other = run.budget;
@@ -208,13 +351,17 @@ ReportFile write_report(const std::vector<std::filesystem::path>& runs, const st
     for (const std::filesystem::path& run : runs) page.runs.push_back(read_run(run));
     const std::filesystem::path folder = output.empty() ? page.runs.front().folder : absolute_path(output);
     page.results = merged(page.runs);
+    if (page.runs.size() > 1) page.remarks = untold_contents(page.runs);
     page.figures = figures_of(page.runs, page.results);
     ReportFolder files(folder);
     const Drawn drawn = draw(files.drafts(), page.figures);
     page.note = drawn.note;
     page.pictures = files.drafts();
     files.commit(html_of(page));
-    return {.page = files.page(), .note = drawn.note, .has_failed = drawn.has_failed};
+    return {.page = files.page(),
+            .note = drawn.note,
+            .has_failed = drawn.has_failed,
+            .remarks = std::move(page.remarks)};
 }
 
 }  // namespace l2o::framework

@@ -7,9 +7,10 @@
 namespace l2o::framework {
 
 struct ReportFile {
-    std::filesystem::path page{};  ///< report.html
-    std::string note{};            ///< why there are no pictures; "" : there are
-    bool has_failed = false;       ///< for another reason than that there is no gnuplot
+    std::filesystem::path page{};        ///< report.html
+    std::string note{};                  ///< why there are no pictures; "" : there are
+    bool has_failed = false;             ///< for another reason than that there is no gnuplot
+    std::vector<std::string> remarks{};  ///< what is not known of the runs, a phrase each
 };
 
 /// Writes report.html, and beside it figures/ with the CSV, SVG, PDF and PNG file of every figure, from the

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -237,6 +238,12 @@ std::string folded(std::string_view text, std::size_t columns) {
         out += wrapped(line, indent, indent + "  ", columns);
     }
     return out;
+}
+
+std::optional<nlohmann::json> parsed_json(std::string_view text, std::size_t max_depth) try {
+    return files::parse_json(text, max_depth, "less");
+} catch (const files::JsonFault&) {
+    return std::nullopt;
 }
 
 std::string json_text(const nlohmann::json& json, int indent) {

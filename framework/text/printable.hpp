@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,10 @@ namespace l2o::framework {
 /// A text whose lines are at most `columns` long where its words allow: what is longer goes on below its own
 /// beginning, indented.
 [[nodiscard]] std::string folded(std::string_view text, std::size_t columns);
+
+/// A JSON text of ours, or nothing if it is none in UTF-8, has a key twice or more than `max_depth` objects
+/// and lists within one another: see files::parse_json, which says what is wrong.
+[[nodiscard]] std::optional<nlohmann::json> parsed_json(std::string_view text, std::size_t max_depth);
 
 /// A JSON document that is UTF-8 whatever its texts: see valid_utf8.
 [[nodiscard]] std::string json_text(const nlohmann::json& json, int indent = -1);

@@ -467,11 +467,11 @@ TEST_CASE("a tensor that is an option has the option's range") {
                    "lambda is no number > 0 of float32; set dtype to float64"));
 }
 
-TEST_CASE("an evaluation says how many test instances have no certified solution") {
+TEST_CASE("an evaluation leaves out test instances without a certified solution, and says how many") {
     const ScratchFolder folder;
-    // x_1 = 3 / 1e-310 is no number; the second instance has none of it.
+    // x_1 = 3 / 1e-310 is no number; the other instances have none of it.
     const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
-                 b = tensor(Dtype::kF64, {2, 2}, {3, 4, 0, 2});
+                 b = tensor(Dtype::kF64, {3, 2}, {3, 4, 0, 2, 0, 1});
     write_safetensors(folder / "all.safetensors", {{"A", &a}, {"test.b", &b}}, {});
     write_file_atomically(
         folder / "e.info",
@@ -479,12 +479,25 @@ TEST_CASE("an evaluation says how many test instances have no certified solution
         "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
         "lambda 1e-320 }\n"
         "contestants { fista { optimizer { use fista } } }\n"
-        "evaluate { instances 2\niterations 2\nmetric suboptimality }\n");
-    const Outcome outcome = run_l2o(folder, "run e.info --no-report");
+        "evaluate { instances 3\niterations 2\nmetric suboptimality }\n");
+    const Outcome outcome = run_l2o(folder, "run e.info --out runs --no-report");
     CHECK(outcome.code == 0);
-    CHECK(contains(
-        outcome.err,
-        "note: 1 of 2 test instances have no certified solution; their metrics that need it are NaN"));
+    CHECK(contains(outcome.err,
+                   "note: 1 of 3 test instances have no certified solution; metrics that need it leave them "
+                   "out, for everybody"));
+    CHECK(
+        contains(outcome.out,
+                 "\nno certified solution: 1 of 3 instances left out of suboptimality\ntime: of the steps"));
+    CHECK_FALSE(contains(outcome.out, "diverged"));
+    CHECK_FALSE(contains(outcome.out, "not finite"));
+    const auto json = nlohmann::json::parse(run_l2o(folder, "run e.info --out runs --json --no-report").out);
+    CHECK(json["unsolved"] == 1);
+    const auto& metrics = json["contestants"][0]["metrics"];
+    CHECK(metrics["suboptimality"]["rows"] == 2);
+    CHECK(metrics["suboptimality"]["finite"] == 2);
+    CHECK(metrics["suboptimality"]["mean"].is_number());
+    CHECK(metrics["relative_loss"]["mean"].is_number());
+    CHECK(metrics["objective"]["rows"] == 3);
 }
 
 TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {

@@ -21,10 +21,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 /// Of a member of a JSON object, of metadata of weights, of a column of a CSV file. "root" is where a run is,
-/// "finished" a checksum of files with times in them.
+/// "finished" and "written" name files with times in them by their content.
 bool is_of_the_clock(const std::string& name) {
     return name.find("seconds") != std::string::npos || name == "date_utc" || name == "break_even_solves" ||
-           name == "root" || name == "finished";
+           name == "root" || name == "finished" || name == "written";
 }
 
 void leave_out(json& value) {

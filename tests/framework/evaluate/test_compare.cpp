@@ -92,6 +92,34 @@ TEST_CASE("compare: differences are the contestant less the reference, row by ro
     CHECK(compare(curves, judging("nobody"), "objective").empty());
 }
 
+TEST_CASE("compare: instances without a certified solution have no part in anything") {
+    // Instance 1, rows 2 and 3, is unsolved.
+    std::vector<Curve> curves{
+        curve("ref", {{9, 9, NAN, NAN, 9, 9}, {3, 3, NAN, NAN, 3, 3}, {1, 1, NAN, NAN, 1, 1}}),
+        curve("a", {{9, 9, NAN, NAN, 9, 9}, {1, 1, NAN, NAN, 1, 9}, {0, 0, NAN, NAN, 0, NAN}})};
+    Judging judge = judging();
+    judge.starts = 2;
+    judge.target = 1;
+    judge.needs_solution = {"objective"};
+    judge.unsolved = {1};
+    CHECK(judge.counted("objective", 6) == std::vector<std::size_t>{0, 1, 4, 5});
+    CHECK(judge.counted("else", 6).size() == 6);
+    const Comparison two = compare(curves, judge, "objective")[0];
+    CHECK(two.instances == 2);
+    CHECK(two.better == 0.5);
+    find_reached(curves, judge);
+    CHECK(reached(curves[1]) == std::vector<std::int64_t>{10, 10, -1, -1, 10, -1});
+    const std::vector<Arrival> ways = arrivals(curves, judge);
+    CHECK(ways[0].share == 1);
+    CHECK(ways[1].share == 0.75);
+    CHECK(ways[1].iterations == 10);
+    CHECK(performance_profiles(curves, judge)[1].back().second == 0.75);
+    judge.unsolved = {0, 1, 2};
+    CHECK(compare(curves, judge, "objective").empty());
+    CHECK(std::isnan(arrivals(curves, judge)[0].share));
+    CHECK(performance_profiles(curves, judge)[0].empty());
+}
+
 TEST_CASE("compare: where higher is better the difference keeps its sign, and better is more") {
     Judging judge = judging();
     judge.higher_is_better = {"objective"};
@@ -150,7 +178,7 @@ TEST_CASE("profile: the example of three rows done by hand") {
     Judging judge = judging();
     judge.target = 1;
     find_reached(curves, judge);
-    const std::vector<Profile> profiles = performance_profiles(curves);
+    const std::vector<Profile> profiles = performance_profiles(curves, judge);
     REQUIRE(profiles.size() == 2);
     for (const Profile& profile : profiles) {
         REQUIRE(profile.size() == 2);
@@ -166,7 +194,7 @@ TEST_CASE("profile: a start that has arrived is the best of its row, and nobody 
     Judging judge = judging();
     judge.target = 1;
     find_reached(curves, judge);
-    const std::vector<Profile> profiles = performance_profiles(curves);
+    const std::vector<Profile> profiles = performance_profiles(curves, judge);
     REQUIRE(profiles[0].size() == 1);
     CHECK(profiles[0][0].first == 1);
     CHECK(profiles[1].empty());

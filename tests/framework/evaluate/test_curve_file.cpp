@@ -17,7 +17,7 @@ Curve two_points_of_three_rows() {
             .gradients = {0, 1},
             .seconds = {0, 0.5},
             .metrics = {"objective"},
-            .distributions = {{{.mean = 2, .finite = 3}, {.mean = 1, .finite = 3}}},
+            .distributions = {{{.mean = 2, .finite = 3, .rows = 3}, {.mean = 1, .finite = 3, .rows = 3}}},
             .final_rows = {{1, 1, 1}},
             .history = {.shard_rows = 2,
                         .values = {{2, 2, 2}, {1, 1, 1}},

@@ -96,6 +96,39 @@ std::vector<double> medians(const Curve& curve, std::size_t metric) {
 
 }  // namespace
 
+TEST_CASE(
+    "evaluate: an instance without a certified solution is left out of what needs it, and of that alone") {
+    const Arena::Setup setup{
+        "optimizee { use lasso\n m 4\n n 6 }\n", "optimizer { use ista }", "iterations 5", 4};
+    const Curve whole = Arena(setup).run();
+    Arena arena(setup);
+    for (const char* name : {"f_star", "x_star"}) {
+        Tensor& solution = arena.lab().data(name);
+        std::vector<double> values = l2o::test::values(solution);
+        const std::size_t width = values.size() / 4;
+        std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(width), width, NAN);
+        l2o::test::set_values(solution, values);
+    }
+    CHECK(unsolved_instances(arena.lab().data(), arena.lab().optimizee()) ==
+          std::vector<bool>{false, true, false, false});
+    const Curve curve = arena.run();
+    REQUIRE(curve.metrics == whole.metrics);
+    for (std::size_t metric = 0; metric < curve.metrics.size(); ++metric) {
+        CAPTURE(curve.metrics[metric]);
+        const bool needs = metric >= 2;  // after objective and duality_gap
+        std::vector<double> counted = whole.final_rows[metric];
+        if (needs) counted.erase(counted.begin() + 1);
+        CHECK(std::isnan(curve.final_rows[metric][1]) == needs);
+        const Distribution &got = curve.distributions[metric].back(), want = distribution_of(counted);
+        CHECK(got.rows == (needs ? 3 : 4));
+        CHECK(got.finite == got.rows);
+        CHECK(got.median == want.median);
+        CHECK(got.q90 == want.q90);
+        if (curve.metrics[metric] != "relative_loss") CHECK(got.mean == want.mean);
+        CHECK(std::isfinite(got.mean));
+    }
+}
+
 TEST_CASE("evaluate: the objective of every row is that of the plain loop") {
     Arena arena({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.05 }", "iterations 6"});
     Lab lab({.optimizer = "gradient_descent",

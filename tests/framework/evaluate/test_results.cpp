@@ -24,8 +24,11 @@ Distribution around(double median, std::int64_t finite) {
             .q25 = median - 0.5,
             .q75 = median + 0.5,
             .q90 = median + 1,
-            .finite = finite};
+            .finite = finite,
+            .rows = 4};
 }
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Two points of four rows: objective and nmse_db.
 Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
@@ -39,7 +42,6 @@ Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
             .final_rows = {{1, 2, 3, 4}, {1, 2, 3, 4}}};
 }
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const Judging kByNmse{.metric = "nmse_db"};
 
 }  // namespace
@@ -96,7 +98,8 @@ TEST_CASE("results: durations have three digits and the unit that suits them") {
 }
 
 TEST_CASE("results: rows that diverged have a line below the table") {
-    const std::string table = result_table({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse);
+    const std::string table =
+        result_table({curve("a", 1), curve("b", 1, 3), curve("c", kInfinity, 0)}, kByNmse);
     CHECK(table.find("\na: ") == std::string::npos);
     CHECK(
         table.ends_with("b: 1 of 4 rows are not finite at the end, counted as the worst\n"
@@ -116,7 +119,7 @@ TEST_CASE("results: a quantile that falls on a row that diverged is printed as t
 
 TEST_CASE("results: captions name everyone with solves that diverged, and how many of how many") {
     CHECK(diverged_caption({curve("a", 1)}, kByNmse) == "");
-    CHECK(diverged_caption({curve("a", 1), curve("b", 1, 3), curve("c", NAN, 0)}, kByNmse) ==
+    CHECK(diverged_caption({curve("a", 1), curve("b", 1, 3), curve("c", kInfinity, 0)}, kByNmse) ==
           "Solves that are not finite at the end count as the worst: b 1 of 4, c 4 of 4.");
 }
 
@@ -130,6 +133,36 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
                         "lista: 3 % of its safeguarded steps were those of 'ista'\n"
                         "time: of the steps, added up over threads; sampling and recording are not in it\n"));
     CHECK(safeguard_text(curve("a", 1)) == "");
+}
+
+TEST_CASE("results: instances without a certified solution are left out, and everybody is told how many") {
+    Judging judging = kByNmse;
+    judging.needs_solution = {"nmse_db"};
+    CHECK(unsolved_text({curve("a", 1)}, judging) == "");
+    judging.starts = 2;
+    judging.unsolved = {1};
+    Curve some = curve("a", 1, 2);
+    some.distributions[1].back().rows = 2;
+    const std::string text = "no certified solution: 1 of 2 instances left out of nmse_db";
+    CHECK(unsolved_text({some}, judging) == text);
+    CHECK(result_table({some}, judging)
+              .ends_with("  -\n" + text +
+                         "\ntime: of the steps, added up over threads; sampling and "
+                         "recording are not in it\n"));
+    CHECK(diverged_caption({some}, judging) == "");
+    judging.unsolved = {0, 1};
+    Curve none = curve("a", NAN, 0);
+    none.distributions[1].back().rows = 0;
+    CHECK(unsolved_text({none}, judging) ==
+          "no certified solution: 2 of 2 instances left out of nmse_db, so it says nothing; choose another "
+          "evaluate.metric");
+    const std::string table = result_table({none}, judging);
+    CHECK(table.find("\na                          -        -  ") != std::string::npos);
+    CHECK(table.find("diverged") == std::string::npos);
+    CHECK(table.find("not finite") == std::string::npos);
+    CHECK(comparison_table({none, none}, judging) == "");
+    judging.metric = "objective";
+    CHECK(unsolved_text({some}, judging) == "");
 }
 
 TEST_CASE("results: everything diverged only if every contestant did") {
@@ -195,18 +228,18 @@ TEST_CASE("results: the second table is against the reference, and says on what 
 
 namespace {
 
-/// A curve of two starts of two instances, whose last point is that of its rows.
+/// A curve of two starts of two instances, all in one shard, whose last point is that of its rows.
 Curve rows_of(const std::string& name, std::vector<double> objective, std::vector<double> nmse) {
     Curve curve{.contestant = name,
-                .iteration = {0, 16},
-                .values = {0, 0},
-                .gradients = {0, 16},
-                .seconds = {0, 0.0123},
+                .iteration = {0, 4, 16},
+                .values = {0, 0, 0},
+                .gradients = {0, 4, 16},
+                .seconds = {0, 0.0025, 0.0125},
                 .metrics = {"objective", "nmse_db"},
-                .distributions = {{around(8, 4), distribution_of(objective, true)},
-                                  {around(0, 4), distribution_of(nmse)}},
+                .distributions = {{around(8, 4), around(8, 4), distribution_of(objective, true)},
+                                  {around(0, 4), around(0, 4), distribution_of(nmse)}},
                 .final_rows = {std::move(objective), std::move(nmse)}};
-    curve.reached = {{2, 3.5, 0.1}, {}, {4, 5, 0.2}, {}};
+    curve.reached = {{4, 4, 0.000625}, {}, {4, 4, 0.000625}, {}};
     return curve;
 }
 
@@ -218,24 +251,28 @@ class Edited {
                                 .higher_is_better = {"objective"},
                                 .ratios = {"nmse_db"},
                                 .reference = "b, c",
-                                .target = -1.5,
+                                .target = 2.5,
                                 .tolerance = 0.25,
                                 .starts = 2},
-                    .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4}),
-                               rows_of("b, c", {1, NAN, 3, 4}, {NAN, 1, 2, -3})}};
+                    .curves = {rows_of("a", {1, 2, 3, 4}, {1, 4, 2, 3}),
+                               rows_of("b, c", {1, NAN, 3, 4}, {1, NAN, 2, 3})}};
+        results_.files = {{"optimizee.data", {"/data", std::string(40, 'a')}}};
         results_.curves[1].training_seconds = 12.5;
         results_.curves[1].preparation_seconds = 0.5;
         results_.curves[1].training = {.skipped = 3, .gain = gain_of({1, 2}, {1, 3})};
         results_.curves[1].safeguard = "ista";
         results_.curves[1].fallback_rate = 0.25;
-        write();
+        write(results_);
     }
     [[nodiscard]] const Results& written() const { return results_; }
     [[nodiscard]] std::filesystem::path path(const char* file) const { return folder_ / file; }
     [[nodiscard]] Results read() const { return read_results(folder_ / ""); }
     /// What reading says after one edit, without the folder.
-    std::string refused(const char* file, const std::string& from, const std::string& to) {
-        write();
+    std::string refused(const char* file,
+                        const std::string& from,
+                        const std::string& to,
+                        const Results* other = nullptr) {
+        write(other != nullptr ? *other : results_);
         std::string text = read_file(path(file));
         const auto at = text.find(from);
         REQUIRE(at != std::string::npos);
@@ -247,13 +284,14 @@ class Edited {
         return said.substr(std::min(said.size(), 2 + folder.size()));
     }
 
-  private:
-    void write() const {
-        write_results(path("results.json"), results_);
-        write_curves(path("curves.csv"), results_.curves);
-        write_finals(path("finals.csv"), results_);
+    void write(const Results& results) const {
+        std::ofstream(path("config.info")) << "name x\n";
+        write_curves(path("curves.csv"), results.curves);
+        write_finals(path("finals.csv"), results);
+        write_results(path("results.json"), results);
     }
 
+  private:
     ScratchFolder folder_;
     Results results_;
 };
@@ -263,16 +301,16 @@ class Edited {
 TEST_CASE("results: what is written to a run folder is read back") {
     Edited run;
     CHECK(read_file(run.path("finals.csv"))
-              .starts_with(
-                  "contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
-                  "objective,nmse_db\na,0,0,2,3.5,0.1,1,1\na,0,1,-1,nan,nan,2,2\na,1,0,4,5,0.2,3,3\n"));
+              .starts_with("contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
+                           "objective,nmse_db\na,0,0,4,4,0.000625,1,1\na,0,1,-1,nan,nan,2,4\n"
+                           "a,1,0,4,4,0.000625,3,2\n"));
     const Results read = run.read();
     const std::vector<Curve>& written = run.written().curves;
     CHECK(read.judging.metric == "nmse_db");
     CHECK(read.judging.higher_is_better == std::set<std::string>{"objective"});
     CHECK(read.judging.ratios == std::set<std::string>{"nmse_db"});
     CHECK(read.judging.reference == "b, c");
-    CHECK(read.judging.target == -1.5);
+    CHECK(read.judging.target == 2.5);
     CHECK(read.judging.tolerance == 0.25);
     CHECK(read.judging.starts == 2);
     REQUIRE(read.curves.size() == 2);
@@ -289,15 +327,19 @@ TEST_CASE("results: what is written to a run folder is read back") {
     CHECK(read.curves[1].iteration == written[1].iteration);
     CHECK(read.curves[1].gradients == written[1].gradients);
     CHECK(read.curves[1].seconds == written[1].seconds);
-    CHECK(read.curves[0].distributions[1][1].q90 == doctest::Approx(3.7));
-    CHECK(read.curves[1].distributions[1][1].finite == 3);
-    CHECK(read.curves[1].distributions[1][1].q90 == kInfinity);
-    CHECK(read.curves[1].distributions[0][1].q10 == -kInfinity);
+    CHECK(read.curves[0].distributions[1][2].q90 == doctest::Approx(3.7));
+    CHECK(read.curves[0].distributions[1][2].rows == 4);
+    CHECK(read.curves[1].distributions[1][2].finite == 3);
+    CHECK(read.curves[1].distributions[1][2].q90 == kInfinity);
+    CHECK(read.curves[1].distributions[0][2].q10 == -kInfinity);
     CHECK(read.curves[0].final_rows == written[0].final_rows);
-    CHECK(read.curves[1].final_rows[1][3] == -3);
+    CHECK(read.curves[1].final_rows[1][3] == 3);
     CHECK(read.curves[0].reached[2].iteration == 4);
-    CHECK(read.curves[0].reached[2].seconds == 0.2);
+    CHECK(read.curves[0].reached[2].seconds == 0.000625);
     CHECK(read.curves[0].reached[3].iteration == -1);
+    CHECK(read.files == run.written().files);
+    CHECK(read.written.size() == 3);
+    check_written(run.path(""), read);
 }
 
 TEST_CASE("results: weights that do not tell of their training stay unknown in the file") {
@@ -306,47 +348,175 @@ TEST_CASE("results: weights that do not tell of their training stay unknown in t
                     .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4})}};
     results.curves[0].training_seconds = NAN;
     results.curves[0].distributions[0].back() = distribution_of({1, 2, 3, 4});
-    write_results(folder / "results.json", results);
     write_curves(folder / "curves.csv", results.curves);
     write_finals(folder / "finals.csv", results);
+    write_results(folder / "results.json", results);
     CHECK(std::isnan(read_results(folder / "").curves[0].training_seconds));
+    CHECK_FALSE(read_results(folder / "").files);
+}
+
+TEST_CASE("results: what is left out of the statistics is read back, and has no numbers") {
+    Edited run;
+    Results left = run.written();
+    left.judging.needs_solution = {"nmse_db"};
+    left.judging.unsolved = {1};
+    for (Curve& curve : left.curves) {
+        for (Distribution& d : curve.distributions[1]) d = {2, 2, 1, 1.5, 2.5, 3, 2, 2};
+        for (const std::size_t row : {2, 3}) {
+            curve.final_rows[1][row] = NAN;
+            curve.reached[row] = {};
+        }
+    }
+    left.curves[0].distributions[1][2] = distribution_of({1, 4});
+    left.curves[1].distributions[1][2] = distribution_of({1, NAN});
+    run.write(left);
+    const Results read = run.read();
+    CHECK(read.judging.unsolved == std::set<std::int64_t>{1});
+    CHECK(read.judging.needs_solution == std::set<std::string>{"nmse_db"});
+    CHECK(read.curves[1].distributions[1][2].rows == 2);
+    CHECK(read.curves[1].distributions[1][2].finite == 1);
+    CHECK(read.curves[1].distributions[0][2].rows == 4);
+    const std::string end = "; expected what 'l2o run' writes";
+    const std::vector<std::array<std::string, 4>> edits{
+        {"finals.csv",
+         "-1,nan,nan,3,nan\n",
+         "-1,nan,nan,3,7\n",
+         "finals.csv: row 3: nmse_db is 7, and its instance has no certified solution" + end},
+        {"finals.csv",
+         "-1,nan,nan,3,nan\n",
+         "4,4,0.000625,3,nan\n",
+         "finals.csv: row 3: reached a target, and its instance has no certified solution" + end},
+        {"curves.csv",
+         ",3,2\n",
+         ",3,4\n",
+         "curves.csv: row 2: finite is 4, which is no whole number in [0, 2]" + end},
+        {"results.json",
+         "\"unsolved\": [\n    1\n",
+         "\"unsolved\": [\n    2\n",
+         "finals.csv: has 2 instances, and number 2 is one without a solution in results.json" + end},
+        {"results.json",
+         "\"unsolved\": [\n    1\n",
+         "\"unsolved\": [\n    -1\n",
+         "results.json: unsolved[0] is -1; expected a whole number in [0, 1000000000000000]"},
+        {"results.json",
+         "\"unsolved\": [\n    1\n",
+         "\"unsolved\": [1, 1\n",
+         "results.json: unsolved[1] is 1; expected another instance, it is there twice"}};
+    for (const auto& [file, from, to, what] : edits) {
+        CAPTURE(to);
+        CHECK(run.refused(file.c_str(), from, to, &left) == what);
+    }
+    left.judging.unsolved = {0, 1};
+    for (Curve& curve : left.curves) {
+        curve.final_rows[1].assign(4, NAN);
+        curve.reached.assign(4, {});
+        curve.distributions[1].assign(3, distribution_of({}));
+    }
+    run.write(left);
+    CHECK(run.read().curves[0].distributions[1][2].rows == 0);
+    CHECK(run.refused("curves.csv", "nmse_db,nan,nan,", "nmse_db,nan,1,", &left) ==
+          "curves.csv: row 2: nmse_db has the number 1, and no instance has a certified solution" + end);
+}
+
+TEST_CASE("results: files that are not those that the run wrote beside its results are refused") {
+    Edited run;
+    for (const auto& [file, from, to] :
+         std::vector<std::array<std::string, 3>>{{"config.info", "name x", "name y"},
+                                                 {"curves.csv", "nmse_db,2.25,2,1,", "nmse_db,2.25,2,0,"},
+                                                 {"finals.csv", "3,2\n", "3,2.0\n"}}) {
+        CAPTURE(file);
+        run.write(run.written());
+        std::string text = read_file(run.path(file.c_str()));
+        if (file == "curves.csv")
+            text.replace(text.find("nmse_db,0.25,0,-1,"), 18, "nmse_db,0.25,0,-2,");
+        else
+            text.replace(text.find(from), from.size(), to);
+        std::ofstream(run.path(file.c_str())) << text;
+        const Results read = run.read();
+        CHECK(refusal([&] { check_written(run.path(""), read); }) ==
+              "5 " + run.path(file.c_str()).string() +
+                  ": was changed since the run wrote its results; restore it, or evaluate again");
+    }
+    run.write(run.written());
+    Results earlier = run.read();
+    earlier.written.clear();
+    std::ofstream(run.path("config.info")) << "name y";
+    check_written(run.path(""), earlier);
 }
 
 TEST_CASE("results: an edited results.json is refused, with what is wrong in it") {
     Edited run;
     const std::string end = "; expected what 'l2o run' writes";
+    const std::string whole = "a whole number in [1, 1000000000000000]", metrics = "one of the metrics: ";
+    const std::string known = metrics + "objective, nmse_db";
     const std::vector<std::array<std::string, 3>> edits{
-        {"\"starts\": 2", "\"starts\": 0", "starts is 0, which is not in [1, 1000000000000000]"},
-        {"\"starts\": 2", "\"starts\": 1e300", "starts is 1e+300, which is no whole number"},
-        {"\"starts\": 2", "\"starts\": 2.5", "starts is 2.5, which is no whole number"},
-        {"\"tolerance\": 0.25", "\"tolerance\": -1.0", "tolerance is -1, which is not in [0, 1]"},
-        {"\"reference\": \"b, c\"", "\"reference\": \"x\"", "the reference 'x' is no contestant"},
-        {"\"metric\": \"nmse_db\"", "\"metric\": \"x\"", "the metric 'x' is none of its metrics"},
-        {"\"name\": \"a\"", "\"name\": \"b, c\"", "the contestant 'b, c' is there twice"},
+        {"\"starts\": 2", "\"starts\": 0", "starts is 0; expected " + whole},
+        {"\"starts\": 2", "\"starts\": 1e300", "starts is 1e+300; expected " + whole},
+        {"\"starts\": 2", "\"starts\": 2.5", "starts is 2.5; expected " + whole},
+        {"\"starts\": 2", "\"starts\": \"2\"", "starts is \"2\"; expected " + whole},
+        {"\"tolerance\": 0.25", "\"tolerance\": -1.0", "tolerance is -1.0; expected a number in [0, 1]"},
+        {"\"tolerance\": 0.25", "\"tolerance\": null", "tolerance is null; expected a number in [0, 1]"},
+        {"\"reference\": \"b, c\"",
+         "\"reference\": \"x\"",
+         "reference is \"x\"; expected one of the contestants: a, b, c"},
+        {"\"metric\": \"nmse_db\"", "\"metric\": \"x\"", "metric is \"x\"; expected " + known},
+        {"\"metric\": \"nmse_db\"", "\"metric\": [\"x\"]", "metric is [\"x\"]; expected a text"},
+        {"\"higher_is_better\": [\n    \"objective\"",
+         "\"higher_is_better\": [\n    \"foo\"",
+         "higher_is_better[0] is \"foo\"; expected " + known},
+        {"\"ratios\": [\n    \"nmse_db\"", "\"ratios\": [\n    7", "ratios[0] is 7; expected a text"},
+        {"\"needs_solution\": []", "\"needs_solution\": {}", "needs_solution is {}; expected a list"},
+        {"\"needs_solution\": []",
+         "\"needs_solution\": [\"foo\"]",
+         "needs_solution[0] is \"foo\"; expected " + known},
+        {"\"metrics\": [\n    \"objective\"",
+         "\"metrics\": [\n    \"loss\"",
+         "metrics is [\"loss\",\"nmse_db\"]; expected \"objective\", and others after it"},
+        {"\"metrics\": [\n    \"objective\"",
+         "\"metrics\": [\n    \"objective\", \"objective\"",
+         "metrics[1] is \"objective\"; expected another metric, it is there twice"},
+        {"\"name\": \"a\"",
+         "\"name\": \"b, c\"",
+         "contestants[1].name is \"b, c\"; expected another contestant, it is there twice"},
+        {"\"name\": \"a\"", "\"name\": null", "contestants[0].name is null; expected a text"},
+        {"\"name\": \"a\",",
+         "",
+         "contestants[0].name is missing; was it written by another l2o? evaluate again"},
         {"\"training_seconds\": 12.5",
          "\"training_seconds\": -12.5",
-         "training_seconds of 'b, c' is -12.5, which is not >= 0"},
+         "contestants[1].training_seconds is -12.5; expected a number >= 0"},
         {"\"fallback_rate\": 0.25",
          "\"fallback_rate\": 25",
-         "fallback_rate of 'b, c' is 25, which is not in [0, 1]"},
-        {"\"target\": -1.5",
-         "\"target\": " + std::string(100000, '['),
-         "is nested too deep; expected lists of contestants and metrics"}};
+         "contestants[1].fallback_rate is 25; expected a number in [0, 1]"},
+        {"\"safeguard\": \"ista\"",
+         "\"safe\": \"ista\"",
+         "contestants[1].fallback_rate is 0.25; expected none where there is no safeguard"},
+        {"\"target\": 2.5", "\"target\": \"x\"", "target is \"x\"; expected a finite number"},
+        {"\"sha1\": \"a",
+         "\"sha1\": \"x",
+         "files.optimizee.data.sha1 is \"x" + std::string(39, 'a') + "\"; expected a SHA-1 of 40 digits"},
+        {"\"config.info\":",
+         "\"summary.csv\":",
+         "written.summary.csv is \"0df211ed896a4ff3131a614d433fed51507499c4\"; expected nothing but "
+         "config.info, curves.csv, finals.csv"}};
     for (const auto& [from, to, what] : edits) {
-        CAPTURE(to.substr(0, 40));
-        CHECK(run.refused("results.json", from, to) == "results.json: " + what + end);
+        CAPTURE(to);
+        CHECK(run.refused("results.json", from, to) == "results.json: " + what);
     }
+    CHECK(run.refused("results.json", "\"target\": 2.5", "\"target\": " + std::string(100000, '[')) ==
+          "results.json: is nested too deep; expected lists of contestants and metrics" + end);
     CHECK(run.refused("results.json", "\"skipped\": 3", "\"skipped\": -3")
-              .starts_with("results.json: training of 'b, c' is {"));
-    CHECK(
-        run.refused("results.json", "\"target\": -1.5", "\"target\": \"x\"").starts_with("results.json: ["));
+              .starts_with("results.json: contestants[1].training is {"));
     for (const char* to : {"\"target\": 1e999", "\"target\": \x01"}) {
         CAPTURE(to);
-        CHECK(run.refused("results.json", "\"target\": -1.5", to)
+        CHECK(run.refused("results.json", "\"target\": 2.5", to)
                   .starts_with("results.json: is not valid JSON ("));
     }
-    std::ofstream(run.path("results.json")) << "{}";
-    CHECK(refusal([&] { (void)run.read(); }).ends_with(end));
+    for (const char* text : {"{}", "[]", "7"}) {
+        std::ofstream(run.path("results.json")) << text;
+        CHECK(
+            refusal([&] { (void)run.read(); }).starts_with("5 " + run.path("results.json").string() + ": "));
+    }
 }
 
 TEST_CASE("results: edited curves are refused, with the row and what is wrong in it") {
@@ -354,16 +524,21 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
     const std::string end = "; expected what 'l2o run' writes";
     const std::string old = "; was it written by an earlier l2o? evaluate again" + end;
     const std::vector<std::array<std::string, 3>> edits{
-        {"\na,16,", "\na,-16,", "row 3: iteration is -16, which is no whole number in [0, 1000000000000000]"},
+        {"\na,16,", "\na,-16,", "row 5: iteration is -16, which is no whole number in [0, 1000000000000000]"},
         {"\na,16,",
          "\na,1e30,",
-         "row 3: iteration is 1e30, which is no whole number in [0, 1000000000000000]"},
-        {"\na,16,", "\na,0,", "row 3: the iterations of 'a' do not rise from 0"},
+         "row 5: iteration is 1e30, which is no whole number in [0, 1000000000000000]"},
+        {"\na,16,", "\na,4,", "row 5: the iterations of 'a' do not rise from 0"},
         {"\na,0,", "\na,1,", "row 1: the iterations of 'a' do not rise from 0"},
         {"\na,", "\nx,", "row 1: 'x' is no contestant of results.json"},
         {",nmse_db,", ",nmse,", "row 2: 'nmse' is no metric of results.json"},
         {",nmse_db,", ",objective,", "row 2: the iterations of 'a' do not rise from 0"},
-        {",0.0123,objective", ",nan,objective", "row 3: seconds is nan, which is not >= 0"},
+        {",0.0125,objective", ",nan,objective", "row 5: seconds is nan, which is not >= 0"},
+        {",0.0125,objective", ",0.001,objective", "row 5: seconds of 'a' falls from 0.0025 to 0.001"},
+        {"\na,16,0,16,", "\na,16,0,3,", "row 5: gradients of 'a' falls from 4 to 3"},
+        {"\na,4,0,4,0.0025,nmse",
+         "\na,4,1,4,0.0025,nmse",
+         "row 4: values is 1, and 0 on the first line of this point"},
         {",4\n", ",5\n", "row 1: finite is 5, which is no whole number in [0, 4]"},
         {"8.25,8,7,", "8.25,8,9,", "row 1: q25 is below q10"},
         {"2.5,2.5,1.3,",
@@ -395,15 +570,72 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
         {"\na,1,0,4,",
          "\na,1,0,-2,",
          "row 3: reached_iteration is -2, which is no whole number in [-1, 1000000000000000]"},
-        {"\na,1,0,4,", "\na,1,0,17,", "'a' reached its target after 17 of 16 iterations"},
-        {"\na,1,0,4,5,", "\na,1,0,4,nan,", "row 3: reached_evaluations is nan, which is not >= 0"},
-        {"\na,1,1,-1,nan,nan,4,4\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
+        {"\na,1,0,4,",
+         "\na,1,0,17,",
+         "instance 1, start 0 of 'a' reached its target at iteration 17, which is no point of curves.csv, "
+         "whose "
+         "last is 16"},
+        {"\na,1,0,4,",
+         "\na,1,0,3,",
+         "instance 1, start 0 of 'a' reached its target at iteration 3, which is no point of curves.csv, "
+         "whose "
+         "last is 16"},
+        {"\na,1,0,4,4,", "\na,1,0,4,nan,", "row 3: reached_evaluations is nan, which is not >= 0"},
+        {"\na,1,0,4,4,", "\na,1,0,4,-4,", "row 3: reached_evaluations is -4, which is not >= 0"},
+        {"\na,1,0,4,4,",
+         "\na,1,0,4,1,",
+         "instance 1, start 0 of 'a' reached its target at iteration 4 after 1 evaluations, and a row beside "
+         "it after 4"},
+        {"\na,1,0,4,4,",
+         "\na,1,0,16,1,",
+         "instance 0, start 0 of 'a' and rows beside it had paid 1 evaluations at iteration 16, and more "
+         "before"},
+        {"\na,1,0,4,4,",
+         "\na,1,0,16,17,",
+         "the rows of 'a' that reached their target by iteration 16 had paid 68 evaluations by then, and all "
+         "rows 64 in curves.csv"},
+        {"\na,1,0,4,4,0.000625,",
+         "\na,1,0,16,16,1,",
+         "the rows of 'a' that reached their target by iteration 16 had paid 4 seconds by then, and all rows "
+         "0.0125 in curves.csv"},
+        {"\na,1,0,4,4,0.000625,",
+         "\na,1,0,-1,4,0.000625,",
+         "row 3: has costs of reaching the target, which it never did"},
+        {"\na,1,0,4,4,0.000625,",
+         "\na,1,0,-1,nan,nan,",
+         "instance 1, start 0 of 'a' ends with nmse_db 2, and the target is 2.5, which it reached never"},
+        {"\na,0,1,-1,nan,nan,",
+         "\na,0,1,16,16,0.003125,",
+         "instance 0, start 1 of 'a' ends with nmse_db 4, and the target is 2.5, which it reached at "
+         "iteration "
+         "16"},
+        {"\na,1,1,-1,nan,nan,4,3\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
     for (const auto& [from, to, what] : edits) {
         CAPTURE(to);
         CHECK(run.refused("finals.csv", from, to) == "finals.csv: " + what + end);
     }
-    CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,2,2\na,1,0,4,5,0.2,3,3\n", "\n") ==
+    CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,2,4\na,1,0,4,4,0.000625,3,2\n", "\n") ==
           "finals.csv: row 2: is instance 1, start 1, where instance 0, start 1 of 'a' has its place" + end);
-    CHECK(run.refused("finals.csv", "3,3\n", std::string("3,3\0\n", 5)) ==
-          "finals.csv: byte 156 is NUL, so this is no text; expected a CSV file");
+    CHECK(run.refused("finals.csv", "3,2\n", std::string("3,2\0\n", 5))
+              .ends_with(" is NUL, so this is no text; expected a CSV file"));
+}
+
+TEST_CASE("results: rows of another shard may have paid more than the mean, not more than all together") {
+    const auto folder_of = [](const ScratchFolder& folder, double evaluations) {
+        Results results{.judging = {.metric = "objective", .reference = "a", .starts = 2},
+                        .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4})}};
+        results.curves[0].distributions[0].back() = distribution_of({1, 2, 3, 4});
+        results.curves[0].reached = {{16, evaluations, 0.001}, {}, {}, {}};
+        write_curves(folder / "curves.csv", results.curves);
+        write_finals(folder / "finals.csv", results);
+        write_results(folder / "results.json", results);
+        return folder / "";
+    };
+    const ScratchFolder folder;
+    constexpr std::int64_t kShardRows = 2;
+    CHECK(read_results(folder_of(folder, 20), kShardRows).curves[0].reached[0].evaluations == 20);
+    CHECK(refusal([&] { (void)read_results(folder_of(folder, 20)); }) != "");
+    CHECK(refusal([&] {
+              (void)read_results(folder_of(folder, 33), kShardRows);
+          }).find("had paid 66 evaluations by then, and all rows 64 in curves.csv") != std::string::npos);
 }

@@ -13,6 +13,7 @@
 #include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/run_folder.hpp"
+#include "framework/report/report.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/csv.hpp"
 #include "framework/store/lock_file.hpp"
@@ -233,7 +234,8 @@ TEST_CASE("run: weights found again tell what their training came to, and a repo
         CHECK(outcome.diverged);
         CHECK(outcome.improved() == false);
         CHECK(remarks_on(outcome).size() == 3);
-        const Results kept = read_results(result->folder);
+        constexpr std::int64_t kShardRows = 3;  // of evaluate, see above
+        const Results kept = read_results(result->folder, kShardRows);
         CHECK(to_json(kept.curves.at(1).training.value()) == to_json(outcome));
         CHECK_FALSE(kept.curves.at(0).training);
     }
@@ -241,6 +243,35 @@ TEST_CASE("run: weights found again tell what their training came to, and a repo
     const RunResult untrained = run(folder, {.untrained = true}, more);
     CHECK(rows(second) == rows(untrained));
     CHECK_FALSE(untrained.curves.at(1).training);
+}
+
+TEST_CASE("run: results tell the content of every file that the experiment names") {
+    const ScratchFolder folder;
+    Tensor matrix(Dtype::kF64, {4, 6});
+    const auto run_on = [&](double first) {
+        std::vector<double> entries(24);
+        for (double& entry : entries) entry = std::fmod(first += 7, 5);
+        l2o::test::set_values(matrix, entries);
+        write_safetensors(folder / "a.safetensors", {{"A", &matrix}}, {});
+        return run(folder,
+                   {.untrained = true},
+                   "optimizee { matrix " + (folder / "a.safetensors").string() + " }")
+            .folder;
+    };
+    const fs::path one = run_on(1), two = run_on(2);
+    CHECK(one.filename().string().substr(16, 8) ==
+          two.filename().string().substr(16, 8));  // one configuration
+    const auto files = [](const fs::path& path) { return read_results(path, 3).files.value(); };
+    const FileContents first = files(one), second = files(two);
+    REQUIRE(first.size() == 2);
+    CHECK(first.contains("contestants.lista.train.optimizee.matrix"));
+    CHECK(first.at("optimizee.matrix").path == (folder / "a.safetensors").string());
+    CHECK(second.at("optimizee.matrix").sha1 == content_hash(folder / "a.safetensors"));
+    CHECK(first.at("optimizee.matrix").sha1 != second.at("optimizee.matrix").sha1);
+    CHECK(refusal([&] {
+              (void)write_report({one, two}, folder / "both");
+          }).starts_with("2 " + two.string() + " was run on another content of "));
+    CHECK(files(run(folder).folder).empty());
 }
 
 TEST_CASE("run: a training whose every window diverges leaves no weights to be found again") {

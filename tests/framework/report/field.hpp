@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,10 +29,12 @@ inline framework::Curve contestant(const std::string& name,
         curve.distributions[0].push_back(framework::distribution_of(values));
         curve.final_rows = {values};
     }
-    for (std::size_t row = 0; row < rows; ++row) {
-        const auto until = static_cast<std::int64_t>(std::ceil(std::log(1e-2) / std::log(rate)));
-        curve.reached.push_back({until, static_cast<double>(until), static_cast<double>(until) * 1e-3});
-    }
+    // What a hundredth of the start costs, an equal share of everything; at most all of it.
+    const auto until = std::min(static_cast<std::int64_t>(std::ceil(std::log(1e-2) / std::log(rate))),
+                                curve.iteration.back());
+    const auto cost = static_cast<double>(until);
+    if (until >= 0) curve.reached.assign(rows, {until, cost, cost * 1e-3 / static_cast<double>(rows)});
+    curve.reached.resize(rows);
     return curve;
 }
 

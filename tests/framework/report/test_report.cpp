@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -46,9 +47,9 @@ fs::path finished_run(const ScratchFolder& folder,
     std::ofstream(run / "environment.json") << R"({"l2o_version": "1.2.3", "cpu": {"threads": 2}})";
     std::ofstream(run / "metrics.jsonl")
         << "{\"contestant\": \"a\", \"loss\": 2}\n{\"contestant\": \"a\", \"lo";
-    write_results(run / "results.json", results);
     write_curves(run / "curves.csv", curves);
     write_finals(run / "finals.csv", results);
+    write_results(run / "results.json", results);
     return run;
 }
 
@@ -156,7 +157,7 @@ TEST_CASE("report: what gnuplot draws is in the page and beside it; an earlier r
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
     (void)write_report({finished_run(folder, "run", {contestant("z", 0.9)})});
     CHECK(fs::exists(run / "figures/metric_time.svg"));
-    std::ofstream(run / "metrics.jsonl", std::ios::app) << "\n{\"contestant\": \"old\", \"loss\": 2}";
+    std::ofstream(run / "metrics.jsonl") << "{\"contestant\": \"old\", \"loss\": 2}\n";
     (void)write_report({run});
     CHECK(fs::exists(run / "figures/training_old.svg"));
     (void)finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
@@ -403,9 +404,133 @@ TEST_CASE("report: results that are not those of the configuration beside them a
     CHECK(refused_with("instances 8", "instances 8\n starts 2").find("evaluate.starts 2") !=
           std::string::npos);
     CHECK(refused_with("instances 8", "instances many")
-              .ends_with("evaluate.instances is 'many'; expected a whole number >= 0"));
+              .ends_with("evaluate.instances is 'many'; expected a whole number >= 1"));
     CHECK(refused_with("contestants", "others") ==
           "5 " + run.string() + ": 'a' is no contestant of it" + end);
+    CHECK(refused_with("iterations 99", "iterations 200") ==
+          "5 " + run.string() + ": 'a' has 99 iterations, and evaluate.iterations is 200" + end);
+    CHECK(refused_with("iterations 99", "iterations 200\n max_evaluations 98") ==
+          "5 " + run.string() + ": 'a' has 99 evaluations, and evaluate.max_evaluations is 98" + end);
+    CHECK(refused_with("iterations 99", "iterations 99\n metrics_every 3") ==
+          "5 " + run.string() + ": point 1 of 'a' is iteration 1, and evaluate.metrics_every is 3" + end);
+    CHECK(refused_with("iterations 99", "iterations 99\n target 3") ==
+          "5 " + run.string() + ": the target of its results is none, and evaluate.target is 3" + end);
+    CHECK(refused_with("iterations 99", "iterations 99\n tolerance 0.5") ==
+          "5 " + run.string() + ": the tolerance of its results is 0.001, and evaluate.tolerance is 0.5" +
+              end);
+    CHECK(refused_with("iterations 99", "iterations 99\n metric nmse_db") ==
+          "5 " + run.string() +
+              ": the metric of its results is 'objective', and evaluate.metric is 'nmse_db'" + end);
+    CHECK(refused_with("iterations 99", "iterations 99\n reference b") ==
+          "5 " + run.string() + ": the reference of its results is 'a', and evaluate.reference is 'b'" + end);
+    CHECK(refused_with("    a \"\"\n", "    a \"\"\n    b \"\"\n") ==
+          "5 " + run.string() + ": there are no results of its contestant 'b'" + end);
+    CHECK(refused_with("seed 1", "seed 2") ==
+          "5 " + (run / "config.info").string() +
+              ": was changed since the run wrote its results; restore it, or evaluate again");
+}
+
+TEST_CASE("report: who has a budget of evaluations may end before the last iteration") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    std::string config = read_file(run / "config.info");
+    config.replace(config.find("iterations 99"), 13, "iterations 500\n max_evaluations 99");
+    std::ofstream(run / "config.info") << config;
+    write_results(run / "results.json", read_results(run));
+    CHECK(write_report({run}).page == run / "report.html");
+}
+
+TEST_CASE("report: a line of metrics.jsonl that is no record is refused, one that is torn off ends it") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
+    const auto refused = [&](const std::string& lines) {
+        std::ofstream(run / "metrics.jsonl") << lines;
+        return refusal([&] { (void)write_report({run}); });
+    };
+    const std::string file = "5 " + (run / "metrics.jsonl").string(),
+                      good = "{\"contestant\": \"a\", \"loss\": 2}\n";
+    CHECK(refused(good + "{\"contes\n" + good) ==
+          file + ": line 2 is no record of a training; expected what 'l2o train' writes");
+    CHECK(refused("{\"loss\": 2}\n") ==
+          file + ": line 1 is no record of a training; expected what 'l2o train' writes");
+    CHECK(refused("{\"contestant\": \"a\", \"loss\": \"2\"}\n") ==
+          file + ": line 1: loss is \"2\"; expected a number or null");
+    CHECK(refused("{\"contestant\": \"a\", \"loss\": 2, \"validation\": [1]}\n") ==
+          file + ": line 1: validation is [1]; expected a number or null");
+    CHECK(refused("{\"contestant\": \"a\", \"loss\": " + std::string(100000, '[') + "\n") ==
+          file + ": line 1 is no record of a training; expected what 'l2o train' writes");
+    CHECK(refused(good + "{\"contes") == "no error");
+}
+
+TEST_CASE("report: runs whose files of one path had other contents are not compared") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    const auto run_on = [&](const char* name, const std::optional<FileContents>& files) {
+        const fs::path run = finished_run(folder, name, {contestant("a", 0.9)});
+        std::string config = read_file(run / "config.info");
+        config.replace(config.find("use quadratic"), 13, "use lasso\n matrix /m.safetensors\n m 5\n");
+        std::ofstream(run / "config.info") << config;
+        Results results = read_results(run);
+        results.files = files;
+        write_results(run / "results.json", results);
+        return run;
+    };
+    const auto files_with = [](char digit) {
+        return FileContents{{"optimizee.matrix", {"/m.safetensors", std::string(40, digit)}},
+                            {"contestants.a.weights", {"/w.safetensors", std::string(40, digit)}}};
+    };
+    const fs::path one = run_on("one", files_with('1')), same = run_on("same", files_with('1'));
+    FileContents weights = files_with('2');
+    weights["optimizee.matrix"] = files_with('1')["optimizee.matrix"];
+    const fs::path other_weights = run_on("weights", weights);
+    CHECK(write_report({one, same, other_weights}, folder / "all").remarks.empty());
+    const fs::path other = run_on("other", files_with('2'));
+    CHECK(refusal([&] {
+              (void)write_report({one, other}, folder / "no");
+          }) == "2 " + other.string() +
+                    " was run on another content of /m.safetensors (optimizee.matrix) than " + one.string() +
+                    ": SHA-1 " + std::string(40, '2') + " and " + std::string(40, '1') +
+                    "; expected runs on the same instances and starts; report them one at a time");
+    CHECK_FALSE(fs::exists(folder / "no"));
+    const fs::path earlier = run_on("earlier", std::nullopt);
+    const ReportFile report = write_report({one, earlier}, folder / "some");
+    CHECK(report.remarks ==
+          std::vector<std::string>{earlier.string() +
+                                   " does not tell the content of /m.safetensors (optimizee.matrix): whether "
+                                   "all runs had the same is not known"});
+    CHECK(count(read_file(report.page), report.remarks[0]) == 1);
+    CHECK(write_report({earlier}).remarks.empty());
+}
+
+TEST_CASE("report: instances without a certified solution are left out, in page and captions") {
+    const ScratchFolder folder;
+    const Setting path("PATH", "/nowhere");
+    std::vector<Curve> curves{contestant("a", 0.9), contestant("b", 0.8)};
+    for (Curve& curve : curves) {
+        curve.metrics.emplace_back("gap");
+        curve.distributions.push_back(curve.distributions[0]);
+        curve.final_rows.push_back(curve.final_rows[0]);
+        curve.final_rows[1][3] = NAN;
+        std::vector<double> counted = curve.final_rows[1];
+        counted.erase(counted.begin() + 3);
+        for (Distribution& d : curve.distributions[1]) --d.finite, --d.rows;
+        curve.distributions[1].back() = distribution_of(counted);
+        curve.reached[3] = {};
+    }
+    const fs::path run = finished_run(folder, "run", curves);
+    write_results(run / "results.json",
+                  {{.metric = "gap", .reference = "a", .needs_solution = {"gap"}, .unsolved = {3}}, curves});
+    const std::string page = read_file(write_report({run}).page);
+    const std::string text = "no certified solution: 1 of 8 instances left out of gap";
+    CHECK(count(page, "<p class=\"note\">" + text + "</p>") == 1);
+    CHECK(count(page, "There is " + text + ".") == 5);  // every figure of the metric
+    CHECK(count(page, "Median over 7 solves") == 3);
+    CHECK(count(page, "paired on 7 instances") == 1);
+    CHECK(count(page, "<td data-v=\"1\">100 %</td>") >= 2);
+    CHECK(count(page, "diverged") == 0);
+    CHECK(count(page, "not finite") == 0);
 }
 
 TEST_CASE("report: a folder without a finished run is refused and stays as it was") {

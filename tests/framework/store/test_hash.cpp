@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,10 +12,12 @@
 
 #include "framework/store/content_hash.hpp"
 #include "framework/store/hash.hpp"
+#include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 
 using l2o::framework::Checksum, l2o::framework::content_hash, l2o::framework::FileHandle;
 using l2o::framework::sha1_hex;
+using l2o::test::refusal;
 namespace fs = std::filesystem;
 
 namespace {
@@ -120,4 +125,28 @@ TEST_CASE(
     CHECK(content_hash(one / "") == before);
     fs::create_symlink("..", one / "below/up");
     CHECK(content_hash(one / "") == before);
+}
+
+TEST_CASE("content_hash: what cannot be looked at below a folder is refused, not taken for nothing") {
+    const ScratchFolder folder;
+    put(folder / "train.csv", "1,2,3\n");
+    fs::create_symlink("itself", folder / "itself");
+    CHECK(content_hash(folder / "").size() == 40);
+    // Deeper than a path may be long.
+    const std::string name(200, 'd');
+    std::string path = (folder / "").string();
+    int at = ::open(path.c_str(), O_RDONLY | O_DIRECTORY);
+    while (path.size() < PATH_MAX) {
+        REQUIRE(::mkdirat(at, name.c_str(), 0777) == 0);
+        const int below = ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY);
+        ::close(at);
+        at = below;
+        path += name + "/";
+    }
+    ::close(at);
+    const std::string said = refusal([&] { (void)content_hash(folder / ""); });
+    CHECK(said.starts_with("5 " + (folder / name.c_str()).string() + "/"));
+    CHECK(said.ends_with("/" + name +
+                         ": cannot be read, though it is part of a folder of data: File name too long; check "
+                         "its permissions, or move it away"));
 }
