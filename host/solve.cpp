@@ -121,13 +121,15 @@ std::int64_t iterations_of(const CommandLine& line, const Optimizer& optimizer) 
 }
 
 TensorSet parameters_of(const CommandLine& line,
+                        const Catalog& catalog,
                         const Optimizer& optimizer,
                         const Key& key,
                         const ProblemFile& problem) {
     if (line.has("weights")) {
         const TensorFile file = read_safetensors(line.text("weights"));
         TensorSet params = read_weights(file, optimizer, key, problem.data, problem.optimizee.get());
-        for (const std::string& text : weight_notes(file, optimizer, *problem.optimizee, problem.data))
+        for (const std::string& text :
+             weight_notes(file, known_builds(catalog), optimizer, *problem.optimizee, problem.data))
             note(line.common(), text);
         return params;
     }
@@ -332,7 +334,7 @@ ExitCode solve(const Arguments& given) {
     const std::uint64_t seed = line->common().seed.value_or(0);
     const Keys keys = keys_of(seed);
     const std::vector<Tensor> start = starts_of(*optimizer, problem, keys.test_start, line->text("problem"));
-    const TensorSet params = parameters_of(*line, *optimizer, keys.init_params, problem);
+    const TensorSet params = parameters_of(*line, catalog, *optimizer, keys.init_params, problem);
     const Guard guard = guard_of(*line, catalog, *optimizer, keys.init_params, problem);
     std::optional<Safeguard> safeguard;
     if (guard.classic) safeguard.emplace(Safeguard{*guard.classic, guard.params, guard.rule});

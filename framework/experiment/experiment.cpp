@@ -12,6 +12,7 @@
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
+#include "framework/experiment/weights.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
 
@@ -156,7 +157,8 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
         .seed = static_cast<std::uint64_t>(section.get_int("seed", 0, kAtLeastZero)),
         .dtype = dtype_from_name(section.get_choice("dtype", "float32", {"float32", "float64"})),
         .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
-        .evaluate = read_evaluate(section.child("evaluate"))};
+        .evaluate = read_evaluate(section.child("evaluate")),
+        .builds = known_builds(catalog)};
     if (seed) experiment.seed = checked_seed(*seed);
     const Section contestants = section.child("contestants");
     const ConfigNode* written = tree.find("contestants");

@@ -160,6 +160,7 @@ struct Experiment {
     std::vector<Contestant> contestants{};
     EvaluateSettings evaluate{};
     FileContents files{};  ///< of all options that are paths, and of weights that are given
+    std::map<std::string, std::string> builds{};  ///< of all plugins that there are, see known_builds()
     std::string info{};  ///< the configuration with name, seed, dtype and absolute paths: reads back as this
     std::string hash{};  ///< of `info`
 };

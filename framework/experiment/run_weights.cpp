@@ -76,9 +76,7 @@ void Runner::use(Entrant& entrant, TensorFile file, WeightsReport::Source source
                       .source = source,
                       .seconds = training_seconds(file),
                       .training = training_of(file)};
-    std::map<std::string, std::string> builds = training_builds(*entrant.contestant);
-    if (source == WeightsReport::Source::kGiven) add_build(optimizee_.entry(), builds);
-    for (const std::string& text : origin_notes(file, builds)) note(text);
+    for (const std::string& text : origin_notes(file, experiment_.builds)) note(text);
     if (options_.part != RunPart::kTrain) entrant.weight_file = std::move(file);
 }
 

@@ -177,6 +177,12 @@ void add_build(const Catalog::Entry& entry, std::map<std::string, std::string>& 
     if (!name.empty()) builds[std::string(name_of(entry.component.kind)) + " " + entry.component.id] = name;
 }
 
+std::map<std::string, std::string> known_builds(const Catalog& catalog) {
+    std::map<std::string, std::string> builds;
+    for (const Catalog::Entry& entry : catalog.entries()) add_build(entry, builds);
+    return builds;
+}
+
 std::map<std::string, std::string> build_metadata(const std::map<std::string, std::string>& builds) {
     return {{kBuildsKey, nlohmann::json(builds).dump()}};
 }
@@ -297,12 +303,10 @@ std::string problem_note(const TensorFile& file,
 }
 
 std::vector<std::string> weight_notes(const TensorFile& file,
+                                      const std::map<std::string, std::string>& builds,
                                       const Optimizer& optimizer,
                                       const Optimizee& optimizee,
                                       const ProblemData& data) {
-    std::map<std::string, std::string> builds;
-    add_build(optimizer.entry(), builds);
-    add_build(optimizee.entry(), builds);
     std::vector<std::string> notes = origin_notes(file, builds);
     if (const std::string problem = problem_note(file, optimizer, optimizee, data); !problem.empty())
         notes.push_back(problem);

@@ -23,6 +23,8 @@ inline constexpr const char* kWeightFormat = "1";
 /// Adds the build of a plugin's library under its kind and id: "optimizer lista" -> its build id, or else the
 /// SHA-1 of its file.
 void add_build(const Catalog::Entry& entry, std::map<std::string, std::string>& builds);
+/// Those of all plugins, whether they are loaded or not.
+[[nodiscard]] std::map<std::string, std::string> known_builds(const Catalog& catalog);
 /// Metadata that says which builds made the weights: pass it to write_weights.
 [[nodiscard]] std::map<std::string, std::string> build_metadata(
     const std::map<std::string, std::string>& builds);
@@ -73,8 +75,8 @@ struct FoundWeights {
                                          const Optimizer& optimizer);
 
 /// What somebody who uses a weight file should know of it, a sentence each: it has changed since it was
-/// written, or was learned with other builds of these plugins. A file without a checksum or builds, as
-/// others publish them, is taken as it is.
+/// written, or was learned with other builds of its plugins than these. A file without a checksum or builds,
+/// as others publish them, is taken as it is.
 [[nodiscard]] std::vector<std::string> origin_notes(const TensorFile& file,
                                                     const std::map<std::string, std::string>& builds);
 /// A sentence if it was learned for other data than those that the optimizer needs here and all instances
@@ -87,6 +89,7 @@ struct FoundWeights {
 /// Both, for weights that were given to an optimizer, and what there is to remark on their training.
 /// @throw Error kUsage, see training_of()
 [[nodiscard]] std::vector<std::string> weight_notes(const TensorFile& file,
+                                                    const std::map<std::string, std::string>& builds,
                                                     const Optimizer& optimizer,
                                                     const Optimizee& optimizee,
                                                     const ProblemData& data);

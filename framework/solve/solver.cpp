@@ -75,7 +75,7 @@ struct Solver::Model {
         } else {
             const TensorFile file = read_safetensors(settings.weights);
             params = read_weights(file, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
-            notes = weight_notes(file, *optimizer, *problem.optimizee, problem.data);
+            notes = weight_notes(file, known_builds(catalog), *optimizer, *problem.optimizee, problem.data);
         }
         bind_iterations(settings, task);
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);

@@ -19,7 +19,8 @@ Trainer::Trainer(const Experiment& experiment,
                  const TrainFiles& files,
                  int threads,
                  const ProgressSink& progress)
-    : contestant_(contestant),
+    : builds_(experiment.builds),
+      contestant_(contestant),
       settings_(*contestant.train),
       optimizer_(optimizer),
       optimizee_(optimizee),
@@ -111,7 +112,7 @@ void Trainer::prepare() {
     } else {
         const TensorFile file = read_safetensors(settings_.warm_start);
         kept_.phi = read_weights(file, optimizer_, keys_.init_params, data, &optimizee_);
-        for (const std::string& text : weight_notes(file, optimizer_, optimizee_, data))
+        for (const std::string& text : weight_notes(file, builds_, optimizer_, optimizee_, data))
             if (files_.note) files_.note(text);
     }
     start_ = clone(kept_.phi);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,6 +83,7 @@ class Trainer {
     /// For a training that does not validate. @return false if there is nothing to compare on.
     bool start_comparison(const Lesson& lesson, std::optional<Validation>& validation);
 
+    const std::map<std::string, std::string>& builds_;
     const Contestant& contestant_;
     const TrainSettings& settings_;
     const Optimizer& optimizer_;

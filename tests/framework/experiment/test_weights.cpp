@@ -364,26 +364,33 @@ TEST_CASE("weights: what there is to remark on their training is told to whoever
     for (const std::string& remark : remarks_on(ruined))
         notes.push_back(path.string() + ": of its training: " + remark);
     CHECK(notes.size() == 3);
-    CHECK(weight_notes(file, bench.optimizer, bench.optimizee, bench.data) == notes);
+    CHECK(weight_notes(file, {}, bench.optimizer, bench.optimizee, bench.data) == notes);
     // Nothing is known of the training of weights that others publish.
     write_safetensors(path, {}, {{"l2o.format", "1"}, {"l2o.optimizer", "lista"}});
     const TensorFile published = read_safetensors(path);
     CHECK_FALSE(training_of(published));
     CHECK(training_seconds(published) == 0);
-    CHECK(weight_notes(published, bench.optimizer, bench.optimizee, bench.data).empty());
+    CHECK(weight_notes(published, {}, bench.optimizer, bench.optimizee, bench.data).empty());
 }
 
-TEST_CASE("weights: builds of the optimizer and of the problem are compared for weights that are given") {
+TEST_CASE(
+    "weights: builds of all plugins that were at their training are compared for weights that are given") {
     const ScratchFolder folder;
     const Bench bench("lista", kTwoLayers);
     const std::filesystem::path path = folder / "w.safetensors";
     write_weights(path,
                   bench.optimizer,
                   bench.start(),
-                  build_metadata({{"optimizee sparse_recovery", "0123456789abcdef"}}));
-    const auto notes = weight_notes(read_safetensors(path), bench.optimizer, bench.optimizee, bench.data);
+                  build_metadata({{"optimizee sparse_recovery", "0123456789abcdef"},
+                                  {"loss trajectory_sum", "fedcba"},
+                                  {"loss of somebody else", "abcdef"}}));
+    const auto builds = known_builds(catalog());
+    const auto notes =
+        weight_notes(read_safetensors(path), builds, bench.optimizer, bench.optimizee, bench.data);
     REQUIRE(notes.size() == 1);
     CHECK(notes[0].find("optimizee sparse_recovery 0123456789ab, here ") != std::string::npos);
+    CHECK(notes[0].find("loss trajectory_sum fedcba, here ") != std::string::npos);
+    CHECK(notes[0].find("somebody") == std::string::npos);
 }
 
 TEST_CASE("weights: those of another build of a plugin are told, with both builds") {
@@ -420,7 +427,7 @@ TEST_CASE("weights: learned on one matrix and used on another, they say so by th
         problem_note(read_safetensors(path), other.optimizer, other.optimizee, other.data);
     CHECK(note.starts_with(path.string() + ": these weights were learned for another problem: its A"));
     CHECK(note.ends_with(" had other values, sizes or precision than here; they may not suit this one"));
-    CHECK(weight_notes(read_safetensors(path), other.optimizer, other.optimizee, other.data) ==
+    CHECK(weight_notes(read_safetensors(path), {}, other.optimizer, other.optimizee, other.data) ==
           std::vector<std::string>{note});
     // Nothing is known of the problem of a file that does not name it.
     write_weights(path, bench.optimizer, bench.start());
