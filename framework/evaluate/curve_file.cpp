@@ -11,6 +11,7 @@
 
 #include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -187,7 +188,8 @@ void write_curve(const std::filesystem::path& path, const Curve& curve, const st
 std::optional<Curve> read_curve(const std::filesystem::path& path, const std::string& hash) try {
     const TensorFile file = read_safetensors(path);
     if (!is_sealed(file) || !file.metadata.contains(kCurveKey)) return std::nullopt;
-    const nlohmann::json texts = nlohmann::json::parse(file.metadata.at(kCurveKey));
+    constexpr std::size_t kDeepest = 3;  // the validation of a training
+    const nlohmann::json texts = parsed_json(file.metadata.at(kCurveKey), kDeepest).value_or(nullptr);
     if (texts.at("hash") != hash) return std::nullopt;
     Curve curve{.contestant = texts.at("contestant"),
                 .metrics = texts.at("metrics"),

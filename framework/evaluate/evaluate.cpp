@@ -149,20 +149,6 @@ std::vector<std::string> metric_names(const Optimizee& optimizee) {
     return names;
 }
 
-std::vector<bool> unsolved_instances(const ProblemData& data, const Optimizee& optimizee) {
-    std::vector<bool> is_unsolved(static_cast<std::size_t>(data.instances), false);
-    for (std::size_t i = 0; i < data.tensors.size(); ++i) {
-        const l2o_spec& spec = *optimizee.data()[i];
-        const Tensor& tensor = data.tensors[i];
-        if (!tensor || (spec.flags & L2O_DATA_BY_SOLVE) == 0 || spec.batched == 0 || data.instances == 0)
-            continue;
-        const std::int64_t width = tensor.size() / data.instances;
-        for (std::int64_t k = 0; k < tensor.size(); ++k)
-            if (std::isnan(tensor.value(k))) is_unsolved[static_cast<std::size_t>(k / width)] = true;
-    }
-    return is_unsolved;
-}
-
 std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
     if (wanted.empty()) return metrics.size() > 1 ? 1 : 0;
     const auto found = std::find(metrics.begin(), metrics.end(), wanted);

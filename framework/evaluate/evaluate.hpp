@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/plugin/unsolved.hpp"
 #include "framework/train/train.hpp"
 
 namespace l2o::framework {
@@ -46,10 +47,6 @@ struct History {
     std::vector<std::vector<double>> values{};                  ///< [point][row]
     std::vector<std::vector<double>> evaluations{}, seconds{};  ///< [point][shard], per row of the shard
 };
-
-/// Which instances have a NAN in a tensor that solve() writes: the optimizee vouches for no solution of
-/// theirs. Nothing that needs one is known of them, whatever a contestant does.
-[[nodiscard]] std::vector<bool> unsolved_instances(const ProblemData& data, const Optimizee& optimizee);
 
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {

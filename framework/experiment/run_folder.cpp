@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <ctime>
 #include <iterator>
+#include <l2o/files/json.hpp>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -105,7 +106,7 @@ RunRequest RunFolder::request() const {
     RunRequest request;
     if (!std::filesystem::exists(file)) return request;
     try {
-        const nlohmann::json json = nlohmann::json::parse(read_file(file));
+        const nlohmann::json json = files::parse_json(read_file(file), 2, "lists of names");
         const auto part = std::ranges::find(kParts, json.at("part").get<std::string>());
         if (part == std::end(kParts))
             throw Error(ExitCode::kIo,

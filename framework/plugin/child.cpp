@@ -99,6 +99,35 @@ bool ends_within(pid_t pid, double limit_s) {
     return ready > 0;
 }
 
+/// A child, and the end of the pipe that it speaks into. Whatever happens here, neither is left behind.
+class Child {
+  public:
+    Child(pid_t pid, int in) : pid_(pid), in_(in) {}
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+    ~Child() {
+        if (pid_ <= 0) return;
+        kill();
+        (void)wait();
+    }
+    [[nodiscard]] int in() const { return in_; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    void kill() const { ::kill(pid_, SIGKILL); }
+    /// @return its status; call once
+    int wait() {
+        ::close(in_);
+        int status = 0;
+        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+        }
+        pid_ = 0;
+        return status;
+    }
+
+  private:
+    pid_t pid_;
+    int in_;
+};
+
 }  // namespace
 
 std::string run_in_child(const std::function<void(const Send&)>& body,
@@ -107,26 +136,29 @@ std::string run_in_child(const std::function<void(const Send&)>& body,
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe");
     const pid_t pid = ::fork();
-    if (pid < 0) fail("fork");
+    if (pid < 0) {
+        const int why = errno;
+        for (const int end : ends) ::close(end);
+        errno = why;
+        fail("fork");
+    }
     if (pid == 0) {
         ::close(ends[0]);
         be_child(ends[1], body);
     }
     ::close(ends[1]);
+    Child child(pid, ends[0]);
     bool is_done = false;
-    bool is_late = !listen(ends[0], silence_limit_s, [&](const std::string& line) {
+    bool is_late = !listen(child.in(), silence_limit_s, [&](const std::string& line) {
         is_done = line == kEnd;
         if (!is_done) on_line(line);
     });
     // One that has closed its end may still be there, and stay.
-    if (is_late || !(is_done || ends_within(pid, silence_limit_s))) {
+    if (is_late || !(is_done || ends_within(child.pid(), silence_limit_s))) {
         is_late = true;
-        ::kill(pid, SIGKILL);
+        child.kill();
     }
-    ::close(ends[0]);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    const int status = child.wait();
     if (is_late) return fmt::format("did not come back within {} s", silence_limit_s);
     if (WIFSIGNALED(status)) {
         const char* name = ::sigabbrev_np(WTERMSIG(status));

@@ -11,7 +11,7 @@ using Send = std::function<void(const std::string&)>;
 /// Runs body in a child process. Nothing that the child does harms the caller: a crash, an exit or a hang is
 /// the result. What it prints goes to stderr.
 /// Forks: the caller runs one thread, and a library that it has loaded has started none.
-/// @param on_line  is called with every line that the child sends.
+/// @param on_line  is called with every line that the child sends. If it throws, the child is killed.
 /// @param silence_limit_s  a child that sends nothing for so long is killed.
 /// @return "" if body returned; else how the child ended: "crashed with SIGSEGV (Segmentation fault)".
 [[nodiscard]] std::string run_in_child(const std::function<void(const Send&)>& body,

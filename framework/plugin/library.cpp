@@ -14,6 +14,7 @@
 #include "framework/plugin/blas.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/child.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -189,6 +190,7 @@ PluginDescription describe_library(const std::filesystem::path& path) {
 
 PluginDescription describe_in_child(const std::filesystem::path& path, double time_limit_s) {
     using nlohmann::json;
+    constexpr std::size_t kDeepestAnswer = 8;  // a description in it
     const std::filesystem::path file = built_for(path, is_x86_64_v4());
     json answer;
     const std::string ended = run_in_child(
@@ -201,7 +203,7 @@ PluginDescription describe_in_child(const std::filesystem::path& path, double ti
             }
             send(out.dump(-1, ' ', true, json::error_handler_t::replace));
         },
-        [&](const std::string& line) { answer = json::parse(line, nullptr, false); },
+        [&](const std::string& line) { answer = parsed_json(line, kDeepestAnswer).value_or(nullptr); },
         time_limit_s);
     if (!ended.empty()) refuse_library(file, "when it was loaded in a process of its own, that " + ended);
     if (answer.contains("refusal") && answer.at("refusal").is_string())

@@ -13,12 +13,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -32,23 +32,12 @@ constexpr std::array kDashes{"1", "(8,4)", "(2,3)"};
 // gnuplot's point types: open and filled squares, circles, triangles, diamonds, then crosses.
 constexpr std::array kMarkers{7, 9, 5, 13, 11, 1, 2, 6, 8, 4, 12, 10};
 
-/// Text that a picture can have: of one line, in UTF-8.
-std::string drawable(const std::string& text) {
-    using nlohmann::json;
-    const std::string valid = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-    auto out = json::parse(valid).get<std::string>();
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
-    }
-    return out;
-}
-
 /// A string of gnuplot that means nothing but itself: what is not a letter, a digit or harmless is an octal
 /// number, so that no name is a quote, a format, a macro or a command.
 std::string literal(const std::string& text) {
     constexpr std::string_view kHarmless = " _-+.,:;/()<>=!?";
     std::string out = "\"";
-    for (const char c : drawable(text)) {
+    for (const char c : one_line(text)) {
         const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (is_plain || kHarmless.find(c) != std::string_view::npos)
             out += c;

@@ -143,7 +143,11 @@ void ReportFolder::swap_figures() {
             throw io_error(figures_, "cannot be replaced", errno, "check the permissions of its folder");
         const fs::path before = folder_beside(figures_);
         fs::rename(figures_, before, code);
-        if (!code) fs::rename(drafts_, figures_, code);
+        if (!code) {
+            fs::rename(drafts_, figures_, code);
+            std::error_code ignored;
+            if (code) fs::rename(before, figures_, ignored);
+        }
         if (code)
             throw io_error(
                 figures_, "cannot be replaced", code.value(), "check the permissions of its folder");

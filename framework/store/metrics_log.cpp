@@ -15,6 +15,8 @@
 namespace l2o::framework {
 namespace {
 
+constexpr std::size_t kDeepestRecord = 4;
+
 /// The lines of a log that stay.
 std::string kept_of(const std::string& text, const MetricsLog::Kept& kept, const std::string& path) {
     std::string stays;
@@ -24,7 +26,7 @@ std::string kept_of(const std::string& text, const MetricsLog::Kept& kept, const
         if (end == std::string::npos) break;  // a line that was torn off
         const std::string_view line(text.data() + begin, ++end - begin);
         ++number;
-        const nlohmann::json record = nlohmann::json::parse(line, nullptr, false);
+        const nlohmann::json record = parsed_json(line, kDeepestRecord).value_or(nullptr);
         const bool is_record = record.is_object();
         if (!is_record && found < kept.count)
             throw Error(

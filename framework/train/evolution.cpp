@@ -195,6 +195,7 @@ Unroll::Window Evolution::window(std::int64_t /*t*/, std::int64_t n, double cot,
         sum.loss += (pair->above.loss + pair->below.loss) / 2;
         for (const Unroll::Window* window : {&pair->above, &pair->below}) {
             sum.is_finite = sum.is_finite && window->is_finite;
+            sum.is_unsolved = sum.is_unsolved || window->is_unsolved;
             if (sum.diverged.empty()) sum.diverged = window->diverged;
         }
         const bool diverged = !pair->above.is_finite || !pair->below.is_finite;

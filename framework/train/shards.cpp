@@ -1,11 +1,14 @@
 #include "framework/train/shards.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <l2o/numerics/philox.hpp>
 
 #include "framework/error.hpp"
 #include "framework/parallel.hpp"
+#include "framework/plugin/unsolved.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -77,7 +80,8 @@ Shards::Shards(const Optimizer& optimizer,
       keys_(keys),
       options_(options),
       threads_(threads),
-      with_solutions_(options.with_solutions || loss.needs_solution()) {
+      with_solutions_(options.with_solutions || loss.needs_solution()),
+      loss_needing_solutions_(loss.needs_solution() ? loss.id() : "") {
     if (optimizer.info().particles > 0) {
         throw Error(ExitCode::kUsage,
                     "optimizer '" + optimizer.id() + "' is a population; training one is not offered yet");
@@ -119,6 +123,17 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
         const Tensor& drawn = instances.tensors[i];
         if (!drawn || optimizee_.data()[i]->batched == 0) continue;
         std::memcpy(data_.tensors[i].data(), drawn.data(), static_cast<std::size_t>(drawn.bytes()));
+    }
+    unsolved_.clear();
+    if (!loss_needing_solutions_.empty()) {
+        const std::vector<bool> is_unsolved = unsolved_instances(data_, optimizee_);
+        if (const auto count = std::ranges::count(is_unsolved, true); count > 0)
+            unsolved_ =
+                fmt::format("'{}' has no certified solution of {} of {} instances, and loss '{}' needs it",
+                            optimizee_.id(),
+                            count,
+                            is_unsolved.size(),
+                            loss_needing_solutions_);
     }
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
@@ -169,6 +184,10 @@ Unroll::Window Shards::all(Body&& body) {
         sum.loss += window.loss;
         sum.is_finite = sum.is_finite && window.is_finite;
         if (sum.diverged.empty()) sum.diverged = window.diverged;
+    }
+    if (!sum.is_finite && !unsolved_.empty()) {
+        sum.is_unsolved = true;
+        sum.diverged = unsolved_;
     }
     return sum;
 }

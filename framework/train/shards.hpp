@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
@@ -37,7 +38,8 @@ class Shards {
 
     /// The instances first .. first + batch - 1 of the split; what all instances share is left out.
     [[nodiscard]] ProblemData draw(std::uint64_t first) const;
-    /// Starts trajectory number `index` on instances that draw() gave.
+    /// Starts trajectory number `index` on instances that draw() gave. Windows of it say so if the loss needs
+    /// a solution that some have not.
     void start(std::uint64_t index, const ProblemData& instances);
     /// Length of the trajectories that are started from now on.
     void set_horizon(std::int64_t horizon);
@@ -91,6 +93,8 @@ class Shards {
     Options options_;
     int threads_;
     bool with_solutions_;
+    std::string loss_needing_solutions_;  // "": it needs none
+    std::string unsolved_;                // how many instances of the trajectory lack one that the loss needs
     ProblemData data_;  // of the whole batch; shards borrow its rows, its shared tensors are drawn once
     std::vector<std::unique_ptr<Shard>> shards_;
 };

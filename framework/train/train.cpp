@@ -82,9 +82,13 @@ TrainResult Trainer::run() try {
     if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
         throw Error(ExitCode::kNumerical,
                     "training of '" + contestant_.name + "': all " + std::to_string(cursor_.skipped) +
-                        " windows diverged" +
+                        (lacks_solutions_ ? " windows taught nothing" : " windows diverged") +
                         (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
-                        "; start with smaller steps (output_scale, learning_rate) or set train.clip_norm");
+                        (lacks_solutions_
+                             ? "; train with a loss that needs no solution (trajectory_sum), or on problems "
+                               "that have one"
+                             : "; start with smaller steps (output_scale, learning_rate) or set "
+                               "train.clip_norm"));
     }
     outcome_.meta_steps = cursor_.meta_steps;
     outcome_.skipped = cursor_.skipped;

@@ -108,6 +108,7 @@ class Trainer {
     std::optional<Checkpoint> resumed_;
     bool has_checkpoint_ = false;
     std::string last_divergence_;
+    bool lacks_solutions_ = false;  // that is why
     Clock::time_point started_, last_checkpoint_;
     double seconds_before_ = 0;
 };

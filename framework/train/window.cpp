@@ -69,7 +69,10 @@ bool Trainer::run_window(const Stage& stage) {
         if (gradient_[i] && stage.gradient_factors[i] != 1) scale(gradient_[i], stage.gradient_factors[i]);
     }
     const double norm = window.is_finite ? norm_of(gradient_) : NAN;
-    if (!std::isfinite(norm)) return skip(window.diverged);
+    if (!std::isfinite(norm)) {
+        lacks_solutions_ = window.is_unsolved;
+        return skip(window.diverged);
+    }
     if (settings_.clip_norm > 0 && norm > settings_.clip_norm) {
         for (Tensor& tensor : gradient_.tensors()) scale(tensor, settings_.clip_norm / norm);
     }

@@ -64,7 +64,8 @@ class Unroll {
         double loss = 0;        ///< sum over the rows
         bool is_finite = true;  ///< no row diverged; if false nothing was added to the gradient, except where
                                 ///< a derivative gave up half-way: discard it
-        std::string diverged{};  ///< what a plugin said, if it gave up
+        std::string diverged{};    ///< what a plugin said, if it gave up
+        bool is_unsolved = false;  ///< not finite, and instances lack a solution that the loss needs
     };
     /// Runs n steps, scores them, and ADDS cot * d(loss)/d(params) to `gradient` (one tensor per parameter).
     /// Steps before `first_reverse` are not differentiated. Moves to the end of the window.

@@ -500,6 +500,29 @@ TEST_CASE("an evaluation leaves out test instances without a certified solution,
     CHECK(metrics["objective"]["rows"] == 3);
 }
 
+TEST_CASE("a training for solutions that nobody can certify says so, and gives no advice on its steps") {
+    const ScratchFolder folder;
+    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
+                 b = tensor(Dtype::kF64, {2, 2}, {3, 4, 3, 2});
+    write_safetensors(
+        folder / "all.safetensors", {{"A", &a}, {"train.b", &b}, {"validation.b", &b}, {"test.b", &b}}, {});
+    write_file_atomically(
+        folder / "e.info",
+        "name e\ndtype float64\n"
+        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
+        "lambda 1e-320 }\n"
+        "train { epochs 2\nhorizon 2\nunroll 2\nbatch 2\nloss { use mse_to_solution } }\n"
+        "contestants { dm { optimizer { use l2o_dm } } }\n"
+        "evaluate { instances 2\niterations 2 }\n");
+    const Outcome outcome = run_l2o(folder, "train e.info --out runs");
+    CHECK(outcome.code == 4);
+    CHECK(contains(
+        outcome.err,
+        "error: training of 'dm': all 2 windows taught nothing ('lasso' has no certified solution of "
+        "2 of 2 instances, and loss 'mse_to_solution' needs it); train with a loss that needs no "
+        "solution (trajectory_sum), or on problems that have one"));
+}
+
 TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {
     Problem problem("lasso");
     problem.add("A", {3, 4});

@@ -178,7 +178,7 @@ class LassoMinimum {
                 const Eigen::VectorXd residual = b - a_ * x;
                 const LassoCertificate c = lasso_certificate<double>(a_, b, lambda, x, residual, residual);
                 if (step == 0 || c.f < best.certificate.f) best = {x, c};
-                if (c.gap <= kTolerance * c.f) return {x, {best.certificate.f, c.gap}};
+                if (c.gap <= kTolerance * c.f) return {x, c};
             }
             if (step == kFirstSearch || step == kMaxSteps) {
                 const Point found = search(call, b, lambda, best.x);

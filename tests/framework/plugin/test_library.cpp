@@ -1,13 +1,18 @@
 #include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xmmintrin.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 
 #include "framework/error.hpp"
+#include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/plugin/optimizer.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -245,4 +250,27 @@ TEST_CASE("plugins see a host that knows its ABI and answers an unknown extensio
     CHECK(host.struct_size == sizeof(l2o_host));
     CHECK(host.abi_major == L2O_ABI_MAJOR);
     CHECK(host.get_extension(&host, "l2o.host.telepathy/1") == nullptr);
+}
+
+TEST_CASE("child: one whose words the listener does not take is ended, and leaves nothing behind") {
+    const auto open_files = [] {
+        const std::filesystem::directory_iterator all("/proc/self/fd");
+        return std::distance(begin(all), end(all));
+    };
+    const auto before = open_files();
+    pid_t child = 0;
+    CHECK_THROWS_AS((void)run_in_child(
+                        [](const Send& send) {
+                            send(std::to_string(::getpid()));
+                            ::pause();
+                        },
+                        [&](const std::string& line) {
+                            child = std::stoi(line);
+                            throw std::runtime_error("not that");
+                        },
+                        60),
+                    std::runtime_error);
+    REQUIRE(child > 0);
+    CHECK(::kill(child, 0) != 0);  // neither running nor waiting for its parent
+    CHECK(open_files() == before);
 }
