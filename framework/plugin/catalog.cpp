@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
@@ -91,29 +92,32 @@ void Catalog::read_folder(const PluginFolder& given) {
     }
     folders_.push_back(folder);
     std::vector<fs::path> manifests;
+    bool is_wide = false;
     for (fs::directory_iterator file(folder, code), end; !code && file != end; file.increment(code)) {
-        if (file->path().string().ends_with(".l2o.json")) manifests.push_back(file->path());
+        const std::string& name = file->path().native();
+        if (name.ends_with(".l2o.json")) manifests.push_back(file->path());
+        is_wide = is_wide || (name.ends_with(kWideFolder) && is_x86_64_v4());
     }
     if (code && code != std::errc::no_such_file_or_directory)
         notes_.push_back(folder.string() + ": cannot be searched for plugins: " + code.message());
     std::sort(manifests.begin(), manifests.end());
-    for (const fs::path& manifest : manifests) read_plugin(manifest, given.is_named);
+    for (const fs::path& manifest : manifests) read_plugin(manifest, given.is_named, is_wide);
 }
 
-void Catalog::read_plugin(const fs::path& manifest, bool is_named) {
+void Catalog::read_plugin(const fs::path& manifest, bool is_named, bool is_wide) {
     std::vector<std::string> ids;
     try {
-        const PluginDescription plugin = read_manifest(manifest);
+        PluginDescription plugin = read_manifest(manifest);
         ids = ids_of(plugin);
-        const fs::path library = built_for(plugin.library, is_x86_64_v4());
+        const fs::path library = built_for(plugin.library, is_wide);
         LibraryFile file(library);
         const bool is_open =
             file.is_open_to_all() || (library != plugin.library && is_open_to_all(library.parent_path()));
         if (!is_named && is_open)
             throw library_error(library, "everybody may write to it; take that right away (chmod o-w)");
         const std::optional<Build>& described = plugin.build_of(library);
-        if (fits(described, file)) return add(plugin);
-        const PluginDescription own = describe_in_child(plugin.library, kDescribeLimitS);
+        if (fits(described, file)) return add(std::move(plugin));
+        PluginDescription own = describe_in_child(plugin.library, kDescribeLimitS);
         notes_.push_back(
             library_error(library,
                           (described ? "its manifest describes build " + short_name(*described) +
@@ -122,7 +126,7 @@ void Catalog::read_plugin(const fs::path& manifest, bool is_named) {
                               "; it was described again; write the manifest again with l2o-manifest " +
                               plugin.library.string())
                 .what());
-        add(own);
+        add(std::move(own));
     } catch (const Error& error) {
         const std::string text = error.what();
         left_out_.push_back({ids, text});
@@ -130,8 +134,8 @@ void Catalog::read_plugin(const fs::path& manifest, bool is_named) {
     }
 }
 
-void Catalog::add(const PluginDescription& description) {
-    const auto plugin = std::make_shared<const PluginDescription>(description);
+void Catalog::add(PluginDescription description) {
+    const auto plugin = std::make_shared<const PluginDescription>(std::move(description));
     for (const ComponentDescription& component : plugin->components) {
         const auto known = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
             return entry.component.kind == component.kind && entry.component.id == component.id;

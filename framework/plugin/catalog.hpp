@@ -56,8 +56,9 @@ class Catalog {
         std::string why;
     };
     void read_folder(const PluginFolder& folder);
-    void read_plugin(const std::filesystem::path& manifest, bool is_named);
-    void add(const PluginDescription& description);
+    /// @param is_wide  there may be libraries for AVX-512, and they can run here.
+    void read_plugin(const std::filesystem::path& manifest, bool is_named, bool is_wide);
+    void add(PluginDescription description);
 
     std::vector<std::filesystem::path> folders_;
     std::vector<Entry> entries_;

@@ -3,6 +3,7 @@
 #include <l2o/abi/loss.h>
 #include <l2o/abi/optimizee.h>
 #include <l2o/abi/optimizer.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +16,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
-#include "framework/store/atomic_file.hpp"
+#include "framework/store/file_handle.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {
@@ -23,7 +24,7 @@ namespace {
 
 constexpr int kManifestVersion = 1;
 constexpr const char* kWide = "x86-64-v4";
-constexpr std::uintmax_t kMostManifestBytes = 8 << 20;  // chosen: those of this tree have 4 kB
+constexpr std::int64_t kMostManifestBytes = 8 << 20;  // chosen: those of this tree have 4 kB
 constexpr std::size_t kMostName = 256, kMostText = 1024, kMostDoc = 1 << 16;
 constexpr std::size_t kManifestDepth = 6;  // the choices of an option of a component
 
@@ -90,6 +91,8 @@ bool is_control(std::string_view text, std::size_t i) {
 
 /// A text of somebody else for a terminal, a page or a file: UTF-8, blanks for control characters, cut.
 std::string printable(const std::string& text, std::size_t most_bytes) {
+    const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+    if (text.size() <= most_bytes && std::all_of(text.begin(), text.end(), is_plain)) return text;
     std::string out;
     // What is no UTF-8 becomes U+FFFD.
     const std::string utf8 = nlohmann::json::parse(
@@ -298,16 +301,20 @@ PluginDescription plugin_from_json(const nlohmann::json& json, const std::filesy
 }
 
 PluginDescription read_manifest(const std::filesystem::path& manifest) {
-    std::error_code code;
-    const std::uintmax_t bytes = std::filesystem::is_regular_file(manifest, code)
-                                     ? std::filesystem::file_size(manifest, code)
-                                     : kMostManifestBytes + 1;
-    if (code || bytes > kMostManifestBytes)
-        throw Error(ExitCode::kPlugin,
-                    manifest.string() + ": " +
-                        (code ? code.message() : "no manifest, which is a regular file of at most 8 MiB") +
-                        "; expected what l2o-manifest writes beside a library");
-    const std::string text = read_file(manifest);
+    const auto refuse = [&](const std::string& text) -> Error {
+        return {ExitCode::kPlugin,
+                manifest.string() + ": " + text + "; expected what l2o-manifest writes beside a library"};
+    };
+    std::string text;
+    try {
+        FileHandle file = FileHandle::input(manifest);
+        if (file.type() != S_IFREG || file.size_bytes() > kMostManifestBytes)
+            throw refuse("no manifest, which is a regular file of at most 8 MiB");
+        text = file.read_all();
+    } catch (const Error& error) {
+        if (error.code() == ExitCode::kPlugin) throw;
+        throw Error(ExitCode::kPlugin, error.what());
+    }
     try {
         return plugin_from_json(files::parse_json(text, kManifestDepth, "a manifest"),
                                 manifest.parent_path());

@@ -90,9 +90,12 @@ std::string build_id_in(std::string_view notes) {
         if (name > notes.size() || note.n_descsz > notes.size() - name) return "";
         const bool is_gnu = notes.substr(0, note.n_namesz) == std::string_view("GNU\0", 4);
         if (is_gnu && note.n_type == NT_GNU_BUILD_ID) {
+            constexpr const char* kDigits = "0123456789abcdef";
             std::string hex;
-            for (const char byte : notes.substr(name, note.n_descsz))
-                hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+            for (const char byte : notes.substr(name, note.n_descsz)) {
+                hex += kDigits[static_cast<unsigned char>(byte) >> 4];
+                hex += kDigits[static_cast<unsigned char>(byte) & 0xF];
+            }
             return hex;
         }
         notes.remove_prefix(std::min<std::uint64_t>(name + content, notes.size()));
@@ -176,7 +179,7 @@ bool LibraryFile::is_unchanged() const {
 }
 
 std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4) {
-    const std::filesystem::path wide = library.parent_path() / "x86-64-v4" / library.filename();
+    const std::filesystem::path wide = library.parent_path() / kWideFolder / library.filename();
     std::error_code code;
     return is_x86_64_v4 && std::filesystem::exists(wide, code) ? wide : library;
 }

@@ -36,8 +36,11 @@ class LibraryFile {
     Build build_;
 };
 
+/// A folder with libraries for AVX-512 beside those for other processors.
+inline constexpr const char* kWideFolder = "x86-64-v4";
+
 /// The library that stands for this one on a processor of level x86-64-v4 (AVX-512 F, BW, CD, DQ, VL): the
-/// file of the same name in the folder "x86-64-v4" beside it, if there is one; else itself.
+/// file of the same name in kWideFolder beside it, if there is one; else itself.
 [[nodiscard]] std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4);
 /// Whether this machine is one.
 [[nodiscard]] bool is_x86_64_v4();

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     }
     try {
         using namespace l2o::framework;
-        write_file_atomically(manifest_path(argv[1]), to_json(describe_library(argv[1])).dump(2) + "\n");
+        write_file_atomically(manifest_path(argv[1]), to_json(describe_library(argv[1])).dump() + "\n");
         return 0;
     } catch (const l2o::framework::Error& error) {
         std::fprintf(stderr, "l2o-manifest: %s\n", l2o::framework::one_line(error.what()).c_str());

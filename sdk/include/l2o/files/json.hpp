@@ -50,9 +50,9 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(string_t& name) override {
-        if (open_.back()->contains(name))
-            throw JsonFault("has " + quoted_json(name) + " twice; expected distinct keys");
-        key_ = std::move(name);
+        const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(name);
+        if (!is_new) throw JsonFault("has " + quoted_json(name) + " twice; expected distinct keys");
+        member_ = &member->second;
         return true;
     }
     bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
@@ -67,7 +67,7 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
             parent.push_back(std::move(value));
             return parent.back();
         }
-        return parent[key_] = std::move(value);
+        return *member_ = std::move(value);
     }
     bool add(json value) {
         place(std::move(value));
@@ -84,8 +84,9 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
     }
 
     std::size_t max_depth_;
-    std::string expected_, key_;
+    std::string expected_;
     json root_;
+    json* member_ = nullptr;  // of the innermost object, whose key was read
     std::vector<json*> open_;
 };
 
