@@ -184,7 +184,7 @@ TEST_CASE("what is no manifest, and a library that crashes, hangs or is cut shor
     CHECK(catalog.notes().size() == 8);
     for (const char* part :
          {"/broken.l2o.json: malformed manifest",
-          "/dangling.l2o.json: No such file or directory; expected what l2o-manifest writes",
+          "/dangling.l2o.json: cannot open: No such file or directory; check the path",
           "/folder.l2o.json: no manifest",
           "/fifo.l2o.json: no manifest",
           "/endless.l2o.json: no manifest",
