@@ -43,28 +43,30 @@ std::optional<Kind> wanted_kind(const CommandLine& line) {
     throw line.refusal("unknown kind '" + word + "'" + framework::did_you_mean(word, known));
 }
 
-void print_table(const std::vector<Catalog::Entry>& entries) {
+using Entries = std::vector<const Catalog::Entry*>;
+
+void print_table(const Entries& entries) {
     framework::TextTable table{.lines = {{"kind", "id", "version", "title", "tags"}}, .elastic = {3, 4}};
-    for (const Catalog::Entry& entry : entries) {
-        const framework::ComponentDescription& component = entry.component;
+    for (const Catalog::Entry* entry : entries) {
+        const framework::ComponentDescription& component = entry->component;
         table.lines.push_back({name_of(component.kind),
                                component.id,
-                               entry.plugin->version,
+                               entry->plugin->version,
                                component.title,
                                joined(component.tags)});
     }
     std::cout << table.text(stdout_columns());
 }
 
-void print_json(const std::vector<Catalog::Entry>& entries) {
+void print_json(const Entries& entries) {
     nlohmann::json out = nlohmann::json::array();
-    for (const Catalog::Entry& entry : entries) {
-        out.push_back({{"kind", name_of(entry.component.kind)},
-                       {"id", entry.component.id},
-                       {"version", entry.plugin->version},
-                       {"title", entry.component.title},
-                       {"tags", entry.component.tags},
-                       {"library", entry.plugin->library.string()}});
+    for (const Catalog::Entry* entry : entries) {
+        out.push_back({{"kind", name_of(entry->component.kind)},
+                       {"id", entry->component.id},
+                       {"version", entry->plugin->version},
+                       {"title", entry->component.title},
+                       {"tags", entry->component.tags},
+                       {"library", entry->plugin->library.string()}});
     }
     std::cout << framework::json_text(out, 2) << "\n";
 }
@@ -76,9 +78,9 @@ framework::ExitCode list(const Arguments& given) {
     if (!line) return framework::ExitCode::kOk;
     const std::optional<Kind> kind = wanted_kind(*line);
     const Catalog catalog = line->common().catalog();
-    std::vector<Catalog::Entry> entries;
+    Entries entries;
     for (const Catalog::Entry& entry : catalog.entries()) {
-        if (!kind || entry.component.kind == *kind) entries.push_back(entry);
+        if (!kind || entry.component.kind == *kind) entries.push_back(&entry);
     }
     if (line->common().wants_json) {
         print_json(entries);

@@ -109,10 +109,11 @@ void Catalog::read_plugin(const fs::path& manifest, bool is_named, bool is_wide)
     try {
         PluginDescription plugin = read_manifest(manifest);
         ids = ids_of(plugin);
-        const fs::path library = built_for(plugin.library, is_wide);
+        const fs::path wide = is_wide ? built_for(plugin.library, true) : fs::path();
+        const fs::path& library = is_wide ? wide : plugin.library;
         LibraryFile file(library);
-        const bool is_open =
-            file.is_open_to_all() || (library != plugin.library && is_open_to_all(library.parent_path()));
+        const bool is_open = file.is_open_to_all() ||
+                             (is_wide && library != plugin.library && is_open_to_all(library.parent_path()));
         if (!is_named && is_open)
             throw library_error(library, "everybody may write to it; take that right away (chmod o-w)");
         const std::optional<Build>& described = plugin.build_of(library);

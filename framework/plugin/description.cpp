@@ -154,12 +154,17 @@ nlohmann::json to_json(const OptionSchema& option) {
     return json;
 }
 
-OptionSchema option_from_json(const nlohmann::json& json) {
+/// A text of a manifest, which is read once.
+std::string take(nlohmann::json& json, const char* key) {
+    return std::move(json.at(key).get_ref<std::string&>());
+}
+
+OptionSchema option_from_json(nlohmann::json& json) {
     OptionSchema option;
-    option.key = json.at("key");
+    option.key = take(json, "key");
     option.type = integer_at<std::int32_t>(json, "type");
-    option.doc = json.at("doc");
-    if (json.contains("default")) option.def = json.at("default").get<std::string>();
+    option.doc = take(json, "doc");
+    if (json.contains("default")) option.def = take(json, "default");
     if (json.contains("min")) option.min = json.at("min");
     if (json.contains("max")) option.max = json.at("max");
     if (json.contains("choices")) option.choices = json.at("choices").get<std::vector<std::string>>();
@@ -260,38 +265,38 @@ nlohmann::json to_json(const PluginDescription& plugin) {
     return json;
 }
 
-PluginDescription plugin_from_json(const nlohmann::json& json, const std::filesystem::path& folder) {
+PluginDescription plugin_from_json(nlohmann::json json, const std::filesystem::path& folder) {
     if (const int version = integer_at<int>(json, "manifest"); version != kManifestVersion) {
         throw std::invalid_argument("version " + std::to_string(version) + ", this host reads version " +
                                     std::to_string(kManifestVersion));
     }
     PluginDescription plugin;
-    const std::filesystem::path library = json.at("library").get<std::string>();
-    if (library.empty() || library.filename() != library || library == "." || library == "..")
-        throw std::invalid_argument("library '" + printable(library.string(), kMostText) +
+    const std::string library = take(json, "library");
+    if (library.empty() || library.find('/') != std::string::npos || library == "." || library == "..")
+        throw std::invalid_argument("library '" + printable(library, kMostText) +
                                     "'; expected the name of a file beside it");
     plugin.library = folder / library;
-    plugin.id = json.at("id");
-    plugin.version = json.at("version");
-    plugin.license = json.at("license");
-    plugin.vendor = json.at("vendor");
-    plugin.runtime = json.at("runtime");
+    plugin.id = take(json, "id");
+    plugin.version = take(json, "version");
+    plugin.license = take(json, "license");
+    plugin.vendor = take(json, "vendor");
+    plugin.runtime = take(json, "runtime");
     plugin.abi_major = integer_at<std::uint32_t>(json.at("abi"), "major");
     plugin.abi_minor = integer_at<std::uint32_t>(json.at("abi"), "minor");
     plugin.required_minor = integer_at<std::uint32_t>(json.at("abi"), "required_minor");
     if (json.contains("build")) plugin.build = build_from_json(json.at("build"));
     if (json.contains(kWide)) plugin.wide = build_from_json(json.at(kWide));
-    for (const nlohmann::json& in : json.at("components")) {
+    for (nlohmann::json& in : json.at("components")) {
         ComponentDescription component;
         component.kind = kind_from_name(in.at("kind"));
-        component.id = in.at("id");
-        component.title = in.at("title");
-        component.doc = in.at("doc");
+        component.id = take(in, "id");
+        component.title = take(in, "title");
+        component.doc = take(in, "doc");
         component.tags = in.at("tags").get<std::vector<std::string>>();
         for (const nlohmann::json& need : in.at("needs")) {
             for (Need& parsed : parse_needs(need)) component.needs.push_back(std::move(parsed));
         }
-        for (const nlohmann::json& option : in.at("options")) {
+        for (nlohmann::json& option : in.at("options")) {
             component.options.push_back(option_from_json(option));
         }
         plugin.components.push_back(std::move(component));

@@ -73,8 +73,7 @@ struct PluginDescription {
 [[nodiscard]] nlohmann::json to_json(const Build& build);
 [[nodiscard]] nlohmann::json to_json(const PluginDescription& plugin);
 /// The inverse; `library` lies in the folder. Throws std::exception that says what is malformed.
-[[nodiscard]] PluginDescription plugin_from_json(const nlohmann::json& json,
-                                                 const std::filesystem::path& folder);
+[[nodiscard]] PluginDescription plugin_from_json(nlohmann::json json, const std::filesystem::path& folder);
 /// Reads the manifest beside a library; throws Error(kPlugin), or kIo, that names the file.
 [[nodiscard]] PluginDescription read_manifest(const std::filesystem::path& manifest);
 /// ".../l2o_optimizer_adam.so" -> ".../l2o_optimizer_adam.l2o.json".

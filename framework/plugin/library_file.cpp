@@ -179,9 +179,10 @@ bool LibraryFile::is_unchanged() const {
 }
 
 std::filesystem::path built_for(const std::filesystem::path& library, bool is_x86_64_v4) {
+    if (!is_x86_64_v4) return library;
     const std::filesystem::path wide = library.parent_path() / kWideFolder / library.filename();
     std::error_code code;
-    return is_x86_64_v4 && std::filesystem::exists(wide, code) ? wide : library;
+    return std::filesystem::exists(wide, code) ? wide : library;
 }
 
 bool is_x86_64_v4() {

@@ -102,11 +102,17 @@ void for_each(std::string_view text, Each each) {
     }
 }
 
+/// Most texts are: a column and a byte each, nothing to escape.
+bool is_plain(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+}
+
 void append_byte(std::string& out, std::string_view bytes) {
     out += fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes[0]));
 }
 
 std::string escaped(std::string_view text, bool keeps_lines) {
+    if (is_plain(text)) return std::string(text);
     std::string out;
     out.reserve(text.size());
     for_each(text, [&](const Character& character, std::string_view bytes) {
@@ -159,6 +165,7 @@ std::string text_fault(std::string_view text) {
 }
 
 std::string valid_utf8(std::string_view text) {
+    if (is_plain(text)) return std::string(text);
     std::string out;
     out.reserve(text.size());
     for_each(text, [&](const Character& character, std::string_view bytes) {
@@ -175,6 +182,7 @@ std::string printable(std::string_view text) { return escaped(text, true); }
 std::string one_line(std::string_view text) { return escaped(text, false); }
 
 std::size_t width_of(std::string_view text) {
+    if (is_plain(text)) return text.size();
     std::size_t columns = 0;
     for_each(text,
              [&](const Character& character, std::string_view) { columns += width_of(character.code); });

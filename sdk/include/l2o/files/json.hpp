@@ -50,7 +50,8 @@ class JsonBuilder : public nlohmann::json_sax<nlohmann::json> {
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(string_t& name) override {
-        const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(name);
+        const auto [member, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(
+            std::move(name));  // which keeps a name that is there
         if (!is_new) throw JsonFault("has " + quoted_json(name) + " twice; expected distinct keys");
         member_ = &member->second;
         return true;
