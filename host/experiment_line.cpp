@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -185,17 +186,13 @@ Config load_config(const CommandLine& line, const ExperimentLine& words) {
     return Config::load(words.file, words.settings);
 }
 
-std::vector<std::filesystem::path> files_of(const ConfigNode& experiment) {
-    std::vector<std::filesystem::path> files;
-    const auto add = [&](const ConfigNode& node, const auto& add_below) -> void {
-        for (const std::filesystem::path& path :
-             {std::filesystem::path(node.origin.file), node.origin.folder / node.value}) {
-            std::error_code none;
-            if (std::filesystem::is_regular_file(path, none)) files.push_back(path);
+std::vector<std::filesystem::path> sources_of(const ConfigNode& configuration) {
+    std::vector<std::filesystem::path> files{configuration.origin.file};
+    for (const ConfigNode& child : configuration.children) {
+        for (const std::filesystem::path& file : sources_of(child)) {
+            if (std::ranges::find(files, file) == files.end()) files.push_back(file);
         }
-        for (const ConfigNode& child : node.children) add_below(child, add_below);
-    };
-    add(experiment, add);
+    }
     return files;
 }
 

@@ -27,8 +27,8 @@ ExperimentLine sort_words(const CommandLine& line);
 /// Reads the configuration of the experiment. @throw Error kUsage if no file was given.
 framework::Config load_config(const CommandLine& line, const ExperimentLine& words);
 
-/// The files that a configuration was read from, and those that its settings name.
-std::vector<std::filesystem::path> files_of(const framework::ConfigNode& experiment);
+/// The files that a configuration was read from.
+std::vector<std::filesystem::path> sources_of(const framework::ConfigNode& configuration);
 
 /// Reads the experiment. @throw Error kUsage if no file was given.
 framework::Experiment load_experiment(const CommandLine& line,

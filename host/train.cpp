@@ -63,13 +63,18 @@ ExitCode train(const Arguments& given) {
     if (line->has("output") && learned.size() != 1) {
         throw line->refusal("--output takes the weights of one contestant; name one of them");
     }
-    if (line->has("output")) {
-        if (!config) config = Config::parse(experiment.info, experiment.name);
-        prepare_output(*line, files_of(config->tree()));
-    }
     std::erase_if(experiment.contestants, [&](const Contestant& contestant) {
         return std::find(learned.begin(), learned.end(), contestant.name) == learned.end();
     });
+    if (line->has("output")) {
+        std::vector<std::filesystem::path> inputs;
+        if (config) inputs = sources_of(config->tree());
+        for (const auto& [key, file] : experiment.files) {
+            if (key.starts_with("optimizee.") || key.starts_with("contestants." + learned.front() + "."))
+                inputs.emplace_back(file.path);
+        }
+        prepare_output(*line, inputs);
+    }
     const RunResult result = run_part(*line, experiment, RunPart::kTrain, words.names);
     if (line->has("output"))
         write_file_atomically(line->text("output"), read_file(result.weights.front().file));

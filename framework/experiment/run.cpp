@@ -110,8 +110,10 @@ void Runner::begin_again() {
 }
 
 bool Runner::needs_training(const Entrant& entrant) const {
-    return !entrant.contestant->hash.empty() && entrant.weights.empty() && !request_.untrained;
+    return !entrant.contestant->hash.empty() && entrant.weights.empty() && !is_untrained();
 }
+
+bool Runner::is_untrained() const { return request_.untrained && options_.part != RunPart::kTrain; }
 
 void Runner::note(const std::string& text) const {
     if (options_.note && !text.empty()) options_.note(text);
@@ -124,7 +126,6 @@ void Runner::take_up() {
         note(folder_->config().string() +
              " has been edited since the run began; what is in the folder is of both configurations");
     const bool trains = options_.part != RunPart::kEvaluate;
-    if (options_.part == RunPart::kTrain) request_.untrained = false;  // of an evaluation that was asked for
     if (options_.retrain && trains) {
         for (const std::string& name : trained_names()) {
             for (auto* names : {&request_.retrained, &request_.forgotten})

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "framework/error.hpp"
@@ -34,7 +35,9 @@ bool Runner::take_results(RunResult& result) const {
             return false;  // files that are gone are made again
         }
     }
-    note(folder_->path.string() + ": this run is finished; what it came to is told as it was stored");
+    note(folder_->path.string() + (options_.part == RunPart::kTrain
+                                       ? ": nothing is left to train"
+                                       : ": this run is finished; what it came to is told as it was stored"));
     result.was_finished = true;
     add_weights(result);
     return true;
@@ -65,6 +68,7 @@ std::string Runner::evaluation_hash(const Entrant& entrant) const {
     const auto add_optimizer = [&](const Optimizer* optimizer, const TensorSet& params) {
         if (optimizer == nullptr) return checksum.add("");
         add_build(optimizer->entry());
+        checksum.add(optimizer->options().to_json().dump());  // those of given weights are in their file
         add(params.tensors());
     };
     add_optimizer(entrant.optimizer.get(), entrant.params);

@@ -13,7 +13,7 @@ void Runner::find_weights(Entrant& entrant) {
     const Contestant& contestant = *entrant.contestant;
     if (!contestant.weights.empty())
         return use(entrant, read_safetensors(contestant.weights), WeightsReport::Source::kGiven);
-    if (contestant.hash.empty() || request_.untrained) return;
+    if (contestant.hash.empty() || is_untrained()) return;
     if (folder_) {
         if (std::filesystem::exists(folder_->training(contestant.name))) return;  // to go on from
         const std::filesystem::path own = folder_->weights(contestant.name);

@@ -25,6 +25,8 @@ class Runner {
     /// What cannot be written is told before the work. From here on the results are not those of the run.
     void begin_again();
     [[nodiscard]] bool needs_training(const Entrant& entrant) const;
+    /// Of an evaluation that was asked for: nobody is trained for it.
+    [[nodiscard]] bool is_untrained() const;
     void note(const std::string& text) const;
     /// Of a folder to go on in: what was asked for there, and where its weights are.
     void take_up();

@@ -52,7 +52,7 @@ std::vector<std::string> next_line(std::string_view text, std::size_t& place, co
 
 }  // namespace
 
-CsvCell::CsvCell(double number) : text_(fmt::format("{}", number)) {}
+CsvCell::CsvCell(double number) : text_(std::isnan(number) ? "nan" : fmt::format("{}", number)) {}
 
 CsvWriter::CsvWriter(const std::vector<std::string>& header) : columns_(header.size()) {
     add_row({header.begin(), header.end()});
@@ -111,7 +111,7 @@ const std::string& CsvTable::text(std::size_t row, std::size_t column) const {
 
 double CsvTable::number(std::size_t row, std::size_t column) const {
     const std::string& cell = text(row, column);
-    if (cell == "nan") return NAN;
+    if (cell == "nan" || cell == "-nan") return NAN;
     if (cell == "inf") return std::numeric_limits<double>::infinity();
     if (cell == "-inf") return -std::numeric_limits<double>::infinity();
     double number = 0;

@@ -19,18 +19,20 @@ struct Cursor {
     std::int64_t trajectory = 0;        ///< over all stages: names instances and starts
     std::int64_t t = 0;                 ///< within the trajectory
     std::int64_t meta_steps = 0, skipped = 0;
+    std::int64_t unsolved = 0;  ///< of those skipped: instances lacked a solution that the loss needs
     std::int64_t diverged_trajectories = 0;
-    std::int64_t windows = 0;             ///< of the trajectory so far that were finite
-    std::int64_t skipped_since_step = 0;  ///< windows since the last meta-step: nothing is known of phi yet
-    double loss = 0, gradient_norm = 0;   ///< of the trajectory so far
-    double best_validation = 0;           ///< of the stage; NAN: none yet
-    std::int64_t stale = 0;               ///< validations since the best one
-    std::int64_t validations = 0;         ///< of the stage, after the one of its start
-    bool improved = false;                ///< one of them was better than that of the start
-    bool is_finite = true;                ///< the last one was
-    double seconds = 0;                   ///< of earlier sessions and this one
-    std::int64_t records = 0;             ///< of this training in the metrics log
-    std::int64_t engine_bytes = 0;        ///< most so far
+    std::int64_t windows = 0;  ///< of the trajectory so far that were finite
+    std::int64_t skipped_since_step =
+        0;  ///< windows since the last meta-step that diverged: nothing is known of phi yet
+    double loss = 0, gradient_norm = 0;  ///< of the trajectory so far
+    double best_validation = 0;          ///< of the stage; NAN: none yet
+    std::int64_t stale = 0;              ///< validations since the best one
+    std::int64_t validations = 0;        ///< of the stage, after the one of its start
+    bool improved = false;               ///< one of them was better than that of the start
+    bool is_finite = true;               ///< the last one was
+    double seconds = 0;                  ///< of earlier sessions and this one
+    std::int64_t records = 0;            ///< of this training in the metrics log
+    std::int64_t engine_bytes = 0;       ///< most so far
 };
 
 /// The learned optimizer's parameters that a training keeps.

@@ -125,16 +125,8 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
         std::memcpy(data_.tensors[i].data(), drawn.data(), static_cast<std::size_t>(drawn.bytes()));
     }
     unsolved_.clear();
-    if (!loss_needing_solutions_.empty()) {
-        const std::vector<bool> is_unsolved = unsolved_instances(data_, optimizee_);
-        if (const auto count = std::ranges::count(is_unsolved, true); count > 0)
-            unsolved_ =
-                fmt::format("'{}' has no certified solution of {} of {} instances, and loss '{}' needs it",
-                            optimizee_.id(),
-                            count,
-                            is_unsolved.size(),
-                            loss_needing_solutions_);
-    }
+    if (!loss_needing_solutions_.empty()) unsolved_ = unsolved_instances(data_, optimizee_);
+    if (std::ranges::count(unsolved_, true) == 0) unsolved_.clear();
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
     const auto row0 = static_cast<std::uint64_t>(options_.row0);
@@ -187,7 +179,12 @@ Unroll::Window Shards::all(Body&& body) {
     }
     if (!sum.is_finite && !unsolved_.empty()) {
         sum.is_unsolved = true;
-        sum.diverged = unsolved_;
+        sum.diverged =
+            fmt::format("'{}' has no certified solution of {} of {} instances, and loss '{}' needs it",
+                        optimizee_.id(),
+                        std::ranges::count(unsolved_, true),
+                        unsolved_.size(),
+                        loss_needing_solutions_);
     }
     return sum;
 }

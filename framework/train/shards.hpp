@@ -58,6 +58,8 @@ class Shards {
     Unroll::Window score(std::int64_t n);
     /// Of every row, of the last score(): not finite if it diverged, or its shard was given up.
     [[nodiscard]] std::vector<double> row_losses() const;
+    /// Whether a row of the trajectory lacks a solution that the loss needs.
+    [[nodiscard]] bool is_unsolved(std::size_t row) const { return !unsolved_.empty() && unsolved_[row]; }
     /// n steps beside the teachers, one per shard; `gradient` as of window().
     Unroll::Window imitate(std::int64_t n,
                            double cot,
@@ -94,7 +96,7 @@ class Shards {
     int threads_;
     bool with_solutions_;
     std::string loss_needing_solutions_;  // "": it needs none
-    std::string unsolved_;                // how many instances of the trajectory lack one that the loss needs
+    std::vector<bool> unsolved_;  // rows of the trajectory that lack one that the loss needs; empty: none
     ProblemData data_;  // of the whole batch; shards borrow its rows, its shared tensors are drawn once
     std::vector<std::unique_ptr<Shard>> shards_;
 };

@@ -17,7 +17,7 @@ const TensorSet* Trainer::before_ruin(Validation& validation, const Validation::
 
 bool Trainer::windows_diverge() const {
     constexpr std::int64_t kInARow = 2;  // chosen: a single one may be its instances' doing
-    return cursor_.skipped_since_step >= kInARow || cursor_.skipped > cursor_.meta_steps;
+    return cursor_.skipped_since_step >= kInARow || cursor_.skipped - cursor_.unsolved > cursor_.meta_steps;
 }
 
 const TensorSet* Trainer::before_divergence(Validation& validation, const TensorSet& kept) {
@@ -60,7 +60,10 @@ const TensorSet& Trainer::end_stage(const Lesson& lesson,
     if (!validation) return *kept;
     if (!score || kept != &last()) score = validation->score(*kept);
     outcome_.gain = gain_of(validation->score(start_).rows, score->rows);
-    if (!outcome_.gain->is_measured()) outcome_.unmeasured = "one validation instance; expected 2 or more";
+    if (!outcome_.gain->is_measured())
+        outcome_.unmeasured = outcome_.gain->instances == 0
+                                  ? "no validation instance has the certified solution that the loss needs"
+                                  : "one validation instance; expected 2 or more";
     return *kept;
 }
 

@@ -80,11 +80,12 @@ TrainResult Trainer::run() try {
         is_last = run_stage(stages_[static_cast<std::size_t>(cursor_.stage)]);
     if (log_) log_->sync();
     if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
+        const bool lacks_solutions = cursor_.unsolved > 0;
         throw Error(ExitCode::kNumerical,
                     "training of '" + contestant_.name + "': all " + std::to_string(cursor_.skipped) +
-                        (lacks_solutions_ ? " windows taught nothing" : " windows diverged") +
+                        (lacks_solutions ? " windows taught nothing" : " windows diverged") +
                         (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
-                        (lacks_solutions_
+                        (lacks_solutions
                              ? "; train with a loss that needs no solution (trajectory_sum), or on problems "
                                "that have one"
                              : "; start with smaller steps (output_scale, learning_rate) or set "

@@ -60,7 +60,7 @@ class Trainer {
     /// @return false if the trajectory diverged and is abandoned.
     bool run_window(const Stage& stage);
     /// A window has taught nothing.
-    bool skip(const std::string& why);
+    bool skip(const std::string& why, bool is_unsolved = false);
     /// Parameters that a window was finite with.
     void remember(std::span<const double> rates);
     void end_trajectory(const Stage& stage, bool is_finite, Validation* validation);
@@ -108,7 +108,6 @@ class Trainer {
     std::optional<Checkpoint> resumed_;
     bool has_checkpoint_ = false;
     std::string last_divergence_;
-    bool lacks_solutions_ = false;  // that is why
     Clock::time_point started_, last_checkpoint_;
     double seconds_before_ = 0;
 };

@@ -12,8 +12,7 @@ bool Validation::Score::most_diverged() const {
 }
 
 Validation::Validation(const Lesson& lesson, std::int64_t instances, std::int64_t at_once)
-    : instances_(instances),
-      horizon_(lesson.stage.validation_horizon),
+    : horizon_(lesson.stage.validation_horizon),
       params_(clone(lesson.phi)),
       shards_(lesson.optimizer,
               lesson.optimizee,
@@ -35,11 +34,18 @@ Validation::Score Validation::score(const TensorSet& params) {
     Score score;
     for (std::size_t i = 0; i < batches_.size(); ++i) {
         shards_.start(i, batches_[i]);
-        score.loss += shards_.score(horizon_).loss;
+        const double loss = shards_.score(horizon_).loss;
         const std::vector<double> rows = shards_.row_losses();
-        score.rows.insert(score.rows.end(), rows.begin(), rows.end());
+        double solved = 0;
+        const std::size_t before = score.rows.size();
+        for (std::size_t row = 0; row < rows.size(); ++row) {
+            if (shards_.is_unsolved(row)) continue;
+            score.rows.push_back(rows[row]);
+            solved += rows[row];
+        }
+        score.loss += score.rows.size() - before == rows.size() ? loss : solved;
     }
-    score.loss /= static_cast<double>(instances_);
+    score.loss /= static_cast<double>(score.rows.size());
     return score;
 }
 

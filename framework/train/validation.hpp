@@ -8,11 +8,12 @@
 
 namespace l2o::framework {
 
-/// Losses on validation instances, the same ones from the same starts every time.
+/// Losses on validation instances, the same ones from the same starts every time; without those that lack a
+/// solution which the loss needs.
 class Validation {
   public:
     struct Score {
-        double loss = 0;             ///< mean over the instances; not finite if one diverged
+        double loss = 0;             ///< mean over them; not finite if one diverged, or there is none
         std::vector<double> rows{};  ///< per instance; not finite: it diverged
 
         /// As they do with ruined parameters; a few may be hard for good ones.
@@ -26,7 +27,7 @@ class Validation {
     [[nodiscard]] Score score(const TensorSet& params);
 
   private:
-    std::int64_t instances_, horizon_;
+    std::int64_t horizon_;
     TensorSet params_;  // those being scored
     Shards shards_;
     std::vector<ProblemData> batches_;

@@ -70,8 +70,8 @@ bool Trainer::run_window(const Stage& stage) {
     }
     const double norm = window.is_finite ? norm_of(gradient_) : NAN;
     if (!std::isfinite(norm)) {
-        lacks_solutions_ = window.is_unsolved;
-        return skip(window.diverged);
+        if (window.is_unsolved) ++cursor_.unsolved;
+        return skip(window.diverged, window.is_unsolved);
     }
     if (settings_.clip_norm > 0 && norm > settings_.clip_norm) {
         for (Tensor& tensor : gradient_.tensors()) scale(tensor, settings_.clip_norm / norm);
@@ -95,9 +95,9 @@ bool Trainer::run_window(const Stage& stage) {
     return true;
 }
 
-bool Trainer::skip(const std::string& why) {
+bool Trainer::skip(const std::string& why, bool is_unsolved) {
     ++cursor_.skipped;
-    ++cursor_.skipped_since_step;
+    if (!is_unsolved) ++cursor_.skipped_since_step;
     last_divergence_ = why;
     report(NAN);
     return false;

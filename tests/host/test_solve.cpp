@@ -523,6 +523,31 @@ TEST_CASE("a training for solutions that nobody can certify says so, and gives n
         "solution (trajectory_sum), or on problems that have one"));
 }
 
+TEST_CASE("validation leaves out the instances whose solution nobody can certify") {
+    const ScratchFolder folder;
+    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
+                 b = tensor(Dtype::kF64, {3, 2}, {0, 4, 0, 2, 0, 3}),
+                 validation = tensor(Dtype::kF64, {3, 2}, {0, 4, 3, 4, 0, 3});
+    write_safetensors(folder / "all.safetensors",
+                      {{"A", &a}, {"train.b", &b}, {"validation.b", &validation}, {"test.b", &b}},
+                      {});
+    write_file_atomically(
+        folder / "e.info",
+        "name e\ndtype float64\n"
+        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
+        "lambda 1e-320 }\n"
+        "train { epochs 3\nhorizon 2\nunroll 2\nbatch 1\nloss { use mse_to_solution }\n"
+        "validate { every 1\ninstances 3 } }\n"
+        "contestants { dm { optimizer { use l2o_dm } } }\n"
+        "evaluate { instances 3\niterations 2 }\n");
+    const Outcome outcome = run_l2o(folder, "train e.info --out runs --json --quiet");
+    REQUIRE(outcome.refusal() == "0 ");
+    const auto weights = nlohmann::json::parse(outcome.out).at("weights").at(0);
+    CHECK(weights.at("skipped") == 0);
+    CHECK(weights.at("validation").at("instances") == 2);
+    CHECK(weights.at("validation").at("diverged") == 0);
+}
+
 TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {
     Problem problem("lasso");
     problem.add("A", {3, 4});

@@ -389,7 +389,13 @@ TEST_CASE("run: untrained, learned contestants run from their start values, what
     CHECK_FALSE(fs::exists(folder / "runs" / "weights"));
     const RunResult trained = run(folder);
     CHECK(rows(trained) != rows(untrained));
-    CHECK(rows(run(folder, {.part = RunPart::kEvaluate, .untrained = true})) == rows(untrained));
+    const RunOptions options{.part = RunPart::kEvaluate, .untrained = true};
+    const RunResult again = run(folder, options);
+    CHECK(rows(again) == rows(untrained));
+    // What is trained there in between changes nothing of what was asked for.
+    run_experiment(resumed_run(catalog(), again.folder).experiment,
+                   {.part = RunPart::kTrain, .resume = again.folder, .root = folder / "runs"});
+    CHECK(rows(resume(again.folder)) == rows(untrained));
 }
 
 TEST_CASE("run: given weights are evaluated as they are") {
