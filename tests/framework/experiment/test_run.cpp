@@ -393,8 +393,9 @@ TEST_CASE("run: untrained, learned contestants run from their start values, what
     const RunResult again = run(folder, options);
     CHECK(rows(again) == rows(untrained));
     // What is trained there in between changes nothing of what was asked for.
-    run_experiment(resumed_run(catalog(), again.folder).experiment,
-                   {.part = RunPart::kTrain, .resume = again.folder, .root = folder / "runs"});
+    RunOptions training{.part = RunPart::kTrain};
+    training.resume = again.folder;
+    CHECK_FALSE(run_experiment(resumed_run(catalog(), again.folder).experiment, training).weights.empty());
     CHECK(rows(resume(again.folder)) == rows(untrained));
 }
 
