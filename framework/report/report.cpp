@@ -214,17 +214,34 @@ RunRecord read_run(const std::filesystem::path& path) {
     return run;
 }
 
-/// What decides about the instances and starts of a run.
-std::string problem_text(const RunRecord& run) {
+constexpr std::string_view kProblem = "optimizee.";  // of keys of Results::files
+
+/// Numbers however they were written: 50, 0050, 5e1.
+void normalise(ConfigNode& node) {
+    if (const auto whole = parse_int(node.value))
+        node.value = fmt::format("{}", *whole);
+    else if (const auto real = parse_real(node.value))
+        node.value = fmt::format("{}", *real);
+    for (ConfigNode& child : node.children) normalise(child);
+}
+
+/// What decides about the instances and starts of a run, but for the files whose contents are known of this
+/// one and the other.
+std::string problem_text(const RunRecord& run, const RunRecord& other) {
     const ConfigNode config = parse_info(run.config, run.folder / "config.info");
     ConfigNode problem;
     for (const char* key : {"seed", "dtype", "optimizee"}) {
         if (const ConfigNode* node = config.find(key)) problem.children.push_back(*node);
     }
+    const auto is_known = [&](const ConfigNode& option) {
+        const std::string key = std::string(kProblem) + option.key;
+        return run.results.files && other.results.files && run.results.files->contains(key) &&
+               other.results.files->contains(key);
+    };
+    for (ConfigNode& node : problem.children) std::erase_if(node.children, is_known);
+    normalise(problem);
     return canonical_text(problem);
 }
-
-constexpr std::string_view kProblem = "optimizee.";  // of keys of Results::files
 
 /// Refuses runs whose problem is of files that changed in between.
 void check_contents(const RunRecord& first, const RunRecord& run) {
@@ -275,7 +292,7 @@ void check_comparable(const RunRecord& first, const RunRecord& run) {
                     run.folder.string() + " has another " + what + " than " + first.folder.string() +
                         "; expected runs on the same instances and starts; report them one at a time");
     };
-    if (problem_text(first) != problem_text(run)) refuse("problem, seed or dtype");
+    if (problem_text(first, run) != problem_text(run, first)) refuse("problem, seed or dtype");
     check_contents(first, run);
     const Results &a = first.results, &b = run.results;
     if (a.judging.metric != b.judging.metric || a.curves[0].metrics != b.curves[0].metrics) refuse("metric");

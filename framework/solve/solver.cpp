@@ -82,6 +82,9 @@ struct Solver::Model {
     }
 
     void bind_iterations(const SolverSettings& settings, const Task& task) {
+        if (settings.iterations < 0)
+            refuse("'iterations' is " + std::to_string(settings.iterations) +
+                   "; expected a whole number >= 0");
         const std::int64_t layers = optimizer->info().max_steps;
         iterations = settings.iterations > 0 ? settings.iterations : layers > 0 ? layers : kDefaultIterations;
         first_leg = layers > 0 ? std::min(layers, iterations) : iterations;

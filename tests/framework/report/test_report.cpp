@@ -467,10 +467,12 @@ TEST_CASE("report: a line of metrics.jsonl that is no record is refused, one tha
 TEST_CASE("report: runs whose files of one path had other contents are not compared") {
     const ScratchFolder folder;
     const Setting path("PATH", "/nowhere");
-    const auto run_on = [&](const char* name, const std::optional<FileContents>& files) {
+    const auto run_on = [&](const char* name,
+                            const std::optional<FileContents>& files,
+                            const char* options = "matrix /m.safetensors\n m 5") {
         const fs::path run = finished_run(folder, name, {contestant("a", 0.9)});
         std::string config = read_file(run / "config.info");
-        config.replace(config.find("use quadratic"), 13, "use lasso\n matrix /m.safetensors\n m 5\n");
+        config.replace(config.find("use quadratic"), 13, std::string("use lasso\n ") + options + "\n");
         std::ofstream(run / "config.info") << config;
         Results results = read_results(run);
         results.files = files;
@@ -485,7 +487,10 @@ TEST_CASE("report: runs whose files of one path had other contents are not compa
     FileContents weights = files_with('2');
     weights["optimizee.matrix"] = files_with('1')["optimizee.matrix"];
     const fs::path other_weights = run_on("weights", weights);
-    CHECK(write_report({one, same, other_weights}, folder / "all").remarks.empty());
+    FileContents moved = files_with('1');
+    moved["optimizee.matrix"].path = "/copy.safetensors";
+    const fs::path elsewhere = run_on("elsewhere", moved, "m 005\n matrix /copy.safetensors");
+    CHECK(write_report({one, same, other_weights, elsewhere}, folder / "all").remarks.empty());
     const fs::path other = run_on("other", files_with('2'));
     CHECK(refusal([&] {
               (void)write_report({one, other}, folder / "no");

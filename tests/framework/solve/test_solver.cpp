@@ -319,6 +319,8 @@ TEST_CASE("solver: settings that make no sense are refused, by name") {
     CHECK(refused({.problem = files.problem, .weights = files.problem}) ==
           "2 " + files.problem.string() + ": metadata l2o.format is missing; expected '1', a weight file");
     SolverSettings settings = files.both();
+    settings.iterations = -3;
+    CHECK(refused(settings) == "2 solver: 'iterations' is -3; expected a whole number >= 0");
     settings.iterations = 17;
     CHECK(refused(settings) ==
           "2 solver: 'iterations' is 17, but 'alista' has 16 layers; expected at most as many, or "
