@@ -57,7 +57,7 @@ struct Page {
 };
 
 Page write_page(const CommandLine& line, const RunResult& result) try {
-    if (result.curves.empty() || line.has("no-report")) return {};
+    if (result.curves.empty() || !result.report) return {};
     if (const auto page = result.folder / "report.html";
         result.was_finished && ::access(result.folder.c_str(), W_OK) != 0 && std::filesystem::exists(page))
         return {.file = page.string()};
@@ -224,6 +224,7 @@ RunResult run_part(const CommandLine& line,
     ProgressLine progress(common.is_quiet);
     RunOptions options{.part = part,
                        .retrain = line.has("retrain"),
+                       .report = !line.has("no-report"),
                        .untrained = line.has("untrained"),
                        .threads = common.threads,
                        .build = {.version = L2O_VERSION, .type = L2O_BUILD_TYPE, .flags = L2O_BUILD_FLAGS},

@@ -37,7 +37,7 @@ RunResult Runner::run() {
     const bool is_new = options_.resume.empty();
     std::optional<FileHandle> lock;
     if (is_new) {
-        request_ = {.part = options_.part, .untrained = options_.untrained};
+        request_ = {.part = options_.part, .untrained = options_.untrained, .report = options_.report};
         if (options_.retrain) request_.retrained = trained_names();
         if (options_.part == RunPart::kTrain)
             for (const Contestant& contestant : experiment_.contestants)
@@ -65,7 +65,7 @@ RunResult Runner::run() {
         lock.emplace(folder_->lock());
         request_ = folder_->request();
     }
-    RunResult result{.folder = folder_->path};
+    RunResult result{.folder = folder_->path, .report = request_.report && options_.report};
     if (!is_new && take_results(result)) return result;
     make_folders(folder_->checkpoints());
     if (!is_new) begin_again();

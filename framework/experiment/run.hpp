@@ -23,6 +23,7 @@ struct RunOptions {
     /// Train even if there are weights of the same hash; in a folder to go on in all that was trained or
     /// recorded there before is forgotten first.
     bool retrain = false;
+    bool report = true;      ///< remembered for who goes on in the folder
     bool untrained = false;  ///< everybody from their start values, except with weights that are given
     /// Of the command that an interrupted run advises: "l2o VERB --resume FOLDER OPTIONS".
     std::string resume_verb = "run", resume_options{};
@@ -46,6 +47,7 @@ struct RunResult {
     std::vector<WeightsReport> weights{};
     Judging judging{};
     std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
+    bool report = true;           ///< a page was asked for, here and when the run began
     bool was_finished = false;    ///< nothing was left to do: all of this is from the folder
 };
 

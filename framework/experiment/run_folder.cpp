@@ -114,6 +114,7 @@ RunRequest RunFolder::request() const {
         request.part = static_cast<RunPart>(part - std::begin(kParts));
         json.at("contestants").get_to(request.contestants);
         json.at("untrained").get_to(request.untrained);
+        request.report = json.value("report", true);
         json.at("retrained").get_to(request.retrained);
         json.at("forgotten").get_to(request.forgotten);
         json.at("hash").get_to(request.hash);
@@ -131,6 +132,7 @@ void RunFolder::write(const RunRequest& request) const {
     const nlohmann::json json{{"part", kParts[static_cast<int>(request.part)]},
                               {"contestants", request.contestants},
                               {"untrained", request.untrained},
+                              {"report", request.report},
                               {"retrained", request.retrained},
                               {"forgotten", request.forgotten},
                               {"hash", request.hash},

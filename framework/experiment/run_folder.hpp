@@ -19,6 +19,7 @@ struct RunRequest {
     RunPart part = RunPart::kAll;
     std::vector<std::string> contestants{};  ///< empty: all of the experiment
     bool untrained = false;
+    bool report = true;                    ///< a page at the end
     std::vector<std::string> retrained{};  ///< contestants that are trained even if there are weights
     std::vector<std::string> forgotten{};  ///< of these, whose earlier files here may not all be gone
     std::string hash{};                    ///< of the experiment; "": unknown

@@ -175,6 +175,8 @@ TEST_CASE("l2o run writes a report unless told not to, and l2o report writes it 
     REQUIRE(plain.refusal() == "0 ");
     CHECK(json::parse(plain.out).at("report").is_null());
     const std::string run = json::parse(plain.out).at("folder");
+    const Outcome resumed = run_l2o(folder, "run --resume '" + run + "' --json --quiet");
+    CHECK(json::parse(resumed.out).at("report").is_null());
     CHECK(!std::filesystem::exists(run + "/report.html"));
     const Outcome again = run_l2o(folder, "report --quiet '" + run + "'");
     CHECK(again.refusal() == "0 ");
