@@ -20,6 +20,7 @@ set -euo pipefail
 build=$(cd "$(dirname "$0")/.." && pwd)/build/dev
 l2o=${L2O:-$build/bin/l2o} faults=${L2O_FAULTS:-$build/lib/l2o_file_faults.so}
 compare_runs=${L2O_COMPARE_RUNS:-$build/bin/compare_runs}
+export L2O_PLUGIN_PATH=${L2O_PLUGIN_PATH:-$build/lib/l2o/test_plugins}
 kills=10 every=1 moments=0 seed=$$ modes=()
 while [ $# -gt 0 ]; do
     case $1 in
