@@ -82,28 +82,16 @@ Build build_from_json(const nlohmann::json& json) {
     return build;
 }
 
-bool is_control(std::string_view text, std::size_t i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F are two bytes of UTF-8; a terminal takes U+009B for the start of an escape sequence.
-    const bool is_c1 = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    return byte < 0x20 || byte == 0x7F || is_c1;
-}
-
 /// A text of somebody else for a terminal, a page or a file: UTF-8, blanks for control characters, cut.
 std::string printable(const std::string& text, std::size_t most_bytes) {
-    const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
-    if (text.size() <= most_bytes && std::all_of(text.begin(), text.end(), is_plain)) return text;
-    std::string out;
-    // What is no UTF-8 becomes U+FFFD.
-    const std::string utf8 = nlohmann::json::parse(
-        nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    for (std::size_t i = 0; i < utf8.size(); ++i) {
-        if (!is_control(utf8, i)) {
-            out += utf8[i];
-        } else {
-            out += ' ';
-            if (static_cast<unsigned char>(utf8[i]) == 0xC2) ++i;
-        }
+    std::string out = valid_utf8(text);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(out[i]);
+        // U+0080 to U+009F are two bytes of UTF-8; a terminal takes U+009B for the start of an escape
+        // sequence.
+        const bool is_c1 = byte == 0xC2 && static_cast<unsigned char>(out[i + 1]) < 0xA0;
+        if (is_c1) out.erase(i, 1);
+        if (is_c1 || byte < 0x20 || byte == 0x7F) out[i] = ' ';
     }
     if (out.size() <= most_bytes) return out;
     std::size_t end = most_bytes;

@@ -467,19 +467,30 @@ TEST_CASE("a tensor that is an option has the option's range") {
                    "lambda is no number > 0 of float32; set dtype to float64"));
 }
 
+namespace {
+
+/// e.info: lasso of which an instance has a certified solution only if its b starts with 0, x_1 = b_1 /
+/// 1e-310 being no number.
+void with_uncertified(const ScratchFolder& folder, TensorRefs tensors, const std::string& rest) {
+    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1});
+    tensors["A"] = &a;
+    write_safetensors(folder / "all.safetensors", tensors, {});
+    write_file_atomically(folder / "e.info",
+                          "name e\ndtype float64\n"
+                          "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\n"
+                          "data all.safetensors\nlambda 1e-320 }\n" +
+                              rest);
+}
+
+}  // namespace
+
 TEST_CASE("an evaluation leaves out test instances without a certified solution, and says how many") {
     const ScratchFolder folder;
-    // x_1 = 3 / 1e-310 is no number; the other instances have none of it.
-    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
-                 b = tensor(Dtype::kF64, {3, 2}, {3, 4, 0, 2, 0, 1});
-    write_safetensors(folder / "all.safetensors", {{"A", &a}, {"test.b", &b}}, {});
-    write_file_atomically(
-        folder / "e.info",
-        "name e\ndtype float64\n"
-        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
-        "lambda 1e-320 }\n"
-        "contestants { fista { optimizer { use fista } } }\n"
-        "evaluate { instances 3\niterations 2\nmetric suboptimality }\n");
+    const Tensor b = tensor(Dtype::kF64, {3, 2}, {3, 4, 0, 2, 0, 1});
+    with_uncertified(folder,
+                     {{"test.b", &b}},
+                     "contestants { fista { optimizer { use fista } } }\n"
+                     "evaluate { instances 3\niterations 2\nmetric suboptimality }\n");
     const Outcome outcome = run_l2o(folder, "run e.info --out runs --no-report");
     CHECK(outcome.code == 0);
     CHECK(contains(outcome.err,
@@ -502,18 +513,12 @@ TEST_CASE("an evaluation leaves out test instances without a certified solution,
 
 TEST_CASE("a training for solutions that nobody can certify says so, and gives no advice on its steps") {
     const ScratchFolder folder;
-    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
-                 b = tensor(Dtype::kF64, {2, 2}, {3, 4, 3, 2});
-    write_safetensors(
-        folder / "all.safetensors", {{"A", &a}, {"train.b", &b}, {"validation.b", &b}, {"test.b", &b}}, {});
-    write_file_atomically(
-        folder / "e.info",
-        "name e\ndtype float64\n"
-        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
-        "lambda 1e-320 }\n"
-        "train { epochs 2\nhorizon 2\nunroll 2\nbatch 2\nloss { use mse_to_solution } }\n"
-        "contestants { dm { optimizer { use l2o_dm } } }\n"
-        "evaluate { instances 2\niterations 2 }\n");
+    const Tensor b = tensor(Dtype::kF64, {2, 2}, {3, 4, 3, 2});
+    with_uncertified(folder,
+                     {{"train.b", &b}, {"validation.b", &b}, {"test.b", &b}},
+                     "train { epochs 2\nhorizon 2\nunroll 2\nbatch 2\nloss { use mse_to_solution } }\n"
+                     "contestants { dm { optimizer { use l2o_dm } } }\n"
+                     "evaluate { instances 2\niterations 2 }\n");
     const Outcome outcome = run_l2o(folder, "train e.info --out runs");
     CHECK(outcome.code == 4);
     CHECK(contains(
@@ -525,21 +530,14 @@ TEST_CASE("a training for solutions that nobody can certify says so, and gives n
 
 TEST_CASE("validation leaves out the instances whose solution nobody can certify") {
     const ScratchFolder folder;
-    const Tensor a = tensor(Dtype::kF64, {2, 2}, {1e-310, 0, 0, 1}),
-                 b = tensor(Dtype::kF64, {3, 2}, {0, 4, 0, 2, 0, 3}),
+    const Tensor b = tensor(Dtype::kF64, {3, 2}, {0, 4, 0, 2, 0, 3}),
                  validation = tensor(Dtype::kF64, {3, 2}, {0, 4, 3, 4, 0, 3});
-    write_safetensors(folder / "all.safetensors",
-                      {{"A", &a}, {"train.b", &b}, {"validation.b", &validation}, {"test.b", &b}},
-                      {});
-    write_file_atomically(
-        folder / "e.info",
-        "name e\ndtype float64\n"
-        "optimizee { use lasso\nmatrix all.safetensors\nnormalize false\ndata all.safetensors\n"
-        "lambda 1e-320 }\n"
-        "train { epochs 3\nhorizon 2\nunroll 2\nbatch 1\nloss { use mse_to_solution }\n"
-        "validate { every 1\ninstances 3 } }\n"
-        "contestants { dm { optimizer { use l2o_dm } } }\n"
-        "evaluate { instances 3\niterations 2 }\n");
+    with_uncertified(folder,
+                     {{"train.b", &b}, {"validation.b", &validation}, {"test.b", &b}},
+                     "train { epochs 3\nhorizon 2\nunroll 2\nbatch 1\nloss { use mse_to_solution }\n"
+                     "validate { every 1\ninstances 3 } }\n"
+                     "contestants { dm { optimizer { use l2o_dm } } }\n"
+                     "evaluate { instances 3\niterations 2 }\n");
     const Outcome outcome = run_l2o(folder, "train e.info --out runs --json --quiet");
     REQUIRE(outcome.refusal() == "0 ");
     const auto weights = nlohmann::json::parse(outcome.out).at("weights").at(0);
