@@ -283,6 +283,15 @@ class Edited {
         CHECK(said.starts_with("5 " + folder));
         return said.substr(std::min(said.size(), 2 + folder.size()));
     }
+    /// Edits {from, to, what is said of it}, one at a time.
+    void check_refused(const char* file,
+                       const std::vector<std::array<std::string, 3>>& edits,
+                       const std::string& end = "") {
+        for (const auto& [from, to, what] : edits) {
+            CAPTURE(to);
+            CHECK(refused(file, from, to) == std::string(file) + ": " + what + end);
+        }
+    }
 
     void write(const Results& results) const {
         std::ofstream(path("config.info")) << "name x\n";
@@ -499,10 +508,7 @@ TEST_CASE("results: an edited results.json is refused, with what is wrong in it"
          "\"summary.csv\":",
          "written.summary.csv is \"0df211ed896a4ff3131a614d433fed51507499c4\"; expected nothing but "
          "config.info, curves.csv, finals.csv"}};
-    for (const auto& [from, to, what] : edits) {
-        CAPTURE(to);
-        CHECK(run.refused("results.json", from, to) == "results.json: " + what);
-    }
+    run.check_refused("results.json", edits);
     CHECK(run.refused("results.json", "\"target\": 2.5", "\"target\": " + std::string(100000, '[')) ==
           "results.json: is nested too deep; expected lists of contestants and metrics" + end);
     CHECK(run.refused("results.json", "\"skipped\": 3", "\"skipped\": -3")
@@ -545,10 +551,7 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
          "2.5,2,1.3,",
          "the last objective of 'a' is not that of finals.csv: median 2 and 2.5, 4 and 4 rows that have not "
          "diverged"}};
-    for (const auto& [from, to, what] : edits) {
-        CAPTURE(to);
-        CHECK(run.refused("curves.csv", from, to) == "curves.csv: " + what + end);
-    }
+    run.check_refused("curves.csv", edits, end);
     CHECK(run.refused("curves.csv", ",4\n", ",3\n") ==
           "curves.csv: row 1: q10 is 7, though 1 of 4 rows diverged" + old);
     CHECK(run.refused("curves.csv", "contestant,iteration,", "contestant,step,") ==
@@ -610,10 +613,7 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
          "iteration "
          "16"},
         {"\na,1,1,-1,nan,nan,4,3\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
-    for (const auto& [from, to, what] : edits) {
-        CAPTURE(to);
-        CHECK(run.refused("finals.csv", from, to) == "finals.csv: " + what + end);
-    }
+    run.check_refused("finals.csv", edits, end);
     CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,2,4\na,1,0,4,4,0.000625,3,2\n", "\n") ==
           "finals.csv: row 2: is instance 1, start 1, where instance 0, start 1 of 'a' has its place" + end);
     CHECK(run.refused("finals.csv", "3,2\n", std::string("3,2\0\n", 5))

@@ -1,0 +1,207 @@
+#include "framework/evaluate/results_checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "framework/evaluate/results.hpp"
+
+namespace l2o::framework {
+namespace {
+
+/// Equal but for the rounding of another build.
+bool is_close(double a, double b) {
+    return a == b || (std::isfinite(a) && std::isfinite(b) &&
+                      std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b)));
+}
+
+}  // namespace
+
+void check_distribution(const ResultsTable& csv,
+                        std::size_t row,
+                        const Distribution& d,
+                        const Judging& judging,
+                        const std::string& metric) {
+    if (d.rows == 0) {
+        for (const double value : {d.mean, d.median, d.q10, d.q25, d.q75, d.q90}) {
+            if (!std::isnan(value))
+                refuse_row(
+                    csv.path(),
+                    row,
+                    fmt::format(
+                        "{} has the number {}, and no instance has a certified solution", metric, value));
+        }
+        return;
+    }
+    const bool is_higher_better = judging.higher_is_better.contains(metric);
+    const double worst = worst_value(is_higher_better);
+    const std::array<std::pair<const char*, double>, 5> quantiles{
+        {{"q10", d.q10}, {"q25", d.q25}, {"median", d.median}, {"q75", d.q75}, {"q90", d.q90}}};
+    constexpr std::array kProbabilities{0.1, 0.25, 0.5, 0.75, 0.9};
+    // Those that diverged are at the end, or where higher is better at the beginning.
+    const auto finite = static_cast<double>(d.finite), all = static_cast<double>(d.rows);
+    for (std::size_t i = 0; i < quantiles.size(); ++i) {
+        const auto& [name, value] = quantiles[i];
+        const double place = kProbabilities[i] * (all - 1);
+        const bool is_worst =
+            is_higher_better ? std::floor(place) < all - finite : std::ceil(place) > finite - 1;
+        if (std::isnan(value) || (is_worst && value != worst)) {
+            refuse_row(
+                csv.path(),
+                row,
+                fmt::format("{} is {}, though {} of {} rows diverged; was it written by an earlier l2o? "
+                            "evaluate again",
+                            name,
+                            value,
+                            d.rows - d.finite,
+                            d.rows));
+        }
+        if (i > 0 && value < quantiles[i - 1].second)
+            refuse_row(csv.path(), row, fmt::format("{} is below {}", name, quantiles[i - 1].first));
+    }
+    if (std::isnan(d.mean) || (d.finite < d.rows && !judging.ratios.contains(metric) && d.mean != worst)) {
+        refuse_row(csv.path(),
+                   row,
+                   fmt::format("the mean is {}, though {} of {} rows diverged; was it written by an earlier "
+                               "l2o? evaluate again",
+                               d.mean,
+                               d.rows - d.finite,
+                               d.rows));
+    }
+}
+
+void check_end(const std::filesystem::path& path, const Curve& curve, const Judging& judging) {
+    for (std::size_t metric = 0; metric < curve.metrics.size(); ++metric) {
+        const std::string& name = curve.metrics[metric];
+        std::vector<double> rows;
+        for (const std::size_t row : judging.counted(name, curve.final_rows[metric].size()))
+            rows.push_back(curve.final_rows[metric][row]);
+        const Distribution &told = curve.distributions[metric].back(),
+                           d = distribution_of(rows, judging.higher_is_better.contains(name));
+        if (d.rows == 0) continue;
+        const bool is_ratio = judging.ratios.contains(name);
+        if (is_close(told.median, d.median) && is_close(told.q10, d.q10) && is_close(told.q25, d.q25) &&
+            is_close(told.q75, d.q75) && is_close(told.q90, d.q90) && told.finite == d.finite &&
+            (is_ratio || is_close(told.mean, d.mean)))
+            continue;
+        refuse_results(
+            path,
+            fmt::format("the last {} of '{}' is not that of finals.csv: median {} and {}, {} and {} rows "
+                        "that have not diverged",
+                        name,
+                        curve.contestant,
+                        told.median,
+                        d.median,
+                        told.finite,
+                        d.finite));
+    }
+}
+
+void check_ways(const std::filesystem::path& path,
+                const Curve& curve,
+                const Judging& judging,
+                std::int64_t shard_rows) {
+    const auto refuse_way = [&](std::size_t row, const std::string& text) {
+        refuse_results(path,
+                       fmt::format("instance {}, start {} of '{}' {}",
+                                   row / static_cast<std::size_t>(judging.starts),
+                                   row % static_cast<std::size_t>(judging.starts),
+                                   curve.contestant,
+                                   text));
+    };
+    const auto rows = curve.reached.size(), step = static_cast<std::size_t>(shard_rows);
+    const auto points = curve.iteration.size(), shards = (rows + step - 1) / step;
+    // [shard][point]: what every row of it had paid; NAN where none arrived.
+    std::vector<std::vector<double>> paid[2];
+    for (auto& counter : paid) counter.assign(shards, std::vector<double>(points, NAN));
+    constexpr std::array kNames{"evaluations", "seconds"};
+    for (std::size_t row = 0; row < rows; ++row) {
+        const Reached& reached = curve.reached[row];
+        if (reached.iteration < 0) continue;
+        const auto point = std::ranges::lower_bound(curve.iteration, reached.iteration);
+        if (point == curve.iteration.end() || *point != reached.iteration)
+            refuse_way(
+                row,
+                fmt::format("reached its target at iteration {}, which is no point of curves.csv, whose "
+                            "last is {}",
+                            reached.iteration,
+                            curve.iteration.back()));
+        const auto at = static_cast<std::size_t>(point - curve.iteration.begin());
+        const std::array costs{reached.evaluations, reached.seconds};
+        for (std::size_t i = 0; i < costs.size(); ++i) {
+            double& known = paid[i][row / step][at];
+            if (std::isnan(known)) known = costs[i];
+            if (known != costs[i])
+                refuse_way(row,
+                           fmt::format("reached its target at iteration {} after {} {}, and a row beside it "
+                                       "after {}",
+                                       reached.iteration,
+                                       costs[i],
+                                       kNames[i],
+                                       known));
+        }
+    }
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+        std::vector<double> last(shards, 0);
+        for (std::size_t point = 0; point < points; ++point) {
+            // Of the curve: evaluations are a mean over the rows, seconds a sum.
+            const double all =
+                i == 0 ? (curve.values[point] + curve.gradients[point]) * static_cast<double>(rows)
+                       : curve.seconds[point];
+            double sum = 0;
+            bool are_all_known = true;
+            for (std::size_t shard = 0; shard < shards; ++shard) {
+                const double known = paid[i][shard][point];
+                if (known < last[shard])
+                    refuse_way(
+                        shard * step,
+                        fmt::format("and rows beside it had paid {} {} at iteration {}, and more before",
+                                    known,
+                                    kNames[i],
+                                    curve.iteration[point]));
+                if (std::isnan(known))
+                    are_all_known = false;
+                else
+                    last[shard] = known;
+                sum += last[shard] * static_cast<double>(std::min(step, rows - shard * step));
+            }
+            if (sum > all ? !is_close(sum, all) : are_all_known && !is_close(sum, all))
+                refuse_results(
+                    path,
+                    fmt::format("the rows of '{}' that reached their target by iteration {} had paid {} {} "
+                                "by then, and all rows {} in curves.csv",
+                                curve.contestant,
+                                curve.iteration[point],
+                                sum,
+                                kNames[i],
+                                all));
+        }
+    }
+}
+
+void check_target(const std::filesystem::path& path, const Curve& curve, const Judging& judging) {
+    if (!judging.target) return;
+    const std::vector<double>& finals = curve.final_rows[shown_metric(curve.metrics, judging.metric)];
+    for (const std::size_t row : judging.counted(judging.metric, finals.size())) {
+        const bool is_there =
+            judging.is_higher_better() ? finals[row] >= *judging.target : finals[row] <= *judging.target;
+        const std::int64_t iteration = curve.reached[row].iteration;
+        if (is_there ? iteration >= 0 : iteration < curve.iteration.back()) continue;
+        refuse_results(
+            path,
+            fmt::format("instance {}, start {} of '{}' ends with {} {}, and the target is {}, which it "
+                        "reached {}",
+                        row / static_cast<std::size_t>(judging.starts),
+                        row % static_cast<std::size_t>(judging.starts),
+                        curve.contestant,
+                        judging.metric,
+                        finals[row],
+                        *judging.target,
+                        iteration < 0 ? "never" : fmt::format("at iteration {}", iteration)));
+    }
+}
+
+}  // namespace l2o::framework

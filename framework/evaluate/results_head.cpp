@@ -1,0 +1,273 @@
+#include "framework/evaluate/results_head.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cfloat>
+#include <cmath>
+#include <l2o/files/json.hpp>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "framework/evaluate/results_table.hpp"
+#include "framework/store/atomic_file.hpp"
+#include "framework/store/hash.hpp"
+#include "framework/text/printable.hpp"
+
+namespace l2o::framework {
+namespace {
+
+using nlohmann::json;
+
+/// Contestants and metrics are a level each; anything deeper is somebody else's file.
+constexpr std::size_t kDeepestJson = 8;
+
+/// Files beside results.json that are as they were when it was written.
+constexpr std::array<std::string_view, 3> kSealed{"config.info", "curves.csv", "finals.csv"};
+
+std::string sha1_of(const std::filesystem::path& path) {
+    FileHandle file(path, O_RDONLY);
+    return sha1_hex(file);
+}
+
+json parse_shallow(const std::filesystem::path& path) {
+    try {
+        return files::parse_json(read_file(path), kDeepestJson, "lists of contestants and metrics");
+    } catch (const files::JsonFault& fault) {
+        refuse_results(path, fault.what());
+    }
+}
+
+/// A value of a JSON file, which knows its place: "contestants[1].name". What it is asked for and is not, it
+/// refuses. @throw Error kIo
+class Place {
+  public:
+    Place(const std::filesystem::path& path, const json& value, std::string key = "")
+        : path_(path), value_(value), key_(std::move(key)) {}
+
+    [[nodiscard]] const json& value() const { return value_; }
+    [[nodiscard]] const std::string& key() const { return key_; }
+    [[noreturn]] void expect(const std::string& what) const {
+        throw Error(ExitCode::kIo,
+                    fmt::format("{}: {} is {}; expected {}",
+                                path_.string(),
+                                key_.empty() ? "the whole" : key_,
+                                files::quoted_json(value_),
+                                what));
+    }
+
+    [[nodiscard]] std::optional<Place> find(const std::string& name) const {
+        if (!value_.is_object()) expect("an object with '" + name + "'");
+        const auto found = value_.find(name);
+        if (found == value_.end()) return std::nullopt;
+        return Place(path_, *found, key_.empty() ? name : key_ + "." + name);
+    }
+    [[nodiscard]] Place at(const std::string& name) const {
+        if (std::optional<Place> found = find(name)) return *found;
+        throw Error(ExitCode::kIo,
+                    fmt::format("{}: {}{} is missing; was it written by another l2o? evaluate again",
+                                path_.string(),
+                                key_.empty() ? "" : key_ + ".",
+                                name));
+    }
+    [[nodiscard]] std::vector<Place> items() const {
+        if (!value_.is_array()) expect("a list");
+        std::vector<Place> all;
+        for (std::size_t i = 0; i < value_.size(); ++i)
+            all.emplace_back(path_, value_[i], fmt::format("{}[{}]", key_, i));
+        return all;
+    }
+    [[nodiscard]] std::vector<std::pair<std::string, Place>> members() const {
+        if (!value_.is_object()) expect("an object");
+        std::vector<std::pair<std::string, Place>> all;
+        for (const auto& [name, member] : value_.items())
+            all.emplace_back(name, Place(path_, member, key_ + "." + name));
+        return all;
+    }
+
+    [[nodiscard]] std::string text() const {
+        if (!value_.is_string()) expect("a text");
+        return value_.get<std::string>();
+    }
+    [[nodiscard]] std::string sha1() const {
+        constexpr std::size_t kDigits = 40;
+        const std::string digits = value_.is_string() ? value_.get<std::string>() : "";
+        if (digits.size() != kDigits || digits.find_first_not_of("0123456789abcdef") != std::string::npos)
+            expect("a SHA-1 of 40 digits");
+        return digits;
+    }
+    [[nodiscard]] double real(double min, double max = std::numeric_limits<double>::infinity()) const {
+        const double number = value_.is_number() ? value_.get<double>() : NAN;
+        if (std::isfinite(number) && number >= min && number <= max) return number;
+        expect(min == -DBL_MAX      ? "a finite number"
+               : std::isfinite(max) ? fmt::format("a number in [{}, {}]", min, max)
+                                    : fmt::format("a number >= {}", min));
+    }
+    [[nodiscard]] std::int64_t whole(double min, double max = kMostIterations) const {
+        const double number = value_.is_number_integer() ? value_.get<double>() : NAN;
+        if (number >= min && number <= max) return value_.get<std::int64_t>();
+        expect(fmt::format("a whole number in [{}, {}]", min, max));
+    }
+    /// Distinct texts. @param known  what they may be; empty: anything
+    [[nodiscard]] std::vector<std::string> names(const std::string& what,
+                                                 const std::vector<std::string>& known = {}) const {
+        std::vector<std::string> all;
+        for (const Place& item : items()) {
+            const std::string name = item.text();
+            if (!known.empty() && std::ranges::find(known, name) == known.end())
+                item.expect("one of the " + what + "s: " + fmt::format("{}", fmt::join(known, ", ")));
+            if (std::ranges::find(all, name) != all.end())
+                item.expect("another " + what + ", it is there twice");
+            all.push_back(name);
+        }
+        return all;
+    }
+
+  private:
+    const std::filesystem::path& path_;
+    const json& value_;
+    std::string key_;
+};
+
+std::set<std::string> names_or_none(const Place& head,
+                                    const char* key,
+                                    const std::vector<std::string>& metrics) {
+    const std::optional<Place> list = head.find(key);
+    if (!list) return {};
+    const std::vector<std::string> names = list->names("metric", metrics);
+    return {names.begin(), names.end()};
+}
+
+std::string one_of(const Place& place, const std::string& what, const std::vector<std::string>& known) {
+    const std::string name = place.text();
+    if (std::ranges::find(known, name) == known.end())
+        place.expect(fmt::format("one of the {}s: {}", what, fmt::join(known, ", ")));
+    return name;
+}
+
+Curve curve_head(const Place& contestant, const std::vector<std::string>& metrics) {
+    // null: unknown
+    const auto seconds = [&](const char* key) {
+        const std::optional<Place> found = contestant.find(key);
+        return !found ? 0 : found->value().is_null() ? static_cast<double>(NAN) : found->real(0);
+    };
+    Curve curve{.contestant = contestant.at("name").text(),
+                .metrics = metrics,
+                .training_seconds = seconds("training_seconds"),
+                .preparation_seconds = seconds("preparation_seconds")};
+    if (const std::optional<Place> safeguard = contestant.find("safeguard")) {
+        curve.safeguard = safeguard->text();
+        if (curve.safeguard.empty()) safeguard->expect("the name of an optimizer");
+        curve.fallback_rate = contestant.at("fallback_rate").real(0, 1);
+    } else if (const std::optional<Place> rate = contestant.find("fallback_rate")) {
+        rate->expect("none where there is no safeguard");
+    }
+    if (const std::optional<Place> training = contestant.find("training")) {
+        curve.training = outcome_from_json(training->value());
+        if (!curve.training) training->expect("what 'l2o train' tells of a training");
+    }
+    return curve;
+}
+
+}  // namespace
+
+void read_results_head(const std::filesystem::path& path, Results& results) {
+    const json text = parse_shallow(path);
+    const Place head(path, text);
+    Judging& judging = results.judging;
+    const Place metrics = head.at("metrics");
+    const std::vector<std::string> names = metrics.names("metric");
+    if (names.empty() || names.front() != "objective") metrics.expect("\"objective\", and others after it");
+    judging.metric = one_of(head.at("metric"), "metric", names);
+    judging.higher_is_better = names_or_none(head, "higher_is_better", names);
+    judging.ratios = names_or_none(head, "ratios", names);
+    judging.needs_solution = names_or_none(head, "needs_solution", names);
+    if (const Place target = head.at("target"); !target.value().is_null())
+        judging.target = target.real(-DBL_MAX);
+    judging.tolerance = head.at("tolerance").real(0, 1);
+    judging.starts = head.at("starts").whole(1);
+    if (const std::optional<Place> unsolved = head.find("unsolved")) {
+        for (const Place& item : unsolved->items()) {
+            if (!judging.unsolved.insert(item.whole(0)).second)
+                item.expect("another instance, it is there twice");
+        }
+    }
+    if (const std::optional<Place> files = head.find("files")) {
+        results.files.emplace();
+        for (const auto& [key, file] : files->members())
+            (*results.files)[key] = {file.at("path").text(), file.at("sha1").sha1()};
+    }
+    if (const std::optional<Place> written = head.find("written")) {
+        for (const auto& [name, hash] : written->members()) {
+            if (std::ranges::find(kSealed, name) == kSealed.end())
+                hash.expect(fmt::format("nothing but {}", fmt::join(kSealed, ", ")));
+            results.written[name] = hash.sha1();
+        }
+    }
+    const Place contestants = head.at("contestants");
+    std::vector<std::string> known;
+    for (const Place& contestant : contestants.items()) {
+        results.curves.push_back(curve_head(contestant, names));
+        const std::string& name = results.curves.back().contestant;
+        if (std::ranges::find(known, name) != known.end())
+            contestant.at("name").expect("another contestant, it is there twice");
+        known.push_back(name);
+    }
+    if (known.empty()) contestants.expect("a contestant at least");
+    judging.reference = one_of(head.at("reference"), "contestant", known);
+}
+
+void write_results(const std::filesystem::path& path, const Results& results) {
+    const Judging& judging = results.judging;
+    json contestants = json::array();
+    for (const Curve& curve : results.curves) {
+        contestants.push_back({{"name", curve.contestant},
+                               {"training_seconds", curve.training_seconds},
+                               {"preparation_seconds", curve.preparation_seconds}});
+        if (curve.training) contestants.back()["training"] = to_json(*curve.training);
+        if (curve.safeguard.empty()) continue;
+        contestants.back()["safeguard"] = curve.safeguard;
+        contestants.back()["fallback_rate"] = curve.fallback_rate;
+    }
+    json files = json::object(), written = json::object();
+    if (results.files) {
+        for (const auto& [key, file] : *results.files)
+            files[key] = {{"path", file.path}, {"sha1", file.sha1}};
+    }
+    for (const std::string_view name : kSealed) {
+        const std::filesystem::path beside = path.parent_path() / name;
+        if (std::filesystem::exists(beside)) written[std::string(name)] = sha1_of(beside);
+    }
+    json head{{"metric", judging.metric},
+              {"metrics", results.curves.front().metrics},
+              {"higher_is_better", judging.higher_is_better},
+              {"ratios", judging.ratios},
+              {"needs_solution", judging.needs_solution},
+              {"unsolved", judging.unsolved},
+              {"reference", judging.reference},
+              {"target", judging.target ? json(*judging.target) : json()},
+              {"tolerance", judging.tolerance},
+              {"starts", judging.starts},
+              {"contestants", contestants},
+              {"written", written}};
+    if (results.files) head["files"] = files;
+    write_file_atomically(path, json_text(head, 2) + "\n");
+}
+
+void check_written(const std::filesystem::path& folder, const Results& results) {
+    for (const auto& [name, hash] : results.written) {
+        if (sha1_of(folder / name) != hash)
+            throw Error(ExitCode::kIo,
+                        (folder / name).string() +
+                            ": was changed since the run wrote its results; restore it, or evaluate again");
+    }
+}
+
+}  // namespace l2o::framework
