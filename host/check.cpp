@@ -2,9 +2,9 @@
 
 #include <iostream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "framework/check/conformance.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/command.hpp"
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "framework/config/suggest.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"

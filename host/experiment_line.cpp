@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "framework/config/suggest.hpp"
@@ -14,6 +13,7 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/console.hpp"
 #include "host/progress.hpp"

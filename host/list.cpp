@@ -1,7 +1,7 @@
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "framework/config/suggest.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/table.hpp"
 #include "host/command.hpp"

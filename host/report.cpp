@@ -1,6 +1,6 @@
 #include <iostream>
-#include <nlohmann/json.hpp>
 
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/experiment_line.hpp"
 

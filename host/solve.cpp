@@ -5,7 +5,6 @@
 #include <cstring>
 #include <iostream>
 #include <l2o/numerics/philox.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "framework/evaluate/evaluate.hpp"
@@ -15,6 +14,7 @@
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/unroll/arithmetic.hpp"
 #include "host/command.hpp"

@@ -5,7 +5,6 @@
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "framework/check/checks.hpp"
 #include "framework/config/suggest.hpp"
@@ -13,6 +12,7 @@
 #include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 namespace {

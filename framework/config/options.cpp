@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "framework/config/options_text.hpp"
@@ -10,6 +9,7 @@
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <type_traits>
 #include <vector>
 
 #include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <l2o/files/json.hpp>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -19,6 +18,7 @@
 #include "framework/evaluate/results_table.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

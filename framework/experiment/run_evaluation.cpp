@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <span>
 
 #include "framework/error.hpp"
@@ -10,6 +9,7 @@
 #include "framework/experiment/runner.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 

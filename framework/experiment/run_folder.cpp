@@ -8,12 +8,12 @@
 #include <ctime>
 #include <iterator>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

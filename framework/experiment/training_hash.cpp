@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "framework/experiment/weights.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 namespace {

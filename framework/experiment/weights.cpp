@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "framework/config/options_text.hpp"
@@ -13,6 +12,7 @@
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <l2o/files/json.hpp>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
 #include <tuple>
@@ -17,6 +16,7 @@
 
 #include "framework/error.hpp"
 #include "framework/store/file_handle.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

@@ -6,7 +6,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "framework/error.hpp"
@@ -14,6 +13,7 @@
 #include "framework/plugin/blas.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/child.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

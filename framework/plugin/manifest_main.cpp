@@ -1,11 +1,11 @@
 // l2o-manifest <library.so>: writes the manifest beside a plugin library. Run by l2o_add_plugin() after
 // linking.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 int main(int argc, char** argv) {

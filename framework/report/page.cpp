@@ -4,10 +4,10 @@
 
 #include <cmath>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 
 #include "framework/evaluate/results.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

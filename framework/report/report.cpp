@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "framework/report/report_folder.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
 namespace l2o::framework {

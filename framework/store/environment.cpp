@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <ctime>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <thread>
+
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 namespace {

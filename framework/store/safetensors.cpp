@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <l2o/files/safetensors.hpp>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 namespace {

@@ -6,8 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 
 #include "framework/store/file_handle.hpp"
+#include "framework/text/json.hpp"
 #include "framework/train/json_numbers.hpp"
 #include "framework/unroll/arithmetic.hpp"
 

@@ -2,7 +2,8 @@
 
 #include <cmath>
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
+
+#include "framework/text/json.hpp"
 
 namespace l2o::framework {
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <l2o/files/json.hpp>
-#include <nlohmann/json.hpp>
 
+#include "framework/text/json.hpp"
 #include "framework/train/json_numbers.hpp"
 
 namespace l2o::framework {

@@ -1,9 +1,9 @@
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/numerics/sum.hpp>
-#include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
+#include "framework/text/json.hpp"
 #include "framework/train/trainer.hpp"
 #include "framework/unroll/arithmetic.hpp"
 

@@ -8,12 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "framework/store/hash.hpp"
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o;

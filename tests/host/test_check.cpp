@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;

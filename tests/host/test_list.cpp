@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 #include "tests/support/elf_library.hpp"
 

@@ -2,11 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::framework::read_file;

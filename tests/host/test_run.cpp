@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::framework::read_file, l2o::framework::read_safetensors;

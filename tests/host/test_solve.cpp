@@ -4,12 +4,12 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using namespace l2o::framework;

@@ -3,9 +3,9 @@
 
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::test::Outcome, l2o::test::run_l2o;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "framework/config/options.hpp"
 #include "framework/config/options_text.hpp"
 #include "framework/config/value_text.hpp"
+#include "framework/text/json.hpp"
 #include "refusal.hpp"
 
 using namespace l2o::framework;

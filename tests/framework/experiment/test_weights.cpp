@@ -2,13 +2,13 @@
 
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "framework/experiment/weights.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/text/json.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"

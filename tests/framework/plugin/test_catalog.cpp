@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "framework/plugin/catalog.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/json.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 
 namespace {

@@ -2,10 +2,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "framework/store/environment.hpp"
+#include "framework/text/json.hpp"
 
 using namespace l2o::framework;
 

@@ -3,11 +3,11 @@
 
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/metrics_log.hpp"
+#include "framework/text/json.hpp"
 #include "tests/framework/store/error_text.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 

@@ -355,9 +355,13 @@ TEST_CASE("safetensors: each kind of malformed file is refused with its reason")
     }
 }
 
-// Not in the time of a test if all tensors before it are looked through at the end of each.
-TEST_CASE("safetensors: a header of 300,000 tensors is read") {
-    constexpr int kTensors = 300'000;
+TEST_CASE("safetensors: a header of so many tensors is read") {
+#ifdef __SANITIZE_ADDRESS__
+    constexpr int kTensors = 30'000;
+#else
+    constexpr int kTensors =
+        300'000;  // not in the time of a test if, at the end of each, all before it are looked through
+#endif
     std::string header = "{";
     for (int i = 0; i < kTensors; ++i) {
         header += (i == 0 ? "" : ",") + ("\"" + std::to_string(i)) +
@@ -368,7 +372,7 @@ TEST_CASE("safetensors: a header of 300,000 tensors is read") {
     write_file_atomically(folder / "f", file_of(header + "}", std::string(kTensors, '\7')));
     const TensorFile file = read_safetensors(folder / "f");
     CHECK(file.tensors.size() == kTensors);
-    CHECK(file.tensors.at("299999").value(0) == 7);
+    CHECK(file.tensors.at(std::to_string(kTensors - 1)).value(0) == 7);
 }
 
 TEST_CASE("safetensors: a file cut or changed anywhere is read or refused, without a fault") {

@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/table.hpp"
 

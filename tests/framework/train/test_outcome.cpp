@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "framework/text/json.hpp"
 #include "framework/train/outcome.hpp"
 #include "framework/train/stages.hpp"
 #include "framework/train/validation.hpp"

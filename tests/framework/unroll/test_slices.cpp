@@ -79,7 +79,7 @@ TEST_CASE("slices: threads and what is kept of a window change no bit") {
 
 TEST_CASE("slices: the float32 gradient of a million coordinates is that of float64 to 1e-5") {
 #ifdef __SANITIZE_ADDRESS__
-    const std::string n = "50000";
+    const std::string n = "10000";
 #else
     const std::string n = "1000000";
 #endif

@@ -1,0 +1,3 @@
+#include "framework/text/json.hpp"
+
+template class nlohmann::basic_json<>;
