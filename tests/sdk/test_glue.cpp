@@ -3,6 +3,8 @@
 
 #include <cstring>
 #include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <limits>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -12,8 +14,13 @@ namespace {
 
 /// Fails as it is told, in step; has an option of every kind.
 struct Probe {
-    static constexpr l2o::About about{
-        .id = "probe", .version = "1.2.3", .title = "Probe", .doc = "For tests.", .needs = "A,b?"};
+    static constexpr l2o::About about{.id = "probe",
+                                      .version = "1.2.3",
+                                      .title = "Probe",
+                                      .doc = "For tests.",
+                                      .license = "MIT",
+                                      .vendor = "Me",
+                                      .needs = "A,b?"};
     enum class Colour { kRed, kGreen };
 
     double rate = 0.25;
@@ -246,6 +253,38 @@ TEST_CASE("without init_state the state starts at zero; step clears the question
     CHECK(out.question_kinds == 0);
 }
 
+TEST_CASE("a state of any element type starts at zero, and what lies between its rows is left alone") {
+    for (const int bits : {8, 32, 64}) {
+        CAPTURE(bits);
+        std::uint64_t memory[8];
+        std::memset(memory, 0x7f, sizeof memory);
+        // Two rows of 3 elements, 5 apart.
+        std::int64_t shape[2] = {2, 3}, strides[2] = {5, 1};
+        l2o_tensor state{};
+        state.data = memory;
+        state.ndim = 2;
+        state.bits = static_cast<std::uint8_t>(bits);
+        state.shape = shape;
+        state.strides = strides;
+        l2o::fill_zero(state);
+        const auto* bytes = reinterpret_cast<const unsigned char*>(memory);
+        for (int i = 0; i < 8 * bits / 8; ++i) {
+            const int element = i / (bits / 8);
+            CHECK(bytes[i] == (element < 3 || element >= 5 ? 0 : 0x7f));
+        }
+    }
+}
+
+TEST_CASE("a scratch of no possible size is refused") {
+    l2o::Scratch measure;
+    measure.take<double>(3);
+    CHECK(measure.bytes() == 64);
+    CHECK_THROWS_WITH(measure.take<double>(-1),
+                      "a scratch of -1 elements of 8 bytes was asked for; expected fewer");
+    CHECK_THROWS_AS(measure.take<double>(std::numeric_limits<std::int64_t>::max()), l2o::Failure);
+    CHECK(measure.bytes() == 64);
+}
+
 TEST_CASE("a spec index beyond the end is NULL") {
     Host host;
     REQUIRE(host.create(0) == L2O_OK);
@@ -262,6 +301,8 @@ TEST_CASE("the library is described by its first component") {
     CHECK(plugin->n_components == 2);
     CHECK(std::string(plugin->id) == "probe");
     CHECK(std::string(plugin->version) == "1.2.3");
+    CHECK(std::string(plugin->license) == "MIT");
+    CHECK(std::string(plugin->vendor) == "Me");
     CHECK(std::string(plugin->components[0]->needs) == "A,b?");
     CHECK(std::string(plugin->components[1]->id) == "differentiable");
 }

@@ -50,7 +50,10 @@ for library in "$plugins"/*.so; do
     "$prefix/bin/l2o" check "$library" --quiet || fail "l2o check finds fault with it"
 done
 "$prefix/bin/l2o" run "$project/experiment.info" --plugin-path "$plugins" --out "$work/runs" --quiet
-read -r first second < <(tail -n +2 "$work"/runs/*/*/summary.csv | cut -d, -f3 | paste -sd' ')
+# Of the metric that the experiment is about, or else of the first.
+metric=$(awk '$1 == "metric" { print $2 }' "$project/experiment.info")
+read -r first second _ < <(awk -F, -v metric="$metric" 'NR > 1 && (metric == "" || $2 == metric) { print $3 }' \
+    "$work"/runs/*/*/summary.csv | paste -sd' ')
 [[ $first =~ ^[0-9.e+-]+$ && $second =~ ^[0-9.e+-]+$ ]] || fail "medians '$first' and '$second' are no numbers"
 case $bar in
     same) awk "BEGIN { exit !(($first - $second)^2 <= (1e-4 * $second)^2) }" || fail "$first and $second differ" ;;

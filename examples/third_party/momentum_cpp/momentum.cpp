@@ -2,7 +2,8 @@
 
 // Polyak 1964, heavy ball: v <- mu v + g, x <- x - learning_rate v.
 struct Momentum {
-    static constexpr l2o::About about{"org.example.momentum_cpp", "1.0.0", "Heavy ball", "Polyak 1964"};
+    static constexpr l2o::About about{
+        "org.example.momentum_cpp", "1.0.0", "Heavy ball", "Polyak 1964", "MIT", "Example"};
     double learning_rate = 0.01, mu = 0.9;
     static l2o::Options<Momentum> options() {
         l2o::Options<Momentum> options;

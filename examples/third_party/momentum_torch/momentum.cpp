@@ -3,7 +3,7 @@
 // Polyak 1964, heavy ball, with learned step and momentum; LibTorch differentiates forward().
 struct Momentum : l2o::th::Rule<Momentum> {
     static constexpr l2o::About about{
-        "org.example.momentum_torch", "1.0.0", "Learned heavy ball", "Polyak 1964", "", l2o::th::kRuntime};
+        "org.example.momentum_torch", "1.0.0", "Learned heavy ball", "Polyak 1964", "MIT", "Example"};
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g().drop(L2O_ROW_INVARIANT).param({.name = "eta_mu", .shape = {2}});
         spec.state_like_x("v");

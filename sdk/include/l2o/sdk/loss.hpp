@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
@@ -59,6 +60,7 @@ template <class L>
 class Loss {
   public:
     using Method = L;
+    static_assert(detail::kCanBeLookedInto<L>, "the class is final; expected one that can be inherited from");
     static constexpr const char* kKind = L2O_KIND_LOSS;
 
     static std::vector<const char*> tags() {
@@ -73,12 +75,26 @@ class Loss {
         L loss{};
         l2o_loss_info info{sizeof(l2o_loss_info), 0, L2O_DETERMINISTIC | L2O_ROW_INVARIANT};
     };
-    static constexpr bool kHasVjp = requires(const L l,
-                                             const Trajectory<const double> t,
-                                             const View<const double> cot,
-                                             const Trajectory<double> acc) {
-        l.vjp(t, cot, acc);
-    };
+    static constexpr bool kHasVjp = detail::has_vjp<L>;
+
+    template <class T>
+    static constexpr void check_members() {
+        static_assert(
+            requires(const L l, const Trajectory<const T> t, const View<T> per_row) { l.eval(t, per_row); },
+            "eval is missing or cannot be called; expected 'template <class T> void eval(const "
+            "l2o::Trajectory<const T>&, const l2o::View<T>& per_row) const'");
+        static_assert(
+            !kHasVjp || requires(const L l,
+                                 const Trajectory<const T> t,
+                                 const View<const T> cot,
+                                 const Trajectory<T> acc) { l.vjp(t, cot, acc); },
+            "vjp is there and cannot be called; expected 'template <class T> void vjp(const "
+            "l2o::Trajectory<const T>&, const l2o::View<const T>& cot, const l2o::Trajectory<T>& acc) "
+            "const'");
+    }
+    static_assert(
+        requires(L l, l2o_loss_info info) { l.declare(info); },
+        "declare is missing or cannot be called; expected 'void declare(l2o_loss_info&)'");
 
     static const Instance& of(const l2o_loss* o) { return *reinterpret_cast<const Instance*>(o); }
 
@@ -92,6 +108,8 @@ class Loss {
                                       std::uint32_t n,
                                       l2o_loss** out) noexcept {
         return detail::guard(call, [&] {
+            check_members<float>();
+            check_members<double>();
             auto self = std::make_unique<Instance>();
             detail::options_of<L>().apply(self->loss, options, n);
             self->loss.declare(self->info);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
@@ -126,6 +127,7 @@ template <class P>
 class Optimizee {
   public:
     using Method = P;
+    static_assert(detail::kCanBeLookedInto<P>, "the class is final; expected one that can be inherited from");
     static constexpr const char* kKind = L2O_KIND_OPTIMIZEE;
 
     static std::vector<const char*> tags() {
@@ -143,20 +145,52 @@ class Optimizee {
         P problem{};
         OptimizeeSpec spec;
     };
-    static constexpr bool kHasHvp = requires(const P p, const EvalIn<double> in, const EvalOut<double> out) {
-        p.hvp(in, out);
-    };
-    static constexpr bool kHasProx = requires(const P p, const EvalIn<double> in, const EvalOut<double> out) {
-        p.prox(in, out);
-    };
-    static constexpr bool kHasMetrics =
-        requires(const P p, const EvalIn<double> in, const Tensors<double> out) {
-        p.metrics(in, out);
-    };
-    static constexpr bool kHasSolve = requires(
-        const P p, const l2o_call call, const Tensors<const double> data, const Tensors<double> out) {
-        p.solve(call, data, out);
-    };
+    static constexpr bool kHasHvp = detail::has_hvp<P>, kHasProx = detail::has_prox<P>,
+                          kHasMetrics = detail::has_metrics<P>, kHasSolve = detail::has_solve<P>;
+
+    template <class T>
+    static constexpr void check_members() {
+        static_assert(
+            requires(const P p, const Draw draw, const Tensors<T> data) { p.sample(draw, data); },
+            "sample is missing or cannot be called; expected 'template <class T> void sample(const "
+            "l2o::Draw&, "
+            "const l2o::Tensors<T>& data) const'");
+        static_assert(
+            requires(const P p, const l2o_call call, const Tensors<const T> data, const Tensors<T> x) {
+                p.init_point(call, data, x);
+            },
+            "init_point is missing or cannot be called; expected 'template <class T> void init_point(const "
+            "l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& x) const'");
+        static_assert(
+            requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.eval(in, out); },
+            "eval is missing or cannot be called; expected 'template <class T> void eval(const "
+            "l2o::EvalIn<T>&, const l2o::EvalOut<T>&) const'");
+        static_assert(
+            !kHasHvp || requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.hvp(in, out); },
+            "hvp is there and cannot be called; expected 'template <class T> void hvp(const l2o::EvalIn<T>&, "
+            "const l2o::EvalOut<T>&) const'");
+        static_assert(
+            !kHasProx || requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.prox(in, out); },
+            "prox is there and cannot be called; expected 'template <class T> void prox(const "
+            "l2o::EvalIn<T>&, "
+            "const l2o::EvalOut<T>&) const'");
+        static_assert(
+            !kHasMetrics ||
+                requires(const P p, const EvalIn<T> in, const Tensors<T> out) { p.metrics(in, out); },
+            "metrics is there and cannot be called; expected 'template <class T> void metrics(const "
+            "l2o::EvalIn<T>&, const l2o::Tensors<T>&) const'");
+        static_assert(
+            !kHasSolve ||
+                requires(const P p, const l2o_call call, const Tensors<const T> data, const Tensors<T> out) {
+                    p.solve(call, data, out);
+                },
+            "solve is there and cannot be called; expected 'template <class T> void solve(const l2o_call&, "
+            "const "
+            "l2o::Tensors<const T>& data, const l2o::Tensors<T>& solution) const'");
+    }
+    static_assert(
+        requires(P p, OptimizeeSpec spec) { p.declare(spec); },
+        "declare is missing or cannot be called; expected 'void declare(l2o::OptimizeeSpec&)'");
 
     static const Instance& of(const l2o_optimizee* o) { return *reinterpret_cast<const Instance*>(o); }
 
@@ -185,6 +219,8 @@ class Optimizee {
                                       const l2o_optimizee_setting* setting,
                                       l2o_optimizee** out) noexcept {
         return detail::guard(call, [&] {
+            check_members<float>();
+            check_members<double>();
             auto self = std::make_unique<Instance>(setting->dtype);
             detail::options_of<P>().apply(self->problem, options, n);
             self->problem.declare(self->spec);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
@@ -35,8 +36,11 @@ class StepIn {
     [[nodiscard]] std::uint32_t answers() const { return in_->n_answers; }
     [[nodiscard]] View<const T> param(std::size_t i) const { return view<const T>(in_->params[i]); }
     /// B rows; with lead = 2 the B * P rows of a state that is like the x of a population.
-    [[nodiscard]] View<const T> state(std::size_t i, int lead = 1) const {
-        return view<const T>(in_->state[i], lead);
+    [[nodiscard]] View<const T> state(std::size_t i, int lead = 1) const { return state_as<T>(i, lead); }
+    /// A state of another element type: counters, indices.
+    template <class U>
+    [[nodiscard]] View<const U> state_as(std::size_t i, int lead = 1) const {
+        return view<const U>(in_->state[i], lead);
     }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(in_->x[block], lead_); }
     [[nodiscard]] View<const T> g(std::size_t block) const { return view<const T>(in_->g[block], lead_); }
@@ -77,7 +81,11 @@ class StepOut {
   public:
     StepOut(l2o_step_out* out, int lead) : out_(out), lead_(lead) {}
 
-    [[nodiscard]] View<T> state(std::size_t i, int lead = 1) const { return view<T>(out_->state[i], lead); }
+    [[nodiscard]] View<T> state(std::size_t i, int lead = 1) const { return state_as<T>(i, lead); }
+    template <class U>
+    [[nodiscard]] View<U> state_as(std::size_t i, int lead = 1) const {
+        return view<U>(out_->state[i], lead);
+    }
     [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(out_->x[block], lead_); }
     [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
         return member<T>(out_->q[block], j, lead_);
@@ -227,6 +235,7 @@ template <class M>
 class Optimizer {
   public:
     using Method = M;
+    static_assert(detail::kCanBeLookedInto<M>, "the class is final; expected one that can be inherited from");
     static constexpr const char* kKind = L2O_KIND_OPTIMIZER;
 
     static std::vector<const char*> tags() {
@@ -254,22 +263,54 @@ class Optimizer {
     static constexpr bool kHasStep = requires(const M m, const StepIn<T> in, const StepOut<T> out) {
         m.step(in, out);
     };
-    static constexpr bool kHasVjp =
-        requires(const M m, const StepIn<double> in, const StepCot<double> cot, const StepAcc<double> acc) {
+    template <class T>
+    static constexpr bool kCanVjp =
+        requires(const M m, const StepIn<T> in, const StepCot<T> cot, const StepAcc<T> acc) {
         m.step_vjp(in, cot, acc);
     };
-    static constexpr bool kHasInitParams = requires(
-        const M m, const l2o_call call, const Tensors<const double> data, const Tensors<double> out) {
+    template <class T>
+    static constexpr bool kCanInitParams =
+        requires(const M m, const l2o_call call, const Tensors<const T> data, const Tensors<T> out) {
         m.init_params(call, data, out);
     };
-    static constexpr bool kHasInitState =
-        requires(const M m, const StepIn<double> in, const Tensors<double> out) {
+    template <class T>
+    static constexpr bool kCanInitState = requires(const M m, const StepIn<T> in, const Tensors<T> out) {
         m.init_state(in, out);
     };
-    static constexpr bool kHasInitStateVjp = requires(
-        const M m, const StepIn<double> in, const Tensors<const double> cot, const StepAcc<double> acc) {
+    template <class T>
+    static constexpr bool kCanInitStateVjp =
+        requires(const M m, const StepIn<T> in, const Tensors<const T> cot, const StepAcc<T> acc) {
         m.init_state_vjp(in, cot, acc);
     };
+    /// Of the element types that the method steps in.
+    static constexpr bool everywhere(bool in_float, bool in_double) {
+        return (!kHasStep<float> || in_float) && (!kHasStep<double> || in_double);
+    }
+    static constexpr bool kHasVjp = detail::has_step_vjp<M>, kHasInitParams = detail::has_init_params<M>,
+                          kHasInitState = detail::has_init_state<M>,
+                          kHasInitStateVjp = detail::has_init_state_vjp<M>;
+    static_assert(kHasStep<float> || kHasStep<double>,
+                  "step is missing or cannot be called; expected 'template <class T> void step(const "
+                  "l2o::StepIn<T>&, const l2o::StepOut<T>&) const'");
+    static_assert(
+        requires(M m, OptimizerSpec spec) { m.declare(spec); },
+        "declare is missing or cannot be called; expected 'void declare(l2o::OptimizerSpec&)'");
+    static_assert(!kHasInitParams || everywhere(kCanInitParams<float>, kCanInitParams<double>),
+                  "init_params is there and cannot be called; expected 'template <class T> void "
+                  "init_params(const l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& "
+                  "params) const'");
+    static_assert(!kHasInitState || everywhere(kCanInitState<float>, kCanInitState<double>),
+                  "init_state is there and cannot be called; expected 'template <class T> void "
+                  "init_state(const l2o::StepIn<T>&, const l2o::Tensors<T>& state) const'");
+    static_assert(!kHasVjp || everywhere(kCanVjp<float>, kCanVjp<double>),
+                  "step_vjp is there and cannot be called; expected 'template <class T> void step_vjp(const "
+                  "l2o::StepIn<T>&, const l2o::StepCot<T>&, const l2o::StepAcc<T>&) const'");
+    static_assert(!kHasInitStateVjp || everywhere(kCanInitStateVjp<float>, kCanInitStateVjp<double>),
+                  "init_state_vjp is there and cannot be called; expected 'template <class T> void "
+                  "init_state_vjp(const l2o::StepIn<T>&, const l2o::Tensors<const T>& cot, const "
+                  "l2o::StepAcc<T>&) const'");
+    static_assert(!kHasInitStateVjp || kHasVjp,
+                  "init_state_vjp is there without step_vjp; nobody would call it");
 
     static const Instance& of(const l2o_optimizer* o) { return *reinterpret_cast<const Instance*>(o); }
 
@@ -344,7 +385,7 @@ class Optimizer {
                 if constexpr (kHasInitState) {
                     of(o).method.init_state(step_in<T>(o, call, in), Tensors<T>(state));
                 } else {
-                    for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill(view<T>(state[i]), T(0));
+                    for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill_zero(*state[i]);
                 }
             });
         });

@@ -2,9 +2,18 @@
 
 #include <l2o/abi/plugin.h>
 
+#include <concepts>
+#include <l2o/sdk/member.hpp>
 #include <l2o/sdk/option.hpp>
 #include <type_traits>
 #include <vector>
+
+#ifndef L2O_PLUGIN_LICENSE
+#define L2O_PLUGIN_LICENSE ""
+#endif
+#ifndef L2O_PLUGIN_VENDOR
+#define L2O_PLUGIN_VENDOR ""
+#endif
 
 namespace l2o {
 
@@ -12,20 +21,30 @@ namespace l2o {
 struct About {
     const char* id;
     const char* version;
-    const char* title;         ///< one line
-    const char* doc;           ///< a paragraph, with the source (authors, year, equation)
+    const char* title;  ///< one line
+    const char* doc;    ///< a paragraph, with the source (authors, year, equation)
+    // Who answers for it, and on what terms: said here, or once for a project (L2O_PLUGIN_LICENSE and
+    // L2O_PLUGIN_VENDOR, which l2o_add_plugin() passes on from variables of CMake).
+    const char* license = L2O_PLUGIN_LICENSE;
+    const char* vendor = L2O_PLUGIN_VENDOR;
     const char* needs = "";    ///< data tensors by name: "A,b?,lambda"
     const char* runtime = "";  ///< see l2o_plugin.runtime
-    const char* license = "MIT";
-    const char* vendor = "l2o";
 };
 
 namespace detail {
 
+constexpr bool is_said(const char* text) { return text != nullptr && *text != '\0'; }
+
 template <class Method>
 const Options<Method>& options_of() {
     static const Options<Method> options = [] {
-        if constexpr (requires { Method::options(); }) {
+        static_assert(
+            !has_options<Method> ||
+                requires {
+                    { Method::options() } -> std::convertible_to<Options<Method>>;
+                },
+            "options is there and is not 'static l2o::Options<METHOD> options()'");
+        if constexpr (has_options<Method>) {
             return Method::options();
         } else {
             return Options<Method>{};
@@ -59,6 +78,10 @@ const l2o_component* component() {
 
 template <class First, class... Rest>
 const l2o_plugin* plugin() {
+    static_assert(is_said(First::Method::about.license),
+                  "the licence is missing: say .license = \"MIT\" in About, or set L2O_PLUGIN_LICENSE");
+    static_assert(is_said(First::Method::about.vendor),
+                  "the vendor is missing: say .vendor = \"NAME\" in About, or set L2O_PLUGIN_VENDOR");
     static const l2o_component* const components[] = {component<First>(), component<Rest>()...};
     static const l2o_plugin plugin = [] {
         const About& about = First::Method::about;
@@ -73,6 +96,9 @@ const l2o_plugin* plugin() {
         p.license = about.license;
         p.vendor = about.vendor;
         p.runtime = about.runtime;
+        if constexpr (requires { First::Method::runtime; }) {
+            if (!is_said(p.runtime)) p.runtime = First::Method::runtime;
+        }
         p.components = components;
         return p;
     }();

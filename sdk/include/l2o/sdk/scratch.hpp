@@ -19,9 +19,14 @@ class Scratch {
         : base_(static_cast<std::byte*>(call.scratch)), capacity_(call.scratch_bytes), measures_(false) {}
 
     /// @return room for `count` elements until the call returns; NULL while measuring.
+    /// @throw Failure if there is less, or so much is no number of bytes.
     template <class T>
     T* take(std::int64_t count) {
+        constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
         const std::uint64_t at = bytes_;
+        if (count < 0 || static_cast<std::uint64_t>(count) > kMost / sizeof(T) || bytes_ > kMost)
+            invalid("a scratch of " + std::to_string(count) + " elements of " + std::to_string(sizeof(T)) +
+                    " bytes was asked for; expected fewer");
         bytes_ += (static_cast<std::uint64_t>(count) * sizeof(T) + 63) / 64 * 64;
         if (measures_) return nullptr;
         if (bytes_ > capacity_)

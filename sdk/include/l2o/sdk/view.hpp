@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 namespace l2o {
@@ -114,6 +115,15 @@ void copy(const View<From>& from, const View<To>& to) {
 template <class T>
 void fill(const View<T>& to, std::type_identity_t<T> value) {
     each([value](T& a) { a = value; }, to);
+}
+
+/// Zeros, whatever the element type.
+inline void fill_zero(const l2o_tensor& to) {
+    const View<std::uint8_t> elements = view<std::uint8_t>(&to);
+    const std::int64_t bytes = to.bits / 8;
+    for (std::int64_t r = 0; r < elements.rows; ++r)
+        std::memset(
+            elements.data + r * elements.stride * bytes, 0, static_cast<std::size_t>(elements.cols * bytes));
 }
 
 }  // namespace l2o

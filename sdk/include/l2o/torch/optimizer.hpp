@@ -72,7 +72,7 @@ struct Out {
 
 /// Base of a class that writes its step once, on tensors, and is differentiated by LibTorch:
 ///   struct Mine : l2o::th::Rule<Mine> {
-///       static constexpr l2o::About about{..., .runtime = l2o::th::kRuntime};
+///       static constexpr l2o::About about{...};
 ///       void declare(l2o::OptimizerSpec&);
 ///       l2o::th::Out forward(const l2o::th::In&) const;
 ///   };
@@ -83,6 +83,8 @@ struct Out {
 template <class Method>
 class Rule {
   public:
+    static constexpr const char* runtime = kRuntime;
+
     template <class T>
     void step(const StepIn<T>& in, const StepOut<T>& out) const {
         use_threads(in.call);
