@@ -1,5 +1,6 @@
 #include "host/console.hpp"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -15,11 +16,37 @@
 namespace l2o::host {
 namespace {
 
+int own_stdout = STDOUT_FILENO;
+
 /// 0: it is no terminal, or one that does not know.
 std::size_t columns_of(int descriptor) {
     winsize size{};
     return ::isatty(descriptor) == 1 && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
+
+/// Writes to a descriptor, without delay: what it gets comes in lines.
+class DescriptorBuffer : public std::streambuf {
+  public:
+    explicit DescriptorBuffer(int descriptor) : descriptor_(descriptor) {}
+
+  protected:
+    int_type overflow(int_type c) override {
+        if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
+        const char letter = traits_type::to_char_type(c);
+        return xsputn(&letter, 1) == 1 ? c : traits_type::eof();
+    }
+    std::streamsize xsputn(const char* text, std::streamsize count) override {
+        for (std::streamsize done = 0; done < count;) {
+            const ssize_t written = ::write(descriptor_, text + done, static_cast<std::size_t>(count - done));
+            if (written < 0 && errno != EINTR) return done;
+            if (written > 0) done += written;
+        }
+        return count;
+    }
+
+  private:
+    int descriptor_;
+};
 
 }  // namespace
 
@@ -68,6 +95,19 @@ PrintableStreams::PrintableStreams()
 
 PrintableStreams::~PrintableStreams() = default;
 
+void keep_stdout() {
+    constexpr int kBehindTheStandardOnes = 3;
+    const int kept = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kBehindTheStandardOnes);
+    if (kept < 0) return;
+    static DescriptorBuffer buffer(kept);
+    std::cout.flush();
+    std::cout.rdbuf(&buffer);
+    own_stdout = kept;
+    (void)::dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+int stdout_descriptor() { return own_stdout; }
+
 std::string message(std::string_view text) {
     constexpr std::size_t kLongest = 4000, kEnd = 1000;  // chosen: a screen full
     std::string line = framework::one_line(text);
@@ -81,7 +121,7 @@ std::string message(std::string_view text) {
 }
 
 std::size_t stdout_columns() {
-    const std::size_t columns = columns_of(STDOUT_FILENO);
+    const std::size_t columns = columns_of(own_stdout);
     return columns > 0 ? columns : framework::kAnyWidth;
 }
 

@@ -21,9 +21,15 @@ class PrintableStreams {
     std::unique_ptr<Filter> out_, err_;
 };
 
+/// From now on std::cout alone writes to what stdout is: what anybody else prints there, as a plugin with
+/// printf(), goes to stderr. /dev/stdout is stderr then, too.
+void keep_stdout();
+
 /// An error or a note as the one line that is shown, with the middle of a very long one left out.
 [[nodiscard]] std::string message(std::string_view text);
 
+/// Where std::cout writes to.
+[[nodiscard]] int stdout_descriptor();
 /// Columns of the terminal that stdout is; framework::kAnyWidth if it is none, or does not say.
 [[nodiscard]] std::size_t stdout_columns();
 

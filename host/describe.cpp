@@ -1,30 +1,47 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <boost/program_options/value_semantic.hpp>
 #include <iostream>
-#include <set>
+#include <map>
 
 #include "framework/config/suggest.hpp"
+#include "framework/plugin/published.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/table.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
 
-using framework::Catalog;
+using framework::Catalog, framework::Kind;
+
+namespace po = boost::program_options;
 
 Usage usage() {
-    return {.verb = "describe",
-            .synopsis = "ID",
-            .text =
-                "Shows what a plugin does, where it comes from, what it needs and the options it takes.\n"
-                "An id that several kinds have shows all of them. No plugin code runs.\n",
-            .examples =
-                "  l2o describe lista\n"
-                "  l2o describe adam --json\n",
-            .max_arguments = 1};
+    Usage usage{
+        .verb = "describe",
+        .synopsis = "ID",
+        .text =
+            "Shows what a plugin does, where it comes from, what it needs and the options it takes.\n"
+            "An id that several kinds have shows all of them; ID@VERSION names one of several versions.\n"
+            "Of an optimizee also what it publishes with its defaults or --set: its variables, the data of "
+            "a\n"
+            "problem file, its metrics; for that it is created, in a process of its own. Else no plugin "
+            "code\n"
+            "runs.\n",
+        .examples =
+            "  l2o describe lista\n"
+            "  l2o describe lista@1.0.0\n"
+            "  l2o describe lasso --set m=5 --set n=10\n"
+            "  l2o describe adam --json\n",
+        .max_arguments = 1};
+    usage.options.add_options()("set",
+                                po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
+                                "an option of the optimizee; may be given again");
+    return usage;
 }
 
 /// The columns that texts may take.
@@ -42,6 +59,54 @@ std::string need_texts(const std::vector<framework::Need>& needs) {
     for (const framework::Need& need : needs)
         text += (text.empty() ? "" : ", ") + need.name + (need.optional ? " (optional)" : "");
     return text;
+}
+
+/// What an optimizee publishes; under "refusal" why that is not known.
+nlohmann::json published(const CommandLine& line, const Catalog::Entry& entry) {
+    constexpr double kTimeLimitS = 60;
+    std::map<std::string, std::string> settings;
+    for (const auto& [key, value] : key_values(line, "set")) settings.insert_or_assign(key, value);
+    try {
+        return published_in_child(entry, settings, kTimeLimitS);
+    } catch (const framework::Error& error) {
+        if (!settings.empty()) throw;
+        return {{"refusal", error.what()}};
+    }
+}
+
+void print_published(const nlohmann::json& published) {
+    if (published.contains("refusal")) {
+        std::cout << "\n"
+                  << paragraph("what it publishes is not known without --set KEY=VALUE: " +
+                                   published.at("refusal").get<std::string>(),
+                               "  ");
+        return;
+    }
+    const auto tensors = [&](const char* key, const char* title) {
+        framework::TextTable table{.lines = {{title, "shape", "dtype", ""}}, .elastic = {3}};
+        for (const nlohmann::json& tensor : published.at(key)) {
+            std::string doc = tensor.at("doc");
+            if (tensor.value("role", "") == "max") doc = "to be maximised; " + doc;
+            if (tensor.value("solution", false)) doc = "solution; " + doc;
+            table.lines.push_back({tensor.at("name"), tensor.at("shape"), tensor.at("dtype"), doc});
+        }
+        if (table.lines.size() > 1) std::cout << "\n" << table.text(text_columns());
+    };
+    tensors("blocks", "variable");
+    tensors("data", "data");
+    framework::TextTable metrics{.lines = {{"metric", "better", ""}}, .elastic = {2}};
+    for (const nlohmann::json& metric : published.at("metrics")) {
+        const std::string doc = metric.at("doc");
+        metrics.lines.push_back(
+            {metric.at("name"),
+             metric.at("better"),
+             (metric.at("needs_solution").get<bool>() ? "needs the solution; " : "") + doc});
+    }
+    if (metrics.lines.size() > 1) std::cout << "\n" << metrics.text(text_columns());
+    std::string answers;
+    for (const nlohmann::json& answer : published.at("answers"))
+        answers += (answers.empty() ? "" : ", ") + answer.get<std::string>();
+    std::cout << "\n  answers  " << answers << "\n";
 }
 
 void print(const Catalog::Entry& entry) {
@@ -118,29 +183,35 @@ framework::ExitCode describe(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return framework::ExitCode::kOk;
     if (line->arguments().empty()) throw line->refusal("l2o describe: the id of a plugin is missing");
-    const std::string& id = line->arguments()[0];
+    const std::string& name = line->arguments()[0];
     const Catalog catalog = line->common().catalog();
     nlohmann::json all = nlohmann::json::array();
-    std::set<std::string> known;
     bool is_first = true;
-    for (const Catalog::Entry& entry : catalog.entries()) {
-        known.insert(entry.component.id);
-        if (entry.component.id != id) continue;
+    if (line->has("set") && catalog.look_up(Kind::kOptimizee, name) == nullptr)
+        throw line->refusal("--set is for the options of an optimizee, and there is none called '" + name +
+                            "'");
+    for (const Kind kind : {Kind::kOptimizer, Kind::kOptimizee, Kind::kLoss}) {
+        const Catalog::Entry* entry = catalog.look_up(kind, name);
+        if (entry == nullptr) continue;
+        const bool is_problem = kind == Kind::kOptimizee;
         if (line->common().wants_json) {
-            all.push_back(json_of(entry));
+            all.push_back(json_of(*entry));
+            if (is_problem) all.back()["published"] = published(*line, *entry);
         } else {
             std::cout << (is_first ? "" : "\n");
-            print(entry);
+            print(*entry);
+            if (is_problem) print_published(published(*line, *entry));
         }
         is_first = false;
     }
     if (is_first) {
-        if (const std::string why = catalog.left_out(id); !why.empty())
+        if (const std::string why = catalog.left_out(name); !why.empty())
             throw framework::Error(framework::ExitCode::kPlugin, why);
-        const std::vector<std::string> ids(known.begin(), known.end());
+        std::vector<std::string> ids;
+        for (const Catalog::Entry& entry : catalog.entries()) ids.push_back(entry.component.id);
         throw framework::Error(
             framework::ExitCode::kUsage,
-            "unknown plugin '" + id + "'" + framework::did_you_mean(id, ids) + "; 'l2o list' shows all");
+            "unknown plugin '" + name + "'" + framework::did_you_mean(name, ids) + "; 'l2o list' shows all");
     }
     if (line->common().wants_json) std::cout << framework::json_text(all, 2) << "\n";
     return framework::ExitCode::kOk;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iostream>
 #include <optional>
+#include <set>
 
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
@@ -233,8 +234,13 @@ RunResult run_part(const CommandLine& line,
                            progress.clear();
                            note(common, text);
                        }};
-    for (const std::filesystem::path& folder : common.plugin_folders)
-        options.resume_options += " --plugin-path " + shell_word(absolute_path(folder).string());
+    // Those of L2O_PLUGIN_PATH as well: who goes on may do so from another shell.
+    std::set<std::string> named;
+    for (const PluginFolder& folder : plugin_search_path(common.plugin_folders)) {
+        const std::string path = absolute_path(folder.path).string();
+        if (folder.is_named && named.insert(path).second)
+            options.resume_options += " --plugin-path " + shell_word(path);
+    }
     // What a new folder remembers needs no name.
     if (line.has("output") || (line.has("resume") && !names.empty())) {
         options.resume_verb = "train";

@@ -18,7 +18,12 @@ Usage usage() {
         .synopsis = "[optimizers|optimizees|losses]",
         .text =
             "Lists the plugins that are installed, from their manifests: no plugin code runs, but where a\n"
-            "manifest does not fit its library; that one describes itself, in a process of its own.\n",
+            "manifest does not fit its library; that one describes itself, in a process of its own. Of "
+            "several\n"
+            "plugins with one id the first is used, in the order of --plugin-path, L2O_PLUGIN_PATH, the "
+            "user's\n"
+            "folder (l2o/plugins in XDG_DATA_HOME, else ~/.local/share) and the program's; ID@VERSION names\n"
+            "another one.\n",
         .examples =
             "  l2o list\n"
             "  l2o list optimizers --json\n"
@@ -45,6 +50,14 @@ std::optional<Kind> wanted_kind(const CommandLine& line) {
 
 using Entries = std::vector<const Catalog::Entry*>;
 
+Entries of_kind(const std::vector<Catalog::Entry>& all, std::optional<Kind> kind) {
+    Entries entries;
+    for (const Catalog::Entry& entry : all) {
+        if (!kind || entry.component.kind == *kind) entries.push_back(&entry);
+    }
+    return entries;
+}
+
 void print_table(const Entries& entries) {
     framework::TextTable table{.lines = {{"kind", "id", "version", "title", "tags"}}, .elastic = {3, 4}};
     for (const Catalog::Entry* entry : entries) {
@@ -58,15 +71,32 @@ void print_table(const Entries& entries) {
     std::cout << table.text(stdout_columns());
 }
 
-void print_json(const Entries& entries) {
+/// Those that another stands before, each with the library that is used.
+void print_shadowed(const Catalog& catalog, const Entries& shadowed) {
+    framework::TextTable table{.lines = {{"not used", "library", "used in its place"}}, .elastic = {1, 2}};
+    for (const Catalog::Entry* entry : shadowed) {
+        const Catalog::Entry& used = catalog.find(entry->component.kind, entry->component.id);
+        table.lines.push_back({entry->component.id + "@" + entry->plugin->version,
+                               entry->plugin->library.string(),
+                               used.plugin->library.string()});
+    }
+    std::cout << "\n" << table.text(stdout_columns());
+}
+
+void print_json(const Catalog& catalog, const Entries& entries, const Entries& shadowed) {
     nlohmann::json out = nlohmann::json::array();
-    for (const Catalog::Entry* entry : entries) {
-        out.push_back({{"kind", name_of(entry->component.kind)},
-                       {"id", entry->component.id},
-                       {"version", entry->plugin->version},
-                       {"title", entry->component.title},
-                       {"tags", entry->component.tags},
-                       {"library", entry->plugin->library.string()}});
+    for (const Entries* list : {&entries, &shadowed}) {
+        for (const Catalog::Entry* entry : *list) {
+            out.push_back({{"kind", name_of(entry->component.kind)},
+                           {"id", entry->component.id},
+                           {"version", entry->plugin->version},
+                           {"title", entry->component.title},
+                           {"tags", entry->component.tags},
+                           {"library", entry->plugin->library.string()}});
+            const Catalog::Entry& used = catalog.find(entry->component.kind, entry->component.id);
+            out.back()["shadowed_by"] =
+                list == &shadowed ? nlohmann::json(used.plugin->library.string()) : nlohmann::json(nullptr);
+        }
     }
     std::cout << framework::json_text(out, 2) << "\n";
 }
@@ -78,16 +108,14 @@ framework::ExitCode list(const Arguments& given) {
     if (!line) return framework::ExitCode::kOk;
     const std::optional<Kind> kind = wanted_kind(*line);
     const Catalog catalog = line->common().catalog();
-    Entries entries;
-    for (const Catalog::Entry& entry : catalog.entries()) {
-        if (!kind || entry.component.kind == *kind) entries.push_back(&entry);
-    }
+    const Entries entries = of_kind(catalog.entries(), kind), shadowed = of_kind(catalog.shadowed(), kind);
     if (line->common().wants_json) {
-        print_json(entries);
+        print_json(catalog, entries, shadowed);
     } else if (entries.empty()) {
         note(line->common(), "no plugins found; set --plugin-path or L2O_PLUGIN_PATH");
     } else {
         print_table(entries);
+        if (!shadowed.empty()) print_shadowed(catalog, shadowed);
     }
     return framework::ExitCode::kOk;
 }

@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -12,6 +13,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
+#include "framework/plugin/process_watch.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/printable.hpp"
@@ -73,7 +75,9 @@ void print_help() {
            "  130  interrupted; what is done is kept, and how to go on is said\n"
            "\nEnvironment:\n"
            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
-           "                   before ../lib/l2o/plugins beside the program\n";
+           "                   before the user's folder and the program's\n"
+           "  XDG_DATA_HOME    whose folder l2o/plugins is the user's (default ~/.local/share), before\n"
+           "                   ../lib/l2o/plugins beside the program\n";
     std::cout << l2o::framework::folded(text.str(), l2o::host::stdout_columns());
 }
 
@@ -89,12 +93,26 @@ ExitCode dispatch(const Arguments& given) {
     const Arguments words = l2o::host::verb_first(given);
     std::vector<std::string> known;
     for (const Verb& verb : kVerbs) {
+        // What l2o check looks at is left as plugins make it.
+        if (words[0] == verb.name && verb.call != &l2o::host::check) l2o::framework::ProcessWatch::enable();
         if (words[0] == verb.name) return verb.call({words.begin() + 1, words.end()});
         known.emplace_back(verb.name);
     }
     throw Error(ExitCode::kUsage,
                 "unknown verb '" + words[0] + "'" + l2o::framework::did_you_mean(words[0], known) +
                     "; see 'l2o --help'");
+}
+
+bool is_given(const Arguments& given, const char* option) {
+    const auto end = std::find(given.begin(), given.end(), "--");
+    return std::find(given.begin(), end, option) != end;
+}
+
+/// Notes of what plugins did to this process.
+void tell_of_changes(const Arguments& given) {
+    for (const std::string& text : l2o::framework::take_process_notes()) {
+        if (!is_given(given, "--quiet")) std::cerr << "l2o: note: " << l2o::host::message(text) << "\n";
+    }
 }
 
 int failed(const std::string& text, ExitCode code) {
@@ -128,19 +146,10 @@ void single_threaded_blas(char** argv) {
     ::unsetenv(kRestarted);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    l2o::framework::reserve_standard_streams();
-    l2o::framework::kStandardFloat.set();
-    single_threaded_blas(argv);
-    l2o::host::stop_on_signals();
-    l2o::host::outlive_readers();
-    l2o::host::tell_of_crashes();
-    const l2o::host::PrintableStreams streams;
+int run(const Arguments& given) {
     constexpr int kInternalError = 1;
     try {
-        const ExitCode code = dispatch({argv + 1, argv + argc});
+        const ExitCode code = dispatch(given);
         std::cout.flush();
         if (!std::cout) l2o::host::end_if_unread();
         if (!std::cout) return failed("stdout cannot be written", ExitCode::kIo);
@@ -155,4 +164,23 @@ int main(int argc, char** argv) {
         failed(std::string("internal error: ") + error.what(), ExitCode::kOk);
         return kInternalError;
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    l2o::framework::reserve_standard_streams();
+    l2o::framework::kStandardFloat.set();
+    single_threaded_blas(argv);
+    l2o::host::stop_on_signals();
+    l2o::host::outlive_readers();
+    l2o::host::tell_of_crashes();
+    l2o::host::tell_of_exits();
+    const Arguments given(argv + 1, argv + argc);
+    if (is_given(given, "--json")) l2o::host::keep_stdout();
+    const l2o::host::PrintableStreams streams;
+    const int code = run(given);
+    tell_of_changes(given);
+    l2o::host::leave();
+    return code;
 }

@@ -9,10 +9,13 @@
 
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
+#include "framework/error.hpp"
 #include "framework/plugin/call.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -83,6 +86,19 @@ extern "C" void tell_who_crashed(int signal) {
     raise(signal);
 }
 
+pid_t program = 0;  // while nobody may end it but main()
+
+// Whoever calls exit() in the middle of a command has not done what the command was asked for, whatever it
+// says.
+extern "C" void tell_who_exited() {
+    if (program != ::getpid()) return;
+    const char* plugin = plugin_on_the_stack();
+    say("l2o: error: plugin '");
+    say_path(plugin == nullptr ? "of unknown name" : plugin);
+    say("' ended the program with exit(), in the middle of the work; what was not written is lost\n");
+    ::_exit(static_cast<int>(framework::ExitCode::kPlugin));
+}
+
 }  // namespace
 
 void tell_of_crashes() {
@@ -98,6 +114,13 @@ void tell_of_crashes() {
     }
 #endif
 }
+
+void tell_of_exits() {
+    program = ::getpid();
+    std::atexit(&tell_who_exited);
+}
+
+void leave() { program = 0; }
 
 void stop_on_signals() {
     static_assert(std::atomic<std::int32_t>::is_always_lock_free);
@@ -119,7 +142,7 @@ void stop_on_signals() {
 void outlive_readers() { ::signal(SIGPIPE, SIG_IGN); }
 
 void end_if_unread() {
-    pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+    pollfd reader{stdout_descriptor(), POLLOUT, 0};
     if (::poll(&reader, 1, 0) != 1 || (reader.revents & POLLERR) == 0) return;
     ::signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);

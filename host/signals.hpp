@@ -11,6 +11,12 @@ void stop_on_signals();
 /// with AddressSanitizer, which tells more.
 void tell_of_crashes();
 
+/// From now on exit() ends the program with ExitCode::kPlugin and names the plugin that called it, until
+/// leave().
+void tell_of_exits();
+/// What is left to do is to return from main().
+void leave();
+
 /// From now on a pipe that nobody reads any more fails the write and does not end the program: a training
 /// goes on without whoever followed its progress.
 void outlive_readers();

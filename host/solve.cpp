@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -30,18 +31,33 @@ constexpr std::int64_t kDefaultIterations = 100, kMaxIterations = 100'000'000;
 // Tag of derived keys: start points of the particles after the first, as in an evaluation.
 constexpr std::uint64_t kParticleTag = 0x70617274;
 
-Usage usage() {
+/// For the help alone, which lists them: those of --plugin-path as well.
+std::string optimizees_here(const Arguments& given) {
+    const auto is_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+    if (std::none_of(given.begin(), given.end(), is_help)) return "";
+    std::vector<std::filesystem::path> folders;
+    for (std::size_t i = 1; i < given.size(); ++i)
+        if (given[i - 1] == "--plugin-path") folders.emplace_back(given[i]);
+    std::string ids;
+    const Catalog catalog(plugin_search_path(folders));
+    for (const Catalog::Entry& entry : catalog.entries())
+        if (entry.component.kind == Kind::kOptimizee) ids += (ids.empty() ? "" : " ") + entry.component.id;
+    return ids.empty() ? "none" : ids;
+}
+
+Usage usage(const std::string& optimizees) {
     Usage usage{
         .verb = "solve",
         .synopsis = "--optimizer ID --problem FILE --output FILE",
         .text =
             "Solves the problems of a .safetensors file with one optimizer.\n\n"
-            "The problem file holds the optimizee's data tensors by name, for B instances:\n"
-            "  lasso, sparse_recovery   A [m,n], b [B,m]\n"
-            "  quadratic                W [B,n,n], y [B,n]\n"
-            "  rastrigin                A [B,n,n], b [B,n], c [B,n]\n"
-            "  rotated_saddle           a [B], b [B]\n"
-            "and, if wanted, x0 [B,n]: starts, all blocks one after the other (else the optimizee's own "
+            "The problem file holds the optimizee's data tensors by name, for B instances, as\n"
+            "'l2o describe ID' shows them; of lasso for example A [m,n] and b [B,m]. Optimizees that are "
+            "here:\n"
+            "  " +
+            optimizees +
+            "\n"
+            "There may also be x0 [B,n]: starts, all blocks one after the other (else the optimizee's own "
             "start\n"
             "by --seed). Metadata l2o.optimizee names the optimizee, l2o.options has its options as JSON;\n"
             "sizes follow from the shapes. float32 and float64 files are computed in their own precision,\n"
@@ -319,7 +335,7 @@ void print(const Solution& solution,
 
 ExitCode solve(const Arguments& given) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto line = CommandLine::parse(usage(), given);
+    const auto line = CommandLine::parse(usage(optimizees_here(given)), given);
     if (!line) return ExitCode::kOk;
     for (const char* option : {"optimizer", "problem", "output"}) (void)line->require(option);
     prepare_output(*line, {line->text("problem"), line->text("weights")});

@@ -1,17 +1,10 @@
 #include <fmt/core.h>
-#include <sys/stat.h>
-#include <xmmintrin.h>
 
-#include <array>
 #include <barrier>
-#include <cfenv>
-#include <clocale>
-#include <csignal>
-#include <filesystem>
 #include <thread>
 
 #include "framework/check/checks.hpp"
-#include "framework/store/paths.hpp"
+#include "framework/plugin/process_watch.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -36,48 +29,6 @@ void expect_same(const Case& a, const Case& b, const std::string& what) {
 std::unique_ptr<Bench> bench_of(const Subject& subject) {
     return make_bench(subject, dtypes(subject).front());
 }
-
-/// What a call may not change (rule R6 of abi/base.h).
-struct Environment {
-    std::string locale, folder;
-    unsigned control = 0;
-    int rounding = 0;
-    mode_t mask = 0;
-    std::array<void (*)(int), 32> handlers{};
-
-    static Environment now() {
-        constexpr unsigned kStatusBits = 0x3F;
-        Environment out;
-        out.locale = std::setlocale(LC_ALL, nullptr);
-        out.folder = working_folder().string();
-        out.control = _mm_getcsr() & ~kStatusBits;
-        out.rounding = std::fegetround();
-        out.mask = ::umask(0);
-        ::umask(out.mask);
-        for (int i = 1; i < static_cast<int>(out.handlers.size()); ++i) {
-            struct sigaction action {};
-            if (::sigaction(i, nullptr, &action) == 0)
-                out.handlers[static_cast<std::size_t>(i)] = action.sa_handler;
-        }
-        return out;
-    }
-
-    /// What differs, in words; "" if nothing.
-    [[nodiscard]] std::string change_to(const Environment& after) const {
-        if (control != after.control)
-            return fmt::format(
-                "the floating-point control word MXCSR was {:#x} and is {:#x}", control, after.control);
-        if (rounding != after.rounding) return "the rounding mode changed";
-        if (locale != after.locale) return "the locale was '" + locale + "' and is '" + after.locale + "'";
-        if (folder != after.folder)
-            return "the working folder was '" + folder + "' and is '" + after.folder + "'";
-        if (mask != after.mask) return fmt::format("the umask was {:o} and is {:o}", mask, after.mask);
-        for (std::size_t i = 0; i < handlers.size(); ++i) {
-            if (handlers[i] != after.handlers[i]) return fmt::format("the handler of signal {} changed", i);
-        }
-        return "";
-    }
-};
 
 }  // namespace
 
@@ -256,13 +207,15 @@ std::string check_threads(const Subject& subject) {
 }
 
 std::string check_environment(const Subject& subject) {
-    const Environment start = Environment::now();
+    const ProcessState start = ProcessState::now();
     for_each_case(subject, [&](Case& one) {
-        const Environment before = Environment::now();
+        const ProcessState before = ProcessState::now();
         if (const std::string text = start.change_to(before); !text.empty()) throw Broken("create: " + text);
         one.run();
-        if (const std::string text = before.change_to(Environment::now()); !text.empty())
+        if (const std::string text = before.change_to(ProcessState::now()); !text.empty())
             throw Broken(one.name() + ": " + text);
+        // What is put back after every call.
+        for (const std::string& text : take_process_notes()) throw Broken(one.name() + ": " + text);
     });
     return "";
 }

@@ -48,6 +48,7 @@ std::string check_loss_vjp_sums(const Subject& subject);
 
 // optimizee_checks.cpp
 std::string check_sample(const Subject& subject);
+std::string check_unwanted(const Subject& subject);
 std::string check_splits(const Subject& subject);
 std::string check_starts(const Subject& subject);
 std::string check_parts(const Subject& subject);

@@ -34,47 +34,43 @@ std::uint64_t scratch_of(const Optimizee& optimizee, std::int64_t batch) {
            optimizee.info().scratch_per_row * static_cast<std::uint64_t>(batch);
 }
 
-/// A call of metrics.
-class MetricsCase : public Case {
-  public:
-    MetricsCase(const Optimizee& optimizee,
-                const std::vector<Tensor>& points,
-                const std::vector<Tensor>& problem,
-                bool with_solutions)
-        : Case("metrics"),
-          data(guarded(problem, optimizee.data())),
-          x(guarded(points, optimizee.blocks())),
-          optimizee_(optimizee),
-          batch_(points[0].shape()[0]) {
-        for (const l2o_spec* spec : optimizee.metrics()) {
-            if (with_solutions || (spec->flags & L2O_METRIC_NEEDS_SOLUTION) == 0) {
-                metrics.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, batch_));
-            } else {
-                metrics.add_absent(spec->name);
-            }
+}  // namespace
+
+MetricsCase::MetricsCase(const Optimizee& optimizee,
+                         const std::vector<Tensor>& points,
+                         const std::vector<Tensor>& problem,
+                         bool with_solutions)
+    : Case(with_solutions ? "metrics" : "metrics without solutions"),
+      data(guarded(problem, optimizee.data())),
+      x(guarded(points, optimizee.blocks())),
+      optimizee_(optimizee),
+      batch_(points[0].shape()[0]) {
+    for (std::size_t i = 0; i < data.size() && !with_solutions; ++i)
+        if (optimizee.data()[i]->role == L2O_DATA_SOLUTION) data.hide(i);
+    for (const l2o_spec* spec : optimizee.metrics()) {
+        if (with_solutions || (spec->flags & L2O_METRIC_NEEDS_SOLUTION) == 0) {
+            metrics.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, batch_));
+        } else {
+            metrics.add_absent(spec->name);
         }
-        scratch_bytes = scratch_of(optimizee, batch_);
-        inputs_ = {&data, &x};
-        outputs_ = {&metrics};
     }
-    GuardedSet data, x, metrics;
+    scratch_bytes = scratch_of(optimizee, batch_);
+    inputs_ = {&data, &x};
+    outputs_ = {&metrics};
+}
 
-  protected:
-    l2o_status call(l2o_call* context, HostSize size) override {
-        l2o_eval_io io{};
-        io.struct_size = sizeof io;
-        io.batch = static_cast<std::uint32_t>(batch_);
-        io.rows_per_instance = 1;
-        io.data = data.in();
-        io.x = x.in();
-        Sized<l2o_eval_io> sized(io, size, offsetof(l2o_eval_io, f));
-        return optimizee_.api().metrics(optimizee_.raw(), context, sized.get(), metrics.out());
-    }
+l2o_status MetricsCase::call(l2o_call* context, HostSize size) {
+    l2o_eval_io io{};
+    io.struct_size = sizeof io;
+    io.batch = static_cast<std::uint32_t>(batch_);
+    io.rows_per_instance = 1;
+    io.data = data.in();
+    io.x = x.in();
+    Sized<l2o_eval_io> sized(io, size, offsetof(l2o_eval_io, f));
+    return optimizee_.api().metrics(optimizee_.raw(), context, sized.get(), metrics.out());
+}
 
-  private:
-    const Optimizee& optimizee_;
-    std::int64_t batch_;
-};
+namespace {
 
 /// A call of solve: the tensors that it fills are outputs, the others inputs.
 class SolveCase : public Case {

@@ -34,6 +34,23 @@ class EvalCase : public Case {
     std::uint32_t batch_, rows_per_instance_;
 };
 
+/// A call of metrics. Without solutions their tensors are NULL, and so are the metrics that need them.
+class MetricsCase : public Case {
+  public:
+    MetricsCase(const Optimizee& optimizee,
+                const std::vector<Tensor>& x,
+                const std::vector<Tensor>& data,
+                bool with_solutions);
+    GuardedSet data, x, metrics;
+
+  protected:
+    l2o_status call(l2o_call* context, HostSize size) override;
+
+  private:
+    const Optimizee& optimizee_;
+    std::int64_t batch_;
+};
+
 /// A call of sample.
 class SampleCase : public Case {
   public:

@@ -84,6 +84,42 @@ std::string check_sample(const Subject& subject) {
     return "";
 }
 
+std::string check_unwanted(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    const Optimizee& optimizee = bench->optimizee();
+    const auto is_solution = [&](std::size_t i) { return optimizee.data()[i]->role == L2O_DATA_SOLUTION; };
+    const auto expect_same = [](const std::string& what, const GuardedSet& want, const GuardedSet& got) {
+        if (const std::string text = difference(want, got); !text.empty()) throw Broken(what + ": " + text);
+    };
+    SampleCase whole(optimizee, Split::kTrain, 3, Bench::kBatch),
+        without(optimizee, Split::kTrain, 3, Bench::kBatch);
+    bool has_solutions = false;
+    for (std::size_t i = 0; i < whole.data.size(); ++i) {
+        if (!is_solution(i) || !whole.data[i]) continue;
+        has_solutions = true;
+        without.data.hide(i);
+    }
+    if (has_solutions) {
+        whole.run(), without.run();
+        GuardedSet want, got;
+        for (std::size_t i = 0; i < whole.data.size(); ++i) {
+            if (is_solution(i) || !whole.data[i]) continue;
+            want.add(whole.data.name(i), whole.data[i]);
+            got.add(whole.data.name(i), without.data[i]);
+        }
+        expect_same("sample with and without solution tensors", want, got);
+    }
+    if (optimizee.api().metrics != nullptr) {
+        const std::vector<Tensor> data = bench->data_of(all_rows(Bench::kBatch));
+        MetricsCase one(optimizee, bench->x(), data, false), again(optimizee, bench->x(), data, false);
+        one.run(), again.run(std::byte{0x5a});
+        if ((bench->flags() & L2O_DETERMINISTIC) != 0) expect_same(one.name(), one.metrics, again.metrics);
+    }
+    if (!has_solutions && optimizee.api().metrics == nullptr)
+        throw NotApplicable("has neither solutions that sample() knows nor metrics");
+    return "";
+}
+
 std::string check_splits(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();

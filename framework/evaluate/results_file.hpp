@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
@@ -16,6 +17,9 @@ struct Results {
     Judging judging{};
     std::vector<Curve> curves{};
     std::optional<FileContents> files{};  ///< see Experiment::files; nothing: of an l2o that did not tell
+    /// Of every tensor of the instances and starts a sum and the size of its terms: what two builds of a
+    /// plugin, or two processors, agree on to rounding. Nothing: of an l2o that did not tell.
+    std::optional<std::vector<std::pair<double, double>>> instances{};
     std::map<std::string, std::string> written{};  ///< SHA-1 of the files beside results.json, by name
 };
 
@@ -24,8 +28,10 @@ struct Results {
 void write_finals(const std::filesystem::path& path, const Results& results);
 
 /// What the CSV files do not hold: the metric that counts, the reference, the target, instances that are left
-/// out, training times, safeguards, data files; and the SHA-1 of config.info, curves.csv and finals.csv, as
-/// they are beside it now: `results.written` does not count. Write it last. @throw Error kIo
+/// out, training times, safeguards, data files, what names the instances; and the SHA-1 of config.info,
+/// curves.csv, finals.csv and metrics.jsonl, as they are beside it now: `results.written` does not count.
+/// Write it last.
+/// @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 
 /// Reads results.json, curves.csv and finals.csv of a run folder, and believes nothing: types, sizes, names,

@@ -30,7 +30,7 @@ using nlohmann::json;
 constexpr std::size_t kDeepestJson = 8;
 
 /// Files beside results.json that are as they were when it was written.
-constexpr std::array<std::string_view, 3> kSealed{"config.info", "curves.csv", "finals.csv"};
+constexpr std::array<std::string_view, 4> kSealed{"config.info", "curves.csv", "finals.csv", "metrics.jsonl"};
 
 std::string sha1_of(const std::filesystem::path& path) {
     FileHandle file(path, O_RDONLY);
@@ -204,6 +204,14 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
         for (const auto& [key, file] : files->members())
             (*results.files)[key] = {file.at("path").text(), file.at("sha1").sha1()};
     }
+    if (const std::optional<Place> instances = head.find("instances")) {
+        results.instances.emplace();
+        for (const Place& item : instances->items()) {
+            const std::vector<Place> pair = item.items();
+            if (pair.size() != 2) item.expect("a sum and the size of its terms");
+            results.instances->emplace_back(pair[0].real(-DBL_MAX), pair[1].real(0));
+        }
+    }
     if (const std::optional<Place> written = head.find("written")) {
         for (const auto& [name, hash] : written->members()) {
             if (std::ranges::find(kSealed, name) == kSealed.end())
@@ -258,6 +266,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
               {"contestants", contestants},
               {"written", written}};
     if (results.files) head["files"] = files;
+    if (results.instances) head["instances"] = *results.instances;
     write_file_atomically(path, json_text(head, 2) + "\n");
 }
 

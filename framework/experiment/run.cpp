@@ -4,6 +4,7 @@
 
 #include "framework/error.hpp"
 #include "framework/experiment/runner.hpp"
+#include "framework/plugin/process_watch.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/metrics_log.hpp"
 #include "framework/store/paths.hpp"
@@ -71,7 +72,9 @@ RunResult Runner::run() {
     if (!is_new) begin_again();
     try {
         for (Entrant& entrant : entrants_) {
-            if (needs_training(entrant)) train_one(entrant);
+            if (!needs_training(entrant)) continue;
+            const ProcessWatch watch("the training of '" + entrant.contestant->name + "'");
+            train_one(entrant);
         }
         if (options_.part != RunPart::kTrain) {
             load_parameters();
@@ -107,6 +110,9 @@ void Runner::begin_again() {
     for (const std::filesystem::path& file : files) check_output(file);
     request_.finished.clear();
     folder_->write(request_);
+    if (const std::string others = folder_->record_plugins(experiment_); !others.empty())
+        note(folder_->path.string() + ": was begun with other builds of its plugins: " + others +
+             "; what was trained before is gone on with");
 }
 
 bool Runner::needs_training(const Entrant& entrant) const {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <span>
 
 #include "framework/error.hpp"
@@ -7,11 +8,34 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/runner.hpp"
+#include "framework/plugin/process_watch.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
 
 namespace l2o::framework {
+namespace {
+
+/// See Results::instances. The sum is weighted, so that it knows the order.
+std::vector<std::pair<double, double>> sums_of(const TestSet& test) {
+    std::vector<std::pair<double, double>> sums;
+    for (const auto* tensors : {&test.rows.tensors, &test.x0}) {
+        for (const Tensor& tensor : *tensors) {
+            double sum = 0, size = 0;
+            for (std::int64_t i = 0; tensor && i < tensor.size(); ++i) {
+                constexpr std::int64_t kWeights = 17;
+                const double term = static_cast<double>(i % kWeights + 1) * tensor.value(i);
+                if (!std::isfinite(term)) continue;
+                sum += term;
+                size += std::abs(term);
+            }
+            sums.emplace_back(std::isfinite(size) ? sum : 0, std::isfinite(size) ? size : 0);
+        }
+    }
+    return sums;
+}
+
+}  // namespace
 
 std::string Runner::results_hash() const {
     Checksum checksum;
@@ -108,6 +132,7 @@ void Runner::evaluate_all(RunResult& result) {
             result.curves.push_back(std::move(*known));
             continue;
         }
+        const ProcessWatch watch("the evaluation of '" + entrant.contestant->name + "'");
         try {
             result.curves.push_back(evaluate(experiment_,
                                              optimizee_,
@@ -129,7 +154,7 @@ void Runner::evaluate_all(RunResult& result) {
                                 result.curves.front().metrics,
                                 unsolved_instances(test_.instances, optimizee_));
     find_reached(result.curves, result.judging);
-    const Results results{result.judging, result.curves, experiment_.files};
+    const Results results{result.judging, result.curves, experiment_.files, sums_of(test_)};
     write_curves(folder_->curves(), result.curves);
     write_finals(folder_->finals(), results);
     write_summary(folder_->summary(), result.curves, result.judging);

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "framework/error.hpp"
+#include "framework/experiment/training_hash.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/text/json.hpp"
@@ -26,6 +27,17 @@ std::string time_stamp() {
     char text[sizeof "20000101-000000"] = "";
     ::gmtime_r(&now, &parts);
     return {text, std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts)};
+}
+
+nlohmann::json plugins_json(const Experiment& experiment) {
+    nlohmann::json plugins = nlohmann::json::object();
+    for (const Catalog::Entry& entry : plugins_of(experiment)) {
+        const Build build = Catalog::build_of(entry);
+        plugins[std::string(name_of(entry.component.kind)) + " " + entry.component.id + "@" +
+                entry.plugin->version] = {{"build", build.id.empty() ? build.content : build.id},
+                                          {"library", entry.plugin->library.string()}};
+    }
+    return plugins;
 }
 
 constexpr const char* kParts[] = {"all", "train", "evaluate"};  // of RunPart
@@ -64,7 +76,9 @@ RunFolder RunFolder::create(const std::filesystem::path& root,
         folder.path = parent / (stem + "-" + std::to_string(n));
     }
     make_folders(folder.checkpoints());
-    write_file_atomically(folder.path / "environment.json", json_text(environment(build), 2) + "\n");
+    nlohmann::json about = environment(build);
+    about["plugins"] = plugins_json(experiment);
+    write_file_atomically(folder.path / "environment.json", json_text(about, 2) + "\n");
     request.hash = experiment.hash;
     request.root = std::filesystem::canonical(folder.root());
     folder.write(request);
@@ -140,6 +154,39 @@ void RunFolder::write(const RunRequest& request) const {
                               {"finished", request.finished}};
     constexpr auto kReplace = nlohmann::json::error_handler_t::replace;  // a root that is not UTF-8 is lost
     write_file_atomically(path / "request.json", json.dump(2, ' ', false, kReplace) + "\n");
+}
+
+std::string RunFolder::record_plugins(const Experiment& experiment) const {
+    const std::filesystem::path file = path / "environment.json";
+    constexpr std::size_t kMaxDepth = 8;
+    nlohmann::json about;
+    try {
+        if (std::filesystem::exists(file))
+            about = files::parse_json(read_file(file), kMaxDepth, "versions and settings");
+    } catch (const files::JsonFault& fault) {
+        throw Error(ExitCode::kIo, file.string() + ": " + fault.what() + "; remove the folder and run again");
+    }
+    if (!about.is_object()) about = nlohmann::json::object();
+    const nlohmann::json before = about.value("plugins", nlohmann::json::object()),
+                         now = plugins_json(experiment);
+    if (before == now) return "";
+    const auto build_in = [](const nlohmann::json& plugin) {
+        const bool is_known =
+            plugin.is_object() && plugin.contains("build") && plugin.at("build").is_string();
+        return is_known ? plugin.at("build").get<std::string>() : "";
+    };
+    constexpr std::size_t kDigits = 8;
+    std::string others;
+    for (const auto& [name, plugin] : now.items()) {
+        if (!before.is_object() || !before.contains(name)) continue;
+        const std::string then = build_in(before.at(name)), build = build_in(plugin);
+        if (then == build) continue;
+        others += (others.empty() ? "" : ", ") + name + " (build " + then.substr(0, kDigits) + " before, " +
+                  build.substr(0, kDigits) + " now)";
+    }
+    about["plugins"] = now;
+    write_file_atomically(file, json_text(about, 2) + "\n");
+    return others;
 }
 
 std::filesystem::path RunFolder::shared_weights(const RunRequest& request,

@@ -54,6 +54,11 @@ struct RunFolder {
     [[nodiscard]] RunRequest request() const;
     /// @throw Error kIo
     void write(const RunRequest& request) const;
+    /// Tells of an experiment's plugins in environment.json: id, version, build and path of each.
+    /// @return those whose builds it told to be others: "optimizer adam@1.0.0 (build 1a2b... before, 3c4d...
+    /// now)";
+    ///         "" if there are none. @throw Error kIo
+    [[nodiscard]] std::string record_plugins(const Experiment& experiment) const;
     /// Where the weights that are trained in this folder are found again: in weights/ of the root that it was
     /// made in, or that it was moved in together with all that is in there; "": there is none any more.
     [[nodiscard]] std::filesystem::path shared_weights(const RunRequest& request,

@@ -107,19 +107,39 @@ FileContents files_of(const Experiment& experiment, Contents& contents) {
     return files;
 }
 
-std::map<std::string, std::string> training_builds(const Contestant& contestant) {
-    std::map<std::string, std::string> builds;
-    const auto add = [&](const PluginChoice& choice) { add_build(choice.entry, builds); };
-    add(contestant.optimizer);
-    if (!contestant.train) return builds;
-    const TrainSettings& train = *contestant.train;
+namespace {
+
+template <class Add>
+void each_of_training(const TrainSettings& train, Add&& add) {
     add(train.optimizee);
     add(train.loss);
     add(train.meta_optimizer);
     if (train.imitation) add(train.imitation->teacher);
     for (const StageSettings& stage : train.stages)
         if (stage.loss) add(*stage.loss);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> training_builds(const Contestant& contestant) {
+    std::map<std::string, std::string> builds;
+    const auto add = [&](const PluginChoice& choice) { add_build(choice.entry, builds); };
+    add(contestant.optimizer);
+    if (contestant.train) each_of_training(*contestant.train, add);
     return builds;
+}
+
+std::vector<Catalog::Entry> plugins_of(const Experiment& experiment) {
+    std::vector<Catalog::Entry> entries;
+    const auto add = [&](const PluginChoice& choice) { entries.push_back(choice.entry); };
+    add(experiment.optimizee);
+    for (const Contestant& contestant : experiment.contestants) {
+        add(contestant.optimizer);
+        if (contestant.continue_with) add(*contestant.continue_with);
+        if (contestant.safeguard) add(contestant.safeguard->classic);
+        if (contestant.train) each_of_training(*contestant.train, add);
+    }
+    return entries;
 }
 
 }  // namespace l2o::framework

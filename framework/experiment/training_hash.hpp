@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "framework/experiment/experiment.hpp"
 #include "framework/store/content_hash.hpp"
@@ -24,5 +25,8 @@ namespace l2o::framework {
 
 /// The builds of all plugins that a training runs, as add_build() names them.
 [[nodiscard]] std::map<std::string, std::string> training_builds(const Contestant& contestant);
+
+/// All plugins that an experiment runs; one that it names twice is there twice.
+[[nodiscard]] std::vector<Catalog::Entry> plugins_of(const Experiment& experiment);
 
 }  // namespace l2o::framework

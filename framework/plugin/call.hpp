@@ -9,6 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "framework/float_control.hpp"
+#include "framework/plugin/process_watch.hpp"
+
 namespace l2o::framework {
 
 using Key = std::array<std::uint64_t, 2>;
@@ -38,8 +41,10 @@ class CallContext {
     /// Grows the scratch buffer to at least `bytes`.
     void reserve_scratch(std::uint64_t bytes);
 
+    /// After every call. What it did to how this thread computes, which is as kStandardFloat says, is undone.
     /// Returns if status is L2O_OK; throws Diverged for L2O_NUMERICAL, Error otherwise: "<who>: <text>".
     void check(l2o_status status, const std::string& who) {
+        if (FloatControl::now() != kStandardFloat) put_back_float_control(who);
         if (status != L2O_OK) fail(status, who);
     }
 

@@ -1,10 +1,12 @@
 #include "framework/plugin/catalog.hpp"
 
+#include <fmt/format.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -41,6 +43,28 @@ bool is_same_library(const PluginDescription& a, const PluginDescription& b) {
            fs::equivalent(a.library, b.library, code);
 }
 
+/// Of the environment; "" in a setuid process, whose environment is another's.
+std::string variable(const char* name) {
+    const char* value = getauxval(AT_SECURE) == 0 ? std::getenv(name) : nullptr;
+    return value == nullptr ? "" : value;
+}
+
+/// "adam@1.0.0" is an id and a version, "adam" an id alone.
+struct Name {
+    std::string id;
+    std::optional<std::string> version;
+};
+Name parsed(const std::string& text) {
+    const std::size_t at = text.rfind('@');
+    if (at == std::string::npos) return {.id = text, .version = std::nullopt};
+    return {.id = text.substr(0, at), .version = text.substr(at + 1)};
+}
+
+bool is_called(const Catalog::Entry& entry, Kind kind, const Name& name) {
+    return entry.component.kind == kind && entry.component.id == name.id &&
+           (!name.version || entry.plugin->version == *name.version);
+}
+
 std::vector<PluginFolder> named(const std::vector<fs::path>& paths) {
     std::vector<PluginFolder> folders;
     for (const fs::path& path : paths) folders.push_back({.path = path});
@@ -51,13 +75,14 @@ std::vector<PluginFolder> named(const std::vector<fs::path>& paths) {
 
 std::vector<PluginFolder> plugin_search_path(const std::vector<fs::path>& given) {
     std::vector<PluginFolder> folders = named(given);
-    if (const char* variable = std::getenv("L2O_PLUGIN_PATH");
-        variable != nullptr && getauxval(AT_SECURE) == 0) {
-        std::istringstream stream(variable);
-        for (std::string folder; std::getline(stream, folder, ':');) {
-            if (!folder.empty()) folders.push_back({.path = folder});
-        }
+    std::istringstream stream(variable("L2O_PLUGIN_PATH"));
+    for (std::string folder; std::getline(stream, folder, ':');) {
+        if (!folder.empty()) folders.push_back({.path = folder});
     }
+    // XDG Base Directory Specification 0.8: a relative path is ignored.
+    fs::path user = variable("XDG_DATA_HOME");
+    if (!user.is_absolute()) user = fs::path(variable("HOME")) / ".local" / "share";
+    if (user.is_absolute()) folders.push_back({.path = user / "l2o" / "plugins", .is_named = false});
     std::error_code code;
     const fs::path program = fs::read_symlink("/proc/self/exe", code);
     if (!code)
@@ -70,6 +95,16 @@ Catalog::Catalog(const std::vector<fs::path>& folders) : Catalog(named(folders))
 
 Catalog::Catalog(const std::vector<PluginFolder>& folders) {
     for (const PluginFolder& folder : folders) read_folder(folder);
+    if (!shadowed_.empty()) {
+        const Entry& first = shadowed_.front();
+        notes_.push_back(fmt::format(
+            "{} not used, as the {} '{}' of {}: another of the same id is found before; 'l2o list' "
+            "shows all, and ID@VERSION names one",
+            shadowed_.size() == 1 ? "1 component is" : std::to_string(shadowed_.size()) + " components are",
+            name_of(first.component.kind),
+            first.component.id,
+            first.plugin->library.string()));
+    }
     std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
         return std::pair(a.component.kind, a.component.id) < std::pair(b.component.kind, b.component.id);
     });
@@ -91,17 +126,33 @@ void Catalog::read_folder(const PluginFolder& given) {
         }
     }
     folders_.push_back(folder);
-    std::vector<fs::path> manifests;
+    std::vector<fs::path> manifests, libraries;
     bool is_wide = false;
     for (fs::directory_iterator file(folder, code), end; !code && file != end; file.increment(code)) {
         const std::string& name = file->path().native();
         if (name.ends_with(".l2o.json")) manifests.push_back(file->path());
+        // One that plugins share is called lib*.so.
+        if (name.ends_with(".so") && !file->path().filename().native().starts_with("lib"))
+            libraries.push_back(file->path());
         is_wide = is_wide || (name.ends_with(kWideFolder) && is_x86_64_v4());
     }
     if (code && code != std::errc::no_such_file_or_directory)
         notes_.push_back(folder.string() + ": cannot be searched for plugins: " + code.message());
     std::sort(manifests.begin(), manifests.end());
     for (const fs::path& manifest : manifests) read_plugin(manifest, given.is_named, is_wide);
+    std::sort(libraries.begin(), libraries.end());
+    for (const fs::path& library : libraries) {
+        if (!std::binary_search(manifests.begin(), manifests.end(), manifest_path(library)))
+            note_unlisted(library);
+    }
+}
+
+void Catalog::note_unlisted(const fs::path& library) {
+    notes_.push_back(
+        library_error(
+            library,
+            "has no manifest beside it, so it is left out; write it with l2o-manifest " + library.string())
+            .what());
 }
 
 void Catalog::read_plugin(const fs::path& manifest, bool is_named, bool is_wide) {
@@ -144,30 +195,50 @@ void Catalog::add(PluginDescription description) {
         if (known == entries_.end()) {
             entries_.push_back({component, plugin});
         } else if (!is_same_library(*known->plugin, *plugin)) {
-            notes_.push_back(std::string("two plugins offer the ") + name_of(component.kind) + " '" +
-                             component.id + "': " + known->plugin->library.string() +
-                             ", which is used, and " + plugin->library.string() +
-                             "; remove one, or change the plugin path");
+            shadowed_.push_back({component, plugin});
         }
     }
 }
 
-std::string Catalog::left_out(const std::string& id) const {
+std::string Catalog::left_out(const std::string& name) const {
+    const std::string id = parsed(name).id;
     for (const LeftOut& plugin : left_out_) {
         if (std::find(plugin.ids.begin(), plugin.ids.end(), id) != plugin.ids.end()) return plugin.why;
     }
     return "";
 }
 
-const Catalog::Entry& Catalog::find(Kind kind, const std::string& id) const {
-    std::vector<std::string> known;
-    for (const Entry& entry : entries_) {
-        if (entry.component.kind != kind) continue;
-        if (entry.component.id == id) return entry;
-        known.push_back(entry.component.id);
+const Catalog::Entry* Catalog::look_up(Kind kind, const std::string& name) const {
+    const Name wanted = parsed(name);
+    for (const auto* entries : {&entries_, &shadowed_}) {
+        for (const Entry& entry : *entries) {
+            if (is_called(entry, kind, wanted)) return &entry;
+        }
     }
-    if (const std::string why = left_out(id); !why.empty()) throw Error(ExitCode::kPlugin, why);
-    std::string text = std::string("unknown ") + name_of(kind) + " '" + id + "'" + did_you_mean(id, known);
+    return nullptr;
+}
+
+const Catalog::Entry& Catalog::find(Kind kind, const std::string& name) const {
+    if (const Entry* entry = look_up(kind, name)) return *entry;
+    const Name wanted = parsed(name);
+    std::vector<std::string> known;
+    std::string versions;
+    for (const auto* entries : {&entries_, &shadowed_}) {
+        for (const Entry& entry : *entries) {
+            if (entry.component.kind != kind) continue;
+            known.push_back(entry.component.id);
+            if (entry.component.id == wanted.id)
+                versions += (versions.empty() ? "" : ", ") + wanted.id + "@" + entry.plugin->version + " (" +
+                            entry.plugin->library.string() + ")";
+        }
+    }
+    if (!versions.empty())
+        throw Error(ExitCode::kUsage,
+                    std::string("unknown ") + name_of(kind) + " '" + name +
+                        "'; expected a version that there is: " + versions);
+    if (const std::string why = left_out(name); !why.empty()) throw Error(ExitCode::kPlugin, why);
+    std::string text =
+        std::string("unknown ") + name_of(kind) + " '" + name + "'" + did_you_mean(wanted.id, known);
     if (known.empty()) {
         text += "; no " + std::string(name_of(kind)) + " plugin was found in";
         for (const fs::path& folder : folders_) text += " " + folder.string();

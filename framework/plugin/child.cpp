@@ -159,7 +159,7 @@ std::string run_in_child(const std::function<void(const Send&)>& body,
         child.kill();
     }
     const int status = child.wait();
-    if (is_late) return fmt::format("did not come back within {} s", silence_limit_s);
+    if (is_late) return fmt::format("{} within {} s", kHung, silence_limit_s);
     if (WIFSIGNALED(status)) {
         const char* name = ::sigabbrev_np(WTERMSIG(status));
         return fmt::format("crashed with SIG{} ({})",

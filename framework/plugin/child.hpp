@@ -8,6 +8,9 @@ namespace l2o::framework {
 /// Sends a line of text to the parent; it holds no line break.
 using Send = std::function<void(const std::string&)>;
 
+/// How the text about a child begins that was killed because it sent nothing for too long.
+inline constexpr const char* kHung = "did not come back";
+
 /// Runs body in a child process. Nothing that the child does harms the caller: a crash, an exit or a hang is
 /// the result. What it prints goes to stderr.
 /// Forks: the caller runs one thread, and a library that it has loaded has started none.

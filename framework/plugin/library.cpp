@@ -13,6 +13,7 @@
 #include "framework/plugin/blas.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/child.hpp"
+#include "framework/plugin/process_watch.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
@@ -100,7 +101,15 @@ Library open(const std::filesystem::path& path, const Build* expected) {
     LibraryFile file(path);
     const Build build = file.build_with_content();
     if (expected != nullptr) check_build(path, build, *expected);
-    const FloatControl control = FloatControl::now();
+    if (const std::string other = file.export_besides(L2O_ENTRY_SYMBOL); !other.empty()) {
+        refuse_library(
+            path,
+            "exports '" + other +
+                "' beside '" L2O_ENTRY_SYMBOL
+                "', which another plugin with that name in it would share; link it with the SDK's version "
+                "script, as l2o_add_plugin() and 'pkg-config --libs l2o' do");
+    }
+    const ProcessWatch watch("loading plugin '" + path.string() + "'");
     // Never closed: see Library.
     static auto& handles = *new std::deque<dll::shared_library>;
     dll::shared_library* handle = &handles.emplace_back();
@@ -112,7 +121,9 @@ Library open(const std::filesystem::path& path, const Build* expected) {
     } catch (const std::exception& error) {
         reason = error.what();
     }
-    control.set();  // -ffast-math switches off denormal numbers on loading
+    // -ffast-math switches off denormal numbers on loading.
+    if (FloatControl::now() != kStandardFloat)
+        put_back_float_control("loading plugin '" + path.string() + "'");
     if (!handle->is_loaded()) refuse_library(path, "cannot be loaded: " + reason);
     take_blas_work_space();
     // The loader opens the path again: what it found there is what was looked at above.

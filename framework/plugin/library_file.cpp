@@ -156,6 +156,46 @@ void LibraryFile::read_headers() {
     }
 }
 
+// ELF-64 Object File Format, version 1.5, "Sections", "Symbol table".
+std::string LibraryFile::export_besides(std::string_view entry) const {
+    constexpr std::array<std::string_view, 5> kOfTheLinker{"_init", "_fini", "_edata", "_end", "__bss_start"};
+    constexpr std::uint64_t kMostSymbols = 1 << 20;  // chosen: without a version script there are thousands
+    bool has_entry = false;
+    std::string other;
+    const Bytes bytes(file_, static_cast<std::uint64_t>(build_.size));
+    const auto header = bytes.get<Elf64_Ehdr>(0);
+    const auto section = [&](std::uint64_t i) {
+        const std::uint64_t at = header.e_shoff + i * sizeof(Elf64_Shdr);
+        return i < header.e_shnum && bytes.has(at, sizeof(Elf64_Shdr)) ? bytes.get<Elf64_Shdr>(at)
+                                                                       : Elf64_Shdr{};
+    };
+    for (std::uint64_t i = 0; i < header.e_shnum; ++i) {
+        const Elf64_Shdr symbols = section(i);
+        if (symbols.sh_type != SHT_DYNSYM) continue;
+        const Elf64_Shdr names = section(symbols.sh_link);
+        const std::uint64_t count = symbols.sh_size / sizeof(Elf64_Sym);
+        if (count > kMostSymbols || !bytes.has(symbols.sh_offset, symbols.sh_size) ||
+            !bytes.has(names.sh_offset, names.sh_size))
+            throw library_error(file_.path(),
+                                "cannot be loaded: its symbols make no sense; build or install it again");
+        const std::string all = bytes.text(symbols.sh_offset, symbols.sh_size),
+                          texts = bytes.text(names.sh_offset, names.sh_size);
+        for (std::uint64_t k = 0; k < count; ++k) {
+            Elf64_Sym symbol{};
+            std::memcpy(&symbol, all.data() + k * sizeof symbol, sizeof symbol);
+            const bool is_seen = ELF64_ST_BIND(symbol.st_info) != STB_LOCAL && symbol.st_shndx != SHN_UNDEF &&
+                                 ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT;
+            if (!is_seen || symbol.st_name >= texts.size()) continue;
+            const std::string name = texts.c_str() + symbol.st_name;
+            if (name == entry)
+                has_entry = true;
+            else if (std::find(kOfTheLinker.begin(), kOfTheLinker.end(), name) == kOfTheLinker.end())
+                other = name;
+        }
+    }
+    return has_entry ? other : "";
+}
+
 Build LibraryFile::build_with_content() {
     Build build = build_;
     if (::lseek(file_.descriptor(), 0, SEEK_SET) != 0)

@@ -7,6 +7,7 @@
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
+#include "framework/plugin/process_watch.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -47,13 +48,15 @@ Optimizee::Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype
       options_(std::move(options)),
       dtype_(dtype),
       api_(Catalog::load(entry).optimizee) {
+    const std::string who = "optimizee '" + id_ + "'";
+    const ProcessWatch watch(who);
     CallContext call;
     const l2o_optimizee_setting setting{sizeof setting, static_cast<std::int32_t>(dtype)};
     const auto values = options_.values();
     call.check(
         api_.create(
             call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance_),
-        "optimizee '" + id_ + "'");
+        who);
     read_declarations();
 }
 

@@ -5,6 +5,7 @@
 
 #include "framework/error.hpp"
 #include "framework/plugin/needs.hpp"
+#include "framework/plugin/process_watch.hpp"
 
 namespace l2o::framework {
 
@@ -53,6 +54,7 @@ Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const
     CallContext call;
     const auto values = options_.values();
     const std::string who = "optimizer '" + id_ + "' on '" + task.name + "'";
+    const ProcessWatch watch(who);
     call.check(
         api_.create(
             call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &problem, &instance_),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <l2o/files/json.hpp>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -286,6 +287,21 @@ std::vector<std::string> untold_contents(const std::vector<RunRecord>& runs) {
     return remarks;
 }
 
+constexpr double kRounding = 1e-4;  // chosen: far more than float32 data differ by in another order of sums
+
+/// To rounding; true where one does not tell.
+bool is_same_instances(const Results& a, const Results& b) {
+    if (!a.instances || !b.instances) return true;
+    return std::equal(a.instances->begin(),
+                      a.instances->end(),
+                      b.instances->begin(),
+                      b.instances->end(),
+                      [](const auto& one, const auto& other) {
+                          return std::abs(one.first - other.first) <=
+                                 kRounding * std::max(one.second, other.second);
+                      });
+}
+
 void check_comparable(const RunRecord& first, const RunRecord& run) {
     const auto refuse = [&](const std::string& what) {
         throw Error(ExitCode::kUsage,
@@ -302,6 +318,12 @@ void check_comparable(const RunRecord& first, const RunRecord& run) {
         refuse("set of instances with a certified solution");
     if (a.judging.starts != b.judging.starts || a.curves[0].reached.size() != b.curves[0].reached.size())
         refuse("number of instances or starts");
+    if (!is_same_instances(a, b))
+        throw Error(
+            ExitCode::kUsage,
+            run.folder.string() + " has other instances or starts than " + first.folder.string() +
+                ", though the configurations are the same: the problem's plugin is of another build (see "
+                "environment.json in both); evaluate one of the two again, or report them one at a time");
     const Budget &given = first.budget, &other = run.budget;
     if (given.iterations == other.iterations && given.max_evaluations == other.max_evaluations) return;
     throw Error(ExitCode::kUsage,
@@ -327,8 +349,12 @@ std::string free_name(const std::string& name, std::size_t run, const std::vecto
     return free;
 }
 
-Results merged(const std::vector<RunRecord>& runs) {
+/// What the contestants of each run are called among those of all.
+using Names = std::vector<std::map<std::string, std::string>>;
+
+Results merged(const std::vector<RunRecord>& runs, Names& names) {
     Results all{.judging = runs.front().results.judging};
+    names.resize(runs.size());
     bool has_one_target = true;
     for (std::size_t i = 0; i < runs.size(); ++i) {
         check_comparable(runs.front(), runs[i]);
@@ -336,7 +362,9 @@ Results merged(const std::vector<RunRecord>& runs) {
         has_one_target = has_one_target && judging.target && judging.target == all.judging.target &&
                          runs[i].budget.metrics_every == runs.front().budget.metrics_every;
         for (Curve curve : runs[i].results.curves) {
-            curve.contestant = free_name(curve.contestant, i + 1, all.curves);
+            const std::string free = free_name(curve.contestant, i + 1, all.curves);
+            names[i][curve.contestant] = free;
+            curve.contestant = free;
             all.curves.push_back(std::move(curve));
         }
     }
@@ -346,14 +374,17 @@ Results merged(const std::vector<RunRecord>& runs) {
     return all;
 }
 
-std::vector<Figure> figures_of(const std::vector<RunRecord>& runs, const Results& results) {
+std::vector<Figure> figures_of(const std::vector<RunRecord>& runs,
+                               const Results& results,
+                               const Names& names) {
     std::vector<Figure> figures = metric_figures(results);
     if (const auto differences = difference_figure(results)) figures.push_back(*differences);
     if (const auto profile = profile_figure(results)) figures.push_back(*profile);
     std::vector<TrainingPoint> training;
     for (std::size_t i = 0; i < runs.size(); ++i) {
         for (TrainingPoint point : runs[i].training) {
-            if (i > 0) point.contestant += " (run " + std::to_string(i + 1) + ")";
+            const auto name = names[i].find(point.contestant);
+            if (name != names[i].end()) point.contestant = name->second;
             training.push_back(std::move(point));
         }
     }
@@ -367,9 +398,10 @@ ReportFile write_report(const std::vector<std::filesystem::path>& runs, const st
     Page page;
     for (const std::filesystem::path& run : runs) page.runs.push_back(read_run(run));
     const std::filesystem::path folder = output.empty() ? page.runs.front().folder : absolute_path(output);
-    page.results = merged(page.runs);
+    Names names;
+    page.results = merged(page.runs, names);
     if (page.runs.size() > 1) page.remarks = untold_contents(page.runs);
-    page.figures = figures_of(page.runs, page.results);
+    page.figures = figures_of(page.runs, page.results, names);
     ReportFolder files(folder);
     const Drawn drawn = draw(files.drafts(), page.figures);
     page.note = drawn.note;

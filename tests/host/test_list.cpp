@@ -87,16 +87,26 @@ TEST_CASE("listing and describing load no library") {
     CHECK(contains(run_l2o(folder, "list", "L2O_PLUGIN_PATH=.").out, "garbage"));
 }
 
-TEST_CASE("of two libraries with one id the first is listed, with a note of the names of both") {
+TEST_CASE("of two libraries with one id the first is used, and the list shows which one is not") {
     const ScratchFolder folder;
     write_garbage(folder, "first", "twin");
     write_garbage(folder, "second", "twin");
     const Outcome listed = run_l2o(folder, "list --plugin-path .");
     CHECK(listed.code == 0);
-    CHECK(contains(listed.out, "twin"));
-    CHECK(contains(listed.err, "l2o: note: two plugins offer the optimizer 'twin': "));
-    CHECK(contains(listed.err, "first.so, which is used, and "));
-    CHECK(contains(listed.err, "second.so"));
+    CHECK(contains(listed.out, "not used"));
+    CHECK(contains(listed.out, "twin@"));
+    CHECK(contains(listed.err, "l2o: note: 1 component is not used, as the optimizer 'twin' of "));
+    CHECK(contains(listed.err, "second.so: another of the same id is found before"));
+    std::vector<std::string> used, shadowed;
+    for (const json& entry : json::parse(run_l2o(folder, "list --plugin-path . --json").out)) {
+        if (entry.at("id") != "twin") continue;
+        (entry.at("shadowed_by").is_null() ? used : shadowed).push_back(entry.at("library"));
+        if (!entry.at("shadowed_by").is_null()) CHECK(contains(entry.at("shadowed_by"), "/first.so"));
+    }
+    REQUIRE(used.size() == 1);
+    REQUIRE(shadowed.size() == 1);
+    CHECK(contains(used[0], "/first.so"));
+    CHECK(contains(shadowed[0], "/second.so"));
 }
 
 TEST_CASE("a manifest that is none costs its plugin alone, in a note of its name") {
@@ -147,6 +157,29 @@ TEST_CASE("an id that several kinds have is described for all of them") {
     const std::string text = run_l2o(folder, "describe quadratic --plugin-path .").out;
     CHECK(contains(text, "optimizer quadratic: Nothing at all"));
     CHECK(contains(text, "optimizee quadratic: Random least squares"));
+}
+
+TEST_CASE("l2o describe shows what a problem publishes, with the sizes of its options") {
+    const ScratchFolder folder;
+    const std::string text = run_l2o(folder, "describe quadratic --set n=7").out;
+    CHECK(contains(text, "variable  shape"));
+    CHECK(contains(text, "x         [B, n=7]  float32"));
+    CHECK(contains(text, "  [B, n=7, n=7]  float32"));
+    CHECK(contains(text, "answers  value, gradient"));
+    const json all = json::parse(run_l2o(folder, "describe quadratic --json").out);
+    const json& published = all.at(0).at("published");
+    CHECK(published.at("blocks").at(0).at("name") == "x");
+    CHECK(published.at("data").at(1).at("name") == "y");
+    CHECK(published.at("data").at(1).at("solution") == false);
+    CHECK(published.at("answers").at(0) == "value");
+    CHECK(contains(run_l2o(folder, "describe quadratic --set n=0").refusal(), "2 l2o: error: --set"));
+    CHECK(
+        contains(run_l2o(folder, "describe adam --set n=0").refusal(),
+                 "2 l2o: error: --set is for the options of an optimizee, and there is none called 'adam'"));
+}
+
+TEST_CASE("l2o solve --help lists the problems that are here") {
+    CHECK(contains(run_l2o("solve --help").out, " quadratic"));
 }
 
 TEST_CASE("l2o describe knows the nearest id") {

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -365,6 +366,14 @@ std::string advised(const Outcome& outcome) {
     return outcome.err.substr(begin + before.size(), end - begin - before.size());
 }
 
+/// What such a command says of the plugins that the tests find by L2O_PLUGIN_PATH.
+std::string plugin_folders() {
+    std::string words;
+    std::istringstream folders(std::getenv("L2O_PLUGIN_PATH"));
+    for (std::string folder; std::getline(folders, folder, ':');) words += " --plugin-path " + folder;
+    return words;
+}
+
 constexpr const char* kEndless = " contestants.learned.train.epochs=100000000 --out 'my runs' ";
 
 }  // namespace
@@ -417,8 +426,8 @@ TEST_CASE("an interrupted training of one contestant advises a command that goes
             kEndless);
     REQUIRE(stopped.code == 130);
     const std::string command = advised(stopped), run = only_entry(folder / "my runs/tiny");
-    CHECK(command ==
-          "run --resume '" + run + "' --plugin-path " + (folder / ".").lexically_normal().string());
+    CHECK(command == "run --resume '" + run + "' --plugin-path " +
+                         (folder / ".").lexically_normal().string() + plugin_folders());
     const std::string log = run + "/metrics.jsonl";
     const auto size = std::filesystem::file_size(log);
     const Outcome again = run_until(
@@ -434,8 +443,8 @@ TEST_CASE("an interrupted training of one contestant advises a command that goes
             return has_printed_error(folder, "training learned");
         });
     CHECK(named.code == 130);
-    CHECK(advised(named) ==
-          "train --resume '" + run + "' learned --output '" + (folder / "w 1").string() + "'");
+    CHECK(advised(named) == "train --resume '" + run + "'" + plugin_folders() + " learned --output '" +
+                                (folder / "w 1").string() + "'");
     CHECK(contains(run_l2o(folder, "train --resume '" + run + "' other").refusal(),
                    "2 l2o: error: unknown contestant 'other'"));
     CHECK(contains(run_l2o(folder, "train --resume '" + run + "' learned a=1").refusal(),

@@ -64,13 +64,6 @@ struct WrongOptions : Step {
 };
 const l2o_component* wrong_options = l2o::detail::component<l2o::Optimizer<WrongOptions>>();
 
-// says: the vendor is missing
-struct Nobody : Step {
-    static constexpr l2o::About about{
-        .id = "org.example.nobody", .version = "1", .title = "", .doc = "", .license = "MIT", .vendor = ""};
-};
-const l2o_plugin* nobody = l2o::detail::plugin<l2o::Optimizer<Nobody>>();
-
 struct Bowl {
     static constexpr l2o::About about = kAbout;
     void declare(l2o::OptimizeeSpec&) {}

@@ -507,7 +507,7 @@ TEST_CASE("results: an edited results.json is refused, with what is wrong in it"
         {"\"config.info\":",
          "\"summary.csv\":",
          "written.summary.csv is \"0df211ed896a4ff3131a614d433fed51507499c4\"; expected nothing but "
-         "config.info, curves.csv, finals.csv"}};
+         "config.info, curves.csv, finals.csv, metrics.jsonl"}};
     run.check_refused("results.json", edits);
     CHECK(run.refused("results.json", "\"target\": 2.5", "\"target\": " + std::string(100000, '[')) ==
           "results.json: is nested too deep; expected lists of contestants and metrics" + end);

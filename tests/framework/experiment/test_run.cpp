@@ -477,6 +477,31 @@ TEST_CASE("run: an interrupted training goes on where it was, and ends with the 
     CHECK_FALSE(fs::exists(path / "checkpoints/lista.train.safetensors"));
 }
 
+TEST_CASE("run: who goes on with other builds of the plugins is told which, and the folder tells of these") {
+    const ScratchFolder folder;
+    const fs::path path =
+        advised_folder(interrupted(folder, {.progress = interrupt_at("training lista", 3)}));
+    const std::string file = (path / "environment.json").string();
+    const nlohmann::json before = nlohmann::json::parse(read_file(file));
+    std::string lista;
+    for (const auto& [name, plugin] : before.at("plugins").items()) {
+        CAPTURE(name);
+        CHECK(plugin.at("build").get<std::string>().size() == 40);
+        CHECK(fs::is_regular_file(plugin.at("library").get<std::string>()));
+        if (name.starts_with("optimizer lista@")) lista = name;
+    }
+    REQUIRE(!lista.empty());
+    CHECK(before.at("plugins").contains("optimizee sparse_recovery@1.0.0"));
+    nlohmann::json edited = before;
+    edited["plugins"][lista]["build"] = "0123456789";
+    write_file_atomically(file, edited.dump());
+    std::string notes;
+    (void)resume(path, {.note = [&](const std::string& text) { notes += text + "\n"; }});
+    CHECK(notes.find(": was begun with other builds of its plugins: " + lista +
+                     " (build 01234567 before, ") != std::string::npos);
+    CHECK(nlohmann::json::parse(read_file(file)) == before);
+}
+
 TEST_CASE("run: two runs of the same second have folders of their own") {
     const ScratchFolder folder;
     const Experiment experiment = read();

@@ -16,10 +16,12 @@
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/json.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
+#include "tests/support/environment_variable.hpp"
 
 namespace {
 
 using namespace l2o::framework;
+using l2o::test::EnvironmentVariable;
 namespace fs = std::filesystem;
 
 /// The folder of the plugins of this build.
@@ -278,20 +280,70 @@ TEST_CASE("a manifest says of a library what the library says of itself") {
     }
 }
 
-TEST_CASE("of two libraries that offer the same id the first is used, and a note names both") {
+TEST_CASE("of two libraries that offer the same id the first is used, and a version names the other") {
     const ScratchFolder one, two;
     copy_plugin("l2o_optimizer_adam", one / "");
     fs::copy_file(built() / "l2o_optimizer_gradient_descent.so", two / "other.so");
     PluginDescription other = describe_library(two / "other.so");
     other.components[0].id = "adam";
+    other.version = "9.1";
     std::ofstream(two / "other.l2o.json") << to_json(other);
+    const fs::path first = fs::canonical(one / "l2o_optimizer_adam.so"),
+                   second = fs::canonical(two / "other.so");
     const Catalog catalog({one / "", two / ""});
     REQUIRE(catalog.entries().size() == 1);
-    CHECK(catalog.entries()[0].plugin->library == fs::canonical(one / "l2o_optimizer_adam.so"));
+    CHECK(catalog.entries()[0].plugin->library == first);
+    REQUIRE(catalog.shadowed().size() == 1);
+    CHECK(catalog.shadowed()[0].plugin->library == second);
     CHECK(note_of(catalog) ==
-          "two plugins offer the optimizer 'adam': " + fs::canonical(one / "l2o_optimizer_adam.so").string() +
-              ", which is used, and " + fs::canonical(two / "other.so").string() +
-              "; remove one, or change the plugin path");
+          "1 component is not used, as the optimizer 'adam' of " + second.string() +
+              ": another of the same id is found before; 'l2o list' shows all, and ID@VERSION "
+              "names one");
+    CHECK(catalog.find(Kind::kOptimizer, "adam").plugin->library == first);
+    CHECK(catalog.find(Kind::kOptimizer, "adam@9.1").plugin->library == second);
+    const std::string version = catalog.entries()[0].plugin->version;
+    CHECK(catalog.find(Kind::kOptimizer, "adam@" + version).plugin->library == first);
+    CHECK(catalog.look_up(Kind::kLoss, "adam") == nullptr);
+    CHECK(refusal([&] { static_cast<void>(catalog.find(Kind::kOptimizer, "adam@9.2")); }, ExitCode::kUsage) ==
+          "unknown optimizer 'adam@9.2'; expected a version that there is: adam@" + version + " (" +
+              first.string() + "), adam@9.1 (" + second.string() + ")");
+    CHECK(contains(
+        refusal([&] { static_cast<void>(catalog.find(Kind::kOptimizer, "adan@9.1")); }, ExitCode::kUsage),
+        "unknown optimizer 'adan@9.1'; did you mean 'adam'?"));
+}
+
+TEST_CASE("a library without a manifest is named, one that plugins share is not") {
+    const ScratchFolder folder;
+    fs::copy_file(built() / "l2o_optimizer_adam.so", folder / "lonely.so");
+    fs::copy_file(built() / "l2o_optimizer_adam.so", folder / "libshared.so");
+    const std::string library = (fs::canonical(folder / "") / "lonely.so").string();
+    CHECK(note_of(Catalog({folder / ""})) ==
+          "plugin '" + library +
+              "': has no manifest beside it, so it is left out; write it with "
+              "l2o-manifest " +
+              library);
+}
+
+TEST_CASE("the user's folder is searched behind those that are named and before that of the program") {
+    const ScratchFolder home;
+    const EnvironmentVariable data("XDG_DATA_HOME", (home / "data").string()),
+        plugins("L2O_PLUGIN_PATH", (home / "named").string()), user("HOME", (home / "me").string());
+    const auto folders = [&] {
+        std::vector<std::pair<fs::path, bool>> found;
+        for (const PluginFolder& folder : plugin_search_path({home / "given"}))
+            found.emplace_back(folder.path, folder.is_named);
+        return found;
+    };
+    REQUIRE(folders().size() == 4);
+    CHECK(folders()[0] == std::pair(fs::path(home / "given"), true));
+    CHECK(folders()[1] == std::pair(fs::path(home / "named"), true));
+    CHECK(folders()[2] == std::pair(fs::path(home / "data/l2o/plugins"), false));
+    CHECK_FALSE(folders()[3].second);
+    // XDG Base Directory Specification: a relative path is ignored.
+    for (const char* none : {"", "data"}) {
+        const EnvironmentVariable relative("XDG_DATA_HOME", none);
+        CHECK(folders()[2].first == home / "me/.local/share/l2o/plugins");
+    }
 }
 
 TEST_CASE("a plugin seen twice, through a link or as a copy, is one plugin") {

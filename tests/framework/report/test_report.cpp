@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -17,9 +16,11 @@
 #include "framework/text/json.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
+#include "tests/support/environment_variable.hpp"
 
 using namespace l2o::framework;
 using l2o::test::contestant;
+using l2o::test::EnvironmentVariable;
 using l2o::test::refusal;
 namespace fs = std::filesystem;
 
@@ -53,26 +54,14 @@ fs::path finished_run(const ScratchFolder& folder,
     return run;
 }
 
+/// As if the run had ended with what is in its folder now.
+void write_results_again(const fs::path& run) { write_results(run / "results.json", read_results(run, 32)); }
+
 std::size_t count(const std::string& text, const std::string& part) {
     std::size_t found = 0;
     for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
     return found;
 }
-
-/// An environment variable with another value, for a while.
-class Setting {
-  public:
-    Setting(const char* name, const std::string& value) : name_(name), before_(::getenv(name)) {
-        ::setenv(name, value.c_str(), 1);
-    }
-    Setting(const Setting&) = delete;
-    Setting& operator=(const Setting&) = delete;
-    ~Setting() { ::setenv(name_, before_.c_str(), 1); }
-
-  private:
-    const char* name_;
-    std::string before_;
-};
 
 /// A program called gnuplot that is a shell script.
 fs::path with_gnuplot(const ScratchFolder& folder, const std::string& script) {
@@ -88,7 +77,7 @@ fs::path with_gnuplot(const ScratchFolder& folder, const std::string& script) {
 TEST_CASE("report: without gnuplot there are all tables, the CSV files, and a sentence") {
     const ScratchFolder folder;
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9), contestant("<b>", 0.8)});
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const ReportFile report = write_report({run});
     CHECK(report.page == run / "report.html");
     CHECK(report.note ==
@@ -112,7 +101,7 @@ TEST_CASE("report: without gnuplot there are all tables, the CSV files, and a se
 TEST_CASE("report: of a ratio the table has the ratio of the sums, and differences are row by row") {
     const ScratchFolder folder;
     std::vector<Curve> curves{contestant("a", 0.9), contestant("b", 0.8)};
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const std::string plain = read_file(write_report({finished_run(folder, "plain", curves)}).page);
     curves[0].distributions[0].back().mean = 0.0625;
     CHECK(count(plain, ">objective (median)<") == 1);
@@ -133,7 +122,7 @@ TEST_CASE("report: a training that ended ruined or gained nothing has a note in 
                           .diverged_trajectories = 2,
                           .diverged = true,
                           .gain = gain_of({2, 3}, {2, 3})};
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const std::string page = read_file(write_report({finished_run(folder, "run", curves)}).page);
     CHECK(count(page, "Training of a: ") == 0);
     CHECK(count(page,
@@ -158,6 +147,7 @@ TEST_CASE("report: what gnuplot draws is in the page and beside it; an earlier r
     (void)write_report({finished_run(folder, "run", {contestant("z", 0.9)})});
     CHECK(fs::exists(run / "figures/metric_time.svg"));
     std::ofstream(run / "metrics.jsonl") << "{\"contestant\": \"old\", \"loss\": 2}\n";
+    write_results_again(run);
     (void)write_report({run});
     CHECK(fs::exists(run / "figures/training_old.svg"));
     (void)finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
@@ -177,7 +167,8 @@ TEST_CASE("report: what gnuplot draws is in the page and beside it; an earlier r
 TEST_CASE("report: a gnuplot that fails costs the pictures, not the report") {
     const ScratchFolder folder;
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9), contestant("b", 0.8)});
-    const Setting path("PATH", with_gnuplot(folder, "echo 'line 3: no terminal' >&2; exit 1").string());
+    const EnvironmentVariable path("PATH",
+                                   with_gnuplot(folder, "echo 'line 3: no terminal' >&2; exit 1").string());
     CHECK(write_report({run}).note == "There are no pictures: gnuplot failed: line 3: no terminal.");
     CHECK(fs::exists(run / "report.html"));
     with_gnuplot(folder, "kill -9 $$");
@@ -192,7 +183,7 @@ TEST_CASE("report: pictures that end in the middle, as on a full disk, are none,
     const std::string draw =
         "for name in metric_iterations metric_evaluations metric_time profile training_a; do\n"
         "echo '<svg></svg>' > $name.svg; echo '%%EOF' > $name.pdf; echo IEND > $name.png; done\n";
-    const Setting path("PATH", with_gnuplot(folder, draw).string());
+    const EnvironmentVariable path("PATH", with_gnuplot(folder, draw).string());
     CHECK(write_report({run}).note == "");
     CHECK(fs::exists(run / "figures/profile.svg"));
     for (const char* cut :
@@ -245,6 +236,7 @@ TEST_CASE("report: any name of a contestant is a text in page and pictures, and 
     for (const std::string& name : names) curves.push_back(contestant(name, 0.8));
     const fs::path run = finished_run(folder, "run", curves);
     std::ofstream(run / "metrics.jsonl") << nlohmann::json{{"contestant", "10 % d's"}, {"loss", 2}} << "\n";
+    write_results_again(run);
     const ReportFile report = write_report({run});
     CHECK(report.note == "");
     const std::string page = read_file(report.page);
@@ -262,7 +254,7 @@ TEST_CASE("report: any name of a contestant is a text in page and pictures, and 
 
 TEST_CASE("report: what the program did not write stays, and the report says what is in its way") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     const fs::path paper = folder / "paper";
     const std::string advice =
@@ -318,7 +310,7 @@ TEST_CASE("report: what the program did not write stays, and the report says wha
 
 TEST_CASE("report: a report that was killed between figures and page is replaced by the next") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     (void)write_report({run});
     const std::string page = read_file(run / "report.html"), list = read_file(run / ".l2o-report");
@@ -333,7 +325,7 @@ TEST_CASE("report: a report that was killed between figures and page is replaced
 
 TEST_CASE("report: two reports into one folder at once: the second says so") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     const ReportFolder other(run);
     CHECK(refusal([&] { (void)write_report({run}); }) ==
@@ -345,7 +337,7 @@ TEST_CASE("report: two reports into one folder at once: the second says so") {
 
 TEST_CASE("report: runs of the same instances are compared, those of others refused") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path first = finished_run(folder, "one", {contestant("a", 0.9)});
     const fs::path second = finished_run(folder, "two", {contestant("a", 0.9), contestant("b", 0.8)});
     const std::string page = read_file(write_report({first, second}, folder / "both").page);
@@ -375,17 +367,40 @@ TEST_CASE("report: runs of the same instances are compared, those of others refu
 
 TEST_CASE("report: contestants of one name are told apart, whatever their names are") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path first = finished_run(folder, "one", {contestant("a", 0.9), contestant("a (run 2)", 0.9)});
     const fs::path second = finished_run(folder, "two", {contestant("a", 0.8)});
     const std::string page = read_file(write_report({first, second}, folder / "both").page);
     CHECK(count(page, "<td data-v=\"a (run 2)\">") == 2);
     CHECK(count(page, "<td data-v=\"a (run 2) (run 2)\">") == 2);
+    // In the pictures of their trainings, too.
+    CHECK(fs::exists(folder / "both/figures/training_a.csv"));
+    CHECK(fs::exists(folder / "both/figures/training_a__run_2___run_2_.csv"));
+    CHECK_FALSE(fs::exists(folder / "both/figures/training_a__run_2_.csv"));
+}
+
+TEST_CASE("report: runs of one configuration whose plugins drew other instances are not compared") {
+    const ScratchFolder folder;
+    const EnvironmentVariable path("PATH", "/nowhere");
+    const auto run_on = [&](const char* name, double sum) {
+        const fs::path run = finished_run(folder, name, {contestant("a", 0.9)});
+        Results results = read_results(run, 32);
+        results.instances = {{sum, 40}, {0, 0}};
+        write_results(run / "results.json", results);
+        return run;
+    };
+    const fs::path one = run_on("one", 3), rounded = run_on("rounded", 3.0001), other = run_on("other", 3.1);
+    CHECK(write_report({one, rounded}, folder / "both").remarks.empty());
+    CHECK(refusal([&] {
+              (void)write_report({one, other}, folder / "no");
+          }) == "2 " + other.string() + " has other instances or starts than " + one.string() +
+                    ", though the configurations are the same: the problem's plugin is of another build (see "
+                    "environment.json in both); evaluate one of the two again, or report them one at a time");
 }
 
 TEST_CASE("report: results that are not those of the configuration beside them are refused") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     const std::string config = read_file(run / "config.info");
     const auto refused_with = [&](const std::string& from, const std::string& to) {
@@ -432,7 +447,7 @@ TEST_CASE("report: results that are not those of the configuration beside them a
 
 TEST_CASE("report: who has a budget of evaluations may end before the last iteration") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     std::string config = read_file(run / "config.info");
     config.replace(config.find("iterations 99"), 13, "iterations 500\n max_evaluations 99");
@@ -443,10 +458,11 @@ TEST_CASE("report: who has a budget of evaluations may end before the last itera
 
 TEST_CASE("report: a line of metrics.jsonl that is no record is refused, one that is torn off ends it") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     const auto refused = [&](const std::string& lines) {
         std::ofstream(run / "metrics.jsonl") << lines;
+        write_results_again(run);
         return refusal([&] { (void)write_report({run}); });
     };
     const std::string file = "5 " + (run / "metrics.jsonl").string(),
@@ -462,11 +478,14 @@ TEST_CASE("report: a line of metrics.jsonl that is no record is refused, one tha
     CHECK(refused("{\"contestant\": \"a\", \"loss\": " + std::string(100000, '[') + "\n") ==
           file + ": line 1 is no record of a training; expected what 'l2o train' writes");
     CHECK(refused(good + "{\"contes") == "no error");
+    std::ofstream(run / "metrics.jsonl") << good << good;
+    CHECK(refusal([&] { (void)write_report({run}); }) ==
+          file + ": was changed since the run wrote its results; restore it, or evaluate again");
 }
 
 TEST_CASE("report: runs whose files of one path had other contents are not compared") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     const auto run_on = [&](const char* name,
                             const std::optional<FileContents>& files,
                             const char* options = "matrix /m.safetensors\n m 5") {
@@ -511,7 +530,7 @@ TEST_CASE("report: runs whose files of one path had other contents are not compa
 
 TEST_CASE("report: instances without a certified solution are left out, in page and captions") {
     const ScratchFolder folder;
-    const Setting path("PATH", "/nowhere");
+    const EnvironmentVariable path("PATH", "/nowhere");
     std::vector<Curve> curves{contestant("a", 0.9), contestant("b", 0.8)};
     for (Curve& curve : curves) {
         curve.metrics.emplace_back("gap");

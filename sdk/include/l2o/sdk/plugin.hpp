@@ -9,10 +9,10 @@
 #include <vector>
 
 #ifndef L2O_PLUGIN_LICENSE
-#define L2O_PLUGIN_LICENSE ""
+#define L2O_PLUGIN_LICENSE "MIT"
 #endif
 #ifndef L2O_PLUGIN_VENDOR
-#define L2O_PLUGIN_VENDOR ""
+#define L2O_PLUGIN_VENDOR "l2o"
 #endif
 
 namespace l2o {
@@ -78,10 +78,6 @@ const l2o_component* component() {
 
 template <class First, class... Rest>
 const l2o_plugin* plugin() {
-    static_assert(is_said(First::Method::about.license),
-                  "the licence is missing: say .license = \"MIT\" in About, or set L2O_PLUGIN_LICENSE");
-    static_assert(is_said(First::Method::about.vendor),
-                  "the vendor is missing: say .vendor = \"NAME\" in About, or set L2O_PLUGIN_VENDOR");
     static const l2o_component* const components[] = {component<First>(), component<Rest>()...};
     static const l2o_plugin plugin = [] {
         const About& about = First::Method::about;
