@@ -99,7 +99,7 @@ void keep_stdout() {
     constexpr int kBehindTheStandardOnes = 3;
     const int kept = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, kBehindTheStandardOnes);
     if (kept < 0) return;
-    static DescriptorBuffer buffer(kept);
+    static auto& buffer = *new DescriptorBuffer(kept);  // std::cout is flushed after statics are gone
     std::cout.flush();
     std::cout.rdbuf(&buffer);
     own_stdout = kept;
