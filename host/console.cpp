@@ -24,17 +24,22 @@ std::size_t columns_of(int descriptor) {
     return ::isatty(descriptor) == 1 && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/// Writes to a descriptor, without delay: what it gets comes in lines.
-class DescriptorBuffer : public std::streambuf {
-  public:
-    explicit DescriptorBuffer(int descriptor) : descriptor_(descriptor) {}
-
+/// Has no buffer: a letter is a text of its own.
+class TextSink : public std::streambuf {
   protected:
     int_type overflow(int_type c) override {
         if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
         const char letter = traits_type::to_char_type(c);
         return xsputn(&letter, 1) == 1 ? c : traits_type::eof();
     }
+};
+
+/// Writes to a descriptor, without delay: what it gets comes in lines.
+class DescriptorBuffer : public TextSink {
+  public:
+    explicit DescriptorBuffer(int descriptor) : descriptor_(descriptor) {}
+
+  protected:
     std::streamsize xsputn(const char* text, std::streamsize count) override {
         for (std::streamsize done = 0; done < count;) {
             const ssize_t written = ::write(descriptor_, text + done, static_cast<std::size_t>(count - done));
@@ -50,7 +55,7 @@ class DescriptorBuffer : public std::streambuf {
 
 }  // namespace
 
-class PrintableStreams::Filter : public std::streambuf {
+class PrintableStreams::Filter : public TextSink {
   public:
     explicit Filter(std::ostream& stream) : stream_(stream), target_(stream.rdbuf(this)) {}
     ~Filter() override {
@@ -59,12 +64,6 @@ class PrintableStreams::Filter : public std::streambuf {
     }
 
   protected:
-    int_type overflow(int_type c) override {
-        if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
-        const char letter = traits_type::to_char_type(c);
-        return xsputn(&letter, 1) == 1 ? c : traits_type::eof();
-    }
-
     std::streamsize xsputn(const char* text, std::streamsize count) override {
         const std::string_view more(text, static_cast<std::size_t>(count));
         // In whole lines: a character may come in parts.

@@ -5,8 +5,7 @@ using l2o::numerics::fill_rows, l2o::numerics::matrix, l2o::numerics::row_vector
 
 // f(x) = 1/m (sum_i log(1 + exp(-z_i^T x)) + |x|^2 / 2); row z_i of Z is a sample times its label, -1 or 1.
 struct Logistic {
-    static constexpr l2o::About about{
-        "org.example.logistic", "1.0.0", "Logistic regression", "z ~ N(1, I)", "MIT", "Example"};
+    static constexpr l2o::About about{"org.example.logistic", "1.0.0", "Logistic regression", "z ~ N(1, I)"};
     std::int64_t n = 5;
     static auto options() {
         return std::move(l2o::Options<Logistic>().integer("n", &Logistic::n, "weights", l2o::at_least(1)));
