@@ -34,6 +34,10 @@ Usage usage() {
         ("only",
          po::value<std::vector<std::string>>()->composing()->value_name("NAME"),
          "run this check only; may be given again")  //
+        ("component",
+         po::value<std::string>()->value_name("ID"),
+         "check this component of the library only")                                   //
+        ("thorough", "also look for what takes thousands of calls, or large batches")  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
          "an option of the plugin")  //
@@ -73,7 +77,9 @@ framework::ExitCode check(const Arguments& given) {
     if (line->arguments().empty()) throw line->refusal("l2o check: the file of a plugin library is missing");
     framework::Conformance conformance;
     conformance.library = line->arguments()[0];
+    conformance.component = line->text("component");
     conformance.only = line->texts("only");
+    conformance.thorough = line->has("thorough");
     conformance.settings = settings(*line, "set");
     conformance.optimizee = line->text("optimizee");
     conformance.optimizee_settings = settings(*line, "optimizee-set");

@@ -87,6 +87,8 @@ void print_published(const nlohmann::json& published) {
         for (const nlohmann::json& tensor : published.at(key)) {
             std::string doc = tensor.at("doc");
             if (tensor.value("role", "") == "max") doc = "to be maximised; " + doc;
+            if (tensor.contains("bounds")) doc = "in " + tensor.at("bounds").get<std::string>() + "; " + doc;
+            if (tensor.value("optimum", false)) doc = "known optimum; " + doc;
             if (tensor.value("solution", false)) doc = "solution; " + doc;
             table.lines.push_back({tensor.at("name"), tensor.at("shape"), tensor.at("dtype"), doc});
         }
@@ -104,9 +106,13 @@ void print_published(const nlohmann::json& published) {
     }
     if (metrics.lines.size() > 1) std::cout << "\n" << metrics.text(text_columns());
     std::string answers;
-    for (const nlohmann::json& answer : published.at("answers"))
-        answers += (answers.empty() ? "" : ", ") + answer.get<std::string>();
-    std::cout << "\n  answers  " << answers << "\n";
+    for (std::size_t i = 0; i < published.at("answers").size(); ++i) {
+        const double cost = published.at("costs").at(i);
+        answers += (answers.empty() ? "" : ", ") + published.at("answers").at(i).get<std::string>() +
+                   (cost == 1 ? "" : fmt::format(" (costs {:g})", cost));
+    }
+    std::cout << "\n  answers  " << answers
+              << (published.at("stochastic").get<bool>() ? ", of a minibatch" : "") << "\n";
 }
 
 void print(const Catalog::Entry& entry) {

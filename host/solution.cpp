@@ -48,7 +48,12 @@ class Shard {
             for (;; ++t) {
                 const bool is_last = t == job_.iterations;
                 evaluate(stepper, from, t, is_last);
-                record(from, t);
+                if (stepper.recommends()) {
+                    stepper.recommend(from, t, to.x);
+                    to.forget();
+                    stepper.evaluate(to, t, true, false, kFree);
+                }
+                record(stepper, stepper.recommends() ? to : from, t);
                 if (is_last) break;
                 if (CallContext::cancel_flag().load() != 0)
                     throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
@@ -60,14 +65,18 @@ class Shard {
                 std::swap(from, to);
             }
         } catch (const Diverged& diverged) {
-            for (std::int64_t rest = t; rest <= job_.iterations; ++rest) record_nothing(rest);
+            for (std::int64_t rest = t; rest <= job_.iterations; ++rest) record_nothing(rest, 0, count_);
             end(stepper, safe);
             return fmt::format("row {} at iteration {}: {}", first_, t, diverged.text);
         }
         end(stepper, safe);
+        for (std::int64_t row = 0; row < count_; ++row)
+            if (stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED)
+                return fmt::format("row {}: it says that it failed", first_ + row);
         return "";
     }
 
+    /// Of all rows together.
     [[nodiscard]] const Evaluations& evaluations() const { return evaluations_; }
     /// Steps of all rows that the safeguard replaced.
     [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
@@ -77,16 +86,13 @@ class Shard {
     void evaluate(Stepper& stepper, Point& point, std::int64_t t, bool is_last) {
         const bool reads_f = job_.optimizer.reads_f() && !is_last,
                    reads_g = job_.optimizer.reads_g() && !is_last;
-        const auto particles = static_cast<double>(std::max<std::int64_t>(stepper.layout().particles, 1));
-        evaluations_.values += reads_f && !point.has_f ? particles : 0;
-        evaluations_.gradients += reads_g && !point.has_g ? particles : 0;
-        stepper.evaluate(point, t, true, reads_g, false);
+        stepper.evaluate(point, t, true, reads_g, reads_f ? kCharged : L2O_ORACLE_GRADIENT);
     }
 
     void end(const Stepper& stepper, const std::optional<SafeSteps>& safe) {
-        const Evaluations more = safe ? safe->evaluations() : stepper.evaluations();
-        evaluations_.values += more.values;
-        evaluations_.gradients += more.gradients;
+        for (std::int64_t row = 0; row < count_; ++row)
+            evaluations_ = evaluations_ + (safe ? safe->evaluations(row)
+                                                : stepper.evaluations()[static_cast<std::size_t>(row)]);
         if (safe) fallbacks_ = safe->fallbacks();
     }
 
@@ -100,9 +106,13 @@ class Shard {
         return best;
     }
 
-    void record(const Point& point, std::int64_t t) {
+    void record(const Stepper& stepper, const Point& point, std::int64_t t) {
         const std::int64_t particles = std::max<std::int64_t>(job_.optimizer.info().particles, 1);
         for (std::int64_t row = 0; row < count_; ++row) {
+            if (stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED) {
+                record_nothing(t, row, 1);
+                continue;
+            }
             const std::int64_t best = best_particle(point.f, row, particles);
             copy(point.f, best, out_.f, t * job_.data.instances + first_ + row, 1);
             std::int64_t offset = 0;
@@ -118,7 +128,7 @@ class Shard {
         }
     }
 
-    void record_nothing(std::int64_t t) {
+    void record_nothing(std::int64_t t, std::int64_t row, std::int64_t rows) {
         const auto nothing = [](Tensor& tensor, std::int64_t first, std::int64_t n) {
             with_values(
                 [&](auto values) {
@@ -129,9 +139,9 @@ class Shard {
                 tensor);
         };
         const std::int64_t n = out_.x.shape()[1];
-        nothing(out_.f, t * job_.data.instances + first_, count_);
-        if (out_.trajectory) nothing(out_.trajectory, row_of(t, 0), count_ * n);
-        if (t == job_.iterations) nothing(out_.x, row_of(0, 0), count_ * n);
+        nothing(out_.f, t * job_.data.instances + first_ + row, rows);
+        if (out_.trajectory) nothing(out_.trajectory, row_of(t, row), rows * n);
+        if (t == job_.iterations) nothing(out_.x, row_of(0, row), rows * n);
     }
 
     /// Index of the first variable of a row in [T + 1, B, n].
@@ -178,9 +188,9 @@ Solution solve(const Job& job, int threads) {
         fallbacks[static_cast<std::size_t>(i)] = shard.fallbacks();
     });
     for (std::int64_t i = 0; i < shards; ++i) {
-        const auto weight = static_cast<double>(rows_of(i)) / static_cast<double>(batch);
-        out.evaluations.values += weight * evaluations[static_cast<std::size_t>(i)].values;
-        out.evaluations.gradients += weight * evaluations[static_cast<std::size_t>(i)].gradients;
+        const Evaluations& spent = evaluations[static_cast<std::size_t>(i)];
+        out.evaluations.values += spent.values / static_cast<double>(batch);
+        out.evaluations.gradients += spent.gradients / static_cast<double>(batch);
         out.fallback_rate += static_cast<double>(fallbacks[static_cast<std::size_t>(i)]) /
                              static_cast<double>(batch * std::max<std::int64_t>(job.iterations, 1));
         if (out.gave_up.empty()) out.gave_up = gave_up[static_cast<std::size_t>(i)];

@@ -227,7 +227,7 @@ std::vector<Tensor> starts_of(const Optimizer& optimizer,
                               const std::string& file) {
     std::vector<Tensor> start = problem.x0 ? split_blocks(problem.x0, *problem.optimizee)
                                            : problem.optimizee->init_point(key, 0, problem.data);
-    if ((optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0) {
+    if ((optimizer.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0) {
         for (const Tensor& block : start) {
             if (all_zero(block)) continue;
             throw Error(

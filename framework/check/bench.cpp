@@ -4,6 +4,7 @@
 
 #include <l2o/numerics/philox.hpp>
 #include <numeric>
+#include <optional>
 
 #include "framework/check/loss_bench.hpp"
 #include "framework/check/optimizee_bench.hpp"
@@ -20,12 +21,12 @@ ResolvedOptions resolve(const Catalog::Entry& entry, const std::map<std::string,
     return resolve_options(entry.component.options, settings_from(settings, {.file = "--set"}), context);
 }
 
-void Case::run(std::byte poison, HostSize size) {
-    context_ = std::make_unique<GuardedCall>(key, row0, scratch_bytes, size);
+void Case::run(std::byte poison, HostSize host) {
+    context_ = std::make_unique<GuardedCall>(key, row0, scratch_bytes, host);
     context_->poison(poison);
     for (GuardedSet* set : outputs_) set->fill(poison);
-    const l2o_status status = call(context_->get(), size);
-    if (status != L2O_OK)
+    const l2o_status status = call(context_->get());
+    if (status != L2O_STATUS_OK)
         throw Broken(fmt::format("{}: returned status {}: {}", name_, status, context_->text()));
     after();
 }
@@ -59,14 +60,47 @@ std::string difference(const Case& a, const Case& b) {
     return "";
 }
 
-std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype) {
+void expect_rows(const Case& whole,
+                 std::int64_t batch,
+                 const Case& part,
+                 const std::vector<std::int64_t>& rows,
+                 double tolerance) {
+    for (std::size_t s = 0; s < whole.outputs().size(); ++s) {
+        const GuardedSet &from = *whole.outputs()[s], &got = *part.outputs()[s];
+        GuardedSet want;
+        for (std::size_t t = 0; t < from.size(); ++t) {
+            // The batch is the first axis, or the second one behind the questions; a shared tensor has none.
+            std::optional<std::size_t> axis;
+            for (std::size_t a = 0; from[t] && !axis && a < std::min<std::size_t>(2, from[t].shape().size());
+                 ++a)
+                if (from[t].shape()[a] == batch &&
+                    got[t].shape()[a] == static_cast<std::int64_t>(rows.size()))
+                    axis = a;
+            if (axis) {
+                want.add(from.name(t), gather(from[t], *axis, rows));
+            } else {
+                want.add_absent(from.name(t));
+            }
+        }
+        const std::string text =
+            tolerance > 0 ? difference_beyond(want, got, tolerance, 1) : difference(want, got);
+        if (!text.empty())
+            throw Broken(fmt::format("{}: row {} of {} alone: {}",
+                                     whole.name(),
+                                     rows.size() == 1 ? std::to_string(rows[0]) : "subset",
+                                     batch,
+                                     text));
+    }
+}
+
+std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype, std::int64_t batch) {
     switch (subject.entry.component.kind) {
         case Kind::kOptimizer:
-            return std::make_unique<OptimizerBench>(subject, dtype);
+            return std::make_unique<OptimizerBench>(subject, dtype, batch);
         case Kind::kOptimizee:
-            return std::make_unique<OptimizeeBench>(subject, dtype);
+            return std::make_unique<OptimizeeBench>(subject, dtype, batch);
         case Kind::kLoss:
-            return std::make_unique<LossBench>(subject, dtype);
+            return std::make_unique<LossBench>(subject, dtype, batch);
     }
     throw std::logic_error("kind");
 }
@@ -128,18 +162,28 @@ void set(Tensor& tensor, std::int64_t i, double value) {
     }
 }
 
+std::string joined(std::initializer_list<const char*> words) {
+    std::string text;
+    for (const char* word : words)
+        if (*word != '\0') text += (text.empty() ? "" : " and ") + std::string(word);
+    return text;
+}
+
 std::string describe_spec(const l2o_spec& spec) {
     const auto text = [](const char* t) { return t == nullptr ? std::string("NULL") : std::string(t); };
     std::string shape;
     for (std::int32_t i = 0; i < spec.ndim; ++i) shape += (i > 0 ? "," : "") + std::to_string(spec.shape[i]);
-    return fmt::format("{} [{}{}] dtype {} role {} flags {} layer {} axes {} doc {}",
+    return fmt::format("{} [{}{}{}] dtype {:#x} flags {:#x} block {} layer {} bounds [{}, {}] axes {} doc {}",
                        text(spec.name),
-                       spec.batched != 0 ? "B;" : "",
+                       has(spec, L2O_SPEC_BATCHED) ? "B;" : "",
+                       has(spec, L2O_SPEC_PER_PARTICLE) ? "P;" : "",
                        shape,
                        spec.dtype,
-                       spec.role,
                        spec.flags,
+                       spec.block,
                        spec.layer,
+                       spec.lower,
+                       spec.upper,
                        text(spec.axes),
                        text(spec.doc));
 }

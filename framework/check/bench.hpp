@@ -22,6 +22,8 @@ struct Subject {
     std::map<std::string, std::string> settings{};
     std::vector<Catalog::Entry> optimizees{};  ///< for an optimizer or a loss: the first that suits is used
     std::map<std::string, std::string> optimizee_settings{};
+    bool two_blocks = false;  ///< of an optimizer: the optimizee gets another block
+    bool thorough = false;    ///< looks for what takes thousands of calls, or large batches
 };
 
 /// The options of a component from texts.
@@ -37,27 +39,46 @@ class Case {
     virtual ~Case() = default;
 
     /// Fills the outputs with `poison` and makes the call. Throws Broken if the plugin returns an error.
-    void run(std::byte poison = std::byte{0}, HostSize size = HostSize::kExact);
+    /// @param host  how large the l2o_host is that the plugin sees
+    void run(std::byte poison = std::byte{0}, HostSize host = HostSize::kExact);
+    /// Another instance to call in place of the bench's own; of the same kind, and it outlives this.
+    void call_on(const void* instance) { other_ = instance; }
 
     [[nodiscard]] const std::string& name() const { return name_; }
     /// After run(): the first buffer that was written outside of, in words; "" if none.
     [[nodiscard]] std::string overrun() const;
     void remember();
     [[nodiscard]] std::string changed() const;
+    [[nodiscard]] const std::vector<GuardedSet*>& inputs() const { return inputs_; }
     [[nodiscard]] const std::vector<GuardedSet*>& outputs() const { return outputs_; }
 
+    /// Whether its first outputs are decisions that the others follow from: what an optimizer asks.
+    [[nodiscard]] virtual bool decides() const { return false; }
+    /// Whether it draws from the key, whatever the flags of the instance.
+    [[nodiscard]] bool draws() const { return draws_; }
+    /// The minibatch of a stochastic objective, where there is one.
+    std::uint64_t minibatch = 0xba7c4;
     Key key{0x5eed, 0};
     std::uint64_t row0 = 0, scratch_bytes = 0;
 
   protected:
-    virtual l2o_status call(l2o_call* context, HostSize size) = 0;
-    /// Says which elements of the outputs the plugin had to write, where that depends on its answer.
+    virtual l2o_status call(l2o_call* context) = 0;
+    /// Zeroes the elements of the outputs that the plugin need not have written, where that depends on its
+    /// answer.
     virtual void after() {}
+    template <class Instance>
+    [[nodiscard]] const Instance* instance(const Instance* own) const {
+        return other_ == nullptr ? own : static_cast<const Instance*>(other_);
+    }
+
+    void rename(std::string name) { name_ = std::move(name); }
 
     std::vector<GuardedSet*> inputs_, outputs_;
+    bool draws_ = false;
 
   private:
     std::string name_;
+    const void* other_ = nullptr;
     std::unique_ptr<GuardedCall> context_;
 };
 
@@ -65,10 +86,20 @@ class Case {
 /// same bits.
 [[nodiscard]] std::string difference(const Case& a, const Case& b);
 
+/// Compares rows `rows` of the outputs of `whole`, which has `batch`, with those of `part`, which has
+/// no others.
+/// @param tolerance  0: bit for bit; else relative to the largest number of a tensor, and 1
+/// @throw Broken
+void expect_rows(const Case& whole,
+                 std::int64_t batch,
+                 const Case& part,
+                 const std::vector<std::int64_t>& rows,
+                 double tolerance = 0);
+
 /// An instance under check, and the calls that can be made to it.
 class Bench {
   public:
-    Bench() = default;
+    explicit Bench(std::int64_t batch) : batch_(batch) {}
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
     virtual ~Bench() = default;
@@ -82,14 +113,27 @@ class Bench {
     [[nodiscard]] virtual const void* extension(const char* id) const = 0;
     /// The optimizee that an optimizer or a loss was created for; "" of an optimizee.
     [[nodiscard]] virtual std::string partner() const { return ""; }
+    /// What the instance is not given, because it says that it does not read it: "f and g".
+    [[nodiscard]] virtual std::string unread() const { return ""; }
     /// Names, shapes and flags of everything that the instance declares, as text.
     [[nodiscard]] virtual std::string declaration() const = 0;
+    /// An instance that a host of another size created; for Case::call_on(). Throws Broken if the plugin
+    /// refuses.
+    [[nodiscard]] virtual std::shared_ptr<const void> created_by(HostSize host) const = 0;
+
+    /// Number of rows that the cases have.
+    [[nodiscard]] std::int64_t batch() const { return batch_; }
 
     static constexpr std::int64_t kBatch = 5;
+
+  protected:
+    std::int64_t batch_;
 };
 
 /// Creates an instance as the subject says. Throws Error if it, or every optimizee, refuses.
-[[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype);
+[[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject,
+                                                Dtype dtype,
+                                                std::int64_t batch = Bench::kBatch);
 /// The element types that the subject can be created for. Throws Broken with its text if there is none.
 [[nodiscard]] std::vector<Dtype> dtypes(const Subject& subject);
 
@@ -100,6 +144,8 @@ class Bench {
 [[nodiscard]] std::vector<double> normals(std::int64_t n, std::uint64_t index);
 /// Sets a floating-point element.
 void set(Tensor& tensor, std::int64_t i, double value);
+/// "f and g", of those that are not empty.
+[[nodiscard]] std::string joined(std::initializer_list<const char*> words);
 [[nodiscard]] std::string describe_spec(const l2o_spec& spec);
 
 }  // namespace l2o::framework

@@ -1,10 +1,15 @@
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <barrier>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "framework/check/checks.hpp"
 #include "framework/plugin/process_watch.hpp"
+
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak));
 
 namespace l2o::framework {
 namespace {
@@ -57,7 +62,7 @@ std::string check_outputs(const Subject& subject) {
             cases[i]->run(kPoison);
             again[i]->run(kOtherPoison);
             // What was not written, or was added to, is different now; also what was read from the scratch.
-            if ((bench->flags() & L2O_DETERMINISTIC) != 0) {
+            if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0) {
                 expect_same(
                     *cases[i], *again[i], "depends on what was in outputs or scratch before the call");
                 continue;
@@ -68,7 +73,7 @@ std::string check_outputs(const Subject& subject) {
                 for (std::size_t t = 0; t < set.size(); ++t) {
                     if (!set[t]) continue;
                     const auto bytes = static_cast<std::size_t>(bytes_of(set[t].dtype()));
-                    for (std::int64_t k = 0; k < set.required(t); ++k) {
+                    for (std::int64_t k = 0; k < set[t].size(); ++k) {
                         const auto holds = [&](const GuardedSet& from, std::byte poison) {
                             const auto* at = static_cast<const std::byte*>(from[t].data()) +
                                              static_cast<std::size_t>(k) * bytes;
@@ -87,7 +92,8 @@ std::string check_outputs(const Subject& subject) {
 
 std::string check_deterministic(const Subject& subject) {
     const auto bench = bench_of(subject);
-    if ((bench->flags() & L2O_DETERMINISTIC) == 0) throw NotApplicable("does not promise L2O_DETERMINISTIC");
+    if ((bench->flags() & L2O_FLAG_DETERMINISTIC) == 0)
+        throw NotApplicable("does not promise L2O_FLAG_DETERMINISTIC");
     const Cases first = bench->cases(), second = bench->cases(), elsewhere = bench->cases();
     for (const auto& one : first) one->run();
     // The other way round: other calls came before.
@@ -109,59 +115,33 @@ std::string check_deterministic(const Subject& subject) {
         expect_same(*first[i], *elsewhere[i], "on another thread");
         expect_same(*first[i], *of_twin[i], "of another instance");
     }
+    // A counter of calls that wraps shows after thousands; what takes long is not called as often.
+    constexpr int kMostCalls = 10'000;
+    constexpr std::chrono::seconds kLongest{2};
+    for (std::size_t i = 0; i < first.size() && subject.thorough; ++i) {
+        const auto end = std::chrono::steady_clock::now() + kLongest;
+        for (int call = 0; call < kMostCalls && std::chrono::steady_clock::now() < end; ++call) {
+            second[i]->run();
+            expect_same(*first[i], *second[i], fmt::format("in call {}", call));
+        }
+    }
     return "";
 }
 
-namespace {
-
-/// Rows `rows` of the outputs of `whole` against those of `part`.
-void expect_rows(const Case& whole, const Case& part, const std::vector<std::int64_t>& rows) {
-    for (std::size_t s = 0; s < whole.outputs().size(); ++s) {
-        const GuardedSet& from = *whole.outputs()[s];
-        GuardedSet want;
-        for (std::size_t t = 0; t < from.size(); ++t) {
-            const GuardedSet& got = *part.outputs()[s];
-            // The batch is the first axis, or the second one behind the questions; a shared tensor has none.
-            const auto axis = [&]() -> std::optional<std::size_t> {
-                if (!from[t] || from[t].shape().empty()) return std::nullopt;
-                for (std::size_t a = 0; a < std::min<std::size_t>(2, from[t].shape().size()); ++a) {
-                    if (from[t].shape()[a] == Bench::kBatch &&
-                        got[t].shape()[a] == static_cast<std::int64_t>(rows.size()))
-                        return a;
-                }
-                return std::nullopt;
-            }();
-            if (axis) {
-                want.add(from.name(t), gather(from[t], *axis, rows));
-                if (from[t].size() > 0) want.require(t, from.required(t) * want[t].size() / from[t].size());
-            } else {
-                want.add_absent(from.name(t));
-            }
-        }
-        if (const std::string text = difference(want, *part.outputs()[s]); !text.empty())
-            throw Broken(fmt::format("{}: row {} of {} alone: {}",
-                                     whole.name(),
-                                     rows.size() == 1 ? std::to_string(rows[0]) : "subset",
-                                     Bench::kBatch,
-                                     text));
-    }
-}
-
-}  // namespace
-
 std::string check_row_invariant(const Subject& subject) {
     const auto bench = bench_of(subject);
-    if ((bench->flags() & L2O_ROW_INVARIANT) == 0) throw NotApplicable("does not promise L2O_ROW_INVARIANT");
+    if ((bench->flags() & L2O_FLAG_ROW_INVARIANT) == 0)
+        throw NotApplicable("does not promise L2O_FLAG_ROW_INVARIANT");
     const Cases whole = bench->cases_of_rows(all_rows(Bench::kBatch), 0);
     for (const auto& one : whole) one->run();
     const auto compare = [&](const std::vector<std::int64_t>& rows, std::uint64_t row0) {
         const Cases part = bench->cases_of_rows(rows, row0);
         for (std::size_t i = 0; i < part.size(); ++i) {
             // Draws go by row0 + b: a call that draws can be split, not permuted.
-            const bool draws = part[i]->name() == "init_point" || (bench->flags() & L2O_STOCHASTIC) != 0;
+            const bool draws = part[i]->name() == "init_point" || (bench->flags() & L2O_FLAG_STOCHASTIC) != 0;
             if (draws && rows.size() > 1) continue;
             part[i]->run();
-            expect_rows(*whole[i], *part[i], rows);
+            expect_rows(*whole[i], Bench::kBatch, *part[i], rows);
         }
     };
     for (std::int64_t row = 0; row < Bench::kBatch; ++row) compare({row}, static_cast<std::uint64_t>(row));
@@ -170,9 +150,71 @@ std::string check_row_invariant(const Subject& subject) {
     return "";
 }
 
+std::string check_batch(const Subject& subject) {
+    constexpr std::int64_t kMany = 37, kVeryMany = 97;
+    for (const std::int64_t n : subject.thorough ? std::vector{kMany, kVeryMany} : std::vector{kMany}) {
+        const auto bench = make_bench(subject, dtypes(subject).back(), n);
+        const bool is_invariant = (bench->flags() & L2O_FLAG_ROW_INVARIANT) != 0;
+        const Cases whole = bench->cases_of_rows(all_rows(n), 0);
+        for (const auto& one : whole) one->run();
+        for (const std::int64_t row : {std::int64_t{0}, n / 2, n - 1}) {
+            const Cases alone = bench->cases_of_rows({row}, static_cast<std::uint64_t>(row));
+            for (std::size_t i = 0; i < alone.size(); ++i) {
+                alone[i]->run();
+                expect_rows(*whole[i], n, *alone[i], {row}, is_invariant ? 0 : 1e-4);
+            }
+        }
+    }
+    return "";
+}
+
+std::string check_key(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    if ((bench->flags() & L2O_FLAG_STOCHASTIC) != 0) throw NotApplicable("declares L2O_FLAG_STOCHASTIC");
+    if ((bench->flags() & L2O_FLAG_DETERMINISTIC) == 0)
+        throw NotApplicable("does not promise L2O_FLAG_DETERMINISTIC");
+    const Cases cases = bench->cases(), others = bench->cases();
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        if (cases[i]->draws()) continue;
+        others[i]->key = {0xa17e5, 99};
+        others[i]->minibatch = 7;
+        cases[i]->run(), others[i]->run();
+        expect_same(*cases[i], *others[i], "with another key");
+    }
+    return "";
+}
+
+std::string check_float32(const Subject& subject) {
+    if (dtypes(subject).size() < 2) throw NotApplicable("does not compute in float32 and in float64");
+    const auto wide = make_bench(subject, Dtype::kF64), narrow = make_bench(subject, Dtype::kF32);
+    if ((wide->flags() & L2O_FLAG_STOCHASTIC) != 0) throw NotApplicable("draws other numbers in float32");
+    // Some lose digits by design: a logarithm of what is small, a difference.
+    constexpr double kTolerance = 1e-3;
+    const Cases in_float64 = wide->cases_of_rows(all_rows(Bench::kBatch), 0),
+                in_float32 = narrow->cases_of_rows(all_rows(Bench::kBatch), 0);
+    std::size_t compared = 0;
+    for (std::size_t i = 0; i < std::min(in_float64.size(), in_float32.size()); ++i) {
+        Case &one = *in_float64[i], &other = *in_float32[i];
+        bool is_twin = one.name() == other.name() && !one.draws();
+        for (std::size_t s = 0; is_twin && s < one.inputs().size(); ++s)
+            is_twin = take_numbers(*other.inputs()[s], *one.inputs()[s]);
+        if (!is_twin) continue;
+        one.run(), other.run();
+        // Where they ask for different things a comparison of theirs was close.
+        if (!difference(*one.outputs()[0], *other.outputs()[0]).empty() && one.decides()) continue;
+        ++compared;
+        for (std::size_t s = 0; s < one.outputs().size(); ++s)
+            if (const std::string text =
+                    difference_beyond(*one.outputs()[s], *other.outputs()[s], kTolerance, 1e-3);
+                !text.empty())
+                throw Broken(fmt::format("{}, in float64 and float32: {}", one.name(), text));
+    }
+    return fmt::format("{} calls", compared);
+}
+
 std::string check_threads(const Subject& subject) {
     const auto bench = bench_of(subject);
-    if ((bench->flags() & L2O_SERIAL) != 0) throw NotApplicable("declares L2O_SERIAL");
+    if ((bench->flags() & L2O_FLAG_SERIAL) != 0) throw NotApplicable("declares L2O_FLAG_SERIAL");
     constexpr int kThreads = 2, kRepetitions = 10;
     const Cases alone = bench->cases();
     for (const auto& one : alone) one->run();
@@ -189,7 +231,7 @@ std::string check_threads(const Subject& subject) {
                         for (std::size_t i = 0; i < alone.size(); ++i) {
                             together.arrive_and_wait();
                             cases[k][i]->run();
-                            if ((bench->flags() & L2O_DETERMINISTIC) != 0)
+                            if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
                                 expect_same(*alone[i], *cases[k][i], "beside another thread");
                         }
                     }
@@ -206,6 +248,14 @@ std::string check_threads(const Subject& subject) {
     return "";
 }
 
+std::string check_reads(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    const std::string unread = bench->unread();
+    if (unread.empty()) throw NotApplicable("reads all there is");
+    for (const auto& one : bench->cases()) one->run();
+    return "not " + unread;
+}
+
 std::string check_environment(const Subject& subject) {
     const ProcessState start = ProcessState::now();
     for_each_case(subject, [&](Case& one) {
@@ -220,20 +270,63 @@ std::string check_environment(const Subject& subject) {
     return "";
 }
 
+namespace {
+
+std::size_t count_threads() {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+/// Bytes that are allocated now.
+std::size_t count_bytes() {
+    // Sanitizers have an allocator of their own, of which mallinfo2() knows nothing.
+    if (__sanitizer_get_current_allocated_bytes != nullptr) return __sanitizer_get_current_allocated_bytes();
+    const struct mallinfo2 now = ::mallinfo2();
+    return now.uordblks + now.hblkhd;
+}
+
+}  // namespace
+
+std::string check_leaves(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    // What is kept from the first calls on, a pool of threads or a cache, is no leak; what the allocator
+    // keeps is less than this.
+    constexpr int kWarm = 3, kCalls = 20;
+    constexpr std::size_t kKept = 4096;
+    for (const auto& one : bench->cases()) {
+        for (int call = 0; call < kWarm; ++call) one->run();
+        const std::size_t bytes = count_bytes(), threads = count_threads();
+        for (int call = 0; call < kCalls; ++call) one->run();
+        const std::size_t bytes_now = count_bytes(), threads_now = count_threads();
+        if (bytes_now > bytes + kKept * kCalls)
+            throw Broken(fmt::format("{}: {} calls keep {} bytes that are not given back",
+                                     one->name(),
+                                     kCalls,
+                                     bytes_now - bytes));
+        if (threads_now > threads)
+            throw Broken(fmt::format(
+                "{}: {} threads run after {} calls, {} before", one->name(), threads_now, kCalls, threads));
+    }
+    return "";
+}
+
 std::string check_struct_size(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Cases exact = bench->cases();
     for (const auto& one : exact) one->run();
     for (const auto& [size, what] : {std::pair{HostSize::kLarger, "with larger structs"},
                                      std::pair{HostSize::kSmaller, "with smaller structs"}}) {
-        const Cases other = bench->cases();
-        for (std::size_t i = 0; i < other.size(); ++i) {
-            try {
+        try {
+            const std::shared_ptr<const void> instance = bench->created_by(size);
+            const Cases other = bench->cases();
+            for (std::size_t i = 0; i < other.size(); ++i) {
+                other[i]->call_on(instance.get());
                 other[i]->run(std::byte{0}, size);
-            } catch (const Broken& broken) {
-                throw Broken(std::string(what) + ": " + broken.what());
+                if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
+                    expect_same(*exact[i], *other[i], "another result");
             }
-            if ((bench->flags() & L2O_DETERMINISTIC) != 0) expect_same(*exact[i], *other[i], what);
+        } catch (const Broken& broken) {
+            throw Broken(std::string(what) + ": " + broken.what());
         }
     }
     return "";

@@ -9,6 +9,7 @@ constexpr Check kSchema{
     "value that the schema allows is taken, or refused with a text",
     &check_schema};
 constexpr Check kCreates{"creates", "create succeeds with the given options", &check_creates};
+constexpr Check kReads{"reads", "what info.reads does not say is NULL", &check_reads};
 constexpr Check kSpecs{"specs",
                        "specs and info are well-formed, the same at every call and for every instance with "
                        "the same options, and "
@@ -21,15 +22,24 @@ constexpr Check kOutputs{
 constexpr Check kBounds{
     "bounds", "nothing is written outside of the outputs and the declared scratch", &check_bounds};
 constexpr Check kInputs{"inputs", "inputs are not written to (tensor.h)", &check_inputs};
-constexpr Check kDeterministic{
-    "deterministic",
-    "L2O_DETERMINISTIC: same inputs, shapes and key give the same bits, in any order, on any thread and for "
-    "any instance with the same options",
-    &check_deterministic};
+constexpr Check kDeterministic{"deterministic",
+                               "L2O_FLAG_DETERMINISTIC: same inputs, shapes and key give the same bits, in "
+                               "any order, on any thread and for "
+                               "any instance with the same options",
+                               &check_deterministic};
 constexpr Check kRowInvariant{
     "row_invariant",
-    "L2O_ROW_INVARIANT: the bits of a row depend neither on the batch nor on the other rows",
+    "L2O_FLAG_ROW_INVARIANT: the bits of a row depend neither on the batch nor on the other rows",
     &check_row_invariant};
+constexpr Check kKey{
+    "key",
+    "without L2O_FLAG_STOCHASTIC neither call->key nor batch_key changes a step or an evaluation",
+    &check_key};
+constexpr Check kBatch{
+    "batch",
+    "in a batch of many rows each is what it is alone; to rounding, without L2O_FLAG_ROW_INVARIANT",
+    &check_batch};
+constexpr Check kFloat32{"float32", "float32 gives what float64 gives, to rounding", &check_float32};
 constexpr Check kThreads{
     "threads", "[pure] functions may run on one instance from two threads at once", &check_threads};
 constexpr Check kEnvironment{
@@ -37,25 +47,37 @@ constexpr Check kEnvironment{
     "no call changes the floating-point control word, rounding, locale, working folder, umask or a signal "
     "handler (base.h R6)",
     &check_environment};
-constexpr Check kStructSize{
-    "struct_size",
-    "a larger struct of a newer host, and a smaller one without optional fields, give the same result "
-    "(base.h R2)",
-    &check_struct_size};
+constexpr Check kLeaves{"leaves", "calls leave neither memory nor threads behind", &check_leaves};
+constexpr Check kStructSize{"struct_size",
+                            "descriptions of a newer host, which are longer, and of an older one, without "
+                            "fields that are not used, give the "
+                            "same result (base.h R2)",
+                            &check_struct_size};
 
 }  // namespace
 
 std::vector<Check> checks_of(Kind kind) {
-    std::vector<Check> checks{kSchema, kCreates, kSpecs, kExtensions, kBounds, kInputs, kOutputs};
+    std::vector<Check> checks{kSchema, kCreates};
+    if (kind != Kind::kOptimizee) checks.push_back(kReads);
     const auto add = [&](std::vector<Check> more) { checks.insert(checks.end(), more.begin(), more.end()); };
-    add({kDeterministic, kRowInvariant});
+    add({kSpecs,
+         kExtensions,
+         kBounds,
+         kInputs,
+         kOutputs,
+         kDeterministic,
+         kKey,
+         kRowInvariant,
+         kBatch,
+         kFloat32});
     switch (kind) {
         case Kind::kOptimizer:
             add({{"coordinatewise",
-                  "L2O_COORDINATEWISE: a step on a slice of coordinates is the slice of the step",
+                  "L2O_OPTIMIZER_COORDINATEWISE: a step on a slice of coordinates is the slice of the step",
                   &check_coordinatewise},
                  {"params",
-                  "without L2O_PARAMS_BY_PROBLEM the shapes of learned parameters do not depend on the "
+                  "without L2O_OPTIMIZER_PARAMS_BY_PROBLEM the shapes of learned parameters do not depend on "
+                  "the "
                   "problem",
                   &check_params},
                  {"resume",
@@ -63,15 +85,21 @@ std::vector<Check> checks_of(Kind kind) {
                   "the bits of one that was never stopped",
                   &check_resume},
                  {"questions",
-                  "questions stay within what info declares and end; a row that is done repeats its bits; "
-                  "x_from_q names the question that x' is",
+                  "questions stay within what info declares and end; a row that wants nothing repeats its "
+                  "bits; "
+                  "x_is is true",
                   &check_questions},
+                 {"rows", "L2O_OPTIMIZER_ENDS_ROWS: row_status is an L2O_ROW_*", &check_rows},
                  {"vjp",
                   "step_vjp and init_state_vjp are the derivative of step and init_state",
                   &check_optimizer_vjp},
                  {"vjp_sums",
                   "vjps are linear in the cotangent, add to what is there, and take NULL entries",
-                  &check_optimizer_vjp_sums}});
+                  &check_optimizer_vjp_sums},
+                 {"second_block",
+                  "on a problem of two blocks outputs, rows, questions and derivatives are as on one of one "
+                  "block",
+                  &check_second_block}});
             break;
         case Kind::kOptimizee:
             add({{"sample",
@@ -97,10 +125,13 @@ std::vector<Check> checks_of(Kind kind) {
             add({{"vjp", "vjp is the derivative of eval", &check_loss_vjp},
                  {"vjp_sums",
                   "vjp is linear in the cotangent, adds to what is there, and takes NULL entries",
-                  &check_loss_vjp_sums}});
+                  &check_loss_vjp_sums},
+                 {"additive",
+                  "L2O_LOSS_ADDITIVE: the scores of windows add up to that of the trajectory",
+                  &check_additive}});
             break;
     }
-    add({kThreads, kStructSize, kEnvironment});
+    add({kThreads, kStructSize, kEnvironment, kLeaves});
     return checks;
 }
 

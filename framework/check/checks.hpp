@@ -30,14 +30,21 @@ std::string check_bounds(const Subject& subject);
 std::string check_inputs(const Subject& subject);
 std::string check_deterministic(const Subject& subject);
 std::string check_row_invariant(const Subject& subject);
+std::string check_batch(const Subject& subject);
+std::string check_key(const Subject& subject);
+std::string check_float32(const Subject& subject);
 std::string check_threads(const Subject& subject);
 std::string check_environment(const Subject& subject);
+std::string check_leaves(const Subject& subject);
 std::string check_struct_size(const Subject& subject);
+std::string check_reads(const Subject& subject);
 
 // optimizer_checks.cpp
 std::string check_coordinatewise(const Subject& subject);
 std::string check_resume(const Subject& subject);
 std::string check_questions(const Subject& subject);
+std::string check_rows(const Subject& subject);
+std::string check_second_block(const Subject& subject);
 std::string check_params(const Subject& subject);
 
 // vjp_checks.cpp
@@ -45,6 +52,7 @@ std::string check_optimizer_vjp(const Subject& subject);
 std::string check_optimizer_vjp_sums(const Subject& subject);
 std::string check_loss_vjp(const Subject& subject);
 std::string check_loss_vjp_sums(const Subject& subject);
+std::string check_additive(const Subject& subject);
 
 // optimizee_checks.cpp
 std::string check_sample(const Subject& subject);

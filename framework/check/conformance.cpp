@@ -39,7 +39,7 @@ json verdict_of(const std::function<std::string()>& check) {
     } catch (const NotApplicable& reason) {
         return say(Verdict::kSkipped, reason.what());
     } catch (const Diverged& diverged) {
-        return say(Verdict::kFailed, "returned L2O_NUMERICAL: " + diverged.text);
+        return say(Verdict::kFailed, "returned L2O_STATUS_NUMERICAL: " + diverged.text);
     } catch (const std::exception& error) {
         return say(Verdict::kFailed, error.what());
     }
@@ -209,11 +209,20 @@ std::vector<Finding> check_library(const Conformance& conformance,
                                    [&] { return check_manifest(*loaded); }));
             }
             const auto plugin = std::make_shared<const PluginDescription>(*loaded);
+            std::vector<std::string> ids;
+            for (const ComponentDescription& component : plugin->components) ids.push_back(component.id);
+            if (!conformance.component.empty() &&
+                std::find(ids.begin(), ids.end(), conformance.component) == ids.end())
+                return send(line_of({{"refusal",
+                                      path.string() + ": no component '" + conformance.component + "'" +
+                                          did_you_mean(conformance.component, ids)}}));
             for (const ComponentDescription& component : plugin->components) {
+                if (!conformance.component.empty() && component.id != conformance.component) continue;
                 const Subject subject{.entry = {component, plugin},
                                       .settings = conformance.settings,
                                       .optimizees = optimizees,
-                                      .optimizee_settings = conformance.optimizee_settings};
+                                      .optimizee_settings = conformance.optimizee_settings,
+                                      .thorough = conformance.thorough};
                 try {
                     (void)resolve(subject.entry, subject.settings);
                 } catch (const Error& error) {

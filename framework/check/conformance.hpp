@@ -26,17 +26,20 @@ struct Finding {
 /// What to check, and how.
 struct Conformance {
     std::filesystem::path library;
+    std::string component{};          ///< id of the one to check; "": all
     std::vector<std::string> only{};  ///< names of checks; empty: all
     std::map<std::string, std::string> settings{};
     std::string optimizee{};  ///< on which an optimizer or a loss is checked; "": the first that suits
     std::map<std::string, std::string> optimizee_settings{};
     double time_limit_s = 60;  ///< of one check
+    bool thorough = false;     ///< also what takes thousands of calls, or large batches
 };
 
 /// Checks a plugin library, each check in a process of its own; a crash or a hang is a failed check.
 /// @param folders   where optimizees are looked for.
 /// @param on_found  called after every check.
-/// @throw Error kUsage for a check or an optimizee that does not exist, kIo if there is no such file.
+/// @throw Error kUsage for a check, a component or an optimizee that does not exist, kIo if there is no such
+/// file.
 std::vector<Finding> check_library(const Conformance& conformance,
                                    const std::vector<PluginFolder>& folders,
                                    const std::function<void(const Finding&)>& on_found);

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "framework/check/checks.hpp"
@@ -9,6 +10,7 @@
 #include "framework/check/optimizer_bench.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -21,14 +23,14 @@ void check_option(const OptionSchema& option) {
     };
     if (!is_word(option.key)) fail("has a key that is no snake_case word");
     if (option.doc.empty()) fail("has no doc");
-    if (option.type < L2O_BOOL || option.type > L2O_PATH)
-        fail("has type " + std::to_string(option.type) + "; expected L2O_BOOL .. L2O_PATH");
+    if (option.type < L2O_OPTION_BOOL || option.type > L2O_OPTION_REALS)
+        fail("has type " + std::to_string(option.type) + "; expected L2O_OPTION_BOOL .. L2O_OPTION_REALS");
     if (!(option.min <= option.max)) fail(fmt::format("has the bounds {} > {}", option.min, option.max));
     const bool is_required = (option.flags & L2O_OPTION_REQUIRED) != 0;
     if (is_required == option.def.has_value())
         fail(is_required ? "is required and has a default" : "has no default and is not required");
-    if ((option.type == L2O_CHOICE) == option.choices.empty())
-        fail(option.type == L2O_CHOICE ? "has no choices" : "has choices and is none");
+    if ((option.type == L2O_OPTION_CHOICE) == option.choices.empty())
+        fail(option.type == L2O_OPTION_CHOICE ? "has no choices" : "has choices and is none");
     const std::set<std::string> choices(option.choices.begin(), option.choices.end());
     if (choices.size() != option.choices.size()) fail("has a choice twice");
 }
@@ -38,16 +40,16 @@ std::vector<std::string> edge_values(const OptionSchema& option) {
     const bool open_min = (option.flags & L2O_OPTION_OPEN_MIN) != 0,
                open_max = (option.flags & L2O_OPTION_OPEN_MAX) != 0;
     switch (option.type) {
-        case L2O_BOOL:
+        case L2O_OPTION_BOOL:
             return {"false", "true"};
-        case L2O_CHOICE:
+        case L2O_OPTION_CHOICE:
             return option.choices;
-        case L2O_INT:
-        case L2O_REAL: {
+        case L2O_OPTION_INT:
+        case L2O_OPTION_REAL: {
             std::vector<std::string> out;
             // Sizes are taken as they are: an upper bound of an integer may be gigabytes.
             if (std::isfinite(option.min) && !open_min) out.push_back(fmt::format("{}", option.min));
-            if (std::isfinite(option.max) && !open_max && option.type == L2O_REAL)
+            if (std::isfinite(option.max) && !open_max && option.type == L2O_OPTION_REAL)
                 out.push_back(fmt::format("{}", option.max));
             return out;
         }
@@ -73,62 +75,129 @@ void check_edges(const Subject& subject) {
     }
 }
 
-void check_spec(const l2o_spec* spec, const char* what, std::uint32_t i, std::set<std::string>& names) {
-    const auto fail = [&](const std::string& text) { throw Broken(fmt::format("{} {} {}", what, i, text)); };
-    if (spec == nullptr) fail("has no spec");
-    if (spec->name == nullptr || *spec->name == '\0') fail("has no name");
-    if (!names.insert(spec->name).second) fail(std::string("has the name '") + spec->name + "' of another");
-    if (spec->dtype < L2O_F32 || spec->dtype > L2O_U8)
-        fail(fmt::format("has dtype {}; expected L2O_F32 .. L2O_U8", spec->dtype));
-    if (spec->ndim < 0 || (spec->ndim > 0 && spec->shape == nullptr))
-        fail(fmt::format("has {} axes and no shape", spec->ndim));
-    for (std::int32_t k = 0; k < spec->ndim; ++k) {
-        if (spec->shape[k] < 0) fail(fmt::format("has size {} along axis {}", spec->shape[k], k));
-    }
+/// A number that says what something costs.
+void check_cost(double cost, const char* name) {
+    if (!(cost >= 0 && std::isfinite(cost)))
+        throw Broken(fmt::format("{} is {}; expected a finite number, at least 0", name, cost));
 }
 
-void check_metric(const l2o_spec* spec, std::uint32_t i, std::set<std::string>& names) {
-    check_spec(spec, "metric", i, names);
+/// A name, a text: base.h R6, and of a size that can be shown.
+void check_text(const char* text, const std::string& what, std::size_t most) {
+    if (text == nullptr) return;
+    const std::size_t bytes = ::strnlen(text, most + 1);
+    if (bytes > most) throw Broken(fmt::format("{} has more than {} bytes", what, most));
+    if (const std::string fault = text_fault({text, bytes}); !fault.empty())
+        throw Broken(fmt::format("{} is no text: {}", what, fault));
+}
+void check_name(const char* name, const std::string& what) {
+    constexpr std::size_t kMostName = 256;
+    check_text(name, what, kMostName);
+    if (name != nullptr && std::strpbrk(name, "\n\r\t") != nullptr)
+        throw Broken(fmt::format("{} has an end of line or a tab in it", what));
+}
+
+/// @param known  the bits that its flags may have.
+void check_spec(const l2o_spec& spec,
+                const char* what,
+                std::uint32_t i,
+                std::uint64_t known,
+                std::set<std::string>& names) {
+    const auto fail = [&](const std::string& text) { throw Broken(fmt::format("{} {} {}", what, i, text)); };
+    constexpr std::size_t kMostDoc = 1 << 16;
+    if (*spec.name == '\0') fail("has no name");
+    check_name(spec.name, fmt::format("the name of {} {}", what, i));
+    check_name(spec.axes, fmt::format("axes of {} {}", what, i));
+    check_text(spec.doc, fmt::format("doc of {} {}", what, i), kMostDoc);
+    if (!names.insert(spec.name).second) fail(std::string("has the name '") + spec.name + "' of another");
+    if ((spec.flags & ~known) != 0)
+        fail(fmt::format("has flags {:#x}, of which {:#x} are none of it", spec.flags, spec.flags & ~known));
+    for (std::int32_t k = 0; k < spec.ndim; ++k) {
+        if (spec.shape[k] < 0) fail(fmt::format("has size {} along axis {}", spec.shape[k], k));
+    }
+    if (has(spec, L2O_SPEC_BOUNDED) && !(spec.lower <= spec.upper))
+        fail(fmt::format("is bounded by [{}, {}]", spec.lower, spec.upper));
+}
+
+void check_metric(const l2o_spec& spec, std::uint32_t i, std::set<std::string>& names) {
+    check_spec(spec,
+               "metric",
+               i,
+               L2O_SPEC_BATCHED | L2O_SPEC_NEEDS_SOLUTION | L2O_SPEC_HIGHER_IS_BETTER | L2O_SPEC_RATIO |
+                   L2O_SPEC_DECIBEL,
+               names);
     const auto fail = [&](const std::string& text) {
-        throw Broken(fmt::format("metric '{}' {}", spec->name, text));
+        throw Broken(fmt::format("metric '{}' {}", spec.name, text));
     };
-    const bool is_ratio = (spec->flags & L2O_METRIC_RATIO) != 0;
-    const Shape expected = is_ratio ? Shape{2} : Shape{}, found(spec->shape, spec->shape + spec->ndim);
-    if (spec->batched == 0 || found != expected)
+    const bool is_ratio = has(spec, L2O_SPEC_RATIO);
+    const Shape expected = is_ratio ? Shape{2} : Shape{}, found(spec.shape, spec.shape + spec.ndim);
+    if (!has(spec, L2O_SPEC_BATCHED) || found != expected)
         fail(fmt::format("has {}shape {}; expected a batch of {}",
-                         spec->batched == 0 ? "no batch and " : "",
+                         !has(spec, L2O_SPEC_BATCHED) ? "no batch and " : "",
                          to_string(found),
                          is_ratio ? "[2], u and w of a ratio" : "[]"));
-    if (!is_ratio && (spec->flags & L2O_METRIC_DECIBEL) != 0)
-        fail("is in decibel and no ratio; L2O_METRIC_DECIBEL goes with L2O_METRIC_RATIO");
+    if (!is_ratio && has(spec, L2O_SPEC_DECIBEL))
+        fail("is in decibel and no ratio; L2O_SPEC_DECIBEL goes with L2O_SPEC_RATIO");
 }
 
-constexpr std::uint64_t kCommonFlags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT | L2O_SERIAL | L2O_STOCHASTIC;
+constexpr std::uint64_t kCommonFlags =
+    L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT | L2O_FLAG_SERIAL | L2O_FLAG_STOCHASTIC;
+
+/// The state of an optimizer: what it says of blocks and particles.
+void check_state(const l2o_spec& spec, const OptimizerBench& bench) {
+    const auto fail = [&](const std::string& text) {
+        throw Broken(fmt::format("state '{}' {}", spec.name, text));
+    };
+    const auto& blocks = bench.optimizee().blocks();
+    if (has(spec, L2O_SPEC_PER_PARTICLE)) {
+        if (bench.optimizer().info().particles == 0)
+            fail("is per particle, and the optimizer is no population");
+        if (!has(spec, L2O_SPEC_BATCHED)) fail("is per particle and not batched");
+    }
+    if (spec.block < 0 || static_cast<std::size_t>(spec.block) > blocks.size())
+        fail(fmt::format("belongs to block {} (1 + index) of {}", spec.block, blocks.size()));
+    if (spec.block == 0) return;
+    const l2o_spec& block = *blocks[static_cast<std::size_t>(spec.block) - 1];
+    const Shape own(spec.shape, spec.shape + spec.ndim), its(block.shape, block.shape + block.ndim);
+    if (own != its || !has(spec, L2O_SPEC_BATCHED))
+        fail(fmt::format("belongs to block '{}' and has {}shape {}; expected a batch of {}",
+                         block.name,
+                         has(spec, L2O_SPEC_BATCHED) ? "" : "no batch and ",
+                         to_string(own),
+                         to_string(its)));
+}
 
 void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescription& component) {
     const l2o_optimizer_info& info = bench.optimizer().info();
-    constexpr std::uint64_t kKnown = kCommonFlags | L2O_PARAMS_BY_PROBLEM | L2O_COORDINATEWISE | L2O_NEEDS_F |
-                                     L2O_NEEDS_G | L2O_STARTS_AT_ZERO;
+    constexpr std::uint64_t kKnown = kCommonFlags | L2O_OPTIMIZER_PARAMS_BY_PROBLEM |
+                                     L2O_OPTIMIZER_COORDINATEWISE | L2O_OPTIMIZER_STARTS_AT_ZERO |
+                                     L2O_OPTIMIZER_ENDS_ROWS | L2O_OPTIMIZER_KEEPS_BOUNDS;
+    constexpr std::uint32_t kAnswered = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
     if ((info.flags & ~kKnown) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizer", info.flags));
+    if ((info.reads & ~kAnswered) != 0)
+        throw Broken(fmt::format("reads {:#x}; expected L2O_ORACLE_VALUE and L2O_ORACLE_GRADIENT at most",
+                                 info.reads));
     if ((info.max_questions > 0) != (info.question_kinds != 0))
         throw Broken(fmt::format(
             "max_questions is {}, question_kinds is {}", info.max_questions, info.question_kinds));
     if (info.max_steps < 0) throw Broken(fmt::format("max_steps is {}", info.max_steps));
+    check_cost(info.points_per_step, "points_per_step");
     std::set<std::string> names;
     bool is_learned = false;
     for (std::uint32_t i = 0; i < info.n_params; ++i) {
-        const l2o_spec* spec = bench.optimizer().params()[i];
-        check_spec(spec, "parameter", i, names);
-        if (spec->batched != 0) throw Broken(fmt::format("parameter '{}' is batched", spec->name));
-        if (info.max_steps > 0 && (spec->layer < 0 || spec->layer >= info.max_steps))
+        const l2o_spec& spec = *bench.optimizer().params()[i];
+        check_spec(spec, "parameter", i, L2O_SPEC_DERIVED, names);
+        if (info.max_steps > 0 && (spec.layer < 0 || spec.layer >= info.max_steps))
             throw Broken(
-                fmt::format("parameter '{}' is of layer {} of {}", spec->name, spec->layer, info.max_steps));
-        is_learned = is_learned || spec->role == L2O_PARAM_LEARNED;
+                fmt::format("parameter '{}' is of layer {} of {}", spec.name, spec.layer, info.max_steps));
+        is_learned = is_learned || !has(spec, L2O_SPEC_DERIVED);
     }
     names.clear();
-    for (std::uint32_t i = 0; i < info.n_state; ++i)
-        check_spec(bench.optimizer().state()[i], "state", i, names);
+    for (std::uint32_t i = 0; i < info.n_state; ++i) {
+        const l2o_spec& spec = *bench.optimizer().state()[i];
+        check_spec(spec, "state", i, L2O_SPEC_BATCHED | L2O_SPEC_PER_PARTICLE, names);
+        check_state(spec, bench);
+    }
     if (component.has_tag("learned") && !is_learned)
         throw Broken("has the tag 'learned' and no parameter to learn");
     if (component.has_tag("differentiable") && bench.optimizer().vjp() == nullptr)
@@ -142,41 +211,66 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
         throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizee", info.flags));
     std::set<std::string> names;
     for (std::uint32_t i = 0; i < info.n_blocks; ++i) {
-        check_spec(optimizee.blocks()[i], "block", i, names);
-        if (optimizee.blocks()[i]->batched == 0)
-            throw Broken(fmt::format("block '{}' is not batched", optimizee.blocks()[i]->name));
-        if (optimizee.blocks()[i]->dtype != static_cast<std::int32_t>(optimizee.dtype()))
-            throw Broken(fmt::format("block '{}' is not of the dtype that was asked for",
-                                     optimizee.blocks()[i]->name));
+        const l2o_spec& spec = *optimizee.blocks()[i];
+        check_spec(spec, "block", i, L2O_SPEC_BATCHED | L2O_SPEC_MAXIMISED | L2O_SPEC_BOUNDED, names);
+        if (!has(spec, L2O_SPEC_BATCHED)) throw Broken(fmt::format("block '{}' is not batched", spec.name));
+        if (dtype_of(spec) != optimizee.dtype())
+            throw Broken(fmt::format("block '{}' is {}; expected {}, which was asked for",
+                                     spec.name,
+                                     name_of(dtype_of(spec)),
+                                     name_of(optimizee.dtype())));
     }
     if (info.n_blocks == 0) throw Broken("has no block");
     names.clear();
     bool by_solve = false;
     for (std::uint32_t i = 0; i < info.n_data; ++i) {
-        check_spec(optimizee.data()[i], "data tensor", i, names);
-        by_solve = by_solve || (optimizee.data()[i]->flags & L2O_DATA_BY_SOLVE) != 0;
+        const l2o_spec& spec = *optimizee.data()[i];
+        check_spec(spec,
+                   "data tensor",
+                   i,
+                   L2O_SPEC_BATCHED | L2O_SPEC_BY_SOLVE | L2O_SPEC_SOLUTION | L2O_SPEC_OPTIMUM,
+                   names);
+        by_solve = by_solve || has(spec, L2O_SPEC_BY_SOLVE);
+        if (has(spec, L2O_SPEC_OPTIMUM) && !(has(spec, L2O_SPEC_SOLUTION) && has(spec, L2O_SPEC_BATCHED) &&
+                                             spec.ndim == 0 && is_real(dtype_of(spec))))
+            throw Broken(
+                fmt::format("data tensor '{}' is L2O_SPEC_OPTIMUM; expected a solution that is one real "
+                            "number per instance",
+                            spec.name));
     }
     if (by_solve && optimizee.api().solve == nullptr)
         throw Broken("has data that solve is to fill, and no solve");
     names.clear();
-    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(optimizee.metrics()[i], i, names);
+    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(*optimizee.metrics()[i], i, names);
     if ((info.n_metrics > 0) != (optimizee.api().metrics != nullptr))
         throw Broken(fmt::format("declares {} metrics and {} metrics function",
                                  info.n_metrics,
                                  optimizee.api().metrics == nullptr ? "has no" : "has a"));
+    constexpr std::uint32_t kOracles =
+        L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT | L2O_ORACLE_HVP | L2O_ORACLE_PROX;
+    if ((info.answers & ~kOracles) != 0 || (info.answers & L2O_ORACLE_VALUE) == 0)
+        throw Broken(fmt::format("answers is {:#x}; expected L2O_ORACLE_VALUE and more of L2O_ORACLE_*",
+                                 info.answers));
     const auto claims = [&](std::uint32_t kind, bool is_there, const char* name) {
-        if (((info.oracle_kinds & kind) != 0) != is_there)
+        if (((info.answers & kind) != 0) != is_there)
             throw Broken(fmt::format(
-                "oracle_kinds is {} and {} {}", info.oracle_kinds, name, is_there ? "is there" : "is NULL"));
+                "answers is {:#x} and {} {}", info.answers, name, is_there ? "is there" : "is NULL"));
     };
-    claims(L2O_HVP, optimizee.api().hvp != nullptr, "hvp");
-    claims(L2O_PROX, optimizee.api().prox != nullptr, "prox");
+    claims(L2O_ORACLE_HVP, optimizee.api().hvp != nullptr, "hvp");
+    claims(L2O_ORACLE_PROX, optimizee.api().prox != nullptr, "prox");
+    check_cost(info.cost_value, "cost_value");
+    check_cost(info.cost_gradient, "cost_gradient");
+    check_cost(info.cost_hvp, "cost_hvp");
+    check_cost(info.cost_prox, "cost_prox");
 }
 
 void check_loss_specs(const LossBench& bench, const ComponentDescription& component) {
-    constexpr std::uint64_t kKnown = kCommonFlags | L2O_ADDITIVE;
+    constexpr std::uint64_t kKnown = kCommonFlags | L2O_LOSS_ADDITIVE | L2O_LOSS_WINDOWS;
     if ((bench.flags() & ~kKnown) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of a loss", bench.flags()));
+    constexpr std::uint32_t kReadable = L2O_LOSS_READS_F | L2O_LOSS_READS_X | L2O_LOSS_READS_G;
+    if ((bench.info().reads & ~kReadable) != 0)
+        throw Broken(fmt::format("reads {:#x}; expected L2O_LOSS_READS_* at most", bench.info().reads));
     if (component.has_tag("differentiable") && bench.loss().api().vjp == nullptr)
         throw Broken("has the tag 'differentiable' and no vjp");
 }

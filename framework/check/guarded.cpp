@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "framework/plugin/library.hpp"
 
@@ -24,7 +25,6 @@ void GuardedSet::add(std::string name, Dtype dtype, const Shape& shape) {
     entry.offset = kZone + (kAlignment - address % kAlignment) % kAlignment;
     entry.tensor = Tensor::borrow(dtype, shape, entry.memory.data() + entry.offset);
     entry.tensor.zero();
-    entry.required = entry.tensor.size();
     entries_.push_back(std::move(entry));
     pointers_.push_back(entries_.back().tensor.abi());
 }
@@ -90,8 +90,7 @@ std::string difference(const GuardedSet& a, const GuardedSet& b) {
     for (std::size_t i = 0; i < a.size(); ++i) {
         if (!a[i] || !b[i]) continue;
         const auto bytes = static_cast<std::size_t>(bytes_of(a[i].dtype()));
-        const std::int64_t count = std::min(a.required(i), b.required(i));
-        for (std::int64_t k = 0; k < count; ++k) {
+        for (std::int64_t k = 0; k < a[i].size(); ++k) {
             const auto at = static_cast<std::size_t>(k) * bytes;
             if (std::memcmp(static_cast<const std::byte*>(a[i].data()) + at,
                             static_cast<const std::byte*>(b[i].data()) + at,
@@ -99,7 +98,7 @@ std::string difference(const GuardedSet& a, const GuardedSet& b) {
                 return fmt::format("'{}' differs at element {} of {}: {:.17g} and {:.17g}",
                                    a.name(i),
                                    k,
-                                   count,
+                                   a[i].size(),
                                    a[i].value(k),
                                    b[i].value(k));
             }
@@ -108,27 +107,58 @@ std::string difference(const GuardedSet& a, const GuardedSet& b) {
     return "";
 }
 
-GuardedCall::GuardedCall(const Key& key, std::uint64_t row0, std::uint64_t scratch_bytes, HostSize size)
-    : call_(
-          [&] {
-              // In the order of the struct: what a smaller host leaves out comes last.
-              l2o_call call{};
-              memory_.add("scratch", Dtype::kU8, {static_cast<std::int64_t>(scratch_bytes)});
-              memory_.add("err", Dtype::kU8, {kErrorBytes});
-              call.host = &host_services();
-              call.key[0] = key[0];
-              call.key[1] = key[1];
-              call.row0 = row0;
-              call.scratch = memory_[0].data();
-              call.scratch_bytes = scratch_bytes;
-              call.cancel = reinterpret_cast<const volatile std::int32_t*>(&CallContext::cancel_flag());
-              call.err = static_cast<char*>(memory_[1].data());
-              call.err_cap = kErrorBytes;
-              call.max_threads = 1;
-              return call;
-          }(),
-          size,
-          offsetof(l2o_call, err)) {}
+std::string difference_beyond(const GuardedSet& a, const GuardedSet& b, double tolerance, double floor) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (!a[i] || !b[i]) continue;
+        double size = floor;
+        for (std::int64_t k = 0; k < a[i].size(); ++k)
+            if (std::isfinite(a[i].value(k))) size = std::max(size, std::abs(a[i].value(k)));
+        for (std::int64_t k = 0; k < a[i].size(); ++k) {
+            const double one = a[i].value(k), other = b[i].value(k);
+            if (one == other || std::abs(one - other) <= tolerance * size ||
+                (std::isnan(one) && std::isnan(other)))
+                continue;
+            return fmt::format("'{}' differs at element {} of {}: {:.17g} and {:.17g}",
+                               a.name(i),
+                               k,
+                               a[i].size(),
+                               one,
+                               other);
+        }
+    }
+    return "";
+}
+
+bool take_numbers(const GuardedSet& from, GuardedSet& to) {
+    if (from.size() != to.size()) return false;
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        if (!from[i] && !to[i]) continue;
+        if (!from[i] || !to[i] || from[i].shape() != to[i].shape()) return false;
+        const Dtype own = from[i].dtype(), its = to[i].dtype();
+        if (own != its && !(is_real(own) && is_real(its))) return false;
+        const Tensor numbers = is_real(own) ? from[i].to(its) : from[i].clone();
+        if (numbers.bytes() > 0)
+            std::memcpy(to[i].data(), numbers.data(), static_cast<std::size_t>(numbers.bytes()));
+    }
+    return true;
+}
+
+GuardedCall::GuardedCall(const Key& key, std::uint64_t row0, std::uint64_t scratch_bytes, HostSize size) {
+    // It lives as long as the process.
+    static Sized<l2o_host> larger(host_services(), HostSize::kLarger);
+    memory_.add("scratch", Dtype::kU8, {static_cast<std::int64_t>(scratch_bytes)});
+    memory_.add("err", Dtype::kU8, {kErrorBytes});
+    call_.host = size == HostSize::kLarger ? larger.get() : &host_services();
+    call_.key[0] = key[0];
+    call_.key[1] = key[1];
+    call_.row0 = row0;
+    call_.scratch = memory_[0].data();
+    call_.scratch_bytes = scratch_bytes;
+    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&CallContext::cancel_flag());
+    call_.err = static_cast<char*>(memory_[1].data());
+    call_.err_cap = kErrorBytes;
+    call_.max_threads = 1;
+}
 
 std::string GuardedCall::text() const {
     const auto bytes = memory_[1].values<std::uint8_t>();

@@ -2,6 +2,7 @@
 
 #include <l2o/abi/call.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,10 +35,6 @@ class GuardedSet {
     void hide(std::size_t i) { pointers_[i] = nullptr; }
     void show(std::size_t i) { pointers_[i] = entries_[i].tensor.abi(); }
 
-    /// Only the first `count` elements of entry i have to be written.
-    void require(std::size_t i, std::int64_t count) { entries_[i].required = count; }
-    [[nodiscard]] std::int64_t required(std::size_t i) const { return entries_[i].required; }
-
     /// Sets every byte of the tensors.
     void fill(std::byte value);
     /// Remembers the contents, for changed().
@@ -55,50 +52,64 @@ class GuardedSet {
         std::vector<std::byte> memory;
         std::size_t offset = 0;  // of the data in memory
         Tensor tensor;
-        std::int64_t required = 0;
         std::vector<std::byte> remembered;
     };
     std::vector<Entry> entries_;
     std::vector<l2o_tensor*> pointers_;
 };
 
-/// "'x' differs at element 3: 1.5 and 2", where the required elements of two sets of the same layout have
-/// different bits; "" if nowhere.
+/// "'x' differs at element 3: 1.5 and 2", where two sets of the same layout have different bits; "" if
+/// nowhere.
 [[nodiscard]] std::string difference(const GuardedSet& a, const GuardedSet& b);
 
-/// How a host of another minor hands in its structs: with a tail that the plugin does not know, or without
-/// the last fields.
+/// The same up to `tolerance` times the largest number of a tensor, or `floor`, where that is larger.
+[[nodiscard]] std::string difference_beyond(const GuardedSet& a,
+                                            const GuardedSet& b,
+                                            double tolerance,
+                                            double floor);
+
+/// Writes the numbers of `from` to `to`, which may be of another precision.
+/// @return  whether their tensors have the same shapes; else `to` is left half written.
+[[nodiscard]] bool take_numbers(const GuardedSet& from, GuardedSet& to);
+
+/// How a host of another minor hands in its descriptions: with a tail that the plugin does not know, or
+/// without the last fields.
 enum class HostSize { kExact, kLarger, kSmaller };
 
-/// A struct that the host hands in, with room for a tail.
+/// A description that the host hands in; what lies behind its struct_size is not zero.
 template <class Struct>
 class Sized {
   public:
-    /// @param known  the struct_size of a smaller host; what lies behind it is zero.
+    /// @param known  the struct_size of a smaller host.
     Sized(const Struct& content, HostSize size, std::size_t known = sizeof(Struct)) {
-        std::memset(bytes_, 0xFF, sizeof bytes_);
-        std::memcpy(bytes_, &content, sizeof content);
-        if (size == HostSize::kSmaller) std::memset(bytes_ + known, 0, sizeof(Struct) - known);
-        get()->struct_size = static_cast<std::uint32_t>(size == HostSize::kLarger    ? sizeof bytes_
-                                                        : size == HostSize::kSmaller ? known
-                                                                                     : sizeof content);
+        const std::size_t is = size == HostSize::kLarger    ? sizeof bytes_
+                               : size == HostSize::kSmaller ? known
+                                                            : sizeof content;
+        std::memset(bytes_, kBehind, sizeof bytes_);
+        std::memcpy(bytes_, &content, std::min(is, sizeof content));
+        get()->struct_size = static_cast<std::uint32_t>(is);
     }
     Struct* get() { return reinterpret_cast<Struct*>(bytes_); }
 
   private:
     static constexpr std::size_t kTail = 64;
+    static constexpr int kBehind = 0xA5;
     alignas(64) unsigned char bytes_[sizeof(Struct) + kTail];
 };
 
 /// The context of one call, with exactly the scratch that was declared, between red zones.
 class GuardedCall {
   public:
-    GuardedCall(const Key& key, std::uint64_t row0, std::uint64_t scratch_bytes, HostSize size);
+    /// @param size  of the l2o_host; a smaller one is an exact one, of which no field can be left out.
+    GuardedCall(const Key& key,
+                std::uint64_t row0,
+                std::uint64_t scratch_bytes,
+                HostSize size = HostSize::kExact);
     GuardedCall(const GuardedCall&) = delete;
     GuardedCall& operator=(const GuardedCall&) = delete;
     ~GuardedCall() = default;
 
-    [[nodiscard]] l2o_call* get() { return call_.get(); }
+    [[nodiscard]] l2o_call* get() { return &call_; }
     void poison(std::byte value) {
         memory_.fill(value);
         memory_[1].values<std::uint8_t>()[0] = 0;  // no text yet
@@ -109,7 +120,7 @@ class GuardedCall {
 
   private:
     GuardedSet memory_;
-    Sized<l2o_call> call_;
+    l2o_call call_{};
 };
 
 }  // namespace l2o::framework

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "framework/check/sized.hpp"
 #include "framework/error.hpp"
 
 namespace l2o::framework {
@@ -20,13 +21,12 @@ Tensor random(Dtype dtype, const Shape& shape, std::uint64_t index) {
 
 }  // namespace
 
-LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint32_t n_blocks)
+LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up)
     : Case(fmt::format("eval of points {} .. {}", made_up.t0, made_up.t0 + made_up.len - 1)),
       loss_(loss),
       t0_(made_up.t0),
       len_(made_up.len),
-      batch_(static_cast<std::uint32_t>(made_up.batch)),
-      n_blocks_(n_blocks) {
+      batch_(static_cast<std::uint32_t>(made_up.batch)) {
     f.add("f", made_up.f);
     for (const Tensor& block : made_up.x) x.add("x", block);
     for (const Tensor& block : made_up.g) g.add("g", block);
@@ -41,12 +41,10 @@ LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint3
 
 l2o_trajectory LossCase::trajectory() const {
     l2o_trajectory out{};
-    out.struct_size = sizeof out;
     out.batch = batch_;
     out.t0 = t0_;
     out.len = len_;
     out.horizon = LossBench::kLength - 1;
-    out.n_blocks = n_blocks_;
     out.f = f.in()[0];
     out.x = x.empty() ? nullptr : x.in();
     out.data = data.in();
@@ -54,23 +52,19 @@ l2o_trajectory LossCase::trajectory() const {
     return out;
 }
 
-l2o_status LossCase::call(l2o_call* context, HostSize size) {
-    // Without the last fields that it does not read.
-    const std::size_t known = !g.empty()      ? sizeof(l2o_trajectory)
-                              : !data.empty() ? offsetof(l2o_trajectory, g)
-                                              : offsetof(l2o_trajectory, data);
-    Sized<l2o_trajectory> sized(trajectory(), size, known);
-    return loss_.api().eval(loss_.raw(), context, sized.get(), per_row.out()[0]);
+l2o_status LossCase::call(l2o_call* context) {
+    const l2o_trajectory points = trajectory();
+    return loss_.api().eval(instance(loss_.raw()), context, &points, per_row.out()[0]);
 }
 
-LossBench::LossBench(const Subject& subject, Dtype dtype) {
+LossBench::LossBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
     std::string refusals;
     for (const Catalog::Entry& entry : subject.optimizees) {
         try {
             optimizee_ =
                 std::make_unique<Optimizee>(entry, resolve(entry, subject.optimizee_settings), dtype);
-            loss_ =
-                std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), *optimizee_);
+            task_ = task_of(*optimizee_, kLength - 1);
+            loss_ = std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), task_);
             break;
         } catch (const Error& error) {
             refusals += (refusals.empty() ? "" : "; ") + std::string(error.what());
@@ -82,23 +76,23 @@ LossBench::LossBench(const Subject& subject, Dtype dtype) {
                                        "with --plugin-path"
                                      : "no optimizee suits: " + refusals);
     }
-    ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, kBatch, loss_->needs_solution());
-    whole_.batch = kBatch;
+    ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, loss_->needs_solution());
+    whole_.batch = batch_;
     whole_.len = kLength;
     for (const int index : loss_->needs())
         whole_.data.push_back(index < 0 ? Tensor()
                                         : std::move(data.tensors[static_cast<std::size_t>(index)]));
-    if (loss_->needs_f()) {
+    if (loss_->reads_f()) {
         // Positive: a loss may take logarithms of the objective.
-        whole_.f = random(dtype, {kLength, kBatch}, 1);
+        whole_.f = random(dtype, {kLength, batch_}, 1);
         for (std::int64_t i = 0; i < whole_.f.size(); ++i) set(whole_.f, i, std::exp(whole_.f.value(i)));
     }
     const std::size_t blocks = optimizee_->blocks().size();
     for (std::size_t k = 0; k < blocks; ++k) {
-        Shape shape = shape_of(*optimizee_->blocks()[k], kBatch);
+        Shape shape = shape_of(*optimizee_->blocks()[k], batch_);
         shape.insert(shape.begin(), kLength);
-        if (loss_->needs_x()) whole_.x.push_back(random(dtype, shape, 2 + k));
-        if (loss_->needs_g()) whole_.g.push_back(random(dtype, shape, 2 + blocks + k));
+        if (loss_->reads_x()) whole_.x.push_back(random(dtype, shape, 2 + k));
+        if (loss_->reads_g()) whole_.g.push_back(random(dtype, shape, 2 + blocks + k));
     }
     if (!whole_.f && whole_.x.empty() && whole_.g.empty())
         throw Broken("it declares to read neither f nor x nor g");
@@ -121,12 +115,13 @@ std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
     for (const Tensor& block : whole_.g) part.g.push_back(gather(gather(block, 0, points), 1, rows));
     for (std::size_t i = 0; i < whole_.data.size(); ++i) {
         const int index = loss_->needs()[i];
-        const bool batched = index >= 0 && optimizee_->data()[static_cast<std::size_t>(index)]->batched != 0;
+        const bool batched =
+            index >= 0 && has(*optimizee_->data()[static_cast<std::size_t>(index)], L2O_SPEC_BATCHED);
         part.data.push_back(batched          ? gather(whole_.data[i], 0, rows)
                             : whole_.data[i] ? whole_.data[i].clone()
                                              : Tensor());
     }
-    return std::make_unique<LossCase>(*loss_, part, static_cast<std::uint32_t>(optimizee_->blocks().size()));
+    return std::make_unique<LossCase>(*loss_, part);
 }
 
 std::vector<std::unique_ptr<Case>> LossBench::cases_of_rows(const std::vector<std::int64_t>& rows,
@@ -134,14 +129,24 @@ std::vector<std::unique_ptr<Case>> LossBench::cases_of_rows(const std::vector<st
     std::vector<std::unique_ptr<Case>> out;
     out.push_back(window(0, kLength, rows));
     // Only a loss that is a sum over time may be asked for a window in the middle.
-    if (loss_->additive()) out.push_back(window(2, 3, rows));
+    if (loss_->scores_windows()) out.push_back(window(2, 3, rows));
     for (const auto& one : out) one->row0 = row0;
     return out;
 }
 
+std::string LossBench::unread() const {
+    return joined({loss_->reads_f() ? "" : "f", loss_->reads_x() ? "" : "x", loss_->reads_g() ? "" : "g"});
+}
+
 std::string LossBench::declaration() const {
-    const l2o_loss_info& info = *loss_->api().info(loss_->raw());
-    return fmt::format("needs {} flags {}", info.needs, info.flags);
+    return fmt::format("reads {} flags {:#x}", info().reads, info().flags);
+}
+
+std::shared_ptr<const void> LossBench::created_by(HostSize host) const {
+    return create_as<l2o_loss>(loss_->api(), loss_->options(), host, [&](auto&& create) {
+        const SizedProblem problem(task_, loss_->needs(), host);
+        return create(problem.abi());
+    });
 }
 
 }  // namespace l2o::framework

@@ -14,39 +14,42 @@ struct MadeUpTrajectory {
 /// A call of a loss's eval.
 class LossCase : public Case {
   public:
-    LossCase(const Loss& loss, const MadeUpTrajectory& made_up, std::uint32_t n_blocks);
+    LossCase(const Loss& loss, const MadeUpTrajectory& made_up);
 
     GuardedSet f, x, g, data, per_row;
     /// The argument of eval and of vjp.
     [[nodiscard]] l2o_trajectory trajectory() const;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Loss& loss_;
     std::int64_t t0_, len_;
-    std::uint32_t batch_, n_blocks_;
+    std::uint32_t batch_;
 };
 
 /// A loss on a trajectory of random numbers.
 class LossBench : public Bench {
   public:
-    LossBench(const Subject& subject, Dtype dtype);
+    LossBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override {
-        return cases_of_rows(all_rows(kBatch), 0);
+        return cases_of_rows(all_rows(batch_), 0);
     }
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
                                                                    std::uint64_t row0) const override;
-    [[nodiscard]] std::uint64_t flags() const override { return loss_->api().info(loss_->raw())->flags; }
+    [[nodiscard]] std::uint64_t flags() const override { return info().flags; }
     [[nodiscard]] const void* extension(const char* id) const override {
         return loss_->api().get_extension(loss_->raw(), id);
     }
     [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
+    [[nodiscard]] std::string unread() const override;
     [[nodiscard]] std::string declaration() const override;
+    [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;
 
     [[nodiscard]] const Loss& loss() const { return *loss_; }
+    [[nodiscard]] l2o_loss_info info() const { return normalised(*loss_->api().info(loss_->raw())); }
     [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
     /// A window of the trajectory, with a buffer of its own. @pre first + len <= kLength
     [[nodiscard]] std::unique_ptr<LossCase> window(std::int64_t first,
@@ -57,6 +60,7 @@ class LossBench : public Bench {
 
   private:
     std::unique_ptr<Optimizee> optimizee_;
+    Task task_;
     std::unique_ptr<Loss> loss_;
     MadeUpTrajectory whole_;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "framework/check/sized.hpp"
 #include "framework/error.hpp"
 
 namespace l2o::framework {
@@ -9,7 +10,7 @@ namespace {
 
 constexpr Key kDataKey{0xda7a, 1};
 
-bool is_by_solve(const l2o_spec& spec) { return (spec.flags & L2O_DATA_BY_SOLVE) != 0; }
+bool is_by_solve(const l2o_spec& spec) { return has(spec, L2O_SPEC_BY_SOLVE); }
 
 const char* name_of(Oracle oracle) {
     switch (oracle) {
@@ -46,10 +47,10 @@ MetricsCase::MetricsCase(const Optimizee& optimizee,
       optimizee_(optimizee),
       batch_(points[0].shape()[0]) {
     for (std::size_t i = 0; i < data.size() && !with_solutions; ++i)
-        if (optimizee.data()[i]->role == L2O_DATA_SOLUTION) data.hide(i);
+        if (has(*optimizee.data()[i], L2O_SPEC_SOLUTION)) data.hide(i);
     for (const l2o_spec* spec : optimizee.metrics()) {
-        if (with_solutions || (spec->flags & L2O_METRIC_NEEDS_SOLUTION) == 0) {
-            metrics.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, batch_));
+        if (with_solutions || (spec->flags & L2O_SPEC_NEEDS_SOLUTION) == 0) {
+            metrics.add(spec->name, dtype_of(*spec), shape_of(*spec, batch_));
         } else {
             metrics.add_absent(spec->name);
         }
@@ -59,15 +60,13 @@ MetricsCase::MetricsCase(const Optimizee& optimizee,
     outputs_ = {&metrics};
 }
 
-l2o_status MetricsCase::call(l2o_call* context, HostSize size) {
-    l2o_eval_io io{};
-    io.struct_size = sizeof io;
-    io.batch = static_cast<std::uint32_t>(batch_);
-    io.rows_per_instance = 1;
-    io.data = data.in();
-    io.x = x.in();
-    Sized<l2o_eval_io> sized(io, size, offsetof(l2o_eval_io, f));
-    return optimizee_.api().metrics(optimizee_.raw(), context, sized.get(), metrics.out());
+l2o_status MetricsCase::call(l2o_call* context) {
+    const l2o_points points{.batch = static_cast<std::uint32_t>(batch_),
+                            .rows_per_instance = 1,
+                            .data = data.in(),
+                            .x = x.in(),
+                            .batch_key = {minibatch, 0}};
+    return optimizee_.api().metrics(instance(optimizee_.raw()), context, &points, metrics.out());
 }
 
 namespace {
@@ -80,19 +79,23 @@ class SolveCase : public Case {
         for (std::size_t i = 0; i < problem.size(); ++i) {
             const l2o_spec& spec = *optimizee.data()[i];
             is_by_solve(spec) ? data.add_absent(spec.name) : data.add(spec.name, problem[i]);
-            is_by_solve(spec) ? solution.add(spec.name, static_cast<Dtype>(spec.dtype), shape_of(spec, count))
+            is_by_solve(spec) ? solution.add(spec.name, dtype_of(spec), shape_of(spec, count))
                               : solution.add_absent(spec.name);
         }
         scratch_bytes = scratch_of(optimizee, count);
+        draws_ = true;
         inputs_ = {&data};
         outputs_ = {&solution};
     }
     GuardedSet data, solution;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize) override {
-        return optimizee_.api().solve(
-            optimizee_.raw(), context, static_cast<std::uint32_t>(count_), data.in(), solution.out());
+    l2o_status call(l2o_call* context) override {
+        return optimizee_.api().solve(instance(optimizee_.raw()),
+                                      context,
+                                      static_cast<std::uint32_t>(count_),
+                                      data.in(),
+                                      solution.out());
     }
 
   private:
@@ -115,7 +118,6 @@ EvalCase::EvalCase(const Optimizee& optimizee,
       x(guarded(points, optimizee.blocks())),
       optimizee_(optimizee),
       oracle_(oracle),
-      want_(want),
       batch_(static_cast<std::uint32_t>(points[0].shape()[0])),
       rows_per_instance_(static_cast<std::uint32_t>(rows_per_instance)) {
     const bool is_eval = oracle == Oracle::kEval;
@@ -144,32 +146,24 @@ EvalCase::EvalCase(const Optimizee& optimizee,
     outputs_ = {&f, &g};
 }
 
-l2o_status EvalCase::call(l2o_call* context, HostSize size) {
-    l2o_eval_io io{};
-    io.struct_size = sizeof io;
-    io.batch = batch_;
-    io.rows_per_instance = rows_per_instance_;
-    io.data = data.in();
-    io.x = x.in();
-    io.v = v.empty() ? nullptr : v.in();
-    io.tau = tau.empty() ? nullptr : tau.in()[0];
-    io.batch_key[0] = 0xba7c4;
-    io.f = f.empty() ? nullptr : f.out()[0];
-    io.g = g.empty() ? nullptr : g.out();
-    // Only what is NULL anyway can be left out.
-    const bool cut = size == HostSize::kSmaller && !want_.g;
-    Sized<l2o_eval_io> sized(
-        io, size == HostSize::kSmaller && !cut ? HostSize::kExact : size, offsetof(l2o_eval_io, g));
+l2o_status EvalCase::call(l2o_call* context) {
+    const l2o_points points{.batch = batch_,
+                            .rows_per_instance = rows_per_instance_,
+                            .data = data.in(),
+                            .x = x.in(),
+                            .batch_key = {minibatch, 0}};
+    const l2o_eval_out out{.f = f.empty() ? nullptr : f.out()[0], .g = g.empty() ? nullptr : g.out()};
     const l2o_optimizee_api& api = optimizee_.api();
+    const l2o_optimizee* optimizee = instance(optimizee_.raw());
     switch (oracle_) {
         case Oracle::kEval:
-            return api.eval(optimizee_.raw(), context, sized.get());
+            return api.eval(optimizee, context, &points, &out);
         case Oracle::kHvp:
-            return api.hvp(optimizee_.raw(), context, sized.get());
+            return api.hvp(optimizee, context, &points, v.in(), g.out());
         case Oracle::kProx:
-            return api.prox(optimizee_.raw(), context, sized.get());
+            return api.prox(optimizee, context, &points, tau.in()[0], g.out());
     }
-    return L2O_INTERNAL;
+    return L2O_STATUS_INTERNAL;
 }
 
 SampleCase::SampleCase(const Optimizee& optimizee, Split split, std::uint64_t first, std::int64_t count)
@@ -182,15 +176,16 @@ SampleCase::SampleCase(const Optimizee& optimizee, Split split, std::uint64_t fi
         if (is_by_solve(*spec)) {
             data.add_absent(spec->name);
         } else {
-            data.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, count));
+            data.add(spec->name, dtype_of(*spec), shape_of(*spec, count));
         }
     }
     key = kDataKey;
+    draws_ = true;
     outputs_ = {&data};
 }
 
-l2o_status SampleCase::call(l2o_call* context, HostSize) {
-    return optimizee_.api().sample(optimizee_.raw(),
+l2o_status SampleCase::call(l2o_call* context) {
+    return optimizee_.api().sample(instance(optimizee_.raw()),
                                    context,
                                    static_cast<std::int32_t>(split_),
                                    first_,
@@ -204,22 +199,24 @@ StartCase::StartCase(const Optimizee& optimizee, const std::vector<Tensor>& prob
       optimizee_(optimizee),
       batch_(static_cast<std::uint32_t>(batch)) {
     for (const l2o_spec* spec : optimizee.blocks())
-        x.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, batch));
+        x.add(spec->name, dtype_of(*spec), shape_of(*spec, batch));
+    draws_ = true;
     inputs_ = {&data};
     outputs_ = {&x};
 }
 
-l2o_status StartCase::call(l2o_call* context, HostSize) {
-    return optimizee_.api().init_point(optimizee_.raw(), context, batch_, data.in(), x.out());
+l2o_status StartCase::call(l2o_call* context) {
+    return optimizee_.api().init_point(instance(optimizee_.raw()), context, batch_, data.in(), x.out());
 }
 
-OptimizeeBench::OptimizeeBench(const Subject& subject, Dtype dtype)
-    : optimizee_(
+OptimizeeBench::OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t batch)
+    : Bench(batch),
+      optimizee_(
           std::make_unique<Optimizee>(subject.entry, resolve(subject.entry, subject.settings), dtype)) {
-    SampleCase sample(*optimizee_, Split::kTrain, 0, kBatch);
+    SampleCase sample(*optimizee_, Split::kTrain, 0, batch_);
     sample.run();
     data_ = sample.data.clone();
-    StartCase start(*optimizee_, data_, kBatch);
+    StartCase start(*optimizee_, data_, batch_);
     start.run();
     x_ = start.x.clone();
     // Away from the start, which may be 0, where much is hidden.
@@ -248,13 +245,15 @@ std::vector<Tensor> OptimizeeBench::data_of(const std::vector<std::int64_t>& row
         if (!data_[i]) {
             out.emplace_back();
         } else {
-            out.push_back(optimizee_->data()[i]->batched != 0 ? gather(data_[i], 0, rows) : data_[i].clone());
+            out.push_back(framework::has(*optimizee_->data()[i], L2O_SPEC_BATCHED) ? gather(data_[i], 0, rows)
+                                                                                   : data_[i].clone());
         }
     }
     return out;
 }
 
 std::unique_ptr<EvalCase> OptimizeeBench::eval_case(Oracle oracle, EvalCase::Want want) const {
+    want.g = want.g && has_gradient();
     return std::make_unique<EvalCase>(*optimizee_, x_, data_, 1, oracle, want);
 }
 
@@ -266,7 +265,8 @@ std::vector<std::unique_ptr<Case>> OptimizeeBench::cases_of_rows(const std::vect
     const std::vector<Tensor> data = data_of(rows);
     const auto n = static_cast<std::int64_t>(rows.size());
     for (const EvalCase::Want want : {EvalCase::Want{true, true}, {true, false}, {false, true}})
-        out.push_back(std::make_unique<EvalCase>(*optimizee_, x, data, 1, Oracle::kEval, want));
+        if (!want.g || has_gradient())
+            out.push_back(std::make_unique<EvalCase>(*optimizee_, x, data, 1, Oracle::kEval, want));
     for (const Oracle oracle : {Oracle::kHvp, Oracle::kProx}) {
         if (!has(oracle)) continue;
         auto one = std::make_unique<EvalCase>(*optimizee_, x, data, 1, oracle, EvalCase::Want{});
@@ -293,31 +293,44 @@ std::vector<std::unique_ptr<Case>> OptimizeeBench::cases_of_rows(const std::vect
 }
 
 std::vector<std::unique_ptr<Case>> OptimizeeBench::cases() const {
-    std::vector<std::unique_ptr<Case>> out = cases_of_rows(all_rows(kBatch), 0);
-    out.push_back(std::make_unique<SampleCase>(*optimizee_, Split::kTrain, 3, kBatch));
+    std::vector<std::unique_ptr<Case>> out = cases_of_rows(all_rows(batch_), 0);
+    out.push_back(std::make_unique<SampleCase>(*optimizee_, Split::kTrain, 3, batch_));
     if (optimizee_->api().solve != nullptr)
-        out.push_back(std::make_unique<SolveCase>(*optimizee_, data_, kBatch));
+        out.push_back(std::make_unique<SolveCase>(*optimizee_, data_, batch_));
     return out;
 }
 
 std::string OptimizeeBench::declaration() const {
     const l2o_optimizee_api& api = optimizee_->api();
-    const l2o_optimizee_info& info = *api.info(optimizee_->raw());
-    std::string text = fmt::format("blocks {} data {} metrics {} flags {} scratch {} + {} per row oracles {}",
-                                   info.n_blocks,
-                                   info.n_data,
-                                   info.n_metrics,
-                                   info.flags,
-                                   info.scratch_fixed,
-                                   info.scratch_per_row,
-                                   info.oracle_kinds);
+    const l2o_optimizee_info info = normalised(*api.info(optimizee_->raw()));
+    std::string text = fmt::format(
+        "blocks {} data {} metrics {} flags {:#x} scratch {} + {} per row answers {} costs {} {} {} {}",
+        info.n_blocks,
+        info.n_data,
+        info.n_metrics,
+        info.flags,
+        info.scratch_fixed,
+        info.scratch_per_row,
+        info.answers,
+        info.cost_value,
+        info.cost_gradient,
+        info.cost_hvp,
+        info.cost_prox);
     for (std::uint32_t i = 0; i < info.n_blocks; ++i)
-        text += "\nblock " + describe_spec(*api.block_spec(optimizee_->raw(), i));
+        text += "\nblock " + describe_spec(normalised(*api.block_spec(optimizee_->raw(), i)));
     for (std::uint32_t i = 0; i < info.n_data; ++i)
-        text += "\ndata " + describe_spec(*api.data_spec(optimizee_->raw(), i));
+        text += "\ndata " + describe_spec(normalised(*api.data_spec(optimizee_->raw(), i)));
     for (std::uint32_t i = 0; i < info.n_metrics; ++i)
-        text += "\nmetric " + describe_spec(*api.metric_spec(optimizee_->raw(), i));
+        text += "\nmetric " + describe_spec(normalised(*api.metric_spec(optimizee_->raw(), i)));
     return text;
+}
+
+std::shared_ptr<const void> OptimizeeBench::created_by(HostSize host) const {
+    return create_as<l2o_optimizee>(optimizee_->api(), optimizee_->options(), host, [&](auto&& create) {
+        Sized<l2o_optimizee_setting> setting(
+            {sizeof(l2o_optimizee_setting), static_cast<std::uint32_t>(optimizee_->dtype())}, host);
+        return create(*setting.get());
+    });
 }
 
 }  // namespace l2o::framework

@@ -25,12 +25,11 @@ class EvalCase : public Case {
     GuardedSet data, x, v, tau, f, g;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Optimizee& optimizee_;
     Oracle oracle_;
-    Want want_;
     std::uint32_t batch_, rows_per_instance_;
 };
 
@@ -44,7 +43,7 @@ class MetricsCase : public Case {
     GuardedSet data, x, metrics;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Optimizee& optimizee_;
@@ -58,7 +57,7 @@ class SampleCase : public Case {
     GuardedSet data;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Optimizee& optimizee_;
@@ -74,7 +73,7 @@ class StartCase : public Case {
     GuardedSet data, x;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Optimizee& optimizee_;
@@ -84,7 +83,7 @@ class StartCase : public Case {
 /// An optimizee with a batch of its instances, and points near their starts.
 class OptimizeeBench : public Bench {
   public:
-    OptimizeeBench(const Subject& subject, Dtype dtype);
+    OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
@@ -94,9 +93,14 @@ class OptimizeeBench : public Bench {
         return optimizee_->api().get_extension(optimizee_->raw(), id);
     }
     [[nodiscard]] std::string declaration() const override;
+    [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;
 
     [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
     [[nodiscard]] bool has(Oracle oracle) const;
+    [[nodiscard]] bool has_gradient() const {
+        return (optimizee_->info().answers & L2O_ORACLE_GRADIENT) != 0;
+    }
+    /// Without g, where the optimizee has no gradient.
     [[nodiscard]] std::unique_ptr<EvalCase> eval_case(Oracle oracle, EvalCase::Want want = {}) const;
     [[nodiscard]] std::vector<Tensor> data_of(const std::vector<std::int64_t>& rows) const;
     [[nodiscard]] const std::vector<Tensor>& x() const { return x_; }

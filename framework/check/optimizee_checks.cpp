@@ -32,7 +32,7 @@ std::vector<Tensor> row_of(const std::vector<Tensor>& tensors, std::int64_t row)
 bool differ(
     const GuardedSet& a, std::int64_t i, const GuardedSet& b, std::int64_t k, const Optimizee& optimizee) {
     for (std::size_t t = 0; t < a.size(); ++t) {
-        if (!a[t] || optimizee.data()[t]->batched == 0) continue;
+        if (!a[t] || !has(*optimizee.data()[t], L2O_SPEC_BATCHED)) continue;
         const Tensor one = gather(a[t], 0, {i}), other = gather(b[t], 0, {k});
         if (std::memcmp(one.data(), other.data(), static_cast<std::size_t>(one.bytes())) != 0) return true;
     }
@@ -41,7 +41,7 @@ bool differ(
 
 bool is_any_batched(const Optimizee& optimizee) {
     return std::any_of(optimizee.data().begin(), optimizee.data().end(), [](const l2o_spec* spec) {
-        return spec->batched != 0 && (spec->flags & L2O_DATA_BY_SOLVE) == 0;
+        return has(*spec, L2O_SPEC_BATCHED) && !has(*spec, L2O_SPEC_BY_SOLVE);
     });
 }
 
@@ -64,7 +64,7 @@ std::string check_sample(const Subject& subject) {
         whole.run(), first.run(), second.run();
         for (std::size_t t = 0; t < whole.data.size(); ++t) {
             if (!whole.data[t]) continue;
-            const bool batched = optimizee.data()[t]->batched != 0;
+            const bool batched = has(*optimizee.data()[t], L2O_SPEC_BATCHED);
             for (const std::int64_t half : {0, 1}) {
                 std::vector<std::int64_t> rows = all_rows(8);
                 for (std::int64_t& row : rows) row += 8 * half;
@@ -87,7 +87,7 @@ std::string check_sample(const Subject& subject) {
 std::string check_unwanted(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();
-    const auto is_solution = [&](std::size_t i) { return optimizee.data()[i]->role == L2O_DATA_SOLUTION; };
+    const auto is_solution = [&](std::size_t i) { return has(*optimizee.data()[i], L2O_SPEC_SOLUTION); };
     const auto expect_same = [](const std::string& what, const GuardedSet& want, const GuardedSet& got) {
         if (const std::string text = difference(want, got); !text.empty()) throw Broken(what + ": " + text);
     };
@@ -113,7 +113,8 @@ std::string check_unwanted(const Subject& subject) {
         const std::vector<Tensor> data = bench->data_of(all_rows(Bench::kBatch));
         MetricsCase one(optimizee, bench->x(), data, false), again(optimizee, bench->x(), data, false);
         one.run(), again.run(std::byte{0x5a});
-        if ((bench->flags() & L2O_DETERMINISTIC) != 0) expect_same(one.name(), one.metrics, again.metrics);
+        if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
+            expect_same(one.name(), one.metrics, again.metrics);
     }
     if (!has_solutions && optimizee.api().metrics == nullptr)
         throw NotApplicable("has neither solutions that sample() knows nor metrics");
@@ -170,6 +171,7 @@ std::string check_starts(const Subject& subject) {
 
 std::string check_parts(const Subject& subject) {
     const auto bench = bench_of(subject);
+    if (!bench->has_gradient()) throw NotApplicable("has no gradient");
     const auto fused = bench->eval_case(Oracle::kEval), f = bench->eval_case(Oracle::kEval, {true, false}),
                g = bench->eval_case(Oracle::kEval, {false, true});
     fused->run(), f->run(), g->run();
@@ -196,14 +198,14 @@ std::string check_parts(const Subject& subject) {
 std::string check_particles(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();
-    if ((bench->flags() & L2O_STOCHASTIC) != 0 && !is_any_batched(optimizee))
+    if ((bench->flags() & L2O_FLAG_STOCHASTIC) != 0 && !is_any_batched(optimizee))
         throw NotApplicable("its instances have no data of their own");
     // Two instances with two rows each, and four instances.
     const std::vector<std::int64_t> rows{0, 1, 2, 3};
     std::vector<Tensor> x;
     for (const Tensor& block : bench->x()) x.push_back(gather(block, 0, rows));
-    EvalCase together(optimizee, x, bench->data_of({0, 1}), 2, Oracle::kEval, {});
-    EvalCase apart(optimizee, x, bench->data_of({0, 0, 1, 1}), 1, Oracle::kEval, {});
+    EvalCase together(optimizee, x, bench->data_of({0, 1}), 2, Oracle::kEval, {true, false});
+    EvalCase apart(optimizee, x, bench->data_of({0, 0, 1, 1}), 1, Oracle::kEval, {true, false});
     together.run(), apart.run();
     for (std::int64_t r = 0; r < 4; ++r) {
         const double want = apart.f[0].value(r), got = together.f[0].value(r);
@@ -219,6 +221,7 @@ std::string check_particles(const Subject& subject) {
 
 std::string check_gradient(const Subject& subject) {
     const auto bench = float64_bench(subject);
+    if (!bench->has_gradient()) throw NotApplicable("has no gradient");
     // Row by row: a gradient that is wrong in one row is not outvoted by the others.
     for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
         EvalCase fused(
@@ -246,6 +249,7 @@ std::string check_gradient(const Subject& subject) {
 std::string check_hvp(const Subject& subject) {
     const auto bench = float64_bench(subject);
     if (!bench->has(Oracle::kHvp)) throw NotApplicable("has no hvp");
+    if (!bench->has_gradient()) throw NotApplicable("has no gradient");
     for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
         const auto at_row = [&](Oracle oracle) {
             auto one = std::make_unique<EvalCase>(bench->optimizee(),

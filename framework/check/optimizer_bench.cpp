@@ -3,8 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
 
+#include "framework/check/sized.hpp"
 #include "framework/error.hpp"
+#include "framework/plugin/augmented.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -38,16 +43,41 @@ GuardedSet guarded(const Tensor& tensor, const std::string& name) {
     return set;
 }
 
-std::uint64_t scratch_of(const Optimizer& optimizer, std::int64_t batch) {
-    return optimizer.info().scratch_fixed +
-           optimizer.info().scratch_per_row * static_cast<std::uint64_t>(batch);
+bool is_moderate(const std::vector<Tensor>& tensors) {
+    constexpr double kMost = 1e6;
+    for (const Tensor& tensor : tensors)
+        for (std::int64_t i = 0; i < tensor.size(); ++i)
+            if (!(std::abs(tensor.value(i)) <= kMost)) return false;
+    return true;
 }
 
-l2o_step_in empty_step_in(std::uint32_t batch) {
-    l2o_step_in in{};
-    in.struct_size = sizeof in;
-    in.batch = batch;
-    return in;
+template <class Owner>
+std::uint64_t scratch_of(const Owner& owner, std::int64_t batch) {
+    return owner.info().scratch_fixed + owner.info().scratch_per_row * static_cast<std::uint64_t>(batch);
+}
+
+/// Row `row` of `rows` in both.
+void copy_row(const Tensor& from, Tensor& to, std::int64_t row, std::int64_t rows) {
+    const auto bytes = static_cast<std::size_t>(to.bytes() / rows);
+    std::memcpy(static_cast<std::byte*>(to.data()) + static_cast<std::size_t>(row) * bytes,
+                static_cast<const std::byte*>(from.data()) + static_cast<std::size_t>(row) * bytes,
+                bytes);
+}
+
+void zero_row(Tensor& tensor, std::int64_t row, std::int64_t rows) {
+    const auto bytes = static_cast<std::size_t>(tensor.bytes() / rows);
+    std::memset(static_cast<std::byte*>(tensor.data()) + static_cast<std::size_t>(row) * bytes, 0, bytes);
+}
+
+void fill_row(Tensor& tensor, std::int64_t row, std::int64_t rows, double value) {
+    const std::int64_t n = tensor.size() / rows;
+    for (std::int64_t i = row * n; i < (row + 1) * n; ++i) set(tensor, i, value);
+}
+
+Shape behind(std::int64_t n, const Shape& shape) {
+    Shape out{n};
+    out.insert(out.end(), shape.begin(), shape.end());
+    return out;
 }
 
 /// A batched parameter set for init_params.
@@ -56,8 +86,9 @@ class InitParamsCase : public Case {
     InitParamsCase(const Optimizer& optimizer, const Moment& start)
         : Case("init_params"), optimizer_(optimizer) {
         for (const l2o_spec* spec : optimizer.params())
-            params_out.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
+            params_out.add(spec->name, dtype_of(*spec), shape_of(*spec, 1));
         data = guarded(start.data, "data");
+        draws_ = true;
         scratch_bytes = optimizer.info().scratch_fixed;
         inputs_ = {&data};
         outputs_ = {&params_out};
@@ -65,8 +96,8 @@ class InitParamsCase : public Case {
     GuardedSet data, params_out;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize) override {
-        return optimizer_.api().init_params(optimizer_.raw(), context, data.in(), params_out.out());
+    l2o_status call(l2o_call* context) override {
+        return optimizer_.api().init_params(instance(optimizer_.raw()), context, data.in(), params_out.out());
     }
 
   private:
@@ -76,20 +107,34 @@ class InitParamsCase : public Case {
 }  // namespace
 
 Moment Moment::clone() const {
-    return {t,
-            round,
-            n_answers,
-            clone_all(params),
-            clone_all(state),
-            clone_all(x),
-            clone_all(g),
-            clone_all(data),
-            clone_all(q),
-            clone_all(qg),
-            f ? f.clone() : Tensor(),
-            qf ? qf.clone() : Tensor(),
-            batch,
-            key};
+    return {.t = t,
+            .round = round,
+            .n_answers = n_answers,
+            .params = clone_all(params),
+            .state = clone_all(state),
+            .x = clone_all(x),
+            .g = clone_all(g),
+            .data = clone_all(data),
+            .q = clone_all(q),
+            .qg = clone_all(qg),
+            .f = f ? f.clone() : Tensor(),
+            .qf = qf ? qf.clone() : Tensor(),
+            .wanted = wanted ? wanted.clone() : Tensor(),
+            .batch = batch,
+            .key = key,
+            .status = status,
+            .slope = slope};
+}
+
+void Moment::spoil(double garbage) {
+    if (!wanted) return;
+    const auto wants = std::as_const(wanted).values<std::int32_t>();
+    for (std::int64_t i = 0; i < wanted.size(); ++i) {
+        const auto kinds = static_cast<std::uint32_t>(wants[static_cast<std::size_t>(i)]);
+        if ((kinds & L2O_ORACLE_VALUE) == 0) fill_row(qf, i, wanted.size(), garbage);
+        for (Tensor& block : qg)
+            if ((kinds & L2O_ORACLE_GRADIENT) == 0) fill_row(block, i, wanted.size(), garbage);
+    }
 }
 
 StepCase::StepCase(const Optimizer& optimizer, const Moment& moment)
@@ -112,34 +157,39 @@ StepCase::StepCase(const Optimizer& optimizer, const Moment& moment)
       round_(moment.round),
       n_answers_(moment.n_answers) {
     const auto max = static_cast<std::int64_t>(optimizer.info().max_questions);
+    const std::int64_t particles = optimizer.info().particles;
+    const Shape per_row = particles > 0 ? Shape{moment.batch, particles} : Shape{moment.batch};
     if (max > 0) {
-        for (std::size_t k = 0; k < moment.x.size(); ++k) {
-            Shape shape = moment.x[k].shape();
-            shape.insert(shape.begin(), max);
-            q_out.add("q", moment.x[k].dtype(), shape);
-        }
-        x_from_q.add("x_from_q", Dtype::kI32, {moment.batch});
+        for (const Tensor& block : moment.x) q_out.add("q", block.dtype(), behind(max, block.shape()));
+        q_wanted.add("q_wanted", Dtype::kI32, behind(max, per_row));
     } else {
-        x_from_q.add_absent("x_from_q");
+        q_wanted.add_absent("q_wanted");
     }
-    asked.add("n_questions and question_kinds", Dtype::kI64, {2});
+    x_is.add("x_is", Dtype::kI32, per_row);
+    if ((optimizer.info().flags & L2O_OPTIMIZER_ENDS_ROWS) != 0) {
+        row_status.add("row_status", Dtype::kI32, {moment.batch});
+    } else {
+        row_status.add_absent("row_status");
+    }
+    asked.add("n_questions", Dtype::kI64, {1});
     scratch_bytes = scratch_of(optimizer, moment.batch);
     key = moment.key;
     inputs_ = {&params, &state, &x, &g, &data, &f, &q, &qg, &qf};
-    outputs_ = {&state_out, &x_out, &q_out, &x_from_q, &asked};
+    outputs_ = {&q_wanted, &asked, &q_out, &state_out, &x_out, &x_is, &row_status};
 }
 
 l2o_step_in StepCase::step_in() const {
-    l2o_step_in in = empty_step_in(batch_);
-    in.t = t_;
+    l2o_step_in in{};
+    in.batch = batch_;
     in.round = round_;
-    in.n_answers = n_answers_;
+    in.t = t_;
     in.params = params.in();
     in.state = state.in();
     in.x = x.in();
     in.g = g.empty() ? nullptr : g.in();
-    in.f = f.in()[0];
     in.data = data.in();
+    in.f = f.in()[0];
+    in.n_answers = n_answers_;
     if (round_ > 0) {
         in.q = q.in();
         in.qg = qg.empty() ? nullptr : qg.in();
@@ -148,48 +198,84 @@ l2o_step_in StepCase::step_in() const {
     return in;
 }
 
-l2o_status StepCase::call(l2o_call* context, HostSize size) {
+l2o_status StepCase::call(l2o_call* context) {
+    // What the host sets before the call.
+    if (q_wanted[0]) q_wanted[0].zero();
+    if (row_status[0]) row_status[0].zero();
+    for (std::int32_t& is : x_is[0].values<std::int32_t>()) is = L2O_X_IS_NEW;
+    const l2o_step_in in = step_in();
     l2o_step_out out{};
-    out.struct_size = sizeof out;
-    out.batch = batch_;
     out.state = state_out.out();
     out.x = x_out.out();
     out.q = q_out.empty() ? nullptr : q_out.out();
-    out.x_from_q = x_from_q.out()[0];
-    // What the plugin has to overwrite.
-    out.n_questions = optimizer_.info().max_questions > 0 ? 0xFFFF : 0;
-    // A host without questions may leave out what belongs to them.
-    Sized<l2o_step_in> in(step_in(), round_ > 0 ? HostSize::kExact : size, offsetof(l2o_step_in, q));
-    Sized<l2o_step_out> sized(out, size == HostSize::kLarger ? size : HostSize::kExact);
-    const l2o_status status = optimizer_.api().step(optimizer_.raw(), context, in.get(), sized.get());
-    asked[0].values<std::int64_t>()[0] = sized.get()->n_questions;
-    asked[0].values<std::int64_t>()[1] = sized.get()->n_questions > 0 ? sized.get()->question_kinds : 0;
+    out.q_wanted = q_wanted.out()[0];
+    out.x_is = x_is.out()[0];
+    out.row_status = row_status.out()[0];
+    const l2o_status status = optimizer_.api().step(instance(optimizer_.raw()), context, &in, &out);
+    asked[0].values<std::int64_t>()[0] = out.n_questions;
     return status;
 }
 
 std::uint32_t StepCase::n_questions() const {
     return static_cast<std::uint32_t>(asked[0].values<std::int64_t>()[0]);
 }
-std::uint32_t StepCase::question_kinds() const {
-    return static_cast<std::uint32_t>(asked[0].values<std::int64_t>()[1]);
+
+bool StepCase::is_open(std::int64_t row) const {
+    const std::int64_t particles = rows() / batch_;
+    for (std::int64_t i = 0; q_wanted[0] && i < q_wanted[0].size(); ++i)
+        if (i % rows() / particles == row && q_wanted[0].value(i) != 0) return true;
+    return false;
 }
 
 void StepCase::after() {
     const l2o_optimizer_info& info = optimizer_.info();
-    if (n_questions() > info.max_questions || (question_kinds() & ~info.question_kinds) != 0) {
-        throw Broken(fmt::format("{}: asked {} questions of kinds {}; it declared at most {} of kinds {}",
-                                 name(),
-                                 n_questions(),
-                                 question_kinds(),
-                                 info.max_questions,
-                                 info.question_kinds));
+    const std::int64_t n = n_questions(), all = q_wanted[0] ? q_wanted[0].size() : 0;
+    if (n > info.max_questions)
+        throw Broken(
+            fmt::format("{}: asked {} questions; it declared at most {}", name(), n, info.max_questions));
+    questions_ = q_out.clone();
+    std::int64_t wants = 0;
+    for (std::int64_t i = 0; i < all; ++i) {
+        const auto kinds =
+            static_cast<std::uint32_t>(q_wanted[0].values<std::int32_t>()[static_cast<std::size_t>(i)]);
+        if ((kinds & ~info.question_kinds) != 0)
+            throw Broken(
+                fmt::format("{}: q_wanted of question {}, row {} is {:#x}; it declared the kinds {:#x}",
+                            name(),
+                            i / rows(),
+                            i % rows(),
+                            kinds,
+                            info.question_kinds));
+        if (kinds != 0 && i >= n * rows())
+            throw Broken(fmt::format("{}: q_wanted of question {}, row {} is {:#x}, and n_questions is {}",
+                                     name(),
+                                     i / rows(),
+                                     i % rows(),
+                                     kinds,
+                                     n));
+        if (kinds != 0) ++wants;
+        for (std::size_t k = 0; k < q_out.size() && kinds == 0; ++k) zero_row(q_out[k], i, all);
     }
-    // While questions are open nobody reads x' and x_from_q.
-    const bool is_open = n_questions() > 0;
-    for (std::size_t k = 0; k < x_out.size(); ++k) x_out.require(k, is_open ? 0 : x_out[k].size());
-    if (x_from_q[0]) x_from_q.require(0, is_open ? 0 : x_from_q[0].size());
-    for (std::size_t k = 0; k < q_out.size(); ++k)
-        q_out.require(k, q_out[k].size() / info.max_questions * n_questions());
+    if (n > 0 && wants == 0)
+        throw Broken(fmt::format("{}: asked {} questions, and no row wants an answer", name(), n));
+    for (std::int64_t row = 0; row < batch_; ++row) {
+        if (!is_open(row)) continue;
+        for (std::size_t k = 0; k < x_out.size(); ++k) zero_row(x_out[k], row, batch_);
+        zero_row(x_is[0], row, batch_);
+        if (row_status[0]) zero_row(row_status[0], row, batch_);
+    }
+}
+
+RecommendCase::RecommendCase(const Optimizer& optimizer, const Moment& moment) : StepCase(optimizer, moment) {
+    rename(fmt::format("recommend at t = {}", moment.t));
+    outputs_ = {&x_out};
+}
+
+l2o_status RecommendCase::call(l2o_call* context) {
+    l2o_step_in in = step_in();
+    in.g = nullptr;
+    in.f = nullptr;
+    return optimizer_.api().recommend(instance(optimizer_.raw()), context, &in, x_out.out());
 }
 
 InitStateCase::InitStateCase(const Optimizer& optimizer, const Moment& start)
@@ -200,33 +286,37 @@ InitStateCase::InitStateCase(const Optimizer& optimizer, const Moment& start)
       optimizer_(optimizer),
       batch_(static_cast<std::uint32_t>(start.batch)) {
     for (const l2o_spec* spec : optimizer.state())
-        state_out.add(spec->name, static_cast<Dtype>(spec->dtype), shape_of(*spec, start.batch));
+        state_out.add(spec->name, dtype_of(*spec), shape_of(*spec, start.batch, optimizer.info().particles));
     scratch_bytes = scratch_of(optimizer, start.batch);
+    draws_ = true;
     inputs_ = {&params, &x, &data};
     outputs_ = {&state_out};
 }
 
 l2o_step_in InitStateCase::step_in() const {
-    l2o_step_in in = empty_step_in(batch_);
+    l2o_step_in in{};
+    in.batch = batch_;
     in.params = params.in();
     in.x = x.in();
     in.data = data.in();
     return in;
 }
 
-l2o_status InitStateCase::call(l2o_call* context, HostSize size) {
-    Sized<l2o_step_in> in(step_in(), size, offsetof(l2o_step_in, f));
-    return optimizer_.api().init_state(optimizer_.raw(), context, in.get(), state_out.out());
+l2o_status InitStateCase::call(l2o_call* context) {
+    const l2o_step_in in = step_in();
+    return optimizer_.api().init_state(instance(optimizer_.raw()), context, &in, state_out.out());
 }
 
-OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype) {
+OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
     std::string refusals;
     for (const Catalog::Entry& entry : subject.optimizees) {
         try {
             optimizee_ =
                 std::make_unique<Optimizee>(entry, resolve(entry, subject.optimizee_settings), dtype);
-            optimizer_ = std::make_unique<Optimizer>(
-                subject.entry, resolve(subject.entry, subject.settings), task_of(*optimizee_, kHorizon));
+            if (subject.two_blocks) optimizee_ = augmented(std::move(optimizee_), {.convex_term = 3});
+            task_ = task_of(*optimizee_, kHorizon);
+            optimizer_ =
+                std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task_);
             break;
         } catch (const Error& error) {
             refusals += (refusals.empty() ? "" : "; ") + std::string(error.what());
@@ -238,8 +328,9 @@ OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype) {
                                        "with --plugin-path"
                                      : "no optimizee suits: " + refusals);
     }
-    data_ = optimizee_->sample(kDataKey, Split::kTrain, 0, kBatch, false);
-    start_.batch = kBatch;
+    data_ = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, false);
+    start_.batch = batch_;
+    start_.status.resize(static_cast<std::size_t>(batch_), L2O_ROW_GOES_ON);
     for (const int index : optimizer_->needs()) {
         const Tensor* tensor = index < 0 ? nullptr : &data_.tensors[static_cast<std::size_t>(index)];
         start_.data.push_back(tensor != nullptr && *tensor ? tensor->clone() : Tensor());
@@ -251,9 +342,9 @@ OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype) {
         if (particles > 0) shape.insert(shape.begin() + 1, particles);
         start_.x.emplace_back(dtype, shape);
         // Away from the start, which may be 0, where much is hidden.
-        const bool at_zero = (flags() & L2O_STARTS_AT_ZERO) != 0;
+        const bool at_zero = (flags() & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0;
         const std::vector<double> noise = normals(start_.x[k].size(), k);
-        const std::int64_t per_row = x[k].size() / kBatch;
+        const std::int64_t per_row = x[k].size() / batch_;
         const std::int64_t copies = std::max<std::int64_t>(particles, 1);
         for (std::int64_t i = 0; i < start_.x[k].size() && !at_zero; ++i) {
             const std::int64_t from = i / (per_row * copies) * per_row + i % per_row;
@@ -272,14 +363,14 @@ std::int64_t OptimizerBench::steps(std::int64_t wanted) const {
 }
 
 void OptimizerBench::evaluate(const std::vector<Tensor>& x,
-                              std::int64_t t,
+                              const Moment& at,
                               Tensor* f,
                               std::vector<Tensor>* g) const {
     const std::int64_t copies = std::max<std::int64_t>(optimizer_->info().particles, 1);
     const auto rows_of = [&](const Tensor& tensor) {
         Shape shape = tensor.shape();
         if (copies > 1 || optimizer_->info().particles == 1) shape.erase(shape.begin() + 1);
-        if (!shape.empty()) shape[0] = kBatch * copies;
+        if (!shape.empty()) shape[0] = batch_ * copies;
         return Tensor::borrow(tensor.dtype(), shape, const_cast<void*>(tensor.data()));
     };
     std::vector<Tensor> x_rows, g_rows;
@@ -290,21 +381,32 @@ void OptimizerBench::evaluate(const std::vector<Tensor>& x,
     std::vector<l2o_tensor*> points, gradients;
     for (Tensor& block : x_rows) points.push_back(block.abi());
     for (Tensor& block : g_rows) gradients.push_back(block.abi());
-    Tensor f_rows = f == nullptr ? Tensor() : Tensor::borrow(f->dtype(), {kBatch * copies}, f->data());
+    Tensor f_rows = f == nullptr ? Tensor() : Tensor::borrow(f->dtype(), {batch_ * copies}, f->data());
     const std::vector<const l2o_tensor*> data = abi_data(data_);
-    l2o_eval_io io{};
-    io.struct_size = sizeof io;
-    io.batch = static_cast<std::uint32_t>(kBatch * copies);
-    io.rows_per_instance = static_cast<std::uint32_t>(copies);
-    io.data = data.data();
-    io.x = points.data();
-    io.batch_key[0] = kMinibatchKey[0];
-    io.batch_key[1] = static_cast<std::uint64_t>(t);
-    io.f = f_rows.abi();
-    io.g = g == nullptr ? nullptr : gradients.data();
+    const l2o_points where{.batch = static_cast<std::uint32_t>(batch_ * copies),
+                           .rows_per_instance = static_cast<std::uint32_t>(copies),
+                           .data = data.data(),
+                           .x = points.data(),
+                           .batch_key = {kMinibatchKey[0], static_cast<std::uint64_t>(at.t)}};
+    const l2o_eval_out out{.f = f_rows.abi(), .g = g == nullptr ? nullptr : gradients.data()};
     CallContext context;
-    context.reserve_scratch(optimizee_->info().scratch_fixed + optimizee_->info().scratch_per_row * io.batch);
-    context.check(optimizee_->api().eval(optimizee_->raw(), context.with(kStartKey), &io), optimizee_->id());
+    context.reserve_scratch(scratch_of(*optimizee_, batch_ * copies));
+    context.check(optimizee_->api().eval(optimizee_->raw(), context.with(kStartKey), &where, &out),
+                  optimizee_->id());
+    // Rows of one distribution may all need the same number of questions: the objective of each has its own
+    // scale.
+    const int by_row = optimizer_->info().max_questions > 0 ? 2 : 0;
+    if (by_row == 0 && at.slope == 0) return;
+    const auto scale = [&](Tensor& tensor) {
+        const std::int64_t per_row = tensor.size() / batch_;
+        for (std::int64_t i = 0; i < tensor.size(); ++i)
+            set(tensor,
+                i,
+                std::ldexp(tensor.value(i),
+                           at.slope + by_row * static_cast<int>(i / per_row % batch_ % kBatch)));
+    };
+    if (f != nullptr) scale(*f);
+    for (Tensor& block : g_rows) scale(block);
 }
 
 void OptimizerBench::evaluate(Moment& moment) const {
@@ -315,36 +417,51 @@ void OptimizerBench::evaluate(Moment& moment) const {
     }
     if (optimizer_->reads_f()) {
         const std::int64_t particles = optimizer_->info().particles;
-        moment.f = Tensor(optimizee_->dtype(), particles > 0 ? Shape{kBatch, particles} : Shape{kBatch});
+        moment.f = Tensor(optimizee_->dtype(), particles > 0 ? Shape{batch_, particles} : Shape{batch_});
     }
     if (moment.f || !moment.g.empty())
-        evaluate(moment.x, moment.t, moment.f ? &moment.f : nullptr, moment.g.empty() ? nullptr : &moment.g);
+        evaluate(moment.x, moment, moment.f ? &moment.f : nullptr, moment.g.empty() ? nullptr : &moment.g);
 }
 
-/// Makes `moment` the next round: what the step asked, with the answers.
+/// Makes `moment` the next round: what the step asked, with the answers that are wanted.
 void OptimizerBench::answer(const StepCase& step, Moment& moment) const {
-    const auto max = static_cast<std::int64_t>(optimizer_->info().max_questions);
-    const bool wants_g = (optimizer_->info().question_kinds & L2O_GRADIENT) != 0;
-    moment.q = step.q_out.clone();
+    const std::vector<std::int64_t> asked = all_rows(step.n_questions());
+    const auto n = static_cast<std::int64_t>(asked.size());
+    const bool has_g = (optimizer_->info().question_kinds & L2O_ORACLE_GRADIENT) != 0;
+    moment.wanted = gather(step.q_wanted[0], 0, asked);
+    moment.q.clear();
     moment.qg.clear();
-    if (wants_g) {
-        for (const Tensor& block : moment.q) moment.qg.emplace_back(block.dtype(), block.shape());
+    for (std::size_t k = 0; k < step.q_out.size(); ++k) {
+        moment.q.push_back(gather(step.questions()[k], 0, asked));
+        if (has_g) moment.qg.emplace_back(moment.q[k].dtype(), moment.q[k].shape());
     }
-    const std::int64_t particles = optimizer_->info().particles;
-    moment.qf =
-        Tensor(optimizee_->dtype(), particles > 0 ? Shape{max, kBatch, particles} : Shape{max, kBatch});
-    for (std::int64_t k = 0; k < step.n_questions(); ++k) {
+    moment.qf = Tensor(optimizee_->dtype(), moment.wanted.shape());
+    for (std::int64_t j = 0; j < n; ++j) {
         const auto member = [&](Tensor& tensor) {
-            Shape shape(tensor.shape().begin() + 1, tensor.shape().end());
-            return Tensor::borrow(
-                tensor.dtype(), shape, static_cast<std::byte*>(tensor.data()) + k * (tensor.bytes() / max));
+            return Tensor::borrow(tensor.dtype(),
+                                  Shape(tensor.shape().begin() + 1, tensor.shape().end()),
+                                  static_cast<std::byte*>(tensor.data()) + j * (tensor.bytes() / n));
         };
         std::vector<Tensor> x, g;
-        for (Tensor& block : moment.q) x.push_back(member(block));
+        for (Tensor& block : moment.q) x.push_back(member(block).clone());
         for (Tensor& block : moment.qg) g.push_back(member(block));
         Tensor f = member(moment.qf);
-        evaluate(x, moment.t, &f, wants_g ? &g : nullptr);
+        const Tensor wanted = member(moment.wanted);
+        std::uint32_t kinds = 0;
+        for (std::int64_t row = 0; row < wanted.size(); ++row) {
+            const auto wants = static_cast<std::uint32_t>(wanted.value(row));
+            kinds |= wants;
+            // Nobody knows what stands in a question that is not wanted.
+            for (std::size_t k = 0; k < x.size() && wants == 0; ++k)
+                copy_row(moment.x[k], x[k], row, wanted.size());
+        }
+        if (kinds != 0)
+            evaluate(x,
+                     moment,
+                     (kinds & L2O_ORACLE_VALUE) != 0 ? &f : nullptr,
+                     (kinds & L2O_ORACLE_GRADIENT) != 0 ? &g : nullptr);
     }
+    moment.spoil(std::numeric_limits<double>::quiet_NaN());
     moment.state = step.state_out.clone();
     moment.n_answers = step.n_questions();
     ++moment.round;
@@ -352,13 +469,13 @@ void OptimizerBench::answer(const StepCase& step, Moment& moment) const {
 
 void OptimizerBench::iterate(const Optimizer& optimizer, Moment& moment, std::vector<Moment>* seen) const {
     moment.key = {0x5eed, static_cast<std::uint64_t>(moment.t)};
+    const std::vector<Tensor> before = clone_all(moment.state);
     while (true) {
         if (seen != nullptr) seen->push_back(moment.clone());
         StepCase step(optimizer, moment);
         step.run();
         if (step.n_questions() == 0) {
-            moment.x = step.x_out.clone();
-            moment.state = step.state_out.clone();
+            take(step, before, moment);
             break;
         }
         if (moment.round >= kMaxRounds)
@@ -369,12 +486,32 @@ void OptimizerBench::iterate(const Optimizer& optimizer, Moment& moment, std::ve
     moment.q.clear();
     moment.qg.clear();
     moment.qf = Tensor();
+    moment.wanted = Tensor();
     ++moment.t;
     evaluate(moment);
 }
 
-Moment OptimizerBench::first(const Optimizer& optimizer) const {
+/// x and state of a step that asks no more; of rows that have ended they stay.
+void OptimizerBench::take(const StepCase& step, const std::vector<Tensor>& state, Moment& moment) const {
+    std::vector<Tensor> x = step.x_out.clone();
+    moment.state = step.state_out.clone();
+    for (std::int64_t row = 0; row < batch_; ++row) {
+        std::int32_t& status = moment.status[static_cast<std::size_t>(row)];
+        if (status == L2O_ROW_GOES_ON) {
+            if (step.row_status[0]) status = static_cast<std::int32_t>(step.row_status[0].value(row));
+            continue;
+        }
+        for (std::size_t k = 0; k < x.size(); ++k) copy_row(moment.x[k], x[k], row, batch_);
+        for (std::size_t i = 0; i < state.size(); ++i)
+            if (has(*optimizer_->state()[i], L2O_SPEC_BATCHED))
+                copy_row(state[i], moment.state[i], row, batch_);
+    }
+    moment.x = std::move(x);
+}
+
+Moment OptimizerBench::first(const Optimizer& optimizer, int slope) const {
     Moment moment = start_.clone();
+    moment.slope = slope;
     InitStateCase init(optimizer, start_);
     init.run();
     moment.state = init.state_out.clone();
@@ -383,13 +520,22 @@ Moment OptimizerBench::first(const Optimizer& optimizer) const {
 }
 
 std::vector<Moment> OptimizerBench::moments() const {
-    std::vector<Moment> seen;
-    Moment moment = first(*optimizer_);
-    const std::int64_t n = steps(3);
-    for (std::int64_t t = 0; t < n; ++t) iterate(*optimizer_, moment, &seen);
-    // The first iteration, the last one, and a few rounds of each.
+    // The first iteration, a later one and the last one, and a few rounds of each.
+    constexpr std::int64_t kLater = 2, kLast = 21;
     constexpr std::uint32_t kRounds = 3;
-    std::erase_if(seen, [&](const Moment& m) { return (m.t != 0 && m.t != n - 1) || m.round >= kRounds; });
+    const std::int64_t n = steps(kLast + 1);
+    std::vector<Moment> seen;
+    // Some go far off in so many steps on a problem that they were not made for; not on a much flatter one.
+    for (const int slope : {0, -12}) {
+        Moment moment = first(*optimizer_, slope);
+        while (moment.t < n && is_moderate(moment.x)) {
+            const bool is_early = moment.t == 0 || moment.t == std::min(kLater, n - 1);
+            const bool is_wanted = (is_early && slope == 0) || moment.t == n - 1;
+            iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
+        }
+        if (moment.t == n) break;
+    }
+    std::erase_if(seen, [&](const Moment& m) { return m.round >= kRounds; });
     return seen;
 }
 
@@ -402,14 +548,15 @@ Moment OptimizerBench::rows_of(const Moment& moment, const std::vector<std::int6
     take(out.g, 0);
     take(out.q, 1);
     take(out.qg, 1);
+    out.wanted = gather(out.wanted, 1, rows);
     out.f = gather(out.f, 0, rows);
     out.qf = gather(out.qf, 1, rows);
     for (std::size_t i = 0; i < out.state.size(); ++i) {
-        if (optimizer_->state()[i]->batched != 0) out.state[i] = gather(out.state[i], 0, rows);
+        if (has(*optimizer_->state()[i], L2O_SPEC_BATCHED)) out.state[i] = gather(out.state[i], 0, rows);
     }
     for (std::size_t i = 0; i < out.data.size(); ++i) {
         const int index = optimizer_->needs()[i];
-        if (index >= 0 && optimizee_->data()[static_cast<std::size_t>(index)]->batched != 0)
+        if (index >= 0 && has(*optimizee_->data()[static_cast<std::size_t>(index)], L2O_SPEC_BATCHED))
             out.data[i] = gather(out.data[i], 0, rows);
     }
     out.batch = static_cast<std::int64_t>(rows.size());
@@ -417,7 +564,7 @@ Moment OptimizerBench::rows_of(const Moment& moment, const std::vector<std::int6
 }
 
 std::vector<std::unique_ptr<Case>> OptimizerBench::cases() const {
-    std::vector<std::unique_ptr<Case>> out = cases_of_rows(all_rows(kBatch), 0);
+    std::vector<std::unique_ptr<Case>> out = cases_of_rows(all_rows(batch_), 0);
     if (!optimizer_->params().empty()) out.push_back(std::make_unique<InitParamsCase>(*optimizer_, start_));
     return out;
 }
@@ -425,33 +572,50 @@ std::vector<std::unique_ptr<Case>> OptimizerBench::cases() const {
 std::vector<std::unique_ptr<Case>> OptimizerBench::cases_of_rows(const std::vector<std::int64_t>& rows,
                                                                  std::uint64_t row0) const {
     std::vector<std::unique_ptr<Case>> out;
-    for (const Moment& moment : moments())
-        out.push_back(std::make_unique<StepCase>(*optimizer_, rows_of(moment, rows)));
+    for (const Moment& moment : moments()) {
+        const Moment part = rows_of(moment, rows);
+        out.push_back(std::make_unique<StepCase>(*optimizer_, part));
+        if (moment.round == 0 && optimizer_->api().recommend != nullptr)
+            out.push_back(std::make_unique<RecommendCase>(*optimizer_, part));
+    }
     out.push_back(std::make_unique<InitStateCase>(*optimizer_, rows_of(start_, rows)));
     for (const auto& one : out) one->row0 = row0;
     return out;
 }
 
+std::string OptimizerBench::unread() const {
+    return joined({optimizer_->reads_f() ? "" : "f", optimizer_->reads_g() ? "" : "g"});
+}
+
 std::string OptimizerBench::declaration() const {
-    const l2o_optimizer_info& info = *optimizer_->api().info(optimizer_->raw());
+    const l2o_optimizer_api& api = optimizer_->api();
+    const l2o_optimizer_info info = normalised(*api.info(optimizer_->raw()));
     std::string text = fmt::format(
-        "params {} state {} particles {} flags {} scratch {} + {} per row questions {} of {} max_steps {} "
-        "grad_cost_per_step {}",
+        "params {} state {} particles {} flags {:#x} scratch {} + {} per row reads {} questions {} of {} "
+        "max_steps {} points_per_step {}",
         info.n_params,
         info.n_state,
         info.particles,
         info.flags,
         info.scratch_fixed,
         info.scratch_per_row,
+        info.reads,
         info.max_questions,
         info.question_kinds,
         info.max_steps,
-        info.grad_cost_per_step);
+        info.points_per_step);
     for (std::uint32_t i = 0; i < info.n_params; ++i)
-        text += "\nparameter " + describe_spec(*optimizer_->api().param_spec(optimizer_->raw(), i));
+        text += "\nparameter " + describe_spec(normalised(*api.param_spec(optimizer_->raw(), i)));
     for (std::uint32_t i = 0; i < info.n_state; ++i)
-        text += "\nstate " + describe_spec(*optimizer_->api().state_spec(optimizer_->raw(), i));
+        text += "\nstate " + describe_spec(normalised(*api.state_spec(optimizer_->raw(), i)));
     return text;
+}
+
+std::shared_ptr<const void> OptimizerBench::created_by(HostSize host) const {
+    return create_as<l2o_optimizer>(optimizer_->api(), optimizer_->options(), host, [&](auto&& create) {
+        const SizedProblem problem(task_, optimizer_->needs(), host);
+        return create(problem.abi());
+    });
 }
 
 }  // namespace l2o::framework

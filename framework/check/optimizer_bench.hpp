@@ -10,10 +10,16 @@ struct Moment {
     std::uint32_t round = 0, n_answers = 0;
     std::vector<Tensor> params, state, x, g, data, q, qg;  ///< g, q, qg empty: not read
     Tensor f, qf;
+    Tensor wanted;  ///< q_wanted of the previous round, [K, B]: where it is 0, qf and qg are undefined
     std::int64_t batch = 0;
     Key key{};
+    std::vector<std::int32_t> status;  ///< of each row, L2O_ROW_*; one that has ended stays where it is
+
+    int slope = 0;  ///< the objective is that of the optimizee times 2^slope
 
     [[nodiscard]] Moment clone() const;
+    /// Writes `garbage` to qf and qg where nothing was wanted.
+    void spoil(double garbage);
 };
 
 /// One call of step.
@@ -22,20 +28,41 @@ class StepCase : public Case {
     StepCase(const Optimizer& optimizer, const Moment& moment);
 
     GuardedSet params, state, x, g, data, f, q, qg, qf;
-    GuardedSet state_out, x_out, q_out, x_from_q, asked;
+    /// Outputs; x' and x_is of a row that wants something, and a question of a row that does not want it, are
+    /// zero.
+    GuardedSet state_out, x_out, q_out, q_wanted, x_is, row_status, asked;
     [[nodiscard]] std::uint32_t n_questions() const;
-    [[nodiscard]] std::uint32_t question_kinds() const;
+    /// The questions as the step left them, also where they are not wanted.
+    [[nodiscard]] const std::vector<Tensor>& questions() const { return questions_; }
+    /// Whether a row wants something: its x' is not there yet.
+    [[nodiscard]] bool is_open(std::int64_t row) const;
+    [[nodiscard]] bool decides() const override { return static_cast<bool>(q_wanted[0]); }
     /// The argument of step, and of step_vjp.
     [[nodiscard]] l2o_step_in step_in() const;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
     void after() override;
 
-  private:
     const Optimizer& optimizer_;
+
+  private:
+    /// The elements of q_wanted, x_is: of a population one per particle.
+    [[nodiscard]] std::int64_t rows() const { return x_is[0].size(); }
     std::int64_t t_;
     std::uint32_t batch_, round_, n_answers_;
+    std::vector<Tensor> questions_;
+};
+
+/// A call of recommend, before the step of a moment.
+class RecommendCase : public StepCase {
+  public:
+    RecommendCase(const Optimizer& optimizer, const Moment& moment);
+    [[nodiscard]] bool decides() const override { return false; }
+
+  protected:
+    l2o_status call(l2o_call* context) override;
+    void after() override {}
 };
 
 /// A call of init_state.
@@ -46,7 +73,7 @@ class InitStateCase : public Case {
     [[nodiscard]] l2o_step_in step_in() const;
 
   protected:
-    l2o_status call(l2o_call* context, HostSize size) override;
+    l2o_status call(l2o_call* context) override;
 
   private:
     const Optimizer& optimizer_;
@@ -57,7 +84,7 @@ class InitStateCase : public Case {
 /// buffers, so that a plugin that writes outside of them does not harm the host.
 class OptimizerBench : public Bench {
   public:
-    OptimizerBench(const Subject& subject, Dtype dtype);
+    OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
@@ -67,7 +94,9 @@ class OptimizerBench : public Bench {
         return optimizer_->api().get_extension(optimizer_->raw(), id);
     }
     [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
+    [[nodiscard]] std::string unread() const override;
     [[nodiscard]] std::string declaration() const override;
+    [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;
 
     [[nodiscard]] const Optimizer& optimizer() const { return *optimizer_; }
     [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
@@ -79,7 +108,7 @@ class OptimizerBench : public Bench {
     /// @param optimizer  the one of this bench, or another instance of it.
     void iterate(const Optimizer& optimizer, Moment& moment, std::vector<Moment>* seen = nullptr) const;
     /// The first iteration: start() with its state, f and g.
-    [[nodiscard]] Moment first(const Optimizer& optimizer) const;
+    [[nodiscard]] Moment first(const Optimizer& optimizer, int slope = 0) const;
     /// Rounds of some iterations from the start.
     [[nodiscard]] std::vector<Moment> moments() const;
     /// Number of steps that can be taken, at most `wanted`.
@@ -90,11 +119,13 @@ class OptimizerBench : public Bench {
     static constexpr std::int64_t kHorizon = 8;
 
   private:
-    void evaluate(const std::vector<Tensor>& x, std::int64_t t, Tensor* f, std::vector<Tensor>* g) const;
+    void evaluate(const std::vector<Tensor>& x, const Moment& at, Tensor* f, std::vector<Tensor>* g) const;
     void evaluate(Moment& moment) const;
     void answer(const StepCase& step, Moment& moment) const;
+    void take(const StepCase& step, const std::vector<Tensor>& state, Moment& moment) const;
 
-    std::unique_ptr<Optimizee> optimizee_;
+    std::unique_ptr<const Optimizee> optimizee_;
+    Task task_;
     std::unique_ptr<Optimizer> optimizer_;
     ProblemData data_;
     Moment start_;

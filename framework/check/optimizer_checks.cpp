@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "framework/check/checks.hpp"
 #include "framework/check/optimizer_bench.hpp"
@@ -59,7 +60,8 @@ std::string compare(const std::vector<Tensor>& a, const std::vector<Tensor>& b, 
 
 std::string check_coordinatewise(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
-    if ((bench.flags() & L2O_COORDINATEWISE) == 0) throw NotApplicable("does not promise L2O_COORDINATEWISE");
+    if ((bench.flags() & L2O_OPTIMIZER_COORDINATEWISE) == 0)
+        throw NotApplicable("does not promise L2O_OPTIMIZER_COORDINATEWISE");
     const l2o_optimizer_info& info = bench.optimizer().info();
     if (info.particles > 0 || info.max_questions > 0)
         throw NotApplicable("is a population, or asks questions");
@@ -125,7 +127,8 @@ std::string check_coordinatewise(const Subject& subject) {
 std::string check_params(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     if (bench.optimizer().params().empty()) throw NotApplicable("has no parameters");
-    if ((bench.flags() & L2O_PARAMS_BY_PROBLEM) != 0) throw NotApplicable("declares L2O_PARAMS_BY_PROBLEM");
+    if ((bench.flags() & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0)
+        throw NotApplicable("declares L2O_OPTIMIZER_PARAMS_BY_PROBLEM");
     std::unique_ptr<Optimizer> other;
     try {
         other = for_vectors(subject, bench, 13);
@@ -135,7 +138,7 @@ std::string check_params(const Subject& subject) {
     const auto learned = [](const Optimizer& optimizer) {
         std::string text;
         for (const l2o_spec* spec : optimizer.params())
-            if (spec->role == L2O_PARAM_LEARNED) text += "\n" + describe_spec(*spec);
+            if (!has(*spec, L2O_SPEC_DERIVED)) text += "\n" + describe_spec(*spec);
         return text;
     };
     if (learned(bench.optimizer()) != learned(*other))
@@ -165,61 +168,159 @@ std::string check_resume(const Subject& subject) {
     return "";
 }
 
+namespace {
+
+bool is_row(const Tensor& a, std::int64_t row, const Tensor& b, std::int64_t row_of_b, std::int64_t rows) {
+    const auto bytes = static_cast<std::size_t>(a.bytes() / rows);
+    return std::memcmp(static_cast<const std::byte*>(a.data()) + static_cast<std::size_t>(row) * bytes,
+                       static_cast<const std::byte*>(b.data()) + static_cast<std::size_t>(row_of_b) * bytes,
+                       bytes) == 0;
+}
+
+/// What x_is says of a row that has its x' since this round. @return whether it says something.
+bool check_x_is(const StepCase& step, const Moment& round, std::int64_t row) {
+    const std::int64_t rows = step.x_is[0].size();
+    const auto is = static_cast<std::int32_t>(step.x_is[0].value(row));
+    const auto fail = [&](const std::string& text) {
+        throw Broken(fmt::format("{}: x_is of row {} is {}; {}", step.name(), row, is, text));
+    };
+    if (is == L2O_X_IS_NEW) return false;
+    if (is < L2O_X_IS_UNCHANGED || is >= static_cast<std::int32_t>(round.n_answers))
+        fail(fmt::format("there were {} questions", round.n_answers));
+    for (std::size_t k = 0; k < round.x.size(); ++k) {
+        if (is == L2O_X_IS_UNCHANGED && !is_row(step.x_out[k], row, round.x[k], row, rows))
+            fail("x' is not x");
+        if (is >= 0 && !is_row(step.x_out[k], row, round.q[k], is * rows + row, rows))
+            fail("x' is not that question");
+    }
+    return true;
+}
+
+/// What a row that wants nothing has to repeat.
+void check_repeats(const StepCase& now, const StepCase& then, const Optimizer& optimizer, std::int64_t row) {
+    const auto compare = [&](const GuardedSet& a, const GuardedSet& b, std::size_t i) {
+        if (!is_row(a[i], row, b[i], row, Bench::kBatch))
+            throw Broken(fmt::format("{}: row {} wanted nothing at {}, and its '{}' differs",
+                                     now.name(),
+                                     row,
+                                     then.name(),
+                                     a.name(i)));
+    };
+    for (std::size_t k = 0; k < now.x_out.size(); ++k) compare(now.x_out, then.x_out, k);
+    for (std::size_t i = 0; i < now.state_out.size(); ++i)
+        if (has(*optimizer.state()[i], L2O_SPEC_BATCHED)) compare(now.state_out, then.state_out, i);
+    compare(now.x_is, then.x_is, 0);
+}
+
+}  // namespace
+
 std::string check_questions(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
-    if (bench.optimizer().info().max_questions == 0) throw NotApplicable("asks no questions");
+    const Optimizer& optimizer = bench.optimizer();
+    if (optimizer.info().max_questions == 0) throw NotApplicable("asks no questions");
     std::vector<Moment> seen;
-    Moment moment = bench.first(bench.optimizer());
+    Moment moment = bench.first(optimizer);
     for (std::int64_t t = 0; t < bench.steps(3); ++t) {
         // iterate() refuses questions beyond the declaration, and too many rounds.
-        bench.iterate(bench.optimizer(), moment, &seen);
+        bench.iterate(optimizer, moment, &seen);
     }
     std::size_t named = 0;
+    std::vector<std::shared_ptr<const StepCase>> done(
+        Bench::kBatch);  // where a row wanted nothing for the first time
     for (const Moment& round : seen) {
-        StepCase step(bench.optimizer(), round);
-        step.run();
-        if (step.n_questions() > 0) continue;
-        const auto chosen = step.x_from_q[0].values<std::int32_t>();
-        for (std::size_t b = 0; b < chosen.size(); ++b) {
-            if (chosen[b] < 0) continue;
-            if (chosen[b] >= static_cast<std::int32_t>(round.n_answers))
-                throw Broken(fmt::format("{}: x_from_q of row {} is {}; there were {} questions",
-                                         step.name(),
-                                         b,
-                                         chosen[b],
-                                         round.n_answers));
-            ++named;
-            for (std::size_t k = 0; k < round.q.size(); ++k) {
-                const Tensor& x = step.x_out[k];
-                const auto row = static_cast<std::size_t>(x.bytes()) / chosen.size();
-                const auto* q = static_cast<const std::byte*>(round.q[k].data()) +
-                                (static_cast<std::size_t>(chosen[b]) * chosen.size() + b) * row;
-                if (std::memcmp(static_cast<const std::byte*>(x.data()) + b * row, q, row) != 0)
-                    throw Broken(fmt::format("{}: x' of row {} is not question {}, which x_from_q names",
-                                             step.name(),
-                                             b,
-                                             chosen[b]));
+        if (round.round == 0) std::fill(done.begin(), done.end(), nullptr);
+        const auto step = std::make_shared<StepCase>(optimizer, round);
+        step->run();
+        Moment spoiled = round.clone();
+        spoiled.spoil(1e30);
+        StepCase other(optimizer, spoiled);
+        other.run();
+        if ((bench.flags() & L2O_FLAG_DETERMINISTIC) != 0)
+            if (const std::string text = difference(*step, other); !text.empty())
+                throw Broken("depends on an answer that was not wanted: " + text);
+        const std::int64_t particles = step->x_is[0].size() / Bench::kBatch;
+        for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+            std::shared_ptr<const StepCase>& then = done[static_cast<std::size_t>(row)];
+            if (step->is_open(row)) {
+                if (then)
+                    throw Broken(fmt::format(
+                        "{}: row {} wanted nothing at {}, and asks again", step->name(), row, then->name()));
+                continue;
             }
+            if (then) {
+                check_repeats(*step, *then, optimizer, row);
+                continue;
+            }
+            for (std::int64_t p = row * particles; p < (row + 1) * particles; ++p)
+                if (check_x_is(*step, round, p)) ++named;
+            then = step;
         }
-    }
-    // Rows alone end in other rounds than the batch: their result is the same if a row that is done repeats.
-    for (std::int64_t b = 0; b < Bench::kBatch && (bench.flags() & L2O_ROW_INVARIANT) != 0; ++b) {
-        for (std::size_t r = 0; r + 1 < seen.size(); ++r) {
-            if (seen[r + 1].t != seen[r].t) continue;
-            StepCase alone(bench.optimizer(), bench.rows_of(seen[r], {b})),
-                later(bench.optimizer(), bench.rows_of(seen[r + 1], {b}));
-            alone.row0 = later.row0 = static_cast<std::uint64_t>(b);
+        // What a row asks, and when it is done, is its own.
+        for (std::int64_t row = 0; row < Bench::kBatch && (bench.flags() & L2O_FLAG_ROW_INVARIANT) != 0;
+             ++row) {
+            StepCase alone(optimizer, bench.rows_of(round, {row}));
+            alone.row0 = static_cast<std::uint64_t>(row);
             alone.run();
-            if (alone.n_questions() > 0) continue;
-            later.run();
-            const std::string text = difference(alone.x_out, later.x_out);
-            if (!text.empty())
-                throw Broken(
-                    fmt::format("{}: row {} is done, and in the next round {}", alone.name(), b, text));
+            expect_rows(*step, Bench::kBatch, alone, {row});
         }
     }
-    return fmt::format(
-        "{} rounds in {} iterations, {} rows taken from a question", seen.size(), bench.steps(3), named);
+    return fmt::format("{} rounds in {} iterations, {} rows taken from a question or left",
+                       seen.size(),
+                       bench.steps(3),
+                       named);
+}
+
+std::string check_rows(const Subject& subject) {
+    const OptimizerBench bench(subject, widest(subject));
+    if ((bench.flags() & L2O_OPTIMIZER_ENDS_ROWS) == 0) throw NotApplicable("does not end rows");
+    constexpr std::int64_t kSteps = 50;
+    std::vector<Moment> seen;
+    Moment moment = bench.first(bench.optimizer());
+    for (std::int64_t t = 0; t < bench.steps(kSteps); ++t) {
+        seen.clear();
+        bench.iterate(bench.optimizer(), moment, &seen);
+        StepCase last(bench.optimizer(), seen.back());
+        last.run();
+        for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+            const auto status = static_cast<std::int32_t>(last.row_status[0].value(row));
+            if (status < L2O_ROW_GOES_ON || status > L2O_ROW_FAILED)
+                throw Broken(fmt::format(
+                    "{}: row_status of row {} is {}; expected an L2O_ROW_*", last.name(), row, status));
+        }
+    }
+    const auto ended = std::count_if(
+        moment.status.begin(), moment.status.end(), [](std::int32_t s) { return s != L2O_ROW_GOES_ON; });
+    return fmt::format("{} of {} rows end within {} steps", ended, Bench::kBatch, bench.steps(kSteps));
+}
+
+std::string check_second_block(const Subject& subject) {
+    Subject two = subject;
+    two.two_blocks = true;
+    try {
+        if (OptimizerBench(subject, dtypes(subject).back()).optimizee().blocks().size() > 1)
+            throw NotApplicable("the other checks were with several");
+        (void)OptimizerBench(two, dtypes(two).back());
+    } catch (const Error& error) {
+        throw NotApplicable(error.what());
+    } catch (const Broken& refused) {
+        throw NotApplicable(refused.what());
+    }
+    for (const auto check :
+         {&check_outputs, &check_row_invariant, &check_float32, &check_questions, &check_optimizer_vjp}) {
+        try {
+            check(two);
+        } catch (const NotApplicable&) {
+            // Neither is it then with one block.
+        } catch (const Broken& broken) {
+            try {
+                check(subject);
+            } catch (const std::exception&) {
+                continue;  // that is what the check itself says
+            }
+            throw Broken(std::string("with two blocks: ") + broken.what());
+        }
+    }
+    return "";
 }
 
 }  // namespace l2o::framework

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
+#include <cstring>
 
 #include "framework/check/checks.hpp"
 #include "framework/check/loss_bench.hpp"
@@ -30,8 +30,8 @@ struct Gradient {
 GuardedSet zeros_like(const GuardedSet& like) {
     GuardedSet out;
     for (std::size_t i = 0; i < like.size(); ++i) {
-        // Numbers that are no float64 have no derivative: a counter of a state.
-        if (like[i] && like[i].dtype() == Dtype::kF64) {
+        // A counter of a state has no derivative.
+        if (like[i] && is_real(like[i].dtype())) {
             out.add("cotangent of " + like.name(i), like[i].dtype(), like[i].shape());
         } else {
             out.add_absent(like.name(i));
@@ -66,7 +66,7 @@ void copy(const GuardedSet& from,
 void add_products(const GuardedSet& a, const GuardedSet& b, Sum& sum) {
     for (std::size_t i = 0; i < a.size(); ++i) {
         if (!a[i] || !b[i]) continue;
-        for (std::int64_t k = 0; k < b.required(i); ++k) sum.add(a[i].value(k) * b[i].value(k));
+        for (std::int64_t k = 0; k < b[i].size(); ++k) sum.add(a[i].value(k) * b[i].value(k));
     }
 }
 
@@ -102,25 +102,58 @@ std::unique_ptr<OptimizerBench> float64_bench(const Subject& subject) {
     return bench;
 }
 
+/// A moment where differences can be taken: with numbers for NaN where an answer was not wanted, away from
+/// the start's parameters, where many derivatives are zero and many kinks are, and away from x where
+/// iterations have converged.
+Moment prepared(const OptimizerBench& bench, const Moment& moment) {
+    constexpr double kMoved = 0.1;
+    Moment out = moment.clone();
+    out.spoil(0.25);
+    for (std::size_t i = 0; i < out.params.size(); ++i) {
+        Tensor& param = out.params[i];
+        if (has(*bench.optimizer().params()[i], L2O_SPEC_DERIVED) || !is_real(param.dtype())) continue;
+        double square = 0;
+        for (std::int64_t k = 0; k < param.size(); ++k) square += param.value(k) * param.value(k);
+        const double rms = std::sqrt(square / static_cast<double>(std::max<std::int64_t>(param.size(), 1)));
+        const std::vector<double> draws = normals(param.size(), 500 + i);
+        for (std::int64_t k = 0; k < param.size(); ++k) {
+            const double value = param.value(k), size = value != 0 ? std::abs(value)
+                                                        : rms > 0  ? 0.1 * rms
+                                                                   : 0.1;
+            set(param, k, value + kMoved * size * draws[static_cast<std::size_t>(k)]);
+        }
+    }
+    for (std::size_t k = 0; k < out.x.size() && moment.t > 0; ++k) {
+        const std::vector<double> draws = normals(out.x[k].size(), 600 + k);
+        for (std::int64_t i = 0; i < out.x[k].size(); ++i)
+            set(out.x[k], i, out.x[k].value(i) + kMoved * draws[static_cast<std::size_t>(i)]);
+    }
+    return out;
+}
+
 /// step_vjp at one moment.
 class StepVjp {
   public:
-    StepVjp(const OptimizerBench& bench, const Moment& moment)
-        : optimizer_(bench.optimizer()), step(bench.optimizer(), moment) {
+    StepVjp(const Optimizer& optimizer, const Moment& moment)
+        : optimizer_(optimizer), step(optimizer, moment) {
         step.run();
         set_cotangents(1);
-        batch_ = static_cast<std::uint32_t>(moment.batch);
     }
 
     void set_cotangents(std::uint64_t index) {
         state_cot = random_like(step.state_out, index * 7919);
         x_cot = random_like(step.x_out, index * 7919 + 100);
         q_cot = random_like(step.q_out, index * 7919 + 200);
-        // While questions are open there is no x', afterwards no question.
+        // While questions are open nobody takes x', afterwards there is no question.
         for (std::size_t k = 0; k < x_cot.size(); ++k)
             if (step.n_questions() > 0) x_cot.hide(k);
-        for (std::size_t k = 0; k < q_cot.size(); ++k)
+        for (std::size_t k = 0; k < q_cot.size(); ++k) {
             if (step.n_questions() == 0) q_cot.hide(k);
+            // What is not wanted is not evaluated.
+            const std::int64_t n = step.q_wanted[0].size(), size = q_cot[k].size() / n;
+            for (std::int64_t i = 0; i < q_cot[k].size(); ++i)
+                if (step.q_wanted[0].value(i / size) == 0) set(q_cot[k], i, 0);
+        }
     }
 
     [[nodiscard]] Gradient zero_gradient() const {
@@ -133,7 +166,7 @@ class StepVjp {
                      .qg = zeros_like(step.qg),
                      .qf = zeros_like(step.qf)};
         for (std::size_t i = 0; i < out.params.size(); ++i)
-            if (optimizer_.params()[i]->role != L2O_PARAM_LEARNED) out.params.hide(i);
+            if (has(*optimizer_.params()[i], L2O_SPEC_DERIVED)) out.params.hide(i);
         return out;
     }
 
@@ -141,37 +174,26 @@ class StepVjp {
     void add_to(Gradient& gradient, bool with_out = false) {
         const std::vector<l2o_tensor*> nothing(std::max(
             {step.x.size(), step.params.size(), step.state.size(), step.data.size(), std::size_t{1}}));
-        l2o_step_in in = step.step_in();
-        l2o_step_out cot{};
-        cot.struct_size = sizeof cot;
-        cot.batch = batch_;
-        cot.n_questions = step.n_questions();
-        cot.state = const_cast<l2o_out>(state_cot.in());
-        cot.x = const_cast<l2o_out>(x_cot.in());
-        cot.q = q_cot.empty() ? nothing.data() : const_cast<l2o_out>(q_cot.in());
+        const l2o_step_in in = step.step_in();
         l2o_step_out out{};
-        out.struct_size = sizeof out;
-        out.batch = batch_;
         out.state = step.state_out.out();
         out.x = step.x_out.out();
-        if (with_out) in.out = &out;
-        l2o_step_in acc = in;
-        acc.out = nullptr;
-        acc.params = gradient.params.in();
-        acc.state = gradient.state.in();
-        acc.x = gradient.x.in();
-        acc.g = gradient.g.empty() ? nothing.data() : gradient.g.in();
-        acc.f = gradient.f.in()[0];
-        acc.data = nothing.data();
-        acc.q = gradient.q.empty() ? nothing.data() : gradient.q.in();
-        acc.qg = gradient.qg.empty() ? nothing.data() : gradient.qg.in();
-        acc.qf = gradient.qf.in()[0];
-        GuardedCall context(step.key, step.row0, step.scratch_bytes, HostSize::kExact);
+        const l2o_step_cot cot{
+            .state = state_cot.in(), .x = x_cot.in(), .q = q_cot.empty() ? nullptr : q_cot.in()};
+        const l2o_step_acc acc{.params = gradient.params.out(),
+                               .state = gradient.state.out(),
+                               .x = gradient.x.out(),
+                               .g = gradient.g.empty() ? nothing.data() : gradient.g.out(),
+                               .f = gradient.f.out()[0],
+                               .q = gradient.q.empty() ? nothing.data() : gradient.q.out(),
+                               .qg = gradient.qg.empty() ? nothing.data() : gradient.qg.out(),
+                               .qf = gradient.qf.out()[0]};
+        GuardedCall context(step.key, step.row0, step.scratch_bytes);
         context.poison(std::byte{0xFF});
-        const l2o_status status =
-            optimizer_.vjp()->step_vjp(optimizer_.raw(), context.get(), &in, &cot, &acc);
+        const l2o_status status = optimizer_.vjp()->step_vjp(
+            optimizer_.raw(), context.get(), &in, with_out ? &out : nullptr, &cot, &acc);
         const std::string who = "step_vjp of " + step.name();
-        if (status != L2O_OK)
+        if (status != L2O_STATUS_OK)
             throw Broken(fmt::format("{}: returned status {}: {}", who, status, context.text()));
         for (const GuardedSet* one : gradient.sets()) {
             if (const std::string text = one->overrun(); !text.empty()) throw Broken(who + ": " + text);
@@ -191,7 +213,6 @@ class StepVjp {
 
   private:
     const Optimizer& optimizer_;
-    std::uint32_t batch_ = 0;
 
   public:
     StepCase step;
@@ -214,18 +235,22 @@ void check_init_state_vjp(const OptimizerBench& bench) {
     GuardedSet cot = random_like(init.state_out, 31);
     GuardedSet params = zeros_like(init.params), x = zeros_like(init.x);
     for (std::size_t i = 0; i < params.size(); ++i)
-        if (bench.optimizer().params()[i]->role != L2O_PARAM_LEARNED) params.hide(i);
+        if (has(*bench.optimizer().params()[i], L2O_SPEC_DERIVED)) params.hide(i);
     if (init_state_vjp != nullptr) {
         const std::vector<l2o_tensor*> nothing(
             std::max({init.state_out.size(), init.x.size(), init.data.size(), std::size_t{1}}));
         const l2o_step_in in = init.step_in();
-        l2o_step_in acc = in;
-        acc.params = params.in();
-        acc.x = x.in();
-        acc.state = acc.g = acc.data = nothing.data();
-        GuardedCall context(init.key, init.row0, init.scratch_bytes, HostSize::kExact);
+        const l2o_step_acc acc{.params = params.out(),
+                               .state = nothing.data(),
+                               .x = x.out(),
+                               .g = nothing.data(),
+                               .f = nullptr,
+                               .q = nullptr,
+                               .qg = nullptr,
+                               .qf = nullptr};
+        GuardedCall context(init.key, init.row0, init.scratch_bytes);
         const l2o_status status = init_state_vjp(bench.optimizer().raw(), context.get(), &in, cot.in(), &acc);
-        if (status != L2O_OK)
+        if (status != L2O_STATUS_OK)
             throw Broken(fmt::format("init_state_vjp: returned status {}: {}", status, context.text()));
     }
     const auto phi = [&] {
@@ -239,20 +264,9 @@ void check_init_state_vjp(const OptimizerBench& bench) {
     check_slopes(who + " by x", slopes_of(init.x, x), phi);
 }
 
-/// @param moved  how far from the start the learned parameters are, relative to their size.
-void check_step_vjp(const OptimizerBench& bench, const Moment& moment, double moved) {
-    StepVjp vjp(bench, moment);
+void check_step_vjp(const OptimizerBench& bench, const Moment& moment) {
+    StepVjp vjp(bench.optimizer(), moment);
     Gradient gradient = vjp.zero_gradient();
-    for (std::size_t i = 0; moved > 0 && i < vjp.step.params.size(); ++i) {
-        if (gradient.params.in()[i] == nullptr) continue;
-        Tensor& param = vjp.step.params[i];
-        const std::vector<double> draws = normals(param.size(), 500 + i);
-        for (std::int64_t k = 0; k < param.size(); ++k) {
-            const double value = param.value(k);
-            set(param, k, value + moved * (std::abs(value) + 0.1) * draws[static_cast<std::size_t>(k)]);
-        }
-    }
-    vjp.step.run();
     vjp.add_to(gradient);
     const std::string who = "step_vjp of " + vjp.step.name();
     if (bench.optimizer().info().max_questions == 0) {
@@ -265,9 +279,13 @@ void check_step_vjp(const OptimizerBench& bench, const Moment& moment, double mo
         if (!slopes.empty()) check_slopes(who + " by " + name, slopes, [&] { return vjp.phi(); });
     };
     check("params", vjp.step.params, gradient.params);
-    check("state", vjp.step.state, gradient.state);
+    // The first state is a constant where init_state has no derivative: often zeros, which are the edge of a
+    // square.
+    if (moment.t > 0 || bench.optimizer().vjp()->init_state_vjp != nullptr)
+        check("state", vjp.step.state, gradient.state);
     // From x_0 = 0 nothing comes back: the start is no result of anything learned.
-    if (moment.t > 0 || (bench.flags() & L2O_STARTS_AT_ZERO) == 0) check("x", vjp.step.x, gradient.x);
+    if (moment.t > 0 || (bench.flags() & L2O_OPTIMIZER_STARTS_AT_ZERO) == 0)
+        check("x", vjp.step.x, gradient.x);
     check("g", vjp.step.g, gradient.g);
     check("f", vjp.step.f, gradient.f);
     check("q", vjp.step.q, gradient.q);
@@ -277,23 +295,88 @@ void check_step_vjp(const OptimizerBench& bench, const Moment& moment, double mo
 
 }  // namespace
 
-std::string check_optimizer_vjp(const Subject& subject) {
-    const auto bench = float64_bench(subject);
-    for (const Moment& moment : bench->moments()) {
-        try {
-            check_step_vjp(*bench, moment, 0);
-        } catch (const Broken&) {
-            // Where a whole layer is off at the start, zero biases put the next one on its kink, and no small
-            // step leads away: what is right at moved parameters is right.
-            const std::exception_ptr at_start = std::current_exception();
-            if (bench->optimizer().params().empty()) throw;
-            try {
-                check_step_vjp(*bench, moment, 0.01);
-            } catch (const Broken&) {
-                std::rethrow_exception(at_start);
+namespace {
+
+/// Rows of a derivative by what has rows are those of the rows alone; by parameters it is their sum.
+void check_batch_vjp(const Subject& subject) {
+    constexpr std::int64_t kMany = 37;
+    const OptimizerBench bench(subject, Dtype::kF64, kMany);
+    const Moment moment = prepared(bench, bench.moments().back());
+    StepVjp whole(bench.optimizer(), moment);
+    Gradient together = whole.zero_gradient(), sum = whole.zero_gradient();
+    whole.add_to(together);
+    for (std::int64_t row = 0; row < kMany; ++row) {
+        StepVjp alone(bench.optimizer(), bench.rows_of(moment, {row}));
+        alone.step.row0 = static_cast<std::uint64_t>(row);
+        alone.step.run();
+        const auto take = [&](const GuardedSet& from, GuardedSet& to, std::size_t axis) {
+            for (std::size_t i = 0; i < to.size(); ++i) {
+                if (!to[i] || from[i].shape() == to[i].shape()) continue;
+                const Tensor part = gather(from[i], axis, {row});
+                std::memcpy(to[i].data(), part.data(), static_cast<std::size_t>(part.bytes()));
+            }
+        };
+        take(whole.state_cot, alone.state_cot, 0);
+        take(whole.x_cot, alone.x_cot, 0);
+        take(whole.q_cot, alone.q_cot, 1);
+        if (alone.step.n_questions() != whole.step.n_questions()) return;  // of a later round: it is done
+        Gradient part = alone.zero_gradient();
+        alone.add_to(part);
+        const auto sums = sum.sets(), parts = part.sets();
+        for (std::size_t s = 0; s < sums.size(); ++s) {
+            for (std::size_t i = 0; i < sums[s]->size(); ++i) {
+                if (!(*sums[s])[i] || !(*parts[s])[i]) continue;
+                Tensor& to = (*sums[s])[i];
+                const Tensor& from = (*parts[s])[i];
+                const bool has_rows = from.shape() != to.shape();
+                // [B, ...], or [K, B, ...] of q, qg and qf
+                const std::int64_t questions = s >= 5 ? from.shape()[0] : 1, n = from.size() / questions;
+                for (std::int64_t k = 0; k < from.size(); ++k) {
+                    const std::int64_t at = has_rows ? (k / n * kMany + row) * n + k % n : k;
+                    set(to, at, to.value(at) + from.value(k));
+                }
             }
         }
     }
+    expect_near(together,
+                sum,
+                fmt::format("step_vjp of {} of {} rows, and of each alone,", whole.step.name(), kMany));
+}
+
+/// The derivative in float32 is the one in float64, to rounding.
+void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
+    const std::vector<Dtype> offered = dtypes(subject);
+    if (offered.front() != Dtype::kF32 || (bench.flags() & L2O_FLAG_STOCHASTIC) != 0) return;
+    const OptimizerBench narrow(subject, Dtype::kF32);
+    const std::vector<Moment> in_float64 = bench.moments(), in_float32 = narrow.moments();
+    for (std::size_t m = 0; m < std::min(in_float64.size(), in_float32.size()); ++m) {
+        StepVjp other(narrow.optimizer(), prepared(narrow, in_float32[m])),
+            one(bench.optimizer(), prepared(bench, in_float64[m]));
+        const auto from = other.step.inputs();
+        const auto to = one.step.inputs();
+        bool is_twin = one.step.name() == other.step.name();
+        for (std::size_t s = 0; is_twin && s < from.size(); ++s) is_twin = take_numbers(*from[s], *to[s]);
+        if (!is_twin) continue;
+        one.step.run(), other.step.run();
+        if (!difference(one.step.q_wanted, other.step.q_wanted).empty()) continue;
+        one.set_cotangents(1), other.set_cotangents(1);
+        Gradient want = one.zero_gradient(), got = other.zero_gradient();
+        one.add_to(want), other.add_to(got);
+        const auto wants = want.sets(), gots = got.sets();
+        for (std::size_t s = 0; s < wants.size(); ++s)
+            if (const std::string text = difference_beyond(*wants[s], *gots[s], 1e-3, 1e-3); !text.empty())
+                throw Broken(
+                    fmt::format("step_vjp of {}, in float64 and float32: {}", one.step.name(), text));
+    }
+}
+
+}  // namespace
+
+std::string check_optimizer_vjp(const Subject& subject) {
+    const auto bench = float64_bench(subject);
+    for (const Moment& moment : bench->moments()) check_step_vjp(*bench, prepared(*bench, moment));
+    check_batch_vjp(subject);
+    check_float32_vjp(subject, *bench);
     check_init_state_vjp(*bench);
     return "";
 }
@@ -301,7 +384,7 @@ std::string check_optimizer_vjp(const Subject& subject) {
 std::string check_optimizer_vjp_sums(const Subject& subject) {
     const auto bench = float64_bench(subject);
     for (const Moment& moment : bench->moments()) {
-        StepVjp vjp(*bench, moment);
+        StepVjp vjp(bench->optimizer(), prepared(*bench, moment));
         const std::string who = "step_vjp of " + vjp.step.name();
         Gradient first = vjp.zero_gradient();
         vjp.add_to(first);
@@ -363,7 +446,9 @@ namespace {
 class LossVjp {
   public:
     explicit LossVjp(const LossBench& bench)
-        : loss_(bench.loss()), eval(bench.window(0, LossBench::kLength, all_rows(Bench::kBatch))) {
+        : loss_(bench.loss()),
+          blocks_(bench.optimizee().blocks().size()),
+          eval(bench.window(0, LossBench::kLength, all_rows(Bench::kBatch))) {
         eval->run();
         cot = random_like(eval->per_row, 1);
     }
@@ -377,15 +462,14 @@ class LossVjp {
 
     void add_to(Result& result) {
         const l2o_trajectory points = eval->trajectory();
-        l2o_trajectory acc = points;
-        acc.f = result.f.in()[0];
         // A host that wants nothing of x or g may say so with entries or without the array.
-        const std::vector<l2o_tensor*> nothing(std::max<std::size_t>(acc.n_blocks, 1));
-        acc.x = result.x.empty() ? nothing.data() : result.x.in();
-        acc.g = result.g.empty() ? nothing.data() : result.g.in();
-        GuardedCall context({0x5eed, 0}, 0, 0, HostSize::kExact);
+        const std::vector<l2o_tensor*> nothing(blocks_);
+        const l2o_trajectory_acc acc{.f = result.f.out()[0],
+                                     .x = result.x.empty() ? nothing.data() : result.x.out(),
+                                     .g = result.g.empty() ? nothing.data() : result.g.out()};
+        GuardedCall context({0x5eed, 0}, 0, 0);
         const l2o_status status = loss_.api().vjp(loss_.raw(), context.get(), &points, cot.in()[0], &acc);
-        if (status != L2O_OK)
+        if (status != L2O_STATUS_OK)
             throw Broken(fmt::format("vjp: returned status {}: {}", status, context.text()));
         for (const GuardedSet* one : {&result.f, &result.x, &result.g}) {
             if (const std::string text = one->overrun(); !text.empty()) throw Broken("vjp: " + text);
@@ -394,6 +478,7 @@ class LossVjp {
 
   private:
     const Loss& loss_;
+    std::size_t blocks_;
 
   public:
     std::unique_ptr<LossCase> eval;
@@ -458,6 +543,35 @@ std::string check_loss_vjp_sums(const Subject& subject) {
     for (std::size_t i = 0; i < none.x.size(); ++i) none.x.hide(i);
     for (std::size_t i = 0; i < none.g.size(); ++i) none.g.hide(i);
     vjp.add_to(none);
+    return "";
+}
+
+std::string check_additive(const Subject& subject) {
+    const LossBench bench(subject, dtypes(subject).back());
+    if (!bench.loss().is_additive()) throw NotApplicable("does not promise L2O_LOSS_ADDITIVE");
+    const std::vector<std::int64_t> rows = all_rows(Bench::kBatch);
+    const auto whole = bench.window(0, LossBench::kLength, rows);
+    whole->run();
+    for (std::int64_t at = 1; at < LossBench::kLength - 1; ++at) {
+        // They share a point, which is the last of one and the start of the other.
+        const auto first = bench.window(0, at + 1, rows),
+                   second = bench.window(at, LossBench::kLength - at, rows);
+        first->run(), second->run();
+        for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+            const double want = whole->per_row[0].value(row),
+                         got = first->per_row[0].value(row) + second->per_row[0].value(row);
+            if (!(std::abs(got - want) <= 1e-4 * (1 + std::abs(want))))
+                throw Broken(
+                    fmt::format("row {}: points 0 .. {} score {:.9g}, 0 .. {} and {} .. {} together {:.9g}",
+                                row,
+                                LossBench::kLength - 1,
+                                want,
+                                at,
+                                at,
+                                LossBench::kLength - 1,
+                                got));
+        }
+    }
     return "";
 }
 

@@ -43,17 +43,21 @@ OptionSchema option_schema(const l2o_option& option) {
 std::string expected_value(const OptionSchema& schema) {
     const std::string range = range_of(schema).text();
     switch (schema.type) {
-        case L2O_BOOL:
+        case L2O_OPTION_BOOL:
             return "true or false";
-        case L2O_INT:
+        case L2O_OPTION_INT:
             return "a whole number" + range;
-        case L2O_REAL:
+        case L2O_OPTION_REAL:
             return "a number" + range;
-        case L2O_INTS:
+        case L2O_OPTION_INTS:
             return "whole numbers separated by commas" + (range.empty() ? "" : ", each" + range);
-        case L2O_PATH:
+        case L2O_OPTION_REALS:
+            return "numbers separated by commas" + (range.empty() ? "" : ", each" + range);
+        case L2O_OPTION_PATH:
             return "a path";
-        case L2O_CHOICE:
+        case L2O_OPTION_TEXT:
+            return "a text without control characters";
+        case L2O_OPTION_CHOICE:
             return one_of(schema.choices);
         default:
             return "a value of type " + std::to_string(schema.type) + ", which this host does not know";
@@ -65,47 +69,58 @@ std::optional<ResolvedOptions::Stored> ResolvedOptions::store(const OptionSchema
                                                               const std::string& text,
                                                               const std::filesystem::path& folder) {
     const Range range = range_of(schema);
-    const auto in_range = [&](std::int64_t number) { return range.contains(static_cast<double>(number)); };
+    const auto in_range = [&](auto number) { return range.contains(static_cast<double>(number)); };
     Stored stored{.key = schema.key, .text = text};
     l2o_value& value = stored.value;
     value.struct_size = sizeof(l2o_value);
     value.type = schema.type;
     switch (schema.type) {
-        case L2O_BOOL: {
+        case L2O_OPTION_BOOL: {
             const auto flag = parse_bool(text);
             if (!flag) return std::nullopt;
             value.i = *flag ? 1 : 0;
             stored.text = *flag ? "true" : "false";
             return stored;
         }
-        case L2O_INT: {
+        case L2O_OPTION_INT: {
             const auto number = parse_int(text);
             if (!number || !in_range(*number)) return std::nullopt;
             value.i = *number;
             stored.text = std::to_string(*number);
             return stored;
         }
-        case L2O_REAL: {
+        case L2O_OPTION_REAL: {
             const auto number = parse_real(text);
             if (!number || !range.contains(*number)) return std::nullopt;
             value.d = *number;
             stored.text = format_real(*number);
             return stored;
         }
-        case L2O_CHOICE: {
+        case L2O_OPTION_CHOICE: {
             const auto choice = std::find(schema.choices.begin(), schema.choices.end(), text);
             if (choice == schema.choices.end()) return std::nullopt;
             value.i = choice - schema.choices.begin();
             return stored;
         }
-        case L2O_INTS: {
+        case L2O_OPTION_INTS: {
             const auto numbers = parse_ints(text);
             if (!numbers || !std::all_of(numbers->begin(), numbers->end(), in_range)) return std::nullopt;
             stored.ints = *numbers;
             stored.text = format_ints(*numbers);
             return stored;
         }
-        case L2O_PATH:
+        case L2O_OPTION_REALS: {
+            const auto numbers = parse_reals(text);
+            if (!numbers || !std::all_of(numbers->begin(), numbers->end(), in_range)) return std::nullopt;
+            stored.reals = *numbers;
+            stored.text = format_reals(*numbers);
+            return stored;
+        }
+        case L2O_OPTION_TEXT:
+            if (!text_fault(text).empty() || text.find_first_of("\t\r\n") != std::string::npos)
+                return std::nullopt;
+            return stored;
+        case L2O_OPTION_PATH:
             if (!text.empty()) stored.text = absolute_path(folder / text).string();
             return stored;
         default:
@@ -116,9 +131,11 @@ std::optional<ResolvedOptions::Stored> ResolvedOptions::store(const OptionSchema
 ResolvedOptions::ResolvedOptions(std::vector<Stored> stored) : stored_(std::move(stored)) {
     for (Stored& entry : stored_) {  // the vector has its final place; only now may anything point into it
         l2o_value& value = entry.value;
-        if (value.type == L2O_CHOICE || value.type == L2O_PATH) value.s = entry.text.c_str();
+        if (value.type == L2O_OPTION_CHOICE || value.type == L2O_OPTION_PATH || value.type == L2O_OPTION_TEXT)
+            value.s = entry.text.c_str();
         value.iv = entry.ints.data();
-        value.count = entry.ints.size();
+        value.dv = entry.reals.data();
+        value.count = entry.ints.size() + entry.reals.size();  // one of them is empty
         values_.push_back(&value);
     }
 }
@@ -133,17 +150,20 @@ nlohmann::json ResolvedOptions::to_json() const {
     nlohmann::json json = nlohmann::json::object();
     for (const Stored& entry : stored_) {
         switch (entry.value.type) {
-            case L2O_BOOL:
+            case L2O_OPTION_BOOL:
                 json[entry.key] = entry.value.i != 0;
                 break;
-            case L2O_INT:
+            case L2O_OPTION_INT:
                 json[entry.key] = entry.value.i;
                 break;
-            case L2O_REAL:
+            case L2O_OPTION_REAL:
                 json[entry.key] = entry.value.d;
                 break;
-            case L2O_INTS:
+            case L2O_OPTION_INTS:
                 json[entry.key] = entry.ints;
+                break;
+            case L2O_OPTION_REALS:
+                json[entry.key] = entry.reals;
                 break;
             default:
                 json[entry.key] = entry.text;
@@ -193,7 +213,8 @@ ResolvedOptions resolve_options(std::span<const OptionSchema> schema,
                         setting->second->origin.text() + ": " + context.path + "." + option.key + fault +
                             near_choice(text, option.choices));
         }
-        if (const std::string fault = text_fault(value->text); option.type == L2O_PATH && !fault.empty()) {
+        if (const std::string fault = text_fault(value->text);
+            option.type == L2O_OPTION_PATH && !fault.empty()) {
             const std::string where = is_given ? setting->second->origin.text() : context.origin;
             throw Error(ExitCode::kUsage,
                         where + ": " + context.path + "." + option.key + " is '" + value->text +
@@ -211,12 +232,14 @@ std::map<std::string, std::string> options_from_json(const nlohmann::json& json,
         if (value.is_number_float()) return format_real(value.get<double>());
         if (value.is_string()) return value.get<std::string>();
         const auto is_int = [](const nlohmann::json& item) { return item.is_number_integer(); };
-        if (value.is_array() && std::all_of(value.begin(), value.end(), is_int)) {
+        const auto is_number = [](const nlohmann::json& item) { return item.is_number(); };
+        if (value.is_array() && std::all_of(value.begin(), value.end(), is_int))
             return format_ints(value.get<std::vector<std::int64_t>>());
-        }
+        if (value.is_array() && std::all_of(value.begin(), value.end(), is_number))
+            return format_reals(value.get<std::vector<double>>());
         throw Error(ExitCode::kUsage,
                     where + ": option '" + key + "' is '" + value.dump() +
-                        "'; expected a number, a text, true, false or a list of whole numbers");
+                        "'; expected a number, a text, true, false or a list of numbers");
     };
     if (!json.is_object()) {
         throw Error(ExitCode::kUsage, where + " is '" + json.dump() + "'; expected an object of options");

@@ -18,17 +18,18 @@ namespace l2o::framework {
 
 /// An option that a plugin declares; owns what an l2o_option points to.
 struct OptionSchema {
-    std::int32_t type = 0;  ///< L2O_BOOL ... L2O_PATH
+    std::int32_t type = 0;  ///< L2O_OPTION_BOOL ... L2O_OPTION_REALS
     std::string key{}, doc{};
     std::optional<std::string> def{};  ///< default in text form; nullopt: required
     double min = -std::numeric_limits<double>::infinity();
     double max = std::numeric_limits<double>::infinity();
     std::vector<std::string> choices{};
-    std::uint32_t flags = 0;
+    std::uint64_t flags = 0;
 
     friend bool operator==(const OptionSchema&, const OptionSchema&) = default;
 };
 
+/// @param option  of this header: see normalised().
 OptionSchema option_schema(const l2o_option& option);
 
 /// "a number in [0, 1)": the values an option takes, for messages and --help.
@@ -63,6 +64,7 @@ class ResolvedOptions {
     struct Stored {
         std::string key{}, text{};  // text: canonical
         std::vector<std::int64_t> ints{};
+        std::vector<double> reals{};
         l2o_value value{};
     };
     explicit ResolvedOptions(std::vector<Stored> stored);
@@ -79,7 +81,7 @@ class ResolvedOptions {
 
 /// Checks settings against a plugin's schema and fills in the defaults.
 /// The key `use` is skipped. Where a key is given twice the later one counts: list the sources from the
-/// weakest to the strongest. A relative L2O_PATH refers to the folder of its origin.
+/// weakest to the strongest. A relative L2O_OPTION_PATH refers to the folder of its origin.
 /// @throw Error kUsage for an unknown key, a text that is no value of its option, a missing required option;
 ///        kPlugin for a default that is no value.
 ResolvedOptions resolve_options(std::span<const OptionSchema> schema,

@@ -31,6 +31,21 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
+/// What parse() makes of each of the texts between commas.
+template <class T>
+std::optional<std::vector<T>> parse_list(std::string_view text, std::optional<T> (*parse)(std::string_view)) {
+    std::vector<T> values;
+    if (trimmed(text).empty()) return values;
+    while (true) {
+        const std::size_t comma = text.find(',');
+        const auto value = parse(trimmed(text.substr(0, comma)));
+        if (!value) return std::nullopt;
+        values.push_back(*value);
+        if (comma == std::string_view::npos) return values;
+        text.remove_prefix(comma + 1);
+    }
+}
+
 }  // namespace
 
 bool Range::contains(double value) const {
@@ -67,16 +82,11 @@ std::optional<double> parse_real(std::string_view text) {
 }
 
 std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text) {
-    std::vector<std::int64_t> values;
-    if (trimmed(text).empty()) return values;
-    while (true) {
-        const std::size_t comma = text.find(',');
-        const auto value = parse_int(trimmed(text.substr(0, comma)));
-        if (!value) return std::nullopt;
-        values.push_back(*value);
-        if (comma == std::string_view::npos) return values;
-        text.remove_prefix(comma + 1);
-    }
+    return parse_list<std::int64_t>(text, &parse_int);
+}
+
+std::optional<std::vector<double>> parse_reals(std::string_view text) {
+    return parse_list<double>(text, &parse_real);
 }
 
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
@@ -113,6 +123,12 @@ std::string format_real(double value) {
 std::string format_ints(const std::vector<std::int64_t>& values) {
     std::string text;
     for (const std::int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
+    return text;
+}
+
+std::string format_reals(const std::vector<double>& values) {
+    std::string text;
+    for (const double value : values) text += (text.empty() ? "" : ",") + format_real(value);
     return text;
 }
 

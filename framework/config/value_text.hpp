@@ -29,6 +29,8 @@ std::optional<std::int64_t> parse_int(std::string_view text);
 std::optional<double> parse_real(std::string_view text);  ///< finite
 /// Whole numbers separated by commas, blanks allowed; "" is the empty list.
 std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text);
+/// Finite numbers in the same form.
+std::optional<std::vector<double>> parse_reals(std::string_view text);
 /// Bytes: a plain number, or one with B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (of 1024).
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
@@ -38,5 +40,6 @@ std::string shell_word(std::string_view text);
 /// The shortest text that reads back as the same number.
 std::string format_real(double value);
 std::string format_ints(const std::vector<std::int64_t>& values);
+std::string format_reals(const std::vector<double>& values);
 
 }  // namespace l2o::framework

@@ -88,9 +88,9 @@ Judging judging_of(const Experiment& experiment,
                     .starts = evaluate.starts};
     for (const l2o_spec* metric : optimizee.metrics()) {
         if (std::ranges::find(metrics, metric->name) == metrics.end()) continue;
-        if ((metric->flags & L2O_METRIC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
-        if ((metric->flags & L2O_METRIC_RATIO) != 0) judging.ratios.insert(metric->name);
-        if ((metric->flags & L2O_METRIC_NEEDS_SOLUTION) != 0) judging.needs_solution.insert(metric->name);
+        if ((metric->flags & L2O_SPEC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
+        if ((metric->flags & L2O_SPEC_RATIO) != 0) judging.ratios.insert(metric->name);
+        if ((metric->flags & L2O_SPEC_NEEDS_SOLUTION) != 0) judging.needs_solution.insert(metric->name);
     }
     for (std::size_t instance = 0; instance < is_unsolved.size(); ++instance)
         if (is_unsolved[instance]) judging.unsolved.insert(static_cast<std::int64_t>(instance));
@@ -110,7 +110,7 @@ void find_reached(std::vector<Curve>& curves, const Judging& judging) {
                 const double loss = loss_of(history.values[point][row], sign);
                 if (!(loss <= limit[row])) continue;
                 curve.reached[row] = {.iteration = curve.iteration[point],
-                                      .evaluations = history.evaluations[point][shard],
+                                      .evaluations = history.evaluations[point][row],
                                       .seconds = history.seconds[point][shard]};
                 break;
             }

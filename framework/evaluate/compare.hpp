@@ -15,7 +15,7 @@ namespace l2o::framework {
 struct Judging {
     std::string metric{};                      ///< the one that counts
     std::set<std::string> higher_is_better{};  ///< metrics; of the others lower is
-    std::set<std::string> ratios{};            ///< metrics that are an L2O_METRIC_RATIO
+    std::set<std::string> ratios{};            ///< metrics that are an L2O_SPEC_RATIO
     std::string reference{};                   ///< contestant that the others are compared to
     std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
     double tolerance = 1e-3;

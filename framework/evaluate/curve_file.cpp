@@ -166,7 +166,7 @@ void check_sizes(const Curve& curve, const Reader& reader) {
     const auto shard = static_cast<std::size_t>(history.shard_rows);
     const std::size_t shards = (rows + shard - 1) / shard;
     reader.expect(history.values.size() == points && are(history.values, rows) &&
-                      history.evaluations.size() == points && are(history.evaluations, shards) &&
+                      history.evaluations.size() == points && are(history.evaluations, rows) &&
                       history.seconds.size() == points && are(history.seconds, shards),
                   "history.values");
 }

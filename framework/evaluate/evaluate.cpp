@@ -80,10 +80,10 @@ std::vector<double> take_solved(std::vector<double>& rows,
 }
 
 /// The distribution of a metric over its rows; u and w of a ratio become the ratio of each row.
-Distribution summarise(std::vector<double>& rows, std::uint32_t flags, const std::vector<bool>& is_unsolved) {
-    const bool is_higher_better = (flags & L2O_METRIC_HIGHER_IS_BETTER) != 0;
-    const bool is_ratio = (flags & L2O_METRIC_RATIO) != 0, in_decibel = (flags & L2O_METRIC_DECIBEL) != 0;
-    const bool is_whole = (flags & L2O_METRIC_NEEDS_SOLUTION) == 0;
+Distribution summarise(std::vector<double>& rows, std::uint64_t flags, const std::vector<bool>& is_unsolved) {
+    const bool is_higher_better = (flags & L2O_SPEC_HIGHER_IS_BETTER) != 0;
+    const bool is_ratio = (flags & L2O_SPEC_RATIO) != 0, in_decibel = (flags & L2O_SPEC_DECIBEL) != 0;
+    const bool is_whole = (flags & L2O_SPEC_NEEDS_SOLUTION) == 0;
     std::vector<double> counted = is_whole ? rows : take_solved(rows, is_ratio ? 2 : 1, is_unsolved);
     if (!is_ratio) return distribution_of(std::move(counted), is_higher_better);
     rows = ratios_of(rows, in_decibel).rows;
@@ -111,7 +111,7 @@ void check_evaluation(const EvaluateSettings& settings,
                    ", or add 'continue_with { use ID }'");
     }
     const auto needs_zero = [&](const Optimizer& starter) {
-        return (starter.info().flags & L2O_STARTS_AT_ZERO) != 0;
+        return (starter.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0;
     };
     if (goes_on && needs_zero(*ready.continue_with)) {
         refuse(*ready.contestant,
@@ -211,14 +211,15 @@ Curve evaluate(const Experiment& experiment,
         Evaluations sum;
         double seconds = 0;
         std::vector<std::vector<double>> all(curve.metrics.size());
-        std::vector<double> shard_evaluations, shard_seconds;
+        std::vector<double> row_evaluations, shard_seconds;
         for (const ShardRun& shard : shards) {
             const ShardRecord record = shard.at(iteration);
             const auto count = static_cast<double>(record.rows[0].size());
-            sum.values += count * record.evaluations.values;
-            sum.gradients += count * record.evaluations.gradients;
+            for (const Evaluations& row : record.evaluations) {
+                sum = sum + row;
+                row_evaluations.push_back(row.values + row.gradients);
+            }
             seconds += record.seconds;
-            shard_evaluations.push_back(record.evaluations.values + record.evaluations.gradients);
             shard_seconds.push_back(record.seconds / count);
             for (std::size_t i = 0; i < all.size(); ++i)
                 all[i].insert(all[i].end(), record.rows[i].begin(), record.rows[i].end());
@@ -226,7 +227,7 @@ Curve evaluate(const Experiment& experiment,
         curve.values.push_back(sum.values / static_cast<double>(rows));
         curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
         curve.seconds.push_back(seconds);
-        curve.history.evaluations.push_back(std::move(shard_evaluations));
+        curve.history.evaluations.push_back(std::move(row_evaluations));
         curve.history.seconds.push_back(std::move(shard_seconds));
         for (std::size_t i = 0; i < all.size(); ++i)
             curve.distributions[i].push_back(

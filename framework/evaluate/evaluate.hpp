@@ -11,7 +11,7 @@
 
 namespace l2o::framework {
 
-/// Distribution of a metric over rows (instances x starts) at one recorded point. Of an L2O_METRIC_RATIO the
+/// Distribution of a metric over rows (instances x starts) at one recorded point. Of an L2O_SPEC_RATIO the
 /// mean is that of all rows together, sum of u over sum of w; the quantiles are those of u / w.
 /// A value that is NAN, or infinite on the worse side, is that of a row that diverged. It counts as the worst
 /// there is, worst_value(): a quantile that falls on one is that, and so is the mean if there is any.
@@ -35,7 +35,8 @@ struct Ratios {
 /// @param in_decibel  10 log10 of each.
 [[nodiscard]] Ratios ratios_of(const std::vector<double>& pairs, bool in_decibel);
 
-/// When a row first had what was to be reached, and what it had cost by then: an equal share of its shard.
+/// When a row first had what was to be reached, and what it had cost by then: of the time an equal share of
+/// its shard.
 struct Reached {
     std::int64_t iteration = -1;  ///< -1: never
     double evaluations = NAN, seconds = NAN;
@@ -44,8 +45,8 @@ struct Reached {
 /// How the metric that counts went, row by row; see find_reached().
 struct History {
     std::int64_t shard_rows = 1;
-    std::vector<std::vector<double>> values{};                  ///< [point][row]
-    std::vector<std::vector<double>> evaluations{}, seconds{};  ///< [point][shard], per row of the shard
+    std::vector<std::vector<double>> values{}, evaluations{};  ///< [point][row]
+    std::vector<std::vector<double>> seconds{};                ///< [point][shard], per row of the shard
 };
 
 /// What a contestant did: one entry per recorded point, in order.
@@ -102,11 +103,13 @@ void check_evaluation(const EvaluateSettings& settings,
 /// need missing solutions are left out. Shards are fixed: the values do not depend on `threads`.
 ///
 /// Particle 0 of a population starts where everybody starts, the others at points of their own, and what
-/// counts is its best particle at the time. A step that would exceed the budget of evaluations is not taken.
-/// A row has diverged where its x is not finite or its objective is NAN or -inf: all its metrics are NAN
-/// there, also those that a plugin would give a number (the accuracy of a network of NANs). Where a plugin
-/// gives up (L2O_NUMERICAL), the rest of its shard is NAN. Metrics that need a solution leave out the rows of
-/// instances without one (unsolved_instances), which have not diverged.
+/// counts is its best particle at the time. A row does not take a step that would exceed its budget of
+/// evaluations, and stays where it is; so does one that the optimizer says is done (L2O_ROW_CONVERGED). One
+/// that it says has failed has diverged. A row has diverged where its x is not finite or its objective is NAN
+/// or -inf: all its metrics are NAN there, also those that a plugin would give a number (the accuracy of a
+/// network of NANs). Where a plugin gives up (L2O_STATUS_NUMERICAL), the rest of its shard is NAN. Metrics
+/// that need a solution leave out the rows of instances without one (unsolved_instances), which have not
+/// diverged.
 /// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] Curve evaluate(const Experiment& experiment,
                              const Optimizee& optimizee,

@@ -36,16 +36,20 @@ class Recorder {
           outputs_(task.optimizee.metrics().size(), nullptr) {
         for (const std::size_t metric : task.metrics) {
             const l2o_spec& spec = *task.optimizee.metrics()[metric];
-            values_.emplace_back(static_cast<Dtype>(spec.dtype), shape_of(spec, stepper.layout().rows));
+            values_.emplace_back(dtype_of(spec), shape_of(spec, stepper.layout().rows));
             outputs_[metric] = values_.back().abi();
         }
     }
 
     /// The objective, then the metrics; of a population those of its best particle.
     std::vector<std::vector<double>> look(const Point& point, std::int64_t t) {
-        seen_.x.copy_from(point.x);
-        seen_.has_f = false;
-        stepper_.evaluate(seen_, t, true, false, false);
+        if (stepper_.recommends()) {
+            stepper_.recommend(point, t, seen_.x);
+        } else {
+            seen_.x.copy_from(point.x);
+        }
+        seen_.forget();
+        stepper_.evaluate(seen_, t, true, false, kFree);
         if (!values_.empty()) measure();
         const std::int64_t particles = std::max<std::int64_t>(stepper_.layout().particles, 1);
         std::vector<std::vector<double>> rows(1 + values_.size());
@@ -56,7 +60,8 @@ class Recorder {
                 if (f < f_best || (std::isnan(f_best) && !std::isnan(f))) best = r;
             }
             const double f = seen_.f.value(best);
-            const bool is_lost = std::isnan(f) || (std::isinf(f) && f < 0) || !is_finite_row(best);
+            const bool is_lost = std::isnan(f) || (std::isinf(f) && f < 0) || !is_finite_row(best) ||
+                                 stepper_.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED;
             rows[0].push_back(is_lost ? NAN : f);
             for (std::size_t i = 0; i < values_.size(); ++i) {
                 const std::int64_t width = values_[i].size() / stepper_.layout().rows;
@@ -70,20 +75,19 @@ class Recorder {
   private:
     void measure() {
         const PointLayout& layout = stepper_.layout();
-        l2o_eval_io io{};
-        io.struct_size = sizeof io;
-        io.batch = static_cast<std::uint32_t>(layout.rows);
-        io.rows_per_instance = static_cast<std::uint32_t>(std::max<std::int64_t>(layout.particles, 1));
-        io.data = data_.data();
-        io.x = seen_.x_rows.in();
-        io.batch_key[0] = task_.keys.test_steps[0];
-        io.batch_key[1] = task_.keys.test_steps[1];
+        l2o_points points{};
+        points.batch = static_cast<std::uint32_t>(layout.rows);
+        points.rows_per_instance = static_cast<std::uint32_t>(std::max<std::int64_t>(layout.particles, 1));
+        points.data = data_.data();
+        points.x = seen_.x_rows.in();
+        points.batch_key[0] = task_.keys.test_steps[0];
+        points.batch_key[1] = task_.keys.test_steps[1];
         CallContext& call = stepper_.call();
         const auto lock = task_.optimizee.guard();
         call.check(task_.optimizee.api().metrics(
                        task_.optimizee.raw(),
                        call.with(task_.keys.test_steps, static_cast<std::uint64_t>(task_.first)),
-                       &io,
+                       &points,
                        outputs_.data()),
                    task_.optimizee.id());
     }
@@ -134,7 +138,11 @@ void set_start(const ShardTask& task, const ProblemData& data, const PointLayout
 class Shard {
   public:
     explicit Shard(const ShardTask& task)
-        : task_(task), data_(slice(task.data, task.optimizee, task.first, task.count)) {}
+        : task_(task),
+          data_(slice(task.data, task.optimizee, task.first, task.count)),
+          evaluations_(static_cast<std::size_t>(task.count)),
+          is_spent_(evaluations_.size(), false),
+          ended_(evaluations_.size(), L2O_ROW_GOES_ON) {}
 
     ShardRun run() {
         const std::int64_t iterations = task_.settings.iterations;
@@ -195,9 +203,12 @@ class Shard {
                     from.x[block].data(), (*x)[block].data(), static_cast<std::size_t>((*x)[block].bytes()));
             }
         }
-        const Evaluations before = evaluations_;
+        const std::vector<Evaluations> before = evaluations_;
         const auto begin_state = std::chrono::steady_clock::now();
         stepper.init_state(from);
+        for (std::int64_t row = 0; row < task_.count; ++row)
+            if (const std::int32_t status = ended_[static_cast<std::size_t>(row)]; status != L2O_ROW_GOES_ON)
+                stepper.end(row, status);
         seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_state).count();
         for (std::int64_t t = begin; t < end; ++t) {
             if (CallContext::cancel_flag().load() != 0) {
@@ -211,22 +222,40 @@ class Shard {
                 stepper.advance(from, to, t - begin);
             }
             const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-            const Evaluations spent = safe ? safe->evaluations() : stepper.evaluations();
-            const Evaluations after{before.values + spent.values, before.gradients + spent.gradients};
-            const auto budget = static_cast<double>(task_.settings.max_evaluations);
-            if (budget > 0 && after.values + after.gradients > budget) {
+            bool any_moved = false;
+            for (std::int64_t row = 0; row < task_.count; ++row) {
+                const auto r = static_cast<std::size_t>(row);
+                if (is_spent_[r] || ended_[r] != L2O_ROW_GOES_ON) continue;
+                const Evaluations after =
+                    before[r] + (safe ? safe->evaluations(row) : stepper.evaluations()[r]);
+                const auto budget = static_cast<double>(task_.settings.max_evaluations);
+                if (budget > 0 && after.values + after.gradients > budget) {
+                    is_spent_[r] = true;
+                    safe ? safe->end(row) : stepper.end(row, L2O_ROW_CONVERGED);
+                    stepper.hold_row(from, to, row);
+                    continue;
+                }
+                evaluations_[r] = after;
+                any_moved = true;
+            }
+            ended_ = stepper.row_status();
+            if (!any_moved) {
                 is_over_ = true;
                 record(t, recorder, from, t - begin);
                 break;
             }
-            evaluations_ = after;
             if (safe) {
-                run_.safeguarded += task_.count;
+                run_.safeguarded += std::ranges::count(ended_, L2O_ROW_GOES_ON);
                 run_.fallbacks = safe->fallbacks();
             }
             seconds_ += elapsed.count();
             std::swap(from, to);
             const std::int64_t done = t + 1;
+            if (stepper.all_ended()) {
+                is_over_ = true;
+                record(done, recorder, from, done - begin);
+                break;
+            }
             if (done % task_.settings.metrics_every == 0 || done == task_.settings.iterations)
                 record(done, recorder, from, done - begin);
             task_.iteration_done();
@@ -243,7 +272,9 @@ class Shard {
     const ShardTask& task_;
     ProblemData data_;
     ShardRun run_;
-    Evaluations evaluations_;
+    std::vector<Evaluations> evaluations_;  // by row
+    std::vector<bool> is_spent_;            // by row: another step would exceed the budget
+    std::vector<std::int32_t> ended_;       // by row: L2O_ROW_*, at the end of the last leg
     double seconds_ = 0;
     bool is_over_ = false;
 };
@@ -262,10 +293,10 @@ ShardRecord ShardRun::at(std::int64_t iteration) const {
 std::vector<std::size_t> computable_metrics(const Optimizee& optimizee, const ProblemData& data) {
     bool has_solutions = true;
     for (std::size_t i = 0; i < data.tensors.size(); ++i)
-        has_solutions = has_solutions && (data.tensors[i] || optimizee.data()[i]->role != L2O_DATA_SOLUTION);
+        has_solutions = has_solutions && (data.tensors[i] || !has(*optimizee.data()[i], L2O_SPEC_SOLUTION));
     std::vector<std::size_t> metrics;
     for (std::size_t i = 0; i < optimizee.metrics().size(); ++i) {
-        if (has_solutions || (optimizee.metrics()[i]->flags & L2O_METRIC_NEEDS_SOLUTION) == 0)
+        if (has_solutions || (optimizee.metrics()[i]->flags & L2O_SPEC_NEEDS_SOLUTION) == 0)
             metrics.push_back(i);
     }
     return metrics;

@@ -11,7 +11,7 @@ namespace l2o::framework {
 
 /// What one shard looked like at one recorded iteration.
 struct ShardRecord {
-    Evaluations evaluations;
+    std::vector<Evaluations> evaluations;  ///< by row of the shard
     double seconds = 0;
     std::vector<std::vector<double>> rows;  ///< [metric][row of the shard]; a ratio has u, w, u, w, ...
 };

@@ -24,7 +24,7 @@ Entrant make_entrant(const Experiment& experiment,
                      const Contestant& contestant,
                      const Optimizee& optimizee,
                      bool may_train) {
-    const Task task = task_of(optimizee, experiment.evaluate.iterations);
+    const Task task = task_of(optimizee, experiment.evaluate.iterations, experiment.evaluate.max_evaluations);
     const std::vector<SettingText> from_weights =
         contestant.weights.empty() ? std::vector<SettingText>{}
                                    : weight_options(contestant.weights, contestant.optimizer.id());
@@ -56,7 +56,7 @@ Entrant make_entrant(const Experiment& experiment,
                                         task_of(*entrant.train_optimizee, longest_horizon(train)));
         if (!train.augmentation.is_none() &&
             (!entrant.train_optimizer->needs().empty() ||
-             (entrant.train_optimizer->info().flags & L2O_PARAMS_BY_PROBLEM) != 0)) {
+             (entrant.train_optimizer->info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0)) {
             throw Error(ExitCode::kUsage,
                         "contestants." + contestant.name +
                             ".train: random_scaling and convex_term change the problem, and '" +
@@ -64,7 +64,7 @@ Entrant make_entrant(const Experiment& experiment,
                             "' is made for the data of the problem itself; set both to 0");
         }
         const auto check = [&](const PluginChoice& loss) {
-            const Loss suits(loss.entry, loss.resolve(), *entrant.train_optimizee);
+            const Loss suits(loss.entry, loss.resolve(), task_of(*entrant.train_optimizee, 0));
         };
         check(train.loss);
         for (const StageSettings& stage : train.stages)

@@ -103,7 +103,7 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
         const std::optional<Kind> kind = kind_of_section(child.key);
         if (use == nullptr || !kind) continue;
         for (const OptionSchema& option : catalog.find(*kind, use->value).component.options) {
-            if (option.type != L2O_PATH) continue;
+            if (option.type != L2O_OPTION_PATH) continue;
             for (ConfigNode& setting : child.children) {
                 if (setting.key == option.key) setting.value = absolute_value(setting);
             }

@@ -16,7 +16,7 @@ nlohmann::json to_json(const PluginChoice& choice, Contents& contents) {
     const std::map<std::string, std::string> options = choice.resolve().canonical();
     nlohmann::json json{{"id", choice.id()}, {"version", choice.entry.plugin->version}, {"options", options}};
     for (const OptionSchema& option : choice.entry.component.options) {
-        if (option.type != L2O_PATH) continue;
+        if (option.type != L2O_OPTION_PATH) continue;
         // Another content is another training.
         if (const std::string hash = contents.of(options.at(option.key)); !hash.empty())
             json["files"][option.key] = hash;
@@ -90,7 +90,7 @@ FileContents files_of(const Experiment& experiment, Contents& contents) {
     const auto add = [&](const std::string& section, const PluginChoice& choice) {
         const std::map<std::string, std::string> options = choice.resolve().canonical();
         for (const OptionSchema& option : choice.entry.component.options)
-            if (option.type == L2O_PATH) add_file(section + "." + option.key, options.at(option.key));
+            if (option.type == L2O_OPTION_PATH) add_file(section + "." + option.key, options.at(option.key));
     };
     add("optimizee", experiment.optimizee);
     for (const Contestant& contestant : experiment.contestants) {

@@ -59,15 +59,13 @@ void check_owner(const TensorFile& file, const std::string& optimizer_id) {
     check_metadata(file, kOptimizerKey, optimizer_id, "weights of '" + optimizer_id + "'");
 }
 
-bool is_derived(const l2o_spec& spec) {
-    return spec.role == L2O_PARAM_BUFFER || std::string(spec.name).starts_with("const.");
-}
+bool is_derived(const l2o_spec& spec) { return has(spec, L2O_SPEC_DERIVED); }
 
 /// Indices of the data that an optimizer needs and all instances share.
 std::vector<int> shared_needs(const Optimizer& optimizer, const Optimizee& optimizee) {
     std::vector<int> indices;
     for (const int index : optimizer.needs()) {
-        if (index >= 0 && optimizee.data()[static_cast<std::size_t>(index)]->batched == 0)
+        if (index >= 0 && !has(*optimizee.data()[static_cast<std::size_t>(index)], L2O_SPEC_BATCHED))
             indices.push_back(index);
     }
     return indices;
@@ -113,7 +111,7 @@ std::optional<Tensor> stored(const TensorFile& file, const l2o_spec& spec) {
     if (!is_real(tensor.dtype())) {
         refuse(file, name + " is " + name_of(tensor.dtype()) + "; expected float32 or float64");
     }
-    Tensor values = tensor.to(static_cast<Dtype>(spec.dtype));
+    Tensor values = tensor.to(dtype_of(spec));
     if (!all_finite(values)) {
         refuse(file,
                name + " has a value that is not finite in " + name_of(values.dtype()) +

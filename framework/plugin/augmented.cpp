@@ -21,9 +21,9 @@ struct OwnSpec {
         spec.struct_size = sizeof spec;
         spec.name = name.c_str();
         spec.doc = doc.c_str();
-        spec.dtype = static_cast<std::int32_t>(dtype);
+        spec.dtype = static_cast<std::uint32_t>(dtype);
+        spec.flags = L2O_SPEC_BATCHED;
         spec.ndim = static_cast<std::int32_t>(shape.size());
-        spec.batched = 1;
         spec.shape = shape.data();
     }
     OwnSpec(const OwnSpec&) = delete;
@@ -41,10 +41,10 @@ class Augmented {
         info_ = inner_->info();
         info_.struct_size = sizeof info_;
         info_.n_metrics = 0;
-        info_.oracle_kinds &= ~std::uint32_t{L2O_PROX};
+        info_.answers &= ~L2O_ORACLE_PROX;
         for (const l2o_spec* spec : inner_->blocks()) blocks_.push_back(spec);
         for (std::size_t i = 0; i < inner_->data().size(); ++i) {
-            if (inner_->data()[i]->role == L2O_DATA_SOLUTION) continue;
+            if (has(*inner_->data()[i], L2O_SPEC_SOLUTION)) continue;
             inner_index_.push_back(i);
             data_.push_back(inner_->data()[i]);
         }
@@ -82,7 +82,7 @@ class Augmented {
         for (std::size_t i = 0; i < inner_index_.size(); ++i) of_inner[inner_index_[i]] = data[i];
         const l2o_status status =
             inner_->api().sample(inner_->raw(), call, split, first, count, of_inner.data());
-        if (status != L2O_OK) return status;
+        if (status != L2O_STATUS_OK) return status;
         const Key key = numerics::derive_key(call->key, kDrawTag, static_cast<std::uint64_t>(split));
         for (std::size_t i = factors_; i < data_.size(); ++i) {
             if (data[i] == nullptr) continue;
@@ -104,13 +104,13 @@ class Augmented {
                 }
             });
         }
-        return L2O_OK;
+        return L2O_STATUS_OK;
     }
 
     l2o_status init_point(l2o_call* call, std::uint32_t batch, l2o_in data, l2o_out x) const {
         const std::vector<const l2o_tensor*> of_inner = inner_data(data);
         const l2o_status status = inner_->api().init_point(inner_->raw(), call, batch, of_inner.data(), x);
-        if (status != L2O_OK) return status;
+        if (status != L2O_STATUS_OK) return status;
         for (std::size_t k = 0; k < inner_->blocks().size() && what_.random_scaling > 0; ++k)
             on_values(*x[k], [&](auto* values, std::int64_t size) {
                 const auto* factors = static_cast<decltype(values)>(data[factors_ + k]->data);
@@ -119,16 +119,16 @@ class Augmented {
         if (what_.convex_term > 0)
             on_values(*x[blocks_.size() - 1],
                       [](auto* values, std::int64_t size) { std::fill_n(values, size, 0); });
-        return L2O_OK;
+        return L2O_STATUS_OK;
     }
 
-    /// f and g of the augmented problem, or of hvp H v.
-    l2o_status call_inner(l2o_call* call, const l2o_eval_io* io, bool is_hvp) const {
+    /// f and g of the augmented problem; with a direction v H v, in place of g.
+    l2o_status call_inner(l2o_call* call, const l2o_points& io, l2o_in v, l2o_tensor* f, l2o_out g) const {
         const std::size_t n = inner_->blocks().size();
-        const std::vector<const l2o_tensor*> of_inner = inner_data(io->data);
-        l2o_eval_io inner = *io;
+        const std::vector<const l2o_tensor*> of_inner = inner_data(io.data);
+        l2o_points inner = io;
         inner.data = of_inner.data();
-        std::vector<Tensor> x, v;
+        std::vector<Tensor> scaled_x, scaled_v;
         std::vector<const l2o_tensor*> x_pointers(n), v_pointers(n);
         const auto scaled = [&](l2o_in from, std::vector<Tensor>& to, auto& pointers) {
             for (std::size_t k = 0; k < n; ++k) {
@@ -139,25 +139,23 @@ class Augmented {
                     const auto* source = static_cast<decltype(values)>(from[k]->data);
                     std::copy_n(source, size, values);
                 });
-                scale_rows(*product.abi(), k, *io);
+                scale_rows(*product.abi(), k, io);
                 to.push_back(std::move(product));
                 pointers[k] = to.back().abi();
             }
         };
-        scaled(io->x, x, x_pointers);
+        scaled(io.x, scaled_x, x_pointers);
         inner.x = x_pointers.data();
-        if (is_hvp) {
-            scaled(io->v, v, v_pointers);
-            inner.v = v_pointers.data();
-        }
+        if (v != nullptr) scaled(v, scaled_v, v_pointers);
+        const l2o_eval_out out{f, g};
         const l2o_optimizee_api& api = inner_->api();
-        const l2o_status status =
-            is_hvp ? api.hvp(inner_->raw(), call, &inner) : api.eval(inner_->raw(), call, &inner);
-        if (status != L2O_OK) return status;
-        for (std::size_t k = 0; k < n && io->g != nullptr && what_.random_scaling > 0; ++k)
-            if (io->g[k] != nullptr) scale_rows(*io->g[k], k, *io);
-        if (what_.convex_term > 0) add_convex(*io, is_hvp);
-        return L2O_OK;
+        const l2o_status status = v != nullptr ? api.hvp(inner_->raw(), call, &inner, v_pointers.data(), g)
+                                               : api.eval(inner_->raw(), call, &inner, &out);
+        if (status != L2O_STATUS_OK) return status;
+        for (std::size_t k = 0; k < n && g != nullptr && what_.random_scaling > 0; ++k)
+            if (g[k] != nullptr) scale_rows(*g[k], k, io);
+        if (what_.convex_term > 0) add_convex(io, v, f, g);
+        return L2O_STATUS_OK;
     }
 
   private:
@@ -166,7 +164,7 @@ class Augmented {
     static void on_values(const l2o_tensor& tensor, Body&& body) {
         std::int64_t size = 1;
         for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) size *= tensor.shape[axis];
-        if (tensor.bits == 32)
+        if (tensor.dtype == L2O_DTYPE_F32)
             body(static_cast<float*>(tensor.data), size);
         else
             body(static_cast<double*>(tensor.data), size);
@@ -177,7 +175,7 @@ class Augmented {
         return out;
     }
     /// rows <- c rows, c that of the row's instance.
-    void scale_rows(const l2o_tensor& rows, std::size_t block, const l2o_eval_io& io) const {
+    void scale_rows(const l2o_tensor& rows, std::size_t block, const l2o_points& io) const {
         on_values(rows, [&](auto* values, std::int64_t size) {
             const auto* factors = static_cast<decltype(values)>(io.data[factors_ + block]->data);
             const std::int64_t cols = size / std::max<std::int64_t>(io.batch, 1);
@@ -186,16 +184,17 @@ class Augmented {
                     values[row * cols + i] *= factors[row / io.rows_per_instance * cols + i];
         });
     }
-    void add_convex(const l2o_eval_io& io, bool is_hvp) const {
+    void add_convex(const l2o_points& io, l2o_in direction, l2o_tensor* f_out, l2o_out g_out) const {
         const std::size_t block = blocks_.size() - 1;
+        const bool is_hvp = direction != nullptr;
         on_values(*io.x[block], [&](auto* y, std::int64_t) {
             using T = std::remove_pointer_t<decltype(y)>;
             const auto values_of = [](const l2o_tensor* tensor) {
                 return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data);
             };
-            T* f = values_of(io.f);
-            T* g = values_of(io.g == nullptr ? nullptr : io.g[block]);
-            const T* v = is_hvp ? values_of(io.v[block]) : nullptr;
+            T* f = values_of(f_out);
+            T* g = values_of(g_out == nullptr ? nullptr : g_out[block]);
+            const T* v = is_hvp ? values_of(direction[block]) : nullptr;
             const std::int64_t m = what_.convex_term;
             for (std::int64_t row = 0; row < io.batch; ++row) {
                 const std::int64_t instance = row / io.rows_per_instance;
@@ -246,13 +245,18 @@ const l2o_optimizee_api& table(bool has_hvp) {
             [](const l2o_optimizee* o, l2o_call* call, std::uint32_t batch, l2o_in data, l2o_out x) noexcept {
                 return self(o).init_point(call, batch, data, x);
             };
-        api.eval = [](const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
-            return self(o).call_inner(call, io, false);
+        api.eval = [](const l2o_optimizee* o,
+                      l2o_call* call,
+                      const l2o_points* points,
+                      const l2o_eval_out* out) noexcept {
+            return self(o).call_inner(call, *points, nullptr, out->f, out->g);
         };
         if (with_hvp)
-            api.hvp = [](const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
-                return self(o).call_inner(call, io, true);
-            };
+            api.hvp = [](const l2o_optimizee* o,
+                         l2o_call* call,
+                         const l2o_points* points,
+                         l2o_in v,
+                         l2o_out hv) noexcept { return self(o).call_inner(call, *points, v, nullptr, hv); };
         api.get_extension = [](const l2o_optimizee*, const char*) noexcept -> const void* { return nullptr; };
         return api;
     };

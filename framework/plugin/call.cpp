@@ -18,7 +18,6 @@ std::atomic<std::int32_t>& CallContext::cancel_flag() {
 
 CallContext::CallContext() : error_(new char[kErrorBytes]) {
     error_[0] = '\0';
-    call_.struct_size = sizeof call_;
     call_.host = &host_services();
     call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&cancel_flag());
     call_.err = error_.get();
@@ -42,16 +41,16 @@ void CallContext::fail(l2o_status status, const std::string& who) {
     const std::string text = error_[0] != '\0' ? valid_utf8(error_.get()) : "no reason given";
     error_[0] = '\0';
     switch (status) {
-        case L2O_NUMERICAL:
+        case L2O_STATUS_NUMERICAL:
             throw Diverged{text};
-        case L2O_INVALID:
-        case L2O_UNSUPPORTED:
+        case L2O_STATUS_INVALID:
+        case L2O_STATUS_UNSUPPORTED:
             throw Error(ExitCode::kPlugin, who + ": " + text);
-        case L2O_NOMEM:
+        case L2O_STATUS_NOMEM:
             throw Error(ExitCode::kIo, who + ": " + text);
-        case L2O_CANCELLED:
+        case L2O_STATUS_CANCELLED:
             throw Error(ExitCode::kInterrupted, who + ": interrupted");
-        case L2O_IO:
+        case L2O_STATUS_IO:
             throw Error(ExitCode::kIo, who + ": " + text);
         default:
             throw Error(ExitCode::kPlugin,

@@ -16,7 +16,7 @@ namespace l2o::framework {
 
 using Key = std::array<std::uint64_t, 2>;
 
-/// A plugin said L2O_NUMERICAL: the trajectory diverged, nothing is broken.
+/// A plugin said L2O_STATUS_NUMERICAL: the trajectory diverged, nothing is broken.
 struct Diverged {
     std::string text;
 };
@@ -42,13 +42,14 @@ class CallContext {
     void reserve_scratch(std::uint64_t bytes);
 
     /// After every call. What it did to how this thread computes, which is as kStandardFloat says, is undone.
-    /// Returns if status is L2O_OK; throws Diverged for L2O_NUMERICAL, Error otherwise: "<who>: <text>".
+    /// Returns if status is L2O_STATUS_OK; throws Diverged for L2O_STATUS_NUMERICAL, Error otherwise: "<who>:
+    /// <text>".
     void check(l2o_status status, const std::string& who) {
         if (FloatControl::now() != kStandardFloat) put_back_float_control(who);
-        if (status != L2O_OK) fail(status, who);
+        if (status != L2O_STATUS_OK) fail(status, who);
     }
 
-    /// Set from a signal handler: long-running plugin calls return L2O_CANCELLED.
+    /// Set from a signal handler: long-running plugin calls return L2O_STATUS_CANCELLED.
     static std::atomic<std::int32_t>& cancel_flag();
 
   private:

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
+#include "framework/plugin/specs.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
@@ -22,7 +23,7 @@
 namespace l2o::framework {
 namespace {
 
-constexpr int kManifestVersion = 1;
+constexpr int kManifestVersion = 2;  // 1: of plugins of an ABI before its candidate 1
 constexpr const char* kWide = "x86-64-v4";
 constexpr std::int64_t kMostManifestBytes = 8 << 20;  // chosen: those of this tree have 4 kB
 constexpr std::size_t kMostName = 256, kMostText = 1024, kMostDoc = 1 << 16;
@@ -156,7 +157,7 @@ OptionSchema option_from_json(nlohmann::json& json) {
     if (json.contains("min")) option.min = json.at("min");
     if (json.contains("max")) option.max = json.at("max");
     if (json.contains("choices")) option.choices = json.at("choices").get<std::vector<std::string>>();
-    if (json.contains("flags")) option.flags = integer_at<std::uint32_t>(json, "flags");
+    if (json.contains("flags")) option.flags = integer_at<std::uint64_t>(json, "flags");
     return option;
 }
 
@@ -196,7 +197,7 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
                                   .required_minor = plugin.required_minor,
                                   .components = {}};
     for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
-        const l2o_component& table = *plugin.components[i];
+        const l2o_component table = normalised(*plugin.components[i]);
         ComponentDescription component;
         component.kind = kind_from_abi(text_of(table.kind), library);
         component.id = text_of(table.id);
@@ -206,7 +207,7 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
         for (auto tag = table.tags; tag != nullptr && *tag != nullptr; ++tag)
             component.tags.emplace_back(*tag);
         for (std::uint32_t k = 0; k < table.n_options; ++k) {
-            component.options.push_back(option_schema(*table.options[k]));
+            component.options.push_back(option_schema(normalised(*table.options[k])));
         }
         description.components.push_back(std::move(component));
     }

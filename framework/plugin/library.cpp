@@ -14,6 +14,7 @@
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/child.hpp"
 #include "framework/plugin/process_watch.hpp"
+#include "framework/plugin/specs.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 
@@ -21,17 +22,6 @@ namespace l2o::framework {
 namespace {
 
 const void* L2O_CALL no_extension(const l2o_host*, const char*) noexcept { return nullptr; }
-
-/// Copies a plugin's table into a zeroed struct of this header: a smaller one leaves zeros, a larger one is
-/// cut.
-template <class Table>
-Table normalised(const Table* table) {
-    Table copy{};
-    const std::size_t size = std::min<std::size_t>(table->struct_size, sizeof(Table));
-    std::memcpy(static_cast<void*>(&copy), table, size);
-    copy.struct_size = sizeof(Table);
-    return copy;
-}
 
 [[noreturn]] void refuse_library(const std::filesystem::path& path, const std::string& text) {
     throw library_error(path, text);
@@ -96,19 +86,34 @@ void check_build(const std::filesystem::path& path, const Build& build, const Bu
                   "; write it again with l2o-manifest, and run the command again");
 }
 
+/// Refuses a plugin of another ABI, and one that others could meet by the names in it.
+void check_exports(const std::filesystem::path& path, const std::vector<std::string>& exports) {
+    if (std::ranges::find(exports, L2O_ENTRY_SYMBOL) == exports.end()) {
+        const auto other = std::ranges::find_if(
+            exports, [](const std::string& name) { return name.starts_with("l2o_plugin_entry_"); });
+        if (other == exports.end()) return;  // said when it is opened
+        refuse_library(path,
+                       "is built for another ABI, whose entry is '" + *other + "'; that of this l2o is '" +
+                           L2O_ENTRY_SYMBOL +
+                           "': build it again with this SDK (CHANGELOG.md says how to move over)");
+    }
+    const auto other =
+        std::ranges::find_if(exports, [](const std::string& name) { return name != L2O_ENTRY_SYMBOL; });
+    if (other == exports.end()) return;
+    refuse_library(
+        path,
+        "exports '" + *other +
+            "' beside '" L2O_ENTRY_SYMBOL
+            "', which another plugin with that name in it would share; link it with the SDK's version "
+            "script, as l2o_add_plugin() and 'pkg-config --libs l2o' do");
+}
+
 Library open(const std::filesystem::path& path, const Build* expected) {
     namespace dll = boost::dll;
     LibraryFile file(path);
     const Build build = file.build_with_content();
     if (expected != nullptr) check_build(path, build, *expected);
-    if (const std::string other = file.export_besides(L2O_ENTRY_SYMBOL); !other.empty()) {
-        refuse_library(
-            path,
-            "exports '" + other +
-                "' beside '" L2O_ENTRY_SYMBOL
-                "', which another plugin with that name in it would share; link it with the SDK's version "
-                "script, as l2o_add_plugin() and 'pkg-config --libs l2o' do");
-    }
+    check_exports(path, file.exports());
     const ProcessWatch watch("loading plugin '" + path.string() + "'");
     // Never closed: see Library.
     static auto& handles = *new std::deque<dll::shared_library>;
@@ -137,11 +142,7 @@ Library open(const std::filesystem::path& path, const Build* expected) {
     if (table == nullptr || table->magic != L2O_MAGIC) {
         refuse_library(path, "its entry returned no l2o plugin table");
     }
-    const l2o_plugin plugin = [&] {
-        l2o_plugin copy{};
-        std::memcpy(static_cast<void*>(&copy), table, std::min<std::size_t>(table->struct_size, sizeof copy));
-        return copy;
-    }();
+    const l2o_plugin plugin = normalised(*table);
     if (plugin.built_major != L2O_ABI_MAJOR || plugin.required_minor > L2O_ABI_MINOR) {
         refuse_library(path,
                        "built for ABI " + std::to_string(plugin.built_major) + "." +
@@ -154,14 +155,17 @@ Library open(const std::filesystem::path& path, const Build* expected) {
     library.description.build = build;
     for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
         Component component;
-        component.table = normalised(plugin.components[i]);
+        component.table = normalised(*plugin.components[i]);
         const Kind kind = library.description.components[i].kind;
+        if (component.table.api == nullptr)
+            refuse_library(path,
+                           std::string("component '") + component.table.id + "' has no table of functions");
         if (kind == Kind::kOptimizer) {
-            component.optimizer = normalised(static_cast<const l2o_optimizer_api*>(component.table.api));
+            component.optimizer = normalised(*static_cast<const l2o_optimizer_api*>(component.table.api));
         } else if (kind == Kind::kOptimizee) {
-            component.optimizee = normalised(static_cast<const l2o_optimizee_api*>(component.table.api));
+            component.optimizee = normalised(*static_cast<const l2o_optimizee_api*>(component.table.api));
         } else {
-            component.loss = normalised(static_cast<const l2o_loss_api*>(component.table.api));
+            component.loss = normalised(*static_cast<const l2o_loss_api*>(component.table.api));
         }
         check_tables(component, kind, path);
         library.components.push_back(component);

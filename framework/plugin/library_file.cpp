@@ -157,11 +157,10 @@ void LibraryFile::read_headers() {
 }
 
 // ELF-64 Object File Format, version 1.5, "Sections", "Symbol table".
-std::string LibraryFile::export_besides(std::string_view entry) const {
+std::vector<std::string> LibraryFile::exports() const {
     constexpr std::array<std::string_view, 5> kOfTheLinker{"_init", "_fini", "_edata", "_end", "__bss_start"};
     constexpr std::uint64_t kMostSymbols = 1 << 20;  // chosen: without a version script there are thousands
-    bool has_entry = false;
-    std::string other;
+    std::vector<std::string> exported;
     const Bytes bytes(file_, static_cast<std::uint64_t>(build_.size));
     const auto header = bytes.get<Elf64_Ehdr>(0);
     const auto section = [&](std::uint64_t i) {
@@ -186,14 +185,12 @@ std::string LibraryFile::export_besides(std::string_view entry) const {
             const bool is_seen = ELF64_ST_BIND(symbol.st_info) != STB_LOCAL && symbol.st_shndx != SHN_UNDEF &&
                                  ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT;
             if (!is_seen || symbol.st_name >= texts.size()) continue;
-            const std::string name = texts.c_str() + symbol.st_name;
-            if (name == entry)
-                has_entry = true;
-            else if (std::find(kOfTheLinker.begin(), kOfTheLinker.end(), name) == kOfTheLinker.end())
-                other = name;
+            std::string name = texts.c_str() + symbol.st_name;
+            if (std::find(kOfTheLinker.begin(), kOfTheLinker.end(), name) == kOfTheLinker.end())
+                exported.push_back(std::move(name));
         }
     }
-    return has_entry ? other : "";
+    return exported;
 }
 
 Build LibraryFile::build_with_content() {

@@ -24,10 +24,9 @@ class LibraryFile {
     [[nodiscard]] const Build& build() const { return build_; }
     /// The same with `content`: reads the whole file. @throw Error kIo
     [[nodiscard]] Build build_with_content();
-    /// A symbol that other libraries see beside `entry`, and that is not the linker's own; "" : there is
-    /// none, or no `entry`, or there are no section headers to tell. @throw Error kPlugin: headers that make
-    /// no sense
-    [[nodiscard]] std::string export_besides(std::string_view entry) const;
+    /// The symbols that other libraries see and that are not the linker's own; none without section headers.
+    /// @throw Error kPlugin: headers that make no sense
+    [[nodiscard]] std::vector<std::string> exports() const;
     /// Whether the path still leads to this file, and nobody has written to it since it was opened.
     [[nodiscard]] bool is_unchanged() const;
     /// Whether everybody may write to it.

@@ -1,32 +1,37 @@
 #include "framework/plugin/loss.hpp"
 
-#include <cstring>
-
+#include "framework/error.hpp"
 #include "framework/plugin/needs.hpp"
 #include "framework/plugin/process_watch.hpp"
 
 namespace l2o::framework {
 
-Loss::Loss(const Catalog::Entry& entry, ResolvedOptions options, const Optimizee& optimizee)
+Loss::Loss(const Catalog::Entry& entry, ResolvedOptions options, const Task& task)
     : id_(entry.component.id),
       options_(std::move(options)),
       api_(Catalog::load(entry).loss),
-      needs_(match_needs(entry.component, optimizee.data(), optimizee.id(), true)) {
-    const std::string who = "loss '" + id_ + "'";
+      instance_(nullptr, api_.destroy),
+      needs_(match_needs(entry.component, task.data, task.name, true)) {
+    const std::string who = "loss '" + id_ + "' on '" + task.name + "'";
     const ProcessWatch watch(who);
+    const Problem problem(task, needs_);
     CallContext call;
     const auto values = options_.values();
-    call.check(
-        api_.create(call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &instance_), who);
-    const l2o_loss_info* info = api_.info(instance_);
-    std::memcpy(static_cast<void*>(&info_), info, std::min<std::size_t>(info->struct_size, sizeof info_));
-    for (const int index : needs_) {
-        if (index >= 0 && optimizee.data()[static_cast<std::size_t>(index)]->role == L2O_DATA_SOLUTION) {
-            needs_solution_ = true;
-        }
-    }
+    l2o_loss* instance = nullptr;
+    call.check(api_.create(call.plain(),
+                           values.data(),
+                           static_cast<std::uint32_t>(values.size()),
+                           &problem.abi(),
+                           &instance),
+               who);
+    instance_.reset(instance);
+    info_ = normalised(*api_.info(raw()));
+    for (const int index : needs_)
+        needs_solution_ = needs_solution_ ||
+                          (index >= 0 && has(*task.data[static_cast<std::size_t>(index)], L2O_SPEC_SOLUTION));
+    if (reads_g() && (task.answers & L2O_ORACLE_GRADIENT) == 0)
+        throw Error(ExitCode::kPlugin,
+                    who + ": it reads gradients, and '" + task.name + "' has none; expected another loss");
 }
-
-Loss::~Loss() { api_.destroy(instance_); }
 
 }  // namespace l2o::framework

@@ -1,6 +1,7 @@
 #include "framework/plugin/needs.hpp"
 
 #include "framework/error.hpp"
+#include "framework/plugin/specs.hpp"
 
 namespace l2o::framework {
 
@@ -13,7 +14,7 @@ std::vector<int> match_needs(const ComponentDescription& component,
         int index = -1;
         std::string offered;
         for (std::size_t i = 0; i < data.size(); ++i) {
-            if (data[i]->role == L2O_DATA_SOLUTION && !solutions) continue;
+            if (has(*data[i], L2O_SPEC_SOLUTION) && !solutions) continue;
             if (data[i]->name == need.name) index = static_cast<int>(i);
             offered += (offered.empty() ? "" : ", ") + std::string(data[i]->name);
         }

@@ -12,18 +12,18 @@
 namespace l2o::framework {
 namespace {
 
-bool is_solution(const l2o_spec& spec) { return spec.role == L2O_DATA_SOLUTION; }
-bool is_by_solve(const l2o_spec& spec) { return (spec.flags & L2O_DATA_BY_SOLVE) != 0; }
+bool is_solution(const l2o_spec& spec) { return has(spec, L2O_SPEC_SOLUTION); }
+bool is_by_solve(const l2o_spec& spec) { return has(spec, L2O_SPEC_BY_SOLVE); }
+bool is_batched(const l2o_spec& spec) { return has(spec, L2O_SPEC_BATCHED); }
 
-Tensor make(const l2o_spec& spec, std::int64_t batch) {
-    return {static_cast<Dtype>(spec.dtype), shape_of(spec, batch)};
-}
+Tensor make(const l2o_spec& spec, std::int64_t batch) { return {dtype_of(spec), shape_of(spec, batch)}; }
 
 /// The option that has the name of a tensor of one number per instance, or one for all; NULL: there is none.
 const OptionSchema* option_of(const l2o_spec& spec, const ComponentDescription& component) {
     if (spec.ndim != 0) return nullptr;
     for (const OptionSchema& option : component.options)
-        if (option.key == spec.name && (option.type == L2O_REAL || option.type == L2O_INT)) return &option;
+        if (option.key == spec.name && (option.type == L2O_OPTION_REAL || option.type == L2O_OPTION_INT))
+            return &option;
     return nullptr;
 }
 
@@ -35,28 +35,24 @@ std::vector<l2o_tensor*> writable(std::vector<Tensor>& tensors) {
 
 }  // namespace
 
-Shape shape_of(const l2o_spec& spec, std::int64_t batch) {
-    Shape shape;
-    if (spec.batched != 0) shape.push_back(batch);
-    shape.insert(shape.end(), spec.shape, spec.shape + spec.ndim);
-    return shape;
-}
-
 Optimizee::Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype dtype)
     : entry_(entry),
       id_(entry.component.id),
       options_(std::move(options)),
       dtype_(dtype),
-      api_(Catalog::load(entry).optimizee) {
+      api_(Catalog::load(entry).optimizee),
+      instance_(nullptr, api_.destroy) {
     const std::string who = "optimizee '" + id_ + "'";
     const ProcessWatch watch(who);
     CallContext call;
-    const l2o_optimizee_setting setting{sizeof setting, static_cast<std::int32_t>(dtype)};
+    const l2o_optimizee_setting setting{sizeof setting, static_cast<std::uint32_t>(dtype)};
     const auto values = options_.values();
+    l2o_optimizee* instance = nullptr;
     call.check(
         api_.create(
-            call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance_),
+            call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance),
         who);
+    instance_.reset(instance);
     read_declarations();
 }
 
@@ -66,23 +62,24 @@ Optimizee::Optimizee(const Optimizee& like, const l2o_optimizee_api& api, l2o_op
       options_(like.options_.clone()),
       dtype_(like.dtype_),
       api_(api),
-      instance_(instance) {
+      instance_(instance, api_.destroy) {
     read_declarations();
 }
 
 void Optimizee::read_declarations() {
-    const l2o_optimizee_info* info = api_.info(instance_);
-    std::memcpy(static_cast<void*>(&info_), info, std::min<std::size_t>(info->struct_size, sizeof info_));
-    for (std::uint32_t i = 0; i < info_.n_blocks; ++i) blocks_.push_back(api_.block_spec(instance_, i));
-    for (std::uint32_t i = 0; i < info_.n_data; ++i) data_.push_back(api_.data_spec(instance_, i));
-    for (std::uint32_t i = 0; i < info_.n_metrics; ++i) metrics_.push_back(api_.metric_spec(instance_, i));
+    const std::string who = "optimizee '" + id_ + "'";
+    const auto read = [&](Specs& specs, std::uint32_t count, const char* what, auto function) {
+        specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
+    };
+    info_ = normalised(*api_.info(raw()));
+    read(blocks_, info_.n_blocks, "block_spec", api_.block_spec);
+    read(data_, info_.n_data, "data_spec", api_.data_spec);
+    read(metrics_, info_.n_metrics, "metric_spec", api_.metric_spec);
 }
 
-Optimizee::~Optimizee() { api_.destroy(instance_); }
-
 std::optional<std::size_t> Optimizee::data_index(const std::string& name) const {
-    for (std::size_t i = 0; i < data_.size(); ++i) {
-        if (data_[i]->name == name) return i;
+    for (std::size_t i = 0; i < data_.all().size(); ++i) {
+        if (data_.all()[i]->name == name) return i;
     }
     return std::nullopt;
 }
@@ -94,9 +91,9 @@ ProblemData Optimizee::sample(const Key& key,
                               bool with_solutions,
                               const ProblemData* shared) const {
     ProblemData data{.instances = count, .tensors = {}};
-    for (std::size_t i = 0; i < data_.size(); ++i) {
-        const l2o_spec& spec = *data_[i];
-        if (shared != nullptr && spec.batched == 0 && shared->tensors[i]) {
+    for (std::size_t i = 0; i < data_.all().size(); ++i) {
+        const l2o_spec& spec = *data_.all()[i];
+        if (shared != nullptr && !is_batched(spec) && shared->tensors[i]) {
             const Tensor& tensor = shared->tensors[i];
             data.tensors.push_back(
                 Tensor::borrow(tensor.dtype(), tensor.shape(), const_cast<void*>(tensor.data())));
@@ -110,13 +107,13 @@ ProblemData Optimizee::sample(const Key& key,
     const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
     std::vector<l2o_tensor*> solved = drawn;
     bool solves = false;
-    for (std::size_t i = 0; i < data_.size(); ++i) {
-        (is_by_solve(*data_[i]) ? drawn : solved)[i] = nullptr;
+    for (std::size_t i = 0; i < data_.all().size(); ++i) {
+        (is_by_solve(*data_.all()[i]) ? drawn : solved)[i] = nullptr;
         solves = solves || solved[i] != nullptr;
-        if (shared != nullptr && data_[i]->batched == 0) drawn[i] = nullptr;
+        if (shared != nullptr && !is_batched(*data_.all()[i])) drawn[i] = nullptr;
     }
     const auto lock = guard();
-    call.check(api_.sample(instance_,
+    call.check(api_.sample(raw(),
                            call.with(key),
                            static_cast<std::int32_t>(split),
                            first,
@@ -124,12 +121,10 @@ ProblemData Optimizee::sample(const Key& key,
                            drawn.data()),
                who);
     if (solves && api_.solve != nullptr) {
-        call.check(api_.solve(instance_,
-                              call.with(key),
-                              static_cast<std::uint32_t>(count),
-                              structure.data(),
-                              solved.data()),
-                   who);
+        call.check(
+            api_.solve(
+                raw(), call.with(key), static_cast<std::uint32_t>(count), structure.data(), solved.data()),
+            who);
     }
     return data;
 }
@@ -138,15 +133,15 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
     const auto fail = [&](const std::string& text) { throw Error(ExitCode::kUsage, where + ": " + text); };
     ProblemData data;
     std::vector<std::string> known;
-    for (const l2o_spec* spec : data_) known.emplace_back(spec->name);
+    for (const l2o_spec* spec : data_.all()) known.emplace_back(spec->name);
     for (const auto& [name, tensor] : tensors) {
         if (!data_index(name)) {
             fail("unknown tensor '" + name + "' for '" + id_ + "'" + did_you_mean(name, known));
         }
     }
-    for (const l2o_spec* spec : data_) {
+    for (const l2o_spec* spec : data_.all()) {
         const auto found = tensors.find(spec->name);
-        if (spec->batched != 0 && found != tensors.end() && !found->second.shape().empty()) {
+        if (is_batched(*spec) && found != tensors.end() && !found->second.shape().empty()) {
             const std::int64_t rows = found->second.shape()[0];
             if (data.instances != 0 && data.instances != rows) {
                 fail("tensor '" + found->first + "' has " + std::to_string(rows) +
@@ -173,13 +168,13 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
                 }
             }
         };
-    for (const l2o_spec* spec : data_) {
-        const Dtype dtype = static_cast<Dtype>(spec->dtype);
+    for (const l2o_spec* spec : data_.all()) {
+        const Dtype dtype = dtype_of(*spec);
         const OptionSchema* option = is_real(dtype) ? option_of(*spec, entry_.component) : nullptr;
         const auto found = tensors.find(spec->name);
         if (found == tensors.end()) {
             // A number that is an option may be left out of a file: lambda.
-            if (option != nullptr && spec->batched == 0) {
+            if (option != nullptr && !is_batched(*spec)) {
                 Tensor given(Dtype::kF64, {});
                 given.values<double>()[0] = parse_real(options.at(option->key)).value();
                 data.tensors.push_back(given.to(dtype));
@@ -211,22 +206,20 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
 
 std::vector<Tensor> Optimizee::init_point(const Key& key, std::uint64_t row0, const ProblemData& data) const {
     std::vector<Tensor> x;
-    for (const l2o_spec* spec : blocks_) x.push_back(make(*spec, data.instances));
+    for (const l2o_spec* spec : blocks_.all()) x.push_back(make(*spec, data.instances));
     const std::vector<l2o_tensor*> out = writable(x);
     const std::vector<const l2o_tensor*> in = abi_data(data);
     CallContext call;
     const auto lock = guard();
-    call.check(api_.init_point(instance_,
-                               call.with(key, row0),
-                               static_cast<std::uint32_t>(data.instances),
-                               in.data(),
-                               out.data()),
-               "optimizee '" + id_ + "'");
+    call.check(
+        api_.init_point(
+            raw(), call.with(key, row0), static_cast<std::uint32_t>(data.instances), in.data(), out.data()),
+        "optimizee '" + id_ + "'");
     return x;
 }
 
 std::unique_lock<std::mutex> Optimizee::guard() const {
-    return (info_.flags & L2O_SERIAL) != 0 ? std::unique_lock(serial_) : std::unique_lock<std::mutex>();
+    return (info_.flags & L2O_FLAG_SERIAL) != 0 ? std::unique_lock(serial_) : std::unique_lock<std::mutex>();
 }
 
 ProblemData slice(const ProblemData& data,
@@ -238,7 +231,7 @@ ProblemData slice(const ProblemData& data,
         const Tensor& tensor = data.tensors[i];
         if (!tensor) {
             part.tensors.emplace_back();
-        } else if (optimizee.data()[i]->batched != 0) {
+        } else if (is_batched(*optimizee.data()[i])) {
             part.tensors.push_back(tensor.rows(first, count));
         } else {
             part.tensors.push_back(
@@ -253,7 +246,7 @@ ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int
     if (times == 1) return repeated;
     repeated.instances = element_count({data.instances, times});
     for (std::size_t i = 0; i < data.tensors.size(); ++i) {
-        if (!data.tensors[i] || optimizee.data()[i]->batched == 0) continue;
+        if (!data.tensors[i] || !is_batched(*optimizee.data()[i])) continue;
         const Tensor& from = data.tensors[i];
         Shape shape = from.shape();
         shape[0] *= times;

@@ -12,11 +12,16 @@
 #include "framework/config/options.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/catalog.hpp"
+#include "framework/plugin/specs.hpp"
 #include "framework/tensor/tensor.hpp"
 
 namespace l2o::framework {
 
-enum class Split : std::int32_t { kTrain = L2O_TRAIN, kValidation = L2O_VALIDATION, kTest = L2O_TEST };
+enum class Split : std::int32_t {
+    kTrain = L2O_SPLIT_TRAIN,
+    kValidation = L2O_SPLIT_VALIDATION,
+    kTest = L2O_SPLIT_TEST
+};
 
 /// The data tensors of some instances, in the order of the optimizee's data specs; an empty Tensor is absent.
 struct ProblemData {
@@ -34,18 +39,18 @@ class Optimizee {
     Optimizee(const Optimizee& like, const l2o_optimizee_api& api, l2o_optimizee* instance);
     Optimizee(const Optimizee&) = delete;
     Optimizee& operator=(const Optimizee&) = delete;
-    ~Optimizee();
+    ~Optimizee() = default;
 
     [[nodiscard]] const std::string& id() const { return id_; }
     [[nodiscard]] const Catalog::Entry& entry() const { return entry_; }
     [[nodiscard]] const ResolvedOptions& options() const { return options_; }
     [[nodiscard]] Dtype dtype() const { return dtype_; }
     [[nodiscard]] const l2o_optimizee_api& api() const { return api_; }
-    [[nodiscard]] const l2o_optimizee* raw() const { return instance_; }
+    [[nodiscard]] const l2o_optimizee* raw() const { return instance_.get(); }
     [[nodiscard]] const l2o_optimizee_info& info() const { return info_; }
-    [[nodiscard]] const std::vector<const l2o_spec*>& blocks() const { return blocks_; }
-    [[nodiscard]] const std::vector<const l2o_spec*>& data() const { return data_; }
-    [[nodiscard]] const std::vector<const l2o_spec*>& metrics() const { return metrics_; }
+    [[nodiscard]] const std::vector<const l2o_spec*>& blocks() const { return blocks_.all(); }
+    [[nodiscard]] const std::vector<const l2o_spec*>& data() const { return data_.all(); }
+    [[nodiscard]] const std::vector<const l2o_spec*>& metrics() const { return metrics_.all(); }
     /// Index of a data tensor by name.
     [[nodiscard]] std::optional<std::size_t> data_index(const std::string& name) const;
 
@@ -68,7 +73,7 @@ class Optimizee {
                                                  std::uint64_t row0,
                                                  const ProblemData& data) const;
 
-    /// Held during a call if the plugin is L2O_SERIAL, else empty.
+    /// Held during a call if the plugin is L2O_FLAG_SERIAL, else empty.
     [[nodiscard]] std::unique_lock<std::mutex> guard() const;
 
   private:
@@ -79,9 +84,9 @@ class Optimizee {
     ResolvedOptions options_;
     Dtype dtype_;
     const l2o_optimizee_api& api_;
-    l2o_optimizee* instance_ = nullptr;
+    std::unique_ptr<l2o_optimizee, decltype(l2o_optimizee_api::destroy)> instance_;
     l2o_optimizee_info info_{};
-    std::vector<const l2o_spec*> blocks_, data_, metrics_;
+    Specs blocks_, data_, metrics_;
     mutable std::mutex serial_;
 };
 
@@ -94,8 +99,5 @@ class Optimizee {
 [[nodiscard]] ProblemData repeat(const ProblemData& data, const Optimizee& optimizee, std::int64_t times);
 /// Pointers for the ABI; NULL where absent, and for solutions unless they are wanted.
 [[nodiscard]] std::vector<const l2o_tensor*> abi_data(const ProblemData& data);
-
-/// The shape of a tensor described by spec for a batch: [B, shape] if batched, else shape.
-[[nodiscard]] Shape shape_of(const l2o_spec& spec, std::int64_t batch);
 
 }  // namespace l2o::framework

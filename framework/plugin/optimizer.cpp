@@ -1,7 +1,7 @@
 #include "framework/plugin/optimizer.hpp"
 
+#include <array>
 #include <cmath>
-#include <cstring>
 
 #include "framework/error.hpp"
 #include "framework/plugin/needs.hpp"
@@ -9,13 +9,30 @@
 
 namespace l2o::framework {
 
-Task task_of(const Optimizee& optimizee, std::int64_t horizon) {
-    return {optimizee.blocks(),
-            optimizee.data(),
-            optimizee.id(),
-            optimizee.dtype(),
-            optimizee.info().oracle_kinds,
-            horizon};
+Task task_of(const Optimizee& optimizee, std::int64_t horizon, std::int64_t max_evaluations) {
+    return {.blocks = optimizee.blocks(),
+            .data = optimizee.data(),
+            .name = optimizee.id(),
+            .dtype = optimizee.dtype(),
+            .flags = optimizee.info().flags & L2O_FLAG_STOCHASTIC,
+            .answers = optimizee.info().answers,
+            .horizon = horizon,
+            .max_evaluations = max_evaluations};
+}
+
+Problem::Problem(const Task& task, const std::vector<int>& needs) {
+    for (const int index : needs)
+        data_.push_back(index < 0 ? nullptr : task.data[static_cast<std::size_t>(index)]);
+    problem_.struct_size = sizeof problem_;
+    problem_.n_blocks = static_cast<std::uint32_t>(task.blocks.size());
+    problem_.n_data = static_cast<std::uint32_t>(data_.size());
+    problem_.dtype = static_cast<std::uint32_t>(task.dtype);
+    problem_.blocks = task.blocks.data();
+    problem_.data = data_.data();
+    problem_.flags = task.flags;
+    problem_.answers = task.answers;
+    problem_.horizon = task.horizon;
+    problem_.max_evaluations = task.max_evaluations;
 }
 
 namespace {
@@ -30,6 +47,15 @@ void check_start(const std::string& id, const Tensor& param, const std::string& 
     }
 }
 
+/// "values and gradients"
+std::string answers_text(std::uint32_t kinds) {
+    constexpr std::array kNames{"values", "gradients", "Hessian products", "proximal points"};
+    std::string text;
+    for (std::size_t bit = 0; bit < kNames.size(); ++bit)
+        if ((kinds >> bit & 1U) != 0) text += (text.empty() ? "" : " and ") + std::string(kNames[bit]);
+    return text.empty() ? "nothing" : text;
+}
+
 }  // namespace
 
 Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const Task& task)
@@ -37,53 +63,61 @@ Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const
       id_(entry.component.id),
       options_(std::move(options)),
       api_(Catalog::load(entry).optimizer),
+      instance_(nullptr, api_.destroy),
       needs_(match_needs(entry.component, task.data, task.name, false)) {
-    std::vector<const l2o_spec*> data;
-    for (const int index : needs_)
-        data.push_back(index < 0 ? nullptr : task.data[static_cast<std::size_t>(index)]);
-    l2o_problem problem{};
-    problem.struct_size = sizeof problem;
-    problem.n_blocks = static_cast<std::uint32_t>(task.blocks.size());
-    problem.n_data = static_cast<std::uint32_t>(data.size());
-    problem.oracle_kinds = task.oracle_kinds;
-    problem.blocks = task.blocks.data();
-    problem.data = data.data();
-    problem.horizon = task.horizon;
-    problem.dtype = static_cast<std::int32_t>(task.dtype);
-
+    const Problem problem(task, needs_);
     CallContext call;
     const auto values = options_.values();
     const std::string who = "optimizer '" + id_ + "' on '" + task.name + "'";
     const ProcessWatch watch(who);
-    call.check(
-        api_.create(
-            call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &problem, &instance_),
-        who);
-    const l2o_optimizer_info* info = api_.info(instance_);
-    std::memcpy(static_cast<void*>(&info_), info, std::min<std::size_t>(info->struct_size, sizeof info_));
-    for (std::uint32_t i = 0; i < info_.n_params; ++i) params_.push_back(api_.param_spec(instance_, i));
-    for (std::uint32_t i = 0; i < info_.n_state; ++i) state_.push_back(api_.state_spec(instance_, i));
-    if (const auto* vjp =
-            static_cast<const l2o_optimizer_vjp*>(api_.get_extension(instance_, L2O_EXT_OPTIMIZER_VJP))) {
-        std::memcpy(static_cast<void*>(&vjp_), vjp, std::min<std::size_t>(vjp->struct_size, sizeof vjp_));
+    l2o_optimizer* instance = nullptr;
+    call.check(api_.create(call.plain(),
+                           values.data(),
+                           static_cast<std::uint32_t>(values.size()),
+                           &problem.abi(),
+                           &instance),
+               who);
+    instance_.reset(instance);
+    info_ = normalised(*api_.info(raw()));
+    const auto read = [&](Specs& specs, std::uint32_t count, const char* what, auto function) {
+        specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
+    };
+    read(params_, info_.n_params, "param_spec", api_.param_spec);
+    read(state_, info_.n_state, "state_spec", api_.state_spec);
+    if (const void* vjp = api_.get_extension(raw(), L2O_EXT_OPTIMIZER_VJP)) {
+        vjp_ = normalised(*static_cast<const l2o_optimizer_vjp*>(vjp));
         has_vjp_ = true;
     }
-    const std::uint32_t unanswered = info_.max_questions > 0 ? info_.question_kinds & ~task.oracle_kinds : 0U;
-    if (unanswered != 0) {
-        api_.destroy(instance_);
-        throw Error(ExitCode::kPlugin,
-                    who + ": it asks for evaluations (kinds " + std::to_string(unanswered) + ") that '" +
-                        task.name + "' cannot answer");
-    }
+    check_fit(task, who);
 }
 
-Optimizer::~Optimizer() { api_.destroy(instance_); }
+/// Refuses a pair that would fail at its first evaluation.
+void Optimizer::check_fit(const Task& task, const std::string& who) const {
+    const std::uint32_t asks = info_.max_questions > 0 ? info_.question_kinds : 0U;
+    constexpr std::uint32_t kAsked = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
+    if ((asks & ~kAsked) != 0)
+        throw Error(ExitCode::kPlugin,
+                    who + ": it asks for " + answers_text(asks & ~kAsked) +
+                        ", and questions are answered by values and gradients only");
+    const std::uint32_t unanswered = (info_.reads | asks) & ~task.answers;
+    if (unanswered != 0)
+        throw Error(ExitCode::kPlugin,
+                    who + ": it needs " + answers_text(unanswered) + ", and '" + task.name + "' offers " +
+                        answers_text(task.answers) +
+                        "; expected an optimizer or a problem that fits the other");
+    for (const l2o_spec* block : task.blocks)
+        if (has(*block, L2O_SPEC_BOUNDED) && (info_.flags & L2O_OPTIMIZER_KEEPS_BOUNDS) == 0)
+            throw Error(ExitCode::kPlugin,
+                        who + ": block '" + block->name +
+                            "' has bounds, which this method does not keep; use one that does, for example "
+                            "'projected_gradient'");
+}
 
 std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& data) const {
     std::vector<Tensor> params;
     std::vector<l2o_tensor*> out;
-    for (const l2o_spec* spec : params_) {
-        params.emplace_back(static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
+    for (const l2o_spec* spec : params_.all()) {
+        params.emplace_back(dtype_of(*spec), shape_of(*spec, 1));
         out.push_back(params.back().abi());
     }
     if (params.empty()) return params;
@@ -95,13 +129,13 @@ std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& da
     CallContext call;
     call.reserve_scratch(info_.scratch_fixed);
     const auto lock = guard();
-    call.check(api_.init_params(instance_, call.with(key), in.data(), out.data()), "optimizer '" + id_ + "'");
-    for (std::size_t i = 0; i < params.size(); ++i) check_start(id_, params[i], params_[i]->name);
+    call.check(api_.init_params(raw(), call.with(key), in.data(), out.data()), "optimizer '" + id_ + "'");
+    for (std::size_t i = 0; i < params.size(); ++i) check_start(id_, params[i], params_.all()[i]->name);
     return params;
 }
 
 std::unique_lock<std::mutex> Optimizer::guard() const {
-    return (info_.flags & L2O_SERIAL) != 0 ? std::unique_lock(serial_) : std::unique_lock<std::mutex>();
+    return (info_.flags & L2O_FLAG_SERIAL) != 0 ? std::unique_lock(serial_) : std::unique_lock<std::mutex>();
 }
 
 }  // namespace l2o::framework

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <sstream>
+#include <tuple>
 
 #include "framework/error.hpp"
 #include "framework/plugin/child.hpp"
@@ -19,7 +20,7 @@ using nlohmann::json;
 /// "[B, m=5, 2]": the axes with their names, as far as they have some.
 std::string shape_text(const l2o_spec& spec) {
     std::istringstream axes(spec.axes == nullptr ? "" : spec.axes);
-    std::string text = spec.batched != 0 ? "B" : "";
+    std::string text = has(spec, L2O_SPEC_BATCHED) ? "B" : "";
     for (std::int32_t i = 0; i < spec.ndim; ++i) {
         std::string name;
         std::getline(axes, name, ',');
@@ -32,7 +33,7 @@ std::string shape_text(const l2o_spec& spec) {
 json tensor_json(const l2o_spec& spec) {
     return {{"name", spec.name},
             {"shape", shape_text(spec)},
-            {"dtype", name_of(static_cast<Dtype>(spec.dtype))},
+            {"dtype", name_of(dtype_of(spec))},
             {"doc", spec.doc == nullptr ? "" : spec.doc}};
 }
 
@@ -40,25 +41,37 @@ json published(const Optimizee& optimizee) {
     json out{{"blocks", json::array()},
              {"data", json::array()},
              {"metrics", json::array()},
-             {"answers", json::array()}};
+             {"answers", json::array()},
+             {"costs", json::array()}};
     for (const l2o_spec* spec : optimizee.blocks()) {
         out["blocks"].push_back(tensor_json(*spec));
-        out["blocks"].back()["role"] = spec->role == L2O_MAX ? "max" : "min";
+        out["blocks"].back()["role"] = has(*spec, L2O_SPEC_MAXIMISED) ? "max" : "min";
+        if (has(*spec, L2O_SPEC_BOUNDED))
+            out["blocks"].back()["bounds"] = fmt::format("[{:g}, {:g}]", spec->lower, spec->upper);
     }
     for (const l2o_spec* spec : optimizee.data()) {
         out["data"].push_back(tensor_json(*spec));
-        out["data"].back()["solution"] = spec->role == L2O_DATA_SOLUTION;
+        out["data"].back()["solution"] = has(*spec, L2O_SPEC_SOLUTION);
+        out["data"].back()["optimum"] = has(*spec, L2O_SPEC_OPTIMUM);
     }
     for (const l2o_spec* spec : optimizee.metrics())
         out["metrics"].push_back(
             {{"name", spec->name},
              {"doc", spec->doc == nullptr ? "" : spec->doc},
-             {"better", (spec->flags & L2O_METRIC_HIGHER_IS_BETTER) != 0 ? "higher" : "lower"},
-             {"needs_solution", (spec->flags & L2O_METRIC_NEEDS_SOLUTION) != 0}});
-    const std::pair<std::uint32_t, const char*> answers[] = {
-        {L2O_VALUE, "value"}, {L2O_GRADIENT, "gradient"}, {L2O_HVP, "hvp"}, {L2O_PROX, "prox"}};
-    for (const auto& [kind, name] : answers)
-        if ((optimizee.info().oracle_kinds & kind) != 0) out["answers"].push_back(name);
+             {"better", (spec->flags & L2O_SPEC_HIGHER_IS_BETTER) != 0 ? "higher" : "lower"},
+             {"needs_solution", (spec->flags & L2O_SPEC_NEEDS_SOLUTION) != 0}});
+    const l2o_optimizee_info& info = optimizee.info();
+    const std::tuple<std::uint32_t, const char*, double> answers[] = {
+        {L2O_ORACLE_VALUE, "value", info.cost_value},
+        {L2O_ORACLE_GRADIENT, "gradient", info.cost_gradient},
+        {L2O_ORACLE_HVP, "hvp", info.cost_hvp},
+        {L2O_ORACLE_PROX, "prox", info.cost_prox}};
+    for (const auto& [kind, name, cost] : answers) {
+        if ((info.answers & kind) == 0) continue;
+        out["answers"].push_back(name);
+        out["costs"].push_back(cost > 0 ? cost : 1.0);
+    }
+    out["stochastic"] = (info.flags & L2O_FLAG_STOCHASTIC) != 0;
     return out;
 }
 

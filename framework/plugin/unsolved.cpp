@@ -11,7 +11,7 @@ std::vector<bool> unsolved_instances(const ProblemData& data, const Optimizee& o
     for (std::size_t i = 0; i < data.tensors.size(); ++i) {
         const l2o_spec& spec = *optimizee.data()[i];
         const Tensor& tensor = data.tensors[i];
-        if (!tensor || (spec.flags & L2O_DATA_BY_SOLVE) == 0 || spec.batched == 0 || data.instances == 0)
+        if (!tensor || !has(spec, L2O_SPEC_BY_SOLVE) || !has(spec, L2O_SPEC_BATCHED) || data.instances == 0)
             continue;
         const std::int64_t width = tensor.size() / data.instances;
         for (std::int64_t k = 0; k < tensor.size(); ++k)

@@ -46,19 +46,15 @@ double distance(const TensorSet& a, const TensorSet& b, std::size_t row, std::si
 
 /// What is known of f and g at the same x is known at both points.
 void share(const Point& from, Point& to) {
-    if (from.has_g && !to.has_g && !to.g.empty()) {
-        to.g.copy_from(from.g);
-        to.has_g = true;
-    }
-    if (from.has_f && !to.has_f && to.f) {
-        copy_values(to.f, from.f);
-        to.has_f = true;
-    }
+    const auto rows = from.x_rows[0].shape()[0];
+    for (std::int64_t row = 0; row < rows; ++row)
+        if ((from.known_at(row) & ~to.known_at(row)) != 0) take_known(from, to, row);
+    to.settle();
 }
 
 void move_to(Point& point, const Point& where) {
     point.x.copy_from(where.x);
-    point.has_f = point.has_g = false;
+    point.forget();
     share(where, point);
 }
 
@@ -74,14 +70,21 @@ SafeSteps::SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safe
     for (Point* point : {&at_, &image_, &proposal_, &other_image_}) *point = Point(classic_.layout(), parts);
     const auto rows = static_cast<std::size_t>(classic_.layout().batch);
     refused_.resize(rows);
+    refunds_.resize(rows);
+    charged_before_.resize(rows);
     mu_.resize(rows);
     lowered_.resize(rows);
     if (rule_.bound == Bound::kRecentMax) newest_.resize(rows * static_cast<std::size_t>(rule_.recent));
 }
 
-Evaluations SafeSteps::evaluations() const {
-    return {stepper_.evaluations().values + classic_.evaluations().values,
-            stepper_.evaluations().gradients + classic_.evaluations().gradients};
+Evaluations SafeSteps::evaluations(std::int64_t row) const {
+    const auto r = static_cast<std::size_t>(row);
+    return stepper_.evaluations()[r] + classic_.evaluations()[r] - refunds_[r];
+}
+
+void SafeSteps::end(std::int64_t row) {
+    stepper_.end(row, L2O_ROW_CONVERGED);
+    classic_.end(row, L2O_ROW_CONVERGED);
 }
 
 void SafeSteps::advance(Point& from, Point& to, std::int64_t t) {
@@ -99,7 +102,7 @@ void SafeSteps::begin(Point& from) {
     const bool by_residual = rule_.test == Test::kResidual;
     move_to(at_, from);
     if (!stepper_.parts().f) at_.has_f = false;  // somebody looked, and was not charged
-    classic_.evaluate(at_, 0, !by_residual, classic_.parts().g, true);
+    classic_.evaluate(at_, 0, !by_residual, classic_.parts().g, kCharged);
     classic_.advance(at_, image_, 0);
     share(at_, from);
     std::fill(lowered_.begin(), lowered_.end(), 0);
@@ -128,7 +131,7 @@ void SafeSteps::propose(Point& from, Point& to, std::int64_t t) {
         if (refused_[row] != 0) copy_row(from.x, to.x, row, rows);
         any = any || refused_[row] != 0;
     }
-    if (any) to.has_f = to.has_g = false;
+    if (any) to.forget();
     move_to(proposal_, to);
 }
 
@@ -140,9 +143,9 @@ bool SafeSteps::take_classic_steps(Point& to) {
         if (refused_[row] == 0) continue;
         copy_row(image_.x, to.x, row, rows);
         any = true;
-        ++fallbacks_;
+        if (!stepper_.has_ended(static_cast<std::int64_t>(row))) ++fallbacks_;
     }
-    if (any) to.has_f = to.has_g = false;
+    if (any) to.forget();
     return any;
 }
 
@@ -159,7 +162,14 @@ void SafeSteps::judge_by_residual(Point& to) {
     }
     if (take_classic_steps(to)) {
         move_to(at_, to);
+        for (std::size_t row = 0; row < rows; ++row)
+            if (refused_[row] == 0) take_known(proposal_, at_, static_cast<std::int64_t>(row));
+        at_.settle();
+        charged_before_ = classic_.evaluations();
         classic_.advance(at_, image_, 0);
+        for (std::size_t row = 0; row < rows; ++row)
+            if (refused_[row] == 0)
+                refunds_[row] = refunds_[row] + classic_.evaluations()[row] - charged_before_[row];
         for (std::size_t row = 0; row < rows; ++row) {
             const double residual = distance(at_.x, image_.x, row, rows);
             if (refused_[row] != 0 && residual <= rule_.alpha * mu_[row]) lower_bound(row, residual);
@@ -173,8 +183,8 @@ void SafeSteps::judge_by_residual(Point& to) {
 
 void SafeSteps::judge_by_objective(Point& to) {
     const std::size_t rows = refused_.size();
-    classic_.evaluate(proposal_, 0, true, false, true);
-    classic_.evaluate(image_, 0, true, false, true);
+    classic_.evaluate(proposal_, 0, true, false, kCharged);
+    classic_.evaluate(image_, 0, true, false, kCharged);
     for (std::size_t row = 0; row < rows; ++row) {
         const auto i = static_cast<std::int64_t>(row);
         const double gain = at_.f.value(i) - image_.f.value(i);
@@ -190,8 +200,8 @@ void SafeSteps::judge_by_objective(Point& to) {
         proposal_.f,
         image_.f);
     at_.x.copy_from(to.x);
+    at_.forget();
     at_.has_f = true;
-    at_.has_g = false;
     share(to, at_);
     classic_.advance(at_, image_, 0);
     share(at_, to);

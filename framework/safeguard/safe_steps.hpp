@@ -14,7 +14,7 @@ namespace l2o::framework {
 /// The optimizer's state is that which its own step left, on rows that were refused as well: a layer is used
 /// once, a moment has seen the gradient at x_k. Where a state follows from x (FISTA's y) it then belongs to
 /// the proposal; that can cost further refusals, never convergence. An optimizer that gives up
-/// (L2O_NUMERICAL) is refused on all rows of the batch, and keeps the state it had.
+/// (L2O_STATUS_NUMERICAL) is refused on all rows of the batch, and keeps the state it had.
 ///
 /// No allocation per step. [one thread]
 class SafeSteps {
@@ -33,7 +33,9 @@ class SafeSteps {
     /// What optimizer and safeguard were charged together. Test residual: T at the start, at every proposal,
     /// and once more where a row was refused. Test objective: T at every point; f at the start, at every
     /// proposal and at T(x). The gradient that T has taken serves the optimizer, too.
-    [[nodiscard]] Evaluations evaluations() const;
+    [[nodiscard]] Evaluations evaluations(std::int64_t row) const;
+    /// The row is stepped and charged no more.
+    void end(std::int64_t row);
     /// Classic steps so far, of all rows together.
     [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
 
@@ -49,13 +51,14 @@ class SafeSteps {
     const SafeguardRule rule_;
     const Scene classic_scene_;
     Stepper classic_;
-    Point at_, image_;                   // x_k and T(x_k)
-    Point proposal_, other_image_;       // y and T(y)
-    bool has_begun_ = false;             // there are mu and what is known of x_k
-    std::vector<char> refused_;          // by row
-    std::vector<double> mu_;             // by row
-    std::vector<double> newest_;         // [row][recent]: what has lowered mu
-    std::vector<std::int64_t> lowered_;  // by row: how often
+    Point at_, image_;                                   // x_k and T(x_k)
+    Point proposal_, other_image_;                       // y and T(y)
+    bool has_begun_ = false;                             // there are mu and what is known of x_k
+    std::vector<char> refused_;                          // by row
+    std::vector<Evaluations> refunds_, charged_before_;  // by row: T of a proposal that was kept is known
+    std::vector<double> mu_;                             // by row
+    std::vector<double> newest_;                         // [row][recent]: what has lowered mu
+    std::vector<std::int64_t> lowered_;                  // by row: how often
     std::int64_t fallbacks_ = 0;
 };
 

@@ -11,17 +11,17 @@ enum Key : std::size_t { kTest, kBound, kAlpha, kTheta, kRecent };
 
 const std::vector<OptionSchema>& safeguard_schema() {
     static const std::vector<OptionSchema> schema{
-        {.type = L2O_CHOICE,
+        {.type = L2O_OPTION_CHOICE,
          .key = "test",
          .doc = "what a step has to pass: its fixed-point residual, or its objective",
          .def = "residual",
          .choices = {"residual", "objective"}},
-        {.type = L2O_CHOICE,
+        {.type = L2O_OPTION_CHOICE,
          .key = "bound",
          .doc = "how the bound mu falls",
          .def = "ema",
          .choices = {"ema", "geometric", "recent_max"}},
-        {.type = L2O_REAL,
+        {.type = L2O_OPTION_REAL,
          .key = "alpha",
          .doc = "test residual: passed up to alpha mu; test objective: passed with a gain over mu of 1 - "
                 "alpha times what the classic step gains",
@@ -29,14 +29,14 @@ const std::vector<OptionSchema>& safeguard_schema() {
          .min = 0,
          .max = 1,
          .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
-        {.type = L2O_REAL,
+        {.type = L2O_OPTION_REAL,
          .key = "theta",
          .doc = "bound ema: share of the newest point in mu; geometric: factor of mu",
          .def = "0.25",
          .min = 0,
          .max = 1,
          .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
-        {.type = L2O_INT,
+        {.type = L2O_OPTION_INT,
          .key = "recent",
          .doc = "bound recent_max: number of points",
          .def = "5",
@@ -76,10 +76,15 @@ void check_safeguard(const Optimizer& guarded,
     if (classic.info().particles > 0 || guarded.info().particles > 0)
         refuse("'" + (guarded.info().particles > 0 ? guarded : classic).id() +
                "' is a population, which a safeguard cannot handle");
-    constexpr std::uint64_t kNoMap = L2O_STOCHASTIC | L2O_STARTS_AT_ZERO;
+    if (((classic.info().flags | guarded.info().flags) & L2O_OPTIMIZER_ENDS_ROWS) != 0)
+        refuse("an optimizer that ends rows by itself cannot be guarded, nor guard; remove the safeguard");
+    if (guarded.api().recommend != nullptr)
+        refuse("'" + guarded.id() +
+               "' reports other points than its iterates, which no safeguard has seen; remove the safeguard");
+    constexpr std::uint64_t kNoMap = L2O_FLAG_STOCHASTIC | L2O_OPTIMIZER_STARTS_AT_ZERO;
     if ((classic.info().flags & kNoMap) != 0 || classic.info().max_steps > 0)
         refuse(id + " is not the same map at every step; expected one as 'ista' or 'gradient_descent'");
-    if ((optimizee.info().flags & L2O_STOCHASTIC) != 0)
+    if ((optimizee.info().flags & L2O_FLAG_STOCHASTIC) != 0)
         refuse("'" + optimizee.id() +
                "' draws its objective anew at every step, so that steps cannot be compared; remove the "
                "safeguard");

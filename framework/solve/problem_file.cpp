@@ -58,7 +58,7 @@ std::vector<std::string> axis_names(const l2o_spec& spec) {
 
 /// "[B, m]": what a tensor's shape should be in words.
 std::string shape_in_words(const l2o_spec& spec) {
-    std::string text = spec.batched != 0 ? "B" : "";
+    std::string text = has(spec, L2O_SPEC_BATCHED) ? "B" : "";
     const std::vector<std::string> names = axis_names(spec);
     for (std::size_t i = 0; i < static_cast<std::size_t>(spec.ndim); ++i) {
         text += text.empty() ? "" : ", ";
@@ -81,7 +81,7 @@ std::map<std::string, Inferred> infer_options(const Optimizee& probe,
     const auto take = [&](const std::string& axis, std::int64_t size, const Inferred& from) {
         bool is_option = false;
         for (const OptionSchema& option : probe.entry().component.options)
-            is_option = is_option || (option.key == axis && option.type == L2O_INT);
+            is_option = is_option || (option.key == axis && option.type == L2O_OPTION_INT);
         if (!is_option) return;
         if (const auto text = given.find(axis); text != given.end() && text->second != std::to_string(size)) {
             refuse(file.path,
@@ -111,7 +111,7 @@ std::map<std::string, Inferred> infer_options(const Optimizee& probe,
         const auto found = file.tensors.find(spec->name);
         if (found == file.tensors.end()) continue;
         const Shape& shape = found->second.shape();
-        const std::size_t skip = spec->batched != 0 ? 1 : 0;
+        const std::size_t skip = has(*spec, L2O_SPEC_BATCHED) ? 1 : 0;
         if (shape.size() != static_cast<std::size_t>(spec->ndim) + skip) {
             refuse(file.path,
                    fmt::format("tensor '{}' has shape {}; expected {}",
@@ -136,7 +136,8 @@ Tensor take_start(TensorFile& file, const Optimizee& optimizee, ProblemData& dat
     file.tensors.erase(found);
     const std::int64_t n = variables_of(optimizee);
     bool has_instances = false;
-    for (const l2o_spec* spec : optimizee.data()) has_instances = has_instances || spec->batched != 0;
+    for (const l2o_spec* spec : optimizee.data())
+        has_instances = has_instances || has(*spec, L2O_SPEC_BATCHED);
     // Without data of its own per instance, a problem has as many instances as starts.
     if (!has_instances && start.shape().size() == 2) data.instances = start.shape()[0];
     if (start.shape() != Shape{data.instances, n}) {

@@ -44,6 +44,14 @@ Tensor repeated_rows(const Tensor& from, std::int64_t rows) {
     return to;
 }
 
+/// Puts what the optimizer recommends in the place of the last iterate.
+void report_recommended(Stepper& stepper, Point& point, const Point& spare, std::int64_t t) {
+    if (!stepper.recommends()) return;
+    stepper.recommend(point, t, spare.x);
+    point.x.copy_from(spare.x);
+    point.forget();
+}
+
 }  // namespace
 
 /// Immutable, shared by solvers.
@@ -96,7 +104,7 @@ struct Solver::Model {
         continue_with = std::make_unique<const Optimizer>(
             entry, resolve_options(entry.component.options, {}, context_of(entry, "continue_with")), task);
         if (entry.component.has_tag("learned") || continue_with->info().particles > 0 ||
-            (continue_with->info().flags & L2O_STARTS_AT_ZERO) != 0)
+            (continue_with->info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
             refuse("continue_with: '" + continue_with->id() +
                    "' cannot take over; expected a classic optimizer, as 'fista'");
         continue_params = TensorSet(continue_with->init_params(keys.init_params, problem.data));
@@ -155,9 +163,9 @@ struct Solver::State {
         for (std::size_t i = 0; i < given.tensors.size(); ++i) {
             const Tensor& tensor = given.tensors[i];
             const l2o_spec& spec = *model.problem.optimizee->data()[i];
-            if (!tensor || spec.role == L2O_DATA_SOLUTION) {
+            if (!tensor || has(spec, L2O_SPEC_SOLUTION)) {
                 data.tensors.emplace_back();
-            } else if (spec.batched != 0) {
+            } else if (has(spec, L2O_SPEC_BATCHED)) {
                 data.tensors.push_back(repeated_rows(tensor, model.batch));
             } else {
                 data.tensors.push_back(
@@ -204,7 +212,7 @@ Tensor& Solver::input(const std::string& name) {
     const auto& specs = model_->problem.optimizee->data();
     std::vector<std::string> known;
     for (std::size_t i = 0; i < specs.size(); ++i) {
-        if (specs[i]->batched == 0 || !state_->data.tensors[i]) continue;
+        if (!has(*specs[i], L2O_SPEC_BATCHED) || !state_->data.tensors[i]) continue;
         if (specs[i]->name == name) return state_->data.tensors[i];
         known.emplace_back(specs[i]->name);
     }
@@ -216,11 +224,11 @@ Tensor& Solver::start(std::size_t block) { return state_->start.at(block); }
 const Tensor& Solver::solve() try {
     const StandardFloat standard;
     State& state = *state_;
-    if ((model_->optimizer->info().flags & L2O_STARTS_AT_ZERO) != 0 &&
+    if ((model_->optimizer->info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0 &&
         !std::all_of(state.start.begin(), state.start.end(), all_zero))
         refuse("'" + optimizer() + "' is defined from x = 0 only; expected a start() of zeros");
     for (std::size_t k = 0; k < state.start.size(); ++k) copy_values(state.from.x[k], state.start[k]);
-    state.from.has_f = state.from.has_g = false;
+    state.from.forget();
     state.stepper.init_state(state.from);
     const std::int64_t fallbacks = state.safe ? state.safe->fallbacks() : 0;
     if (state.safe) state.safe->restart();
@@ -231,19 +239,27 @@ const Tensor& Solver::solve() try {
             state.stepper.advance(state.from, state.to, t);
         }
         std::swap(state.from, state.to);
+        if (state.stepper.all_ended()) break;
     }
     if (state.safe)
         state.fallback_rate = static_cast<double>(state.safe->fallbacks() - fallbacks) /
                               static_cast<double>(model_->batch * model_->first_leg);
     state.ended_behind_layers = state.continue_stepper.has_value();
-    if (!state.ended_behind_layers) return solution();
+    if (!state.ended_behind_layers) {
+        report_recommended(state.stepper, state.from, state.to, model_->first_leg);
+        return solution();
+    }
     state.continue_from.x.copy_from(state.from.x);
-    state.continue_from.has_f = state.continue_from.has_g = false;
+    state.continue_from.forget();
     state.continue_stepper->init_state(state.continue_from);
     for (std::int64_t t = model_->first_leg; t < model_->iterations; ++t) {
         state.continue_stepper->advance(state.continue_from, state.continue_to, t - model_->first_leg);
         std::swap(state.continue_from, state.continue_to);
     }
+    report_recommended(*state.continue_stepper,
+                       state.continue_from,
+                       state.continue_to,
+                       model_->iterations - model_->first_leg);
     return solution();
 } catch (const Diverged& diverged) {
     throw Error(ExitCode::kNumerical, "solver: '" + optimizer() + "' gave up: " + diverged.text);
@@ -254,7 +270,7 @@ const Tensor& Solver::solution(std::size_t block) const { return state_->end().x
 const Tensor& Solver::objective() {
     const StandardFloat standard;
     Point& end = state_->end();
-    state_->stepper.evaluate(end, model_->iterations, true, false, false);
+    state_->stepper.evaluate(end, model_->iterations, true, false, kFree);
     return end.f;
 }
 

@@ -23,7 +23,7 @@ constexpr std::uint64_t kHeaderAlignment = 8;  // padding of the reference imple
 
 std::size_t layout_rank(Dtype dtype) {
     const auto* found =
-        std::ranges::find(files::kStoredTypes, static_cast<std::int32_t>(dtype), &files::StoredType::dtype);
+        std::ranges::find(files::kStoredTypes, static_cast<std::uint32_t>(dtype), &files::StoredType::dtype);
     return static_cast<std::size_t>(found - files::kStoredTypes.begin());
 }
 

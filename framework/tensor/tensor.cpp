@@ -19,21 +19,20 @@ struct DtypeTraits {
     Dtype dtype;
     const char* name;
     std::int64_t bytes;
-    std::uint8_t dlpack_code;
 };
 
 constexpr std::array kDtypes{
-    DtypeTraits{.dtype = Dtype::kF32, .name = "float32", .bytes = 4, .dlpack_code = 2},
-    DtypeTraits{.dtype = Dtype::kF64, .name = "float64", .bytes = 8, .dlpack_code = 2},
-    DtypeTraits{.dtype = Dtype::kI32, .name = "int32", .bytes = 4, .dlpack_code = 0},
-    DtypeTraits{.dtype = Dtype::kI64, .name = "int64", .bytes = 8, .dlpack_code = 0},
-    DtypeTraits{.dtype = Dtype::kU8, .name = "uint8", .bytes = 1, .dlpack_code = 1},
+    DtypeTraits{.dtype = Dtype::kF32, .name = "float32", .bytes = 4},
+    DtypeTraits{.dtype = Dtype::kF64, .name = "float64", .bytes = 8},
+    DtypeTraits{.dtype = Dtype::kI32, .name = "int32", .bytes = 4},
+    DtypeTraits{.dtype = Dtype::kI64, .name = "int64", .bytes = 8},
+    DtypeTraits{.dtype = Dtype::kU8, .name = "uint8", .bytes = 1},
 };
 
 const DtypeTraits& traits_of(Dtype dtype) {
-    const auto index = static_cast<std::size_t>(dtype) - 1;
-    assert(index < kDtypes.size() && kDtypes[index].dtype == dtype);
-    return kDtypes[index];
+    const auto* traits = std::ranges::find(kDtypes, dtype, &DtypeTraits::dtype);
+    assert(traits != kDtypes.end());
+    return *traits;
 }
 
 constexpr std::size_t kBufferAlignment = 64;  // what sdk/include/l2o/abi/tensor.h promises
@@ -77,6 +76,8 @@ std::int64_t element_count(const Shape& shape) {
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
+bool is_known(Dtype dtype) { return std::ranges::find(kDtypes, dtype, &DtypeTraits::dtype) != kDtypes.end(); }
+
 std::int64_t bytes_of(Dtype dtype) { return traits_of(dtype).bytes; }
 
 const char* name_of(Dtype dtype) { return traits_of(dtype).name; }
@@ -108,10 +109,9 @@ Tensor::Tensor(Dtype dtype, Shape shape) {
 }
 
 Tensor Tensor::borrow(Dtype dtype, Shape shape, void* data, std::shared_ptr<const void> keep_alive) {
-    const DtypeTraits& traits = traits_of(dtype);
     const std::int64_t size = element_count(shape);
     assert(size == 0 || data != nullptr);
-    assert(reinterpret_cast<std::uintptr_t>(data) % static_cast<std::uintptr_t>(traits.bytes) == 0);
+    assert(reinterpret_cast<std::uintptr_t>(data) % static_cast<std::uintptr_t>(bytes_of(dtype)) == 0);
 
     Tensor tensor;
     tensor.state_ = std::make_unique<State>();
@@ -132,9 +132,7 @@ Tensor Tensor::borrow(Dtype dtype, Shape shape, void* data, std::shared_ptr<cons
                   .device_type = 1,
                   .device_id = 0,
                   .ndim = static_cast<std::int32_t>(rank),
-                  .code = traits.dlpack_code,
-                  .bits = static_cast<std::uint8_t>(8 * traits.bytes),
-                  .lanes = 1,
+                  .dtype = static_cast<std::uint32_t>(dtype),
                   .shape = state.shape.data(),
                   .strides = state.strides.data(),
                   .byte_offset = 0};

@@ -20,8 +20,16 @@ using Shape = std::vector<std::int64_t>;
 /// "[3, 4]"; "[]" for a scalar.
 [[nodiscard]] std::string to_string(const Shape& shape);
 
-/// Element types that cross the ABI; values are those of L2O_F32 ...
-enum class Dtype : std::int32_t { kF32 = 1, kF64 = 2, kI32 = 3, kI64 = 4, kU8 = 5 };
+/// Element types that cross the ABI; values are those of L2O_DTYPE_F32 ...
+enum class Dtype : std::uint32_t {
+    kF32 = L2O_DTYPE_F32,
+    kF64 = L2O_DTYPE_F64,
+    kI32 = L2O_DTYPE_I32,
+    kI64 = L2O_DTYPE_I64,
+    kU8 = L2O_DTYPE_U8
+};
+/// Whether it is one of those, which a number that came from a plugin need not be.
+[[nodiscard]] bool is_known(Dtype dtype);
 [[nodiscard]] std::int64_t bytes_of(Dtype dtype);
 [[nodiscard]] constexpr bool is_real(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF64; }
 /// "float32", "float64", "int32", "int64", "uint8".

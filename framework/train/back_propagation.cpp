@@ -9,7 +9,7 @@ namespace l2o::framework {
 BackPropagation::BackPropagation(const Lesson& lesson)
     : lesson_(lesson),
       prefix_(lesson.settings.instances > 0 && lesson.stage.has_one_window() &&
-                      (lesson.optimizer.info().flags & L2O_STARTS_AT_ZERO) != 0
+                      (lesson.optimizer.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0
                   ? lesson.stage.first_reverse
                   : 0),
       shards_(lesson.optimizer,

@@ -55,7 +55,7 @@ std::int64_t Imitation::start(std::uint64_t index) {
         std::vector<Tensor> x0;
         for (std::size_t k = 0; k < teachers_[i]->x().size(); ++k) {
             x0.push_back(carried[i][k]->clone());
-            if ((teacher_.info().flags & L2O_STARTS_AT_ZERO) != 0 && !all_zero(x0.back())) {
+            if ((teacher_.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0 && !all_zero(x0.back())) {
                 throw Error(
                     ExitCode::kUsage,
                     "the teacher '" + teacher_.id() +

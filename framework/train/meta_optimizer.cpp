@@ -24,11 +24,10 @@ MetaOptimizer::MetaOptimizer(const PluginChoice& choice,
     std::vector<Tensor> x, moved;
     for (std::size_t i = 0; i < phi.size(); ++i) {
         const l2o_spec& spec = *learned.params()[i];
-        if (spec.role != L2O_PARAM_LEARNED || (!rates.empty() && rates[i] == 0)) continue;
+        if (has(spec, L2O_SPEC_DERIVED) || (!rates.empty() && rates[i] == 0)) continue;
         trainable_.push_back(i);
         blocks_.push_back(spec);
-        blocks_.back().role = L2O_MIN;
-        blocks_.back().batched = 1;
+        blocks_.back().flags = L2O_SPEC_BATCHED;
         x.push_back(Tensor::borrow(phi[i].dtype(), with_one(phi[i].shape()), phi[i].data()));
         moved.emplace_back(phi[i].dtype(), with_one(phi[i].shape()));
     }
@@ -54,8 +53,8 @@ MetaOptimizer::MetaOptimizer(const PluginChoice& choice,
     moved_ = TensorSet(std::move(moved));
     std::vector<Tensor> now, next;
     for (const l2o_spec* spec : optimizer_->state()) {
-        now.emplace_back(static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
-        next.emplace_back(static_cast<Dtype>(spec->dtype), shape_of(*spec, 1));
+        now.emplace_back(dtype_of(*spec), shape_of(*spec, 1));
+        next.emplace_back(dtype_of(*spec), shape_of(*spec, 1));
     }
     now_ = TensorSet(std::move(now));
     next_ = TensorSet(std::move(next));
@@ -67,7 +66,6 @@ void MetaOptimizer::reset() {
     t_ = 0;
     if (now_.empty()) return;
     l2o_step_in in{};
-    in.struct_size = sizeof in;
     in.batch = 1;
     in.x = x_.in();
     call_.check(optimizer_->api().init_state(optimizer_->raw(), call_.plain(), &in, now_.out()),
@@ -86,7 +84,6 @@ void MetaOptimizer::propose(const TensorSet& gradient) {
         g.push_back(views.back().abi());
     }
     l2o_step_in in{};
-    in.struct_size = sizeof in;
     in.batch = 1;
     in.t = t_;
     in.params = params_.in();
@@ -94,8 +91,6 @@ void MetaOptimizer::propose(const TensorSet& gradient) {
     in.x = x_.in();
     in.g = g.data();
     l2o_step_out out{};
-    out.struct_size = sizeof out;
-    out.batch = 1;
     out.state = next_.out();
     out.x = moved_.out();
     call_.check(optimizer_->api().step(optimizer_->raw(), call_.plain(), &in, &out), optimizer_->id());

@@ -25,7 +25,7 @@ TensorSet gradient_like(const Optimizer& optimizer,
     std::vector<Tensor> tensors;
     for (std::size_t i = 0; i < params.size(); ++i) {
         const bool is_trained =
-            optimizer.params()[i]->role == L2O_PARAM_LEARNED && (rates.empty() || rates[i] != 0);
+            !has(*optimizer.params()[i], L2O_SPEC_DERIVED) && (rates.empty() || rates[i] != 0);
         tensors.push_back(is_trained ? Tensor(params[i].dtype(), params[i].shape()) : Tensor());
     }
     return TensorSet(std::move(tensors));
@@ -114,14 +114,14 @@ ProblemData Shards::draw(std::uint64_t first) const {
     ProblemData drawn =
         optimizee_.sample(keys_.train_data, options_.split, first, options_.batch, with_solutions_, &data_);
     for (std::size_t i = 0; i < drawn.tensors.size(); ++i)
-        if (optimizee_.data()[i]->batched == 0) drawn.tensors[i] = Tensor();
+        if (!has(*optimizee_.data()[i], L2O_SPEC_BATCHED)) drawn.tensors[i] = Tensor();
     return drawn;
 }
 
 void Shards::start(std::uint64_t index, const ProblemData& instances) {
     for (std::size_t i = 0; i < data_.tensors.size(); ++i) {
         const Tensor& drawn = instances.tensors[i];
-        if (!drawn || optimizee_.data()[i]->batched == 0) continue;
+        if (!drawn || !has(*optimizee_.data()[i], L2O_SPEC_BATCHED)) continue;
         std::memcpy(data_.tensors[i].data(), drawn.data(), static_cast<std::size_t>(drawn.bytes()));
     }
     unsolved_.clear();
@@ -138,7 +138,7 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
             rows.push_back(
                 x.rows(static_cast<std::int64_t>(shard->scene.row0 - row0), shard->data.instances));
         }
-        if ((optimizer_.info().flags & L2O_STARTS_AT_ZERO) != 0) {
+        if ((optimizer_.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0) {
             for (const Tensor& x : rows) {
                 if (!all_zero(x)) {
                     throw Error(ExitCode::kUsage,

@@ -20,7 +20,7 @@ std::vector<double> multipliers_of(const std::map<std::string, double>& multipli
                                    const Optimizer& optimizer) {
     std::vector<std::string> known;
     for (const l2o_spec* spec : optimizer.params()) {
-        if (spec->role == L2O_PARAM_LEARNED) known.emplace_back(spec->name);
+        if (!has(*spec, L2O_SPEC_DERIVED)) known.emplace_back(spec->name);
     }
     for (const auto& [key, factor] : multipliers) {
         // Clang 14 captures no structured binding as it is.

@@ -34,14 +34,14 @@ Trainer::Trainer(const Experiment& experiment,
     for (const Stage& stage : stages_) {
         total_ += stage.epochs * windows_of(stage);
         const PluginChoice& choice = stage.loss ? *stage.loss : settings_.loss;
-        const Loss& loss =
-            *losses_.emplace_back(std::make_unique<Loss>(choice.entry, choice.resolve(), optimizee));
+        const Loss& loss = *losses_.emplace_back(
+            std::make_unique<Loss>(choice.entry, choice.resolve(), task_of(optimizee, 0)));
         with_solutions = with_solutions || loss.needs_solution();
-        if (!stage.has_one_window() && !loss.additive()) {
+        if (!stage.has_one_window() && !loss.scores_windows()) {
             throw Error(ExitCode::kUsage,
                         "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +
                             std::to_string(stage.horizon) + ": loss '" + loss.id() +
-                            "' is not a sum over time, so windows cannot be scored; set unroll to the "
+                            "' scores no windows of a trajectory; set unroll to the "
                             "horizon, or "
                             "use trajectory_sum");
         }

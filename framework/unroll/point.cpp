@@ -1,5 +1,8 @@
 #include "framework/unroll/point.hpp"
 
+#include <functional>
+#include <numeric>
+
 namespace l2o::framework {
 namespace {
 
@@ -34,7 +37,7 @@ PointLayout::PointLayout(const Optimizer& optimizer, const Optimizee& optimizee,
         }
         blocks.push_back(std::move(shape));
     }
-    for (const l2o_spec* spec : optimizer.state()) state.push_back(shape_of(*spec, batch));
+    for (const l2o_spec* spec : optimizer.state()) state.push_back(shape_of(*spec, batch, particles));
     f = particles > 0 ? Shape{batch, particles} : Shape{batch};
 }
 
@@ -55,7 +58,36 @@ Point::Point(const PointLayout& layout, PointParts parts) {
 void copy_x_and_state(const Point& from, Point& to) {
     to.x.copy_from(from.x);
     to.state.copy_from(from.state);
-    to.has_f = to.has_g = false;
+    to.forget();
+}
+
+void Point::know(std::int64_t row, std::uint32_t kinds) {
+    if (kinds == 0) return;
+    if (known.empty()) known.resize(static_cast<std::size_t>(x_rows[0].shape()[0]));
+    known[static_cast<std::size_t>(row)] |= static_cast<std::uint8_t>(kinds);
+}
+
+void Point::settle() {
+    if (known.empty()) return;
+    const auto by_all = std::accumulate(known.begin(), known.end(), std::uint8_t{0xFF}, std::bit_and<>());
+    has_f = has_f || (by_all & L2O_ORACLE_VALUE) != 0;
+    has_g = has_g || (by_all & L2O_ORACLE_GRADIENT) != 0;
+    if (has_f == static_cast<bool>(f) && has_g == !g.empty()) known.clear();
+}
+
+void take_known(const Point& from, Point& to, std::int64_t row) {
+    const std::uint32_t known =
+        from.known_at(row) & ((to.f ? L2O_ORACLE_VALUE : 0U) | (to.g.empty() ? 0U : L2O_ORACLE_GRADIENT));
+    const auto copy = [row](const Tensor& source, Tensor& target) {
+        const std::int64_t bytes = target.bytes() / target.shape()[0];
+        std::memcpy(static_cast<std::byte*>(target.data()) + row * bytes,
+                    static_cast<const std::byte*>(source.data()) + row * bytes,
+                    static_cast<std::size_t>(bytes));
+    };
+    if ((known & L2O_ORACLE_VALUE) != 0) copy(from.f_rows, to.f_rows);
+    for (std::size_t k = 0; k < to.g.size() && (known & L2O_ORACLE_GRADIENT) != 0; ++k)
+        copy(from.g_rows[k], to.g_rows[k]);
+    to.know(row, known);
 }
 
 TensorSet rows_of(const TensorSet& blocks, std::int64_t j, const PointLayout& layout) {

@@ -74,7 +74,24 @@ class Point {
     Tensor f;
     TensorSet x_rows, g_rows;  ///< the same memory, as the optimizee sees it
     Tensor f_rows;
-    bool has_f = false, has_g = false;
+    bool has_f = false, has_g = false;  ///< whether all rows are known
+    /// Else of which rows, as the optimizee sees them, what is known: L2O_ORACLE_VALUE, _GRADIENT. Empty: of
+    /// none more than of all.
+    std::vector<std::uint8_t> known;
+
+    [[nodiscard]] std::uint32_t known_at(std::int64_t row) const {
+        const std::uint32_t all = (has_f ? L2O_ORACLE_VALUE : 0U) | (has_g ? L2O_ORACLE_GRADIENT : 0U);
+        return known.empty() ? all : all | known[static_cast<std::size_t>(row)];
+    }
+    /// f, or g, of a row has been put where it belongs; to be followed by settle().
+    void know(std::int64_t row, std::uint32_t kinds);
+    /// Rows that are known one by one may be all of them.
+    void settle();
+    /// Nothing is known of f and g.
+    void forget() {
+        has_f = has_g = false;
+        known.clear();
+    }
 
     [[nodiscard]] std::int64_t bytes() const {
         return x.bytes() + g.bytes() + state.bytes() + (f ? f.bytes() : 0);
@@ -83,6 +100,9 @@ class Point {
 
 /// x and state; what was evaluated at `to` is void.
 void copy_x_and_state(const Point& from, Point& to);
+/// What is known of f and g in a row of `from` (as the optimizee sees them), whose x is that of `to`, is
+/// known there; to be followed by settle().
+void take_known(const Point& from, Point& to, std::int64_t row);
 
 /// Member j of a leading axis [N, ...], borrowed.
 [[nodiscard]] inline Tensor point_of(const Tensor& tensor, std::int64_t j) { return tensor.rows(j, 1); }

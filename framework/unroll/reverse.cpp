@@ -14,7 +14,8 @@ void Unroll::reverse(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
     loss_x_cot_.zero();
     loss_g_cot_.zero();
     const l2o_trajectory points = trajectory(n, loss_f_, loss_x_, loss_g_);
-    const l2o_trajectory cotangents = trajectory(n, loss_f_cot_, loss_x_cot_, loss_g_cot_);
+    const auto wanted = [](const TensorSet& set) { return set.empty() ? nullptr : set.out(); };
+    const l2o_trajectory_acc cotangents{loss_f_cot_.abi(), wanted(loss_x_cot_), wanted(loss_g_cot_)};
     stepper_.call().check(
         loss_.api().vjp(
             loss_.raw(), stepper_.call().with(scene_.key, scene_.row0), &points, row_cot_.abi(), &cotangents),
@@ -38,11 +39,9 @@ void Unroll::initial_state_back(TensorSet& gradient) {
     const l2o_optimizer_vjp* vjp = scene_.optimizer.vjp();
     if (vjp->init_state_vjp == nullptr) return;
     const l2o_step_in in = stepper_.step_in(at(0), 0, nullptr);
-    l2o_step_in acc{};
-    acc.struct_size = sizeof acc;
-    acc.batch = in.batch;
-    acc.params = gradient.in();
-    acc.state = acc.x = acc.g = acc.data = nothing_.data();
+    l2o_step_acc acc{};
+    acc.params = gradient.out();
+    acc.state = acc.x = acc.g = nothing_.data();
     const auto lock = scene_.optimizer.guard();
     stepper_.call().check(vjp->init_state_vjp(scene_.optimizer.raw(),
                                               stepper_.call().with(scene_.key, scene_.row0),
@@ -105,7 +104,7 @@ void Unroll::add_loss_cotangent(std::int64_t j, Point& cot) {
     Point& point = at(j);
     const TensorSet* g = &point.g;
     if (!point.g.empty()) {
-        stepper_.evaluate(point, t_ + j, false, true, false);
+        stepper_.evaluate(point, t_ + j, false, true, kFree);
     } else {
         stepper_.gradient_at(point.x_rows, t_ + j, scratch_.g_rows);
         g = &scratch_.g;
@@ -136,33 +135,21 @@ void Unroll::step_back(
         in.round = static_cast<std::uint32_t>(r);
         l2o_step_out out{};
         if (rounds_.size() == 1 && is_taken) {
-            out.struct_size = sizeof out;
-            out.batch = in.batch;
             out.state = at(j + 1).state.out();
             out.x = at(j + 1).x.out();
-            in.out = &out;
         }
-        l2o_step_out out_cot{};
-        out_cot.struct_size = sizeof out_cot;
-        out_cot.batch = in.batch;
-        out_cot.n_questions = is_final ? 0 : rounds_[r + 1].n;
-        out_cot.state = const_cast<l2o_out>(is_final ? cot.state.in() : round_cot[r + 1].state.in());
-        out_cot.x = const_cast<l2o_out>(is_final ? cot.x.in() : nothing_.data());
-        out_cot.q = const_cast<l2o_out>(is_final ? nothing_.data() : round_cot[r + 1].q.in());
+        l2o_step_cot out_cot{};
+        out_cot.state = is_final ? cot.state.in() : round_cot[r + 1].state.in();
+        out_cot.x = is_final ? cot.x.in() : nothing_.data();
+        out_cot.q = is_final ? nothing_.data() : round_cot[r + 1].q.in();
 
-        l2o_step_in acc{};
-        acc.struct_size = sizeof acc;
-        acc.batch = in.batch;
-        acc.t = t;
-        acc.round = in.round;
-        acc.n_answers = in.n_answers;
-        acc.params = gradient.in();
-        acc.state = before.state.in();
+        l2o_step_acc acc{};
+        acc.params = gradient.out();
+        acc.state = before.state.out();
         // The first step of the window passes nothing on but the state, for a learned initial state.
-        acc.x = is_last && r == 0 ? nothing_.data() : before.x.in();
-        acc.g = to_g && !is_last ? before.g.in() : nothing_.data();
+        acc.x = is_last && r == 0 ? nothing_.data() : before.x.out();
+        acc.g = to_g && !is_last ? before.g.out() : nothing_.data();
         acc.f = to_f && !is_last ? before.f.abi() : nullptr;
-        acc.data = nothing_.data();
         acc.q = acc.qg = nothing_.data();
         if (r > 0) {
             Stepper::Round& given = round_cot[r];
@@ -175,15 +162,19 @@ void Unroll::step_back(
             given.q = like(rounds_[r].q);
             given.qg = like(rounds_[r].qg);
             given.qf = Tensor(rounds_[r].qf.dtype(), rounds_[r].qf.shape());
-            acc.state = given.state.in();
-            acc.q = given.q.in();
-            if (second && !given.qg.empty()) acc.qg = given.qg.in();
+            acc.state = given.state.out();
+            acc.q = given.q.out();
+            if (second && !given.qg.empty()) acc.qg = given.qg.out();
             if (second) acc.qf = given.qf.abi();
         }
         {
             const auto lock = scene_.optimizer.guard();
-            stepper_.call().check(scene_.optimizer.vjp()->step_vjp(
-                                      scene_.optimizer.raw(), stepper_.step_call(t), &in, &out_cot, &acc),
+            stepper_.call().check(scene_.optimizer.vjp()->step_vjp(scene_.optimizer.raw(),
+                                                                   stepper_.step_call(t),
+                                                                   &in,
+                                                                   out.x == nullptr ? nullptr : &out,
+                                                                   &out_cot,
+                                                                   &acc),
                                   scene_.optimizer.id());
         }
         if (r > 0 && second) answers_back(t, rounds_[r], round_cot[r]);
@@ -197,7 +188,7 @@ void Unroll::step_back(
 /// Asked for, or the only way for a loss that reads g: its derivative needs the Hessian even with drop.
 bool Unroll::by_differences() const {
     return options_.second_order == SecondOrder::kFd ||
-           (options_.second_order == SecondOrder::kDrop && loss_.needs_g() &&
+           (options_.second_order == SecondOrder::kDrop && loss_.reads_g() &&
             scene_.optimizee.api().hvp == nullptr);
 }
 
@@ -260,13 +251,13 @@ void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::
         const TensorSet q = rows_of(round.q, k, layout);
         TensorSet q_cot = rows_of(cot.q, k, layout);
         const Tensor f_cot = point_of(cot.qf, k);
-        if ((round.kinds & L2O_VALUE) != 0 && !all_zero(f_cot)) {
+        if ((round.kinds & L2O_ORACLE_VALUE) != 0 && !all_zero(f_cot)) {
             stepper_.gradient_at(q, t, scratch_.g_rows);
             for (std::size_t block = 0; block < q.size(); ++block) {
                 add_scaled_rows(q_cot[block], f_cot, scratch_.g[block]);
             }
         }
-        if ((round.kinds & L2O_GRADIENT) != 0) {
+        if ((round.kinds & L2O_ORACLE_GRADIENT) != 0) {
             hessian_product(q, rows_of(cot.qg, k, layout), t);
             for (std::size_t block = 0; block < q.size(); ++block) add(q_cot[block], scratch_.g[block]);
         }

@@ -57,7 +57,7 @@ void SliceWork::zero(std::int64_t index) {
 
 bool Unroll::reverses_slices() const {
     const l2o_optimizer_vjp* vjp = scene_.optimizer.vjp();
-    return stepper_.slices() != nullptr && options_.second_order == SecondOrder::kDrop && !loss_.needs_g() &&
+    return stepper_.slices() != nullptr && options_.second_order == SecondOrder::kDrop && !loss_.reads_g() &&
            vjp != nullptr && vjp->init_state_vjp == nullptr;
 }
 
@@ -81,7 +81,7 @@ std::vector<Slice> Unroll::drawn_slices() const {
 void Unroll::reverse_slices(std::int64_t n, TensorSet& gradient, std::int64_t stop) {
     if (loss_f_cot_) {
         Point& last = at(n);
-        stepper_.evaluate(last, t_ + n, false, true, false);
+        stepper_.evaluate(last, t_ + n, false, true, kFree);
         if (!gradients_.empty()) gradients_.back().copy_from(last.g);
     }
     const std::vector<Slice> slices = drawn_slices();

@@ -9,9 +9,8 @@
 namespace l2o::framework {
 namespace {
 
-constexpr std::uint64_t kSliceable = L2O_COORDINATEWISE | L2O_NEEDS_G;
-constexpr std::uint64_t kNotSliceable =
-    L2O_NEEDS_F | L2O_STOCHASTIC | L2O_SERIAL | L2O_STARTS_AT_ZERO | L2O_PARAMS_BY_PROBLEM;
+constexpr std::uint64_t kNotSliceable = L2O_FLAG_STOCHASTIC | L2O_FLAG_SERIAL | L2O_OPTIMIZER_STARTS_AT_ZERO |
+                                        L2O_OPTIMIZER_PARAMS_BY_PROBLEM | L2O_OPTIMIZER_ENDS_ROWS;
 
 std::int64_t elements(const l2o_spec& spec) {
     std::int64_t product = 1;
@@ -29,8 +28,9 @@ std::unique_ptr<const Slices> Slices::of(const Optimizer& whole,
                                          const PointLayout& layout,
                                          std::int64_t length) {
     const l2o_optimizer_info& info = whole.info();
-    if ((info.flags & kSliceable) != kSliceable || (info.flags & kNotSliceable) != 0 || info.particles > 0 ||
-        info.max_questions > 0 || info.max_steps > 0 || !whole.needs().empty())
+    if ((info.flags & L2O_OPTIMIZER_COORDINATEWISE) == 0 || info.reads != L2O_ORACLE_GRADIENT ||
+        (info.flags & kNotSliceable) != 0 || info.particles > 0 || info.max_questions > 0 ||
+        info.max_steps > 0 || !whole.needs().empty())
         return nullptr;
 
     const std::int64_t one = 1;
@@ -38,9 +38,9 @@ std::unique_ptr<const Slices> Slices::of(const Optimizer& whole,
     block.struct_size = sizeof block;
     block.name = "x";
     block.doc = "one coordinate";
-    block.dtype = static_cast<std::int32_t>(layout.dtype);
+    block.dtype = static_cast<std::uint32_t>(layout.dtype);
+    block.flags = L2O_SPEC_BATCHED;
     block.ndim = 1;
-    block.batched = 1;
     block.shape = &one;
     Task task;
     task.blocks = {&block};
@@ -72,7 +72,7 @@ std::unique_ptr<const Slices> Slices::of(const Optimizer& whole,
                                             [&](const l2o_spec* s) { return s->name == name; });
             if (found == whole.state().end()) return nullptr;
             const auto index = static_cast<std::size_t>(found - whole.state().begin());
-            if ((*found)->batched == 0 || (*found)->dtype != block.dtype ||
+            if (!has(**found, L2O_SPEC_BATCHED) || (*found)->dtype != block.dtype ||
                 element_count(layout.state[index]) != coordinates * slices->widths_[i])
                 return nullptr;
             slices->state_of_.push_back(index);
@@ -101,7 +101,9 @@ SliceCall::SliceCall(const Slices& slices, Dtype dtype, std::int64_t length)
       to_(make_side()),
       cot_(make_side()),
       before_(make_side()),
-      g_(dtype, {0, 1}) {
+      g_(dtype, {0, 1}),
+      x_is_(Dtype::kI32, {0}),
+      nobody_reads_(Dtype::kI32, {length}) {
     const l2o_optimizer_info& info = slices.optimizer().info();
     call_.reserve_scratch(info.scratch_fixed + info.scratch_per_row * static_cast<std::uint64_t>(length));
     nothing_.assign(std::max(slices.widths().size(), std::size_t{1}), nullptr);
@@ -135,7 +137,6 @@ SliceMemory SliceCall::in(Point& point, const Slice& slice) const {
 
 l2o_step_in SliceCall::step_in(const TensorSet& params, std::int64_t t, std::int64_t count, const void* g) {
     l2o_step_in in{};
-    in.struct_size = sizeof in;
     in.batch = static_cast<std::uint32_t>(count);
     in.t = t;
     in.params = params.in();
@@ -145,6 +146,14 @@ l2o_step_in SliceCall::step_in(const TensorSet& params, std::int64_t t, std::int
     in.g = &g_pointer_;
     in.data = nothing_.data();
     return in;
+}
+
+l2o_step_out SliceCall::step_out(std::int64_t count) {
+    l2o_step_out out{};
+    out.state = to_.state_pointers.data();
+    out.x = &to_.x_pointer;
+    out.x_is = x_is_.at(nobody_reads_.data(), count);
+    return out;
 }
 
 void SliceCall::copy(std::int64_t count, const SliceMemory& from, const SliceMemory& to) const {
@@ -164,11 +173,7 @@ void SliceCall::step(const TensorSet& params,
     aim(from_, from, count);
     aim(to_, to, count);
     const l2o_step_in in = step_in(params, t, count, g);
-    l2o_step_out out{};
-    out.struct_size = sizeof out;
-    out.batch = in.batch;
-    out.state = to_.state_pointers.data();
-    out.x = &to_.x_pointer;
+    l2o_step_out out = step_out(count);
     const Optimizer& optimizer = slices_.optimizer();
     call_.check(optimizer.api().step(optimizer.raw(), call_.with(key), &in, &out), optimizer.id());
 }
@@ -187,27 +192,20 @@ void SliceCall::step_back(const TensorSet& params,
     aim(to_, to, count);
     aim(cot_, cot, count);
     aim(before_, before, count);
-    l2o_step_in in = step_in(params, t, count, g);
-    l2o_step_out out{};
-    out.struct_size = sizeof out;
-    out.batch = in.batch;
-    out.state = to_.state_pointers.data();
-    out.x = &to_.x_pointer;
-    in.out = &out;
-    l2o_step_out out_cot = out;
+    const l2o_step_in in = step_in(params, t, count, g);
+    const l2o_step_out out = step_out(count);
+    const l2o_tensor* const x_cot = cot_.x_pointer;
+    l2o_step_cot out_cot{};
     out_cot.state = cot_.state_pointers.data();
-    out_cot.x = &cot_.x_pointer;
+    out_cot.x = &x_cot;
     out_cot.q = nothing_.data();
-    l2o_step_in acc{};
-    acc.struct_size = sizeof acc;
-    acc.batch = in.batch;
-    acc.t = t;
-    acc.params = gradient.in();
+    l2o_step_acc acc{};
+    acc.params = gradient.out();
     acc.state = before_.state_pointers.data();
     acc.x = &before_.x_pointer;
-    acc.g = acc.data = acc.q = acc.qg = nothing_.data();
+    acc.g = acc.q = acc.qg = nothing_.data();
     const Optimizer& optimizer = slices_.optimizer();
-    call_.check(optimizer.vjp()->step_vjp(optimizer.raw(), call_.with(key), &in, &out_cot, &acc),
+    call_.check(optimizer.vjp()->step_vjp(optimizer.raw(), call_.with(key), &in, &out, &out_cot, &acc),
                 optimizer.id());
 }
 

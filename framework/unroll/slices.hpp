@@ -26,8 +26,8 @@ struct Slicing {
 class Slices {
   public:
     /// @param length  coordinates per slice.
-    /// @return null for an optimizer that cannot be sliced: it does not promise L2O_COORDINATEWISE, reads f
-    /// or data, draws, asks, must not be called by two threads, or has a state that is not one per
+    /// @return null for an optimizer that cannot be sliced: it does not promise L2O_OPTIMIZER_COORDINATEWISE,
+    /// reads f or data, draws, asks, must not be called by two threads, or has a state that is not one per
     /// coordinate.
     [[nodiscard]] static std::unique_ptr<const Slices> of(const Optimizer& optimizer,
                                                           const PointLayout& layout,
@@ -112,12 +112,14 @@ class SliceCall {
     Side make_side() const;
     static void aim(Side& side, const SliceMemory& memory, std::int64_t count);
     l2o_step_in step_in(const TensorSet& params, std::int64_t t, std::int64_t count, const void* g);
+    l2o_step_out step_out(std::int64_t count);
 
     const Slices& slices_;
     Dtype dtype_;
     CallContext call_;
     Side from_, to_, cot_, before_;
-    Aimed g_;
+    Aimed g_, x_is_;
+    Tensor nobody_reads_;  // what x' is, coordinate by coordinate
     l2o_tensor* g_pointer_ = nullptr;
     std::vector<l2o_tensor*> nothing_;
 };

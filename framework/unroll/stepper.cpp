@@ -1,6 +1,8 @@
 #include "framework/unroll/stepper.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <l2o/numerics/philox.hpp>
 
 #include "framework/error.hpp"
@@ -13,11 +15,22 @@ namespace {
 constexpr std::uint64_t kStepTag = 0x73746570, kMinibatchTag = 0x6d696e69;
 
 /// Member k of a leading axis.
-Tensor member_of(Tensor& tensor, std::int64_t k, Shape shape) {
+Tensor member_of(const Tensor& tensor, std::int64_t k, Shape shape) {
     const std::int64_t bytes = element_count(shape) * bytes_of(tensor.dtype());
-    return Tensor::borrow(
-        tensor.dtype(), std::move(shape), static_cast<std::byte*>(tensor.data()) + k * bytes);
+    return Tensor::borrow(tensor.dtype(),
+                          std::move(shape),
+                          static_cast<std::byte*>(const_cast<void*>(tensor.data())) + k * bytes);
 }
+
+/// Row `row` of `from` over row `to_row` of `to`, of tensors of `rows` and `to_rows` rows.
+void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row, std::int64_t to_rows) {
+    const std::int64_t bytes = to.bytes() / to_rows;
+    std::memcpy(static_cast<std::byte*>(to.data()) + to_row * bytes,
+                static_cast<const std::byte*>(from.data()) + row * bytes,
+                static_cast<std::size_t>(bytes));
+}
+
+double cost_of(double declared) { return declared > 0 ? declared : 1; }
 
 Shape with_leading(std::int64_t n, const Shape& shape) {
     Shape out{n};
@@ -38,10 +51,17 @@ Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbabi
     for (const int index : scene.optimizer.needs()) {
         needed_.push_back(index < 0 ? nullptr : data_[static_cast<std::size_t>(index)]);
     }
-    io_.struct_size = sizeof io_;
-    io_.batch = static_cast<std::uint32_t>(layout_.rows);
-    io_.rows_per_instance = static_cast<std::uint32_t>(std::max<std::int64_t>(layout_.particles, 1));
-    io_.data = data_.data();
+    points_.batch = static_cast<std::uint32_t>(layout_.rows);
+    points_.rows_per_instance = static_cast<std::uint32_t>(std::max<std::int64_t>(layout_.particles, 1));
+    points_.data = data_.data();
+    cost_value_ = cost_of(scene.optimizee.info().cost_value);
+    cost_gradient_ = cost_of(scene.optimizee.info().cost_gradient);
+    evaluations_.resize(static_cast<std::size_t>(layout_.batch));
+    row_status_.resize(static_cast<std::size_t>(layout_.batch), L2O_ROW_GOES_ON);
+    x_is_ = Tensor(Dtype::kI32, layout_.f);
+    is_done_.resize(static_cast<std::size_t>(layout_.rows));
+    if ((scene.optimizer.info().flags & L2O_OPTIMIZER_ENDS_ROWS) != 0)
+        newly_ended_ = Tensor(Dtype::kI32, {layout_.batch});
     const auto& optimizer = scene.optimizer.info();
     const auto& optimizee = scene.optimizee.info();
     const auto rows = static_cast<std::uint64_t>(layout_.rows);
@@ -55,13 +75,12 @@ Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbabi
         rounds_[0] = make_round();
         rounds_[1] = make_round();
         spare_state_ = Point(layout_, {}).state;
-        x_from_q_ = Tensor(Dtype::kI32, {layout_.batch});
     }
 }
 
 Stepper::Round Stepper::make_round() const {
     const auto max = static_cast<std::int64_t>(scene_.optimizer.info().max_questions);
-    const bool gradients = (scene_.optimizer.info().question_kinds & L2O_GRADIENT) != 0;
+    const bool gradients = (scene_.optimizer.info().question_kinds & L2O_ORACLE_GRADIENT) != 0;
     std::vector<Tensor> q, qg;
     for (const Shape& shape : layout_.blocks) {
         q.emplace_back(layout_.dtype, with_leading(max, shape));
@@ -71,17 +90,18 @@ Stepper::Round Stepper::make_round() const {
     round.q = TensorSet(std::move(q));
     round.qg = TensorSet(std::move(qg));
     round.qf = Tensor(layout_.dtype, with_leading(max, layout_.f));
+    round.wanted = Tensor(Dtype::kI32, with_leading(max, layout_.f));
     return round;
 }
 
 l2o_call* Stepper::step_call(std::int64_t t) {
-    if ((scene_.optimizer.info().flags & L2O_STOCHASTIC) == 0) return call_.with(scene_.key, scene_.row0);
+    if ((scene_.optimizer.info().flags & L2O_FLAG_STOCHASTIC) == 0)
+        return call_.with(scene_.key, scene_.row0);
     return call_.with(numerics::derive_key(scene_.key, kStepTag, static_cast<std::uint64_t>(t)), scene_.row0);
 }
 
 l2o_step_in Stepper::step_in(const Point& from, std::int64_t t, const Round* round) const {
     l2o_step_in in{};
-    in.struct_size = sizeof in;
     in.batch = static_cast<std::uint32_t>(layout_.batch);
     in.t = t;
     in.params = scene_.params.in();
@@ -101,6 +121,8 @@ l2o_step_in Stepper::step_in(const Point& from, std::int64_t t, const Round* rou
 }
 
 void Stepper::init_state(Point& point) {
+    std::fill(row_status_.begin(), row_status_.end(), L2O_ROW_GOES_ON);
+    ended_ = 0;
     if (point.state.empty()) return;
     l2o_step_in in = step_in(point, 0, nullptr);
     in.state = nullptr;
@@ -112,31 +134,85 @@ void Stepper::init_state(Point& point) {
                 scene_.optimizer.id());
 }
 
-void Stepper::evaluate_rows(l2o_in x, std::int64_t t, l2o_tensor* f, l2o_out g) {
-    io_.x = x;
-    io_.f = f;
-    io_.g = g;
-    if ((scene_.optimizee.info().flags & L2O_STOCHASTIC) != 0) {
-        const Key key = numerics::derive_key(scene_.key, kMinibatchTag, static_cast<std::uint64_t>(t));
-        io_.batch_key[0] = key[0];
-        io_.batch_key[1] = key[1];
-    }
-    const auto lock = scene_.optimizee.guard();
-    call_.check(
-        scene_.optimizee.api().eval(scene_.optimizee.raw(), call_.with(scene_.key, scene_.row0), &io_),
-        scene_.optimizee.id());
+void Stepper::recommend(const Point& point, std::int64_t t, const TensorSet& x) {
+    l2o_step_in in = step_in(point, t, nullptr);
+    in.g = nullptr;
+    in.f = nullptr;
+    const auto lock = scene_.optimizer.guard();
+    call_.check(scene_.optimizer.api().recommend(scene_.optimizer.raw(), step_call(t), &in, x.out()),
+                scene_.optimizer.id());
 }
 
-void Stepper::evaluate(Point& point, std::int64_t t, bool want_f, bool want_g, bool charge) {
+void Stepper::end(std::int64_t row, std::int32_t status) {
+    if (!has_ended(row)) ++ended_;
+    row_status_[static_cast<std::size_t>(row)] = status;
+}
+
+void Stepper::hold_row(const Point& from, Point& to, std::int64_t row) const {
+    const std::int64_t per_row = layout_.rows / layout_.batch;
+    for (std::size_t k = 0; k < to.x.size(); ++k) copy_row(from.x[k], row, to.x[k], row, layout_.batch);
+    for (std::size_t i = 0; i < to.state.size(); ++i)
+        if (has(*scene_.optimizer.state()[i], L2O_SPEC_BATCHED))
+            copy_row(from.state[i], row, to.state[i], row, layout_.batch);
+    for (std::int64_t r = row * per_row; r < (row + 1) * per_row; ++r) take_known(from, to, r);
+    to.settle();
+}
+
+void Stepper::evaluate_rows(l2o_in x, std::int64_t t, l2o_tensor* f, l2o_out g) {
+    points_.x = x;
+    name_minibatch(t);
+    const l2o_eval_out out{f, g};
+    const auto lock = scene_.optimizee.guard();
+    call_.check(scene_.optimizee.api().eval(
+                    scene_.optimizee.raw(), call_.with(scene_.key, scene_.row0), &points_, &out),
+                scene_.optimizee.id());
+}
+
+void Stepper::name_minibatch(std::int64_t t) {
+    if ((scene_.optimizee.info().flags & L2O_FLAG_STOCHASTIC) == 0) return;
+    const Key key = numerics::derive_key(scene_.key, kMinibatchTag, static_cast<std::uint64_t>(t));
+    points_.batch_key[0] = key[0];
+    points_.batch_key[1] = key[1];
+}
+
+/// @param row  of the optimizee: of a population a particle.
+void Stepper::charge(std::int64_t row, std::uint32_t kinds) {
+    const std::int64_t instance = row / points_.rows_per_instance;
+    if (has_ended(instance)) return;
+    Evaluations& sum = evaluations_[static_cast<std::size_t>(instance)];
+    if ((kinds & L2O_ORACLE_VALUE) != 0) sum.values += cost_value_;
+    if ((kinds & L2O_ORACLE_GRADIENT) != 0) sum.gradients += cost_gradient_;
+}
+
+void Stepper::evaluate(Point& point, std::int64_t t, bool want_f, bool want_g, std::uint32_t charged) {
     const bool f = want_f && !point.has_f, g = want_g && !point.has_g;
     if (!f && !g) return;
-    evaluate_rows(point.x_rows.in(), t, f ? point.f_rows.abi() : nullptr, g ? point.g_rows.out() : nullptr);
+    const std::uint32_t kinds = (f ? L2O_ORACLE_VALUE : 0U) | (g ? L2O_ORACLE_GRADIENT : 0U);
+    for (std::int64_t row = 0; row < layout_.rows && (kinds & charged) != 0; ++row)
+        charge(row, kinds & charged & ~point.known_at(row));
+    if (point.known.empty()) {
+        evaluate_rows(
+            point.x_rows.in(), t, f ? point.f_rows.abi() : nullptr, g ? point.g_rows.out() : nullptr);
+    } else {
+        evaluate_missing(point, t, kinds);
+    }
     point.has_f = point.has_f || f;
     point.has_g = point.has_g || g;
-    if (!charge) return;
-    const auto per_row = static_cast<double>(io_.rows_per_instance);
-    evaluations_.values += f ? per_row : 0;
-    evaluations_.gradients += g ? per_row : 0;
+    point.settle();
+}
+
+/// What is known of some rows stays as it is, to the bit.
+void Stepper::evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds) {
+    const bool f = (kinds & L2O_ORACLE_VALUE) != 0, g = (kinds & L2O_ORACLE_GRADIENT) != 0;
+    if (!missing_.f) missing_ = Point(layout_, {.g = true, .f = true, .state = false});
+    evaluate_rows(
+        point.x_rows.in(), t, f ? missing_.f_rows.abi() : nullptr, g ? missing_.g_rows.out() : nullptr);
+    for (std::int64_t row = 0; row < layout_.rows; ++row) {
+        const std::uint32_t needed = kinds & ~point.known_at(row);
+        if ((needed & L2O_ORACLE_VALUE) != 0) copy_row(missing_.f_rows, row, point.f_rows, row, layout_.rows);
+        for (std::size_t k = 0; k < point.g.size() && (needed & L2O_ORACLE_GRADIENT) != 0; ++k)
+            copy_row(missing_.g_rows[k], row, point.g_rows[k], row, layout_.rows);
+    }
 }
 
 void Stepper::gradient_at(const TensorSet& x_rows, std::int64_t t, const TensorSet& g_rows) {
@@ -147,45 +223,79 @@ void Stepper::hvp(const TensorSet& x_rows,
                   const TensorSet& v_rows,
                   std::int64_t t,
                   const TensorSet& out_rows) {
-    io_.x = x_rows.in();
-    io_.v = v_rows.in();
-    io_.f = nullptr;
-    io_.g = out_rows.out();
-    const Key key = numerics::derive_key(scene_.key, kMinibatchTag, static_cast<std::uint64_t>(t));
-    io_.batch_key[0] = key[0];
-    io_.batch_key[1] = key[1];
+    points_.x = x_rows.in();
+    name_minibatch(t);
     const auto lock = scene_.optimizee.guard();
-    call_.check(scene_.optimizee.api().hvp(scene_.optimizee.raw(), call_.with(scene_.key, scene_.row0), &io_),
+    call_.check(scene_.optimizee.api().hvp(scene_.optimizee.raw(),
+                                           call_.with(scene_.key, scene_.row0),
+                                           &points_,
+                                           v_rows.in(),
+                                           out_rows.out()),
                 scene_.optimizee.id());
-    io_.v = nullptr;
 }
 
-void Stepper::answer(Round& round, std::int64_t t) {
-    const bool f = (round.kinds & L2O_VALUE) != 0, g = (round.kinds & L2O_GRADIENT) != 0;
+/// Answers and charges what each row wants. What a row does not want is evaluated at its x: nobody knows what
+/// stands in its question.
+void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
+    const auto wanted = round.wanted.values<std::int32_t>();
     for (std::int64_t k = 0; k < round.n; ++k) {
         std::vector<Tensor> q, qg;
-        for (std::size_t block = 0; block < layout_.blocks.size(); ++block) {
+        std::uint32_t kinds = 0;
+        bool all = true;
+        for (std::size_t block = 0; block < layout_.blocks.size(); ++block)
             q.push_back(member_of(round.q[block], k, layout_.blocks_as_rows[block]));
-            if (g) qg.push_back(member_of(round.qg[block], k, layout_.blocks_as_rows[block]));
+        for (std::int64_t row = 0; row < layout_.rows; ++row) {
+            const auto wants =
+                static_cast<std::uint32_t>(wanted[static_cast<std::size_t>(k * layout_.rows + row)]);
+            kinds |= wants;
+            all = all && wants != 0;
+            charge(row, wants);
         }
+        const bool f = (kinds & L2O_ORACLE_VALUE) != 0, g = (kinds & L2O_ORACLE_GRADIENT) != 0;
+        if (!f && !g) continue;
+        for (std::size_t block = 0; block < layout_.blocks.size() && g; ++block)
+            qg.push_back(member_of(round.qg[block], k, layout_.blocks_as_rows[block]));
         Tensor qf = member_of(round.qf, k, {layout_.rows});
-        const TensorSet points(std::move(q)), gradients(std::move(qg));
-        evaluate_rows(points.in(), t, f ? qf.abi() : nullptr, g ? gradients.out() : nullptr);
+        const TensorSet questions(std::move(q)), gradients(std::move(qg));
+        if (!all)
+            put_x_where_nothing_is_wanted(
+                from, questions, wanted.subspan(static_cast<std::size_t>(k * layout_.rows)));
+        evaluate_rows((all ? questions : missing_.x_rows).in(),
+                      t,
+                      f ? qf.abi() : nullptr,
+                      g ? gradients.out() : nullptr);
     }
-    const auto per_row = static_cast<double>(io_.rows_per_instance) * round.n;
-    evaluations_.values += f ? per_row : 0;
-    evaluations_.gradients += g ? per_row : 0;
+}
+
+void Stepper::put_x_where_nothing_is_wanted(const Point& from,
+                                            const TensorSet& questions,
+                                            std::span<const std::int32_t> wanted) {
+    if (!missing_.f) missing_ = Point(layout_, {.g = true, .f = true, .state = false});
+    for (std::size_t block = 0; block < questions.size(); ++block)
+        for (std::int64_t row = 0; row < layout_.rows; ++row)
+            copy_row(wanted[static_cast<std::size_t>(row)] != 0 ? questions[block] : from.x_rows[block],
+                     row,
+                     missing_.x_rows[block],
+                     row,
+                     layout_.rows);
 }
 
 bool Stepper::run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t) {
+    const l2o_optimizer_info& info = scene_.optimizer.info();
     l2o_step_out out{};
-    out.struct_size = sizeof out;
-    out.batch = in.batch;
     out.state = to.state.out();
     out.x = to.x.out();
+    const auto x_is = x_is_.values<std::int32_t>();
+    std::fill(x_is.begin(), x_is.end(), L2O_X_IS_NEW);
+    out.x_is = x_is_.abi();
+    if (newly_ended_) {
+        newly_ended_.zero();
+        out.row_status = newly_ended_.abi();
+    }
     if (asks_) {
+        asked.wanted.zero();
         out.q = asked.q.out();
-        out.x_from_q = x_from_q_.abi();
+        out.q_wanted = asked.wanted.abi();
     }
     {
         const auto lock = scene_.optimizer.guard();
@@ -193,41 +303,83 @@ bool Stepper::run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t
                     scene_.optimizer.id());
     }
     asked.n = out.n_questions;
-    asked.kinds = out.question_kinds;
-    if (asked.n > scene_.optimizer.info().max_questions ||
-        (asked.kinds & ~scene_.optimizer.info().question_kinds) != 0) {
+    asked.kinds = 0;
+    if (asked.n == 0) return false;
+    if (asked.n <= info.max_questions) {
+        const auto wanted =
+            asked.wanted.values<std::int32_t>().first(static_cast<std::size_t>(asked.n * layout_.rows));
+        for (const std::int32_t kinds : wanted) asked.kinds |= static_cast<std::uint32_t>(kinds);
+    }
+    if (asked.n > info.max_questions || (asked.kinds & ~info.question_kinds) != 0) {
         throw Error(ExitCode::kPlugin,
                     "optimizer '" + scene_.optimizer.id() + "' asked " + std::to_string(asked.n) +
                         " questions of kinds " + std::to_string(asked.kinds) + "; it declared at most " +
-                        std::to_string(scene_.optimizer.info().max_questions) + " of kinds " +
-                        std::to_string(scene_.optimizer.info().question_kinds));
+                        std::to_string(info.max_questions) + " of kinds " +
+                        std::to_string(info.question_kinds));
     }
-    return asked.n > 0;
+    return true;
 }
 
-void Stepper::take_over_answers(const Round& last, Point& to) {
-    if (last.n == 0) return;
-    const auto chosen = x_from_q_.values<std::int32_t>();
-    for (const std::int32_t k : chosen) {
-        if (k < 0 || k >= static_cast<std::int32_t>(last.n))
-            return;  // some row needs an evaluation of its own
-    }
-    const auto take = [&](const Tensor& from, Tensor& target) {
-        const std::int64_t row = target.bytes() / layout_.batch;
-        for (std::int64_t b = 0; b < layout_.batch; ++b) {
-            std::memcpy(static_cast<std::byte*>(target.data()) + b * row,
-                        static_cast<const std::byte*>(from.data()) +
-                            (chosen[static_cast<std::size_t>(b)] * layout_.batch + b) * row,
-                        static_cast<std::size_t>(row));
+/// What is known of x' without another evaluation, of the rows that are done with this round: x_is means the
+/// answers of the last round that they asked in. Of a stochastic problem nothing is: the next step has
+/// another minibatch.
+void Stepper::take_over(const Point& from, const Round& last, const Round& next, Point& to) {
+    const auto x_is = x_is_.values<std::int32_t>();
+    for (std::int64_t row = 0; row < layout_.rows; ++row) {
+        const auto r = static_cast<std::size_t>(row);
+        if (is_done_[r] || wants_any(next, row)) continue;
+        is_done_[r] = true;
+        if ((scene_.optimizee.info().flags & L2O_FLAG_STOCHASTIC) != 0) continue;
+        if (x_is[r] == L2O_X_IS_UNCHANGED) take_known(from, to, row);
+        if (x_is[r] == L2O_X_IS_UNCHANGED || x_is[r] == L2O_X_IS_NEW) continue;
+        if (x_is[r] < 0 || x_is[r] >= static_cast<std::int32_t>(last.n)) {
+            throw Error(ExitCode::kPlugin,
+                        "optimizer '" + scene_.optimizer.id() + "' says that x' of row " +
+                            std::to_string(row) + " is question " + std::to_string(x_is[r]) +
+                            "; there were " + std::to_string(last.n));
         }
-    };
-    if ((last.kinds & L2O_VALUE) != 0 && to.f) {
-        take(last.qf, to.f);
-        to.has_f = true;
+        take_answer(last, x_is[r] * layout_.rows + row, to, row);
     }
-    if ((last.kinds & L2O_GRADIENT) != 0 && !to.g.empty()) {
-        for (std::size_t block = 0; block < to.g.size(); ++block) take(last.qg[block], to.g[block]);
-        to.has_g = true;
+    to.settle();
+}
+
+/// @param at  of a question and row among those of `last`.
+void Stepper::take_answer(const Round& last, std::int64_t at, Point& to, std::int64_t row) const {
+    const auto wanted =
+        static_cast<std::uint32_t>(last.wanted.values<std::int32_t>()[static_cast<std::size_t>(at)]);
+    std::uint32_t known = 0;
+    if ((wanted & L2O_ORACLE_VALUE) != 0 && to.f) {
+        copy_row(last.qf, at, to.f_rows, row, layout_.rows);
+        known |= L2O_ORACLE_VALUE;
+    }
+    if ((wanted & L2O_ORACLE_GRADIENT) != 0 && !to.g.empty()) {
+        for (std::size_t block = 0; block < to.g.size(); ++block)
+            copy_row(last.qg[block], at, to.g_rows[block], row, layout_.rows);
+        known |= L2O_ORACLE_GRADIENT;
+    }
+    to.know(row, known);
+}
+
+bool Stepper::wants_any(const Round& round, std::int64_t row) const {
+    for (std::int64_t k = 0; k < round.n; ++k)
+        if (round.wanted.values<std::int32_t>()[static_cast<std::size_t>(k * layout_.rows + row)] != 0)
+            return true;
+    return false;
+}
+
+/// Rows that ended before stay; those that say so now are stepped no more.
+void Stepper::end_rows(const Point& from, Point& to) {
+    for (std::int64_t row = 0; row < layout_.batch && ended_ > 0; ++row)
+        if (has_ended(row)) hold_row(from, to, row);
+    if (!newly_ended_) return;
+    const auto status = newly_ended_.values<std::int32_t>();
+    for (std::int64_t row = 0; row < layout_.batch; ++row) {
+        const std::int32_t says = status[static_cast<std::size_t>(row)];
+        if (says < L2O_ROW_GOES_ON || says > L2O_ROW_FAILED)
+            throw Error(ExitCode::kPlugin,
+                        "optimizer '" + scene_.optimizer.id() + "' says that the status of row " +
+                            std::to_string(row) + " is " + std::to_string(says) + "; expected an L2O_ROW_*");
+        if (says != L2O_ROW_GOES_ON && !has_ended(row)) end(row, says);
     }
 }
 
@@ -252,29 +404,31 @@ void Stepper::advance_slices(Point& from, Point& to, std::int64_t t) {
 }
 
 void Stepper::advance(Point& from, Point& to, std::int64_t t) {
-    evaluate(from, t, reads_f_, reads_g_, true);
-    to.has_f = to.has_g = false;
+    evaluate(from, t, reads_f_, reads_g_, kCharged);
+    to.forget();
     if (slices_ != nullptr) return advance_slices(from, to, t);
     l2o_step_in in = step_in(from, t, nullptr);
-    if (!asks_) {
-        run_round(in, to, rounds_[0], t);
-    } else {
-        Round* previous = &rounds_[0];
-        Round* next = &rounds_[1];
-        previous->n = 0;
-        while (run_round(in, to, *next, t)) {
-            answer(*next, t);
-            std::swap(to.state, spare_state_);
-            std::swap(previous, next);
-            const std::uint32_t round = in.round + 1;
-            in = step_in(from, t, previous);
-            in.state = spare_state_.in();
-            in.round = round;
-        }
-        if (!updates_.any_stays(scene_.key, t)) take_over_answers(*previous, to);
+    Round* previous = &rounds_[0];
+    Round* next = &rounds_[1];
+    previous->n = 0;
+    const bool is_held = updates_.any_stays(scene_.key, t);
+    std::fill(is_done_.begin(), is_done_.end(), is_held);
+    while (run_round(in, to, *next, t)) {
+        take_over(from, *previous, *next, to);
+        answer(from, *next, t);
+        std::swap(to.state, spare_state_);
+        std::swap(previous, next);
+        const std::uint32_t round = in.round + 1;
+        in = step_in(from, t, previous);
+        in.state = spare_state_.in();
+        in.round = round;
     }
+    take_over(from, *previous, *next, to);
     updates_.hold(scene_.key, t, from, to);
-    evaluations_.gradients += scene_.optimizer.info().grad_cost_per_step;
+    for (std::int64_t row = 0; row < layout_.batch; ++row)
+        if (!has_ended(row))
+            evaluations_[static_cast<std::size_t>(row)].gradients += scene_.optimizer.info().points_per_step;
+    if (ended_ > 0 || newly_ended_) end_rows(from, to);
 }
 
 void Stepper::replay(Point& from, Point& to, std::int64_t t, std::vector<Round>& rounds) {
@@ -283,7 +437,7 @@ void Stepper::replay(Point& from, Point& to, std::int64_t t, std::vector<Round>&
     l2o_step_in in = step_in(from, t, nullptr);
     if (!asks_) return;
     for (Round next = make_round(); run_round(in, to, next, t); next = make_round()) {
-        answer(next, t);
+        answer(from, next, t);
         next.state = Point(layout_, {}).state;
         next.state.copy_from(to.state);
         rounds.push_back(std::move(next));

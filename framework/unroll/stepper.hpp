@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "framework/plugin/call.hpp"
@@ -22,13 +23,24 @@ struct Scene {
     std::uint64_t row0 = 0;   ///< global index of row 0
 };
 
-/// Evaluations per row of the batch, as charged to the optimizer.
+/// Evaluations that a row of the batch was charged, each at the cost that the optimizee declares.
 struct Evaluations {
     double values = 0, gradients = 0;
 };
+[[nodiscard]] inline Evaluations operator+(const Evaluations& a, const Evaluations& b) {
+    return {a.values + b.values, a.gradients + b.gradients};
+}
+
+[[nodiscard]] inline Evaluations operator-(const Evaluations& a, const Evaluations& b) {
+    return {a.values - b.values, a.gradients - b.gradients};
+}
+
+/// Of Stepper::evaluate().
+constexpr std::uint32_t kFree = 0, kCharged = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
 
 /// Moves points: evaluates the objective where it is needed, calls the optimizer, and answers its questions.
-/// No allocation per step. [one thread]
+/// A row is charged what it wanted, whatever the other rows of its batch did; a row that has ended is charged
+/// nothing and stays where it is. No allocation per step. [one thread]
 class Stepper {
   public:
     explicit Stepper(const Scene& scene,
@@ -41,19 +53,36 @@ class Stepper {
     /// What a point on the way must hold.
     [[nodiscard]] PointParts parts() const { return {.g = reads_g_, .f = reads_f_, .state = true}; }
 
-    /// State at t = 0 from point.x.
+    /// State at t = 0 from point.x; no row has ended.
     void init_state(Point& point);
-    /// Makes point.f and point.g available as wanted; what is there already is not computed again.
-    void evaluate(Point& point, std::int64_t t, bool want_f, bool want_g, bool charge);
-    /// Evaluates what the optimizer reads at `from`, and steps: x and state of `to`; the answers of a
-    /// question that became x' are taken over.
+    /// Makes point.f and point.g available as wanted; what is known already is not computed or charged again.
+    /// @param charged  L2O_ORACLE_VALUE | _GRADIENT: which of the two the optimizer pays for.
+    void evaluate(Point& point, std::int64_t t, bool want_f, bool want_g, std::uint32_t charged);
+    /// Evaluates what the optimizer reads at `from`, and steps: x and state of `to`; what is known of x' is
+    /// taken over.
     void advance(Point& from, Point& to, std::int64_t t);
+
+    /// How rows go on, [B]: L2O_ROW_*.
+    [[nodiscard]] const std::vector<std::int32_t>& row_status() const { return row_status_; }
+    [[nodiscard]] bool has_ended(std::int64_t row) const {
+        return row_status_[static_cast<std::size_t>(row)] != L2O_ROW_GOES_ON;
+    }
+    [[nodiscard]] bool all_ended() const { return ended_ == layout_.batch; }
+    /// The row is not stepped any more.
+    void end(std::int64_t row, std::int32_t status);
+    /// x and state of a row of `to` are those of `from`, and what is known of it.
+    void hold_row(const Point& from, Point& to, std::int64_t row) const;
+
+    /// Whether the optimizer has another point to report than its iterate.
+    [[nodiscard]] bool recommends() const { return scene_.optimizer.api().recommend != nullptr; }
+    /// That point, for an iterate and its state before step t.   @pre recommends()
+    void recommend(const Point& point, std::int64_t t, const TensorSet& x);
 
     /// The rounds of one iteration, for its reverse: what a round saw.
     struct Round {
         TensorSet state, q, qg;
-        Tensor qf;
-        std::uint32_t n = 0, kinds = 0;  ///< questions that it answers; 0 in round 0
+        Tensor qf, wanted;
+        std::uint32_t n = 0, kinds = 0;  ///< questions that it answers, and what some row wants; 0 in round 0
     };
     /// Repeats an iteration and keeps its rounds; `to` is overwritten with the same bits.
     void replay(Point& from, Point& to, std::int64_t t, std::vector<Round>& rounds);
@@ -70,14 +99,24 @@ class Stepper {
     void hvp(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t, const TensorSet& out_rows);
     void gradient_at(const TensorSet& x_rows, std::int64_t t, const TensorSet& g_rows);
 
-    [[nodiscard]] const Evaluations& evaluations() const { return evaluations_; }
+    /// What each row was charged, [B].
+    [[nodiscard]] const std::vector<Evaluations>& evaluations() const { return evaluations_; }
 
   private:
+    void name_minibatch(std::int64_t t);
     void evaluate_rows(l2o_in x, std::int64_t t, l2o_tensor* f, l2o_out g);
-    void answer(Round& round, std::int64_t t);
+    void evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds);
+    void charge(std::int64_t row, std::uint32_t kinds);
+    void answer(const Point& from, Round& round, std::int64_t t);
     Round make_round() const;
     bool run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t);
-    void take_over_answers(const Round& last, Point& to);
+    void put_x_where_nothing_is_wanted(const Point& from,
+                                       const TensorSet& questions,
+                                       std::span<const std::int32_t> wanted);
+    void take_over(const Point& from, const Round& last, const Round& next, Point& to);
+    void take_answer(const Round& last, std::int64_t at, Point& to, std::int64_t row) const;
+    [[nodiscard]] bool wants_any(const Round& round, std::int64_t row) const;
+    void end_rows(const Point& from, Point& to);
     void advance_slices(Point& from, Point& to, std::int64_t t);
 
     const Scene& scene_;
@@ -85,14 +124,19 @@ class Stepper {
     bool reads_f_, reads_g_, asks_;
     CallContext call_;
     std::vector<const l2o_tensor*> data_, needed_;
-    l2o_eval_io io_{};
+    l2o_points points_{};
+    double cost_value_, cost_gradient_;
     SparseUpdates updates_;
-    Evaluations evaluations_;
+    std::vector<Evaluations> evaluations_;
+    std::vector<std::int32_t> row_status_;
+    std::int64_t ended_ = 0;  // rows
     std::unique_ptr<const Slices> slices_;
     std::vector<std::unique_ptr<SliceCall>> slice_calls_;  // one per thread
     Round rounds_[2];  // asking optimizers only: answers of the previous round, questions of the next
     TensorSet spare_state_;
-    Tensor x_from_q_;
+    Tensor x_is_, newly_ended_;
+    std::vector<bool> is_done_;  // by row: asks nothing more in this iteration
+    Point missing_;  // f and g, of which some rows are missing; questions, of which some are not wanted
 };
 
 }  // namespace l2o::framework

@@ -14,7 +14,7 @@ Teacher::Teacher(const Scene& scene)
 
 void Teacher::start(const std::vector<Tensor>& x0) {
     for (std::size_t k = 0; k < x0.size(); ++k) copy_values(now_.x[k], x0[k]);
-    now_.has_f = now_.has_g = false;
+    now_.forget();
     stepper_.init_state(now_);
 }
 
@@ -23,7 +23,7 @@ void Teacher::restore(const std::vector<const Tensor*>& carried) {
     for (Tensor& x : now_.x.tensors()) copy_values(x, *carried.at(i++));
     for (Tensor& h : now_.state.tensors())
         std::memcpy(h.data(), carried.at(i++)->data(), static_cast<std::size_t>(h.bytes()));
-    now_.has_f = now_.has_g = false;
+    now_.forget();
 }
 
 std::vector<const Tensor*> Teacher::carried() const {
@@ -36,10 +36,11 @@ std::vector<const Tensor*> Teacher::carried() const {
 void Teacher::show(Point& point, std::int64_t t) {
     const bool wants_f = static_cast<bool>(point.f), wants_g = !point.g.empty();
     const PointParts own = stepper_.parts();
-    stepper_.evaluate(now_, t, wants_f || own.f, wants_g || own.g, false);
+    stepper_.evaluate(now_, t, wants_f || own.f, wants_g || own.g, kFree);
     point.x.copy_from(now_.x);
     if (wants_f) std::memcpy(point.f.data(), now_.f.data(), static_cast<std::size_t>(point.f.bytes()));
     if (wants_g) point.g.copy_from(now_.g);
+    point.forget();
     point.has_f = wants_f;
     point.has_g = wants_g;
     stepper_.advance(now_, next_, t);

@@ -61,7 +61,7 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
                     nullptr);
     const l2o_optimizer_info& info = scene.optimizer.info();
     const bool reads_gradient =
-        scene.optimizer.reads_g() || loss.needs_g() || (info.question_kinds & L2O_GRADIENT) != 0;
+        scene.optimizer.reads_g() || loss.reads_g() || (info.question_kinds & L2O_ORACLE_GRADIENT) != 0;
     if (options_.subsample < 1 && !reverses_slices()) {
         throw Error(ExitCode::kUsage,
                     "train.coordinate_subsample is " + fmt::format("{:g}", options_.subsample) +
@@ -69,6 +69,12 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
                         "than " +
                         std::to_string(kSubsampled) + " coordinates per shard, which '" +
                         scene_.optimizer.id() + "' on '" + scene_.optimizee.id() + "' is not; set it to 1");
+    }
+    if ((info.flags & L2O_OPTIMIZER_ENDS_ROWS) != 0) {
+        throw Error(ExitCode::kUsage,
+                    "'" + scene_.optimizer.id() +
+                        "' ends rows by itself, and what is trained takes all steps of a window; expected an "
+                        "optimizer that goes on");
     }
     if (options_.second_order == SecondOrder::kExact && reads_gradient &&
         scene.optimizee.api().hvp == nullptr) {
@@ -116,8 +122,8 @@ std::int64_t Unroll::bytes() const {
 }
 
 PointParts Unroll::recorded_parts() const {
-    return {.g = stepper_.parts().g || loss_.needs_g(),
-            .f = stepper_.parts().f || loss_.needs_f(),
+    return {.g = stepper_.parts().g || loss_.reads_g(),
+            .f = stepper_.parts().f || loss_.reads_f(),
             .state = true};
 }
 
@@ -173,13 +179,13 @@ void Unroll::reserve(std::int64_t n, bool record) {
     kept_.clear();
     gradients_.clear();
     slice_work_.clear();
-    if (loss_.needs_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
-    if (loss_.needs_x()) loss_x_ = blocks_of(layout, n + 1);
-    if (loss_.needs_g()) loss_g_ = blocks_of(layout, n + 1);
+    if (loss_.reads_f()) loss_f_ = Tensor(layout.dtype, with_leading(n + 1, layout.f));
+    if (loss_.reads_x()) loss_x_ = blocks_of(layout, n + 1);
+    if (loss_.reads_g()) loss_g_ = blocks_of(layout, n + 1);
     if (record) {
-        if (loss_.needs_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
-        if (loss_.needs_x()) loss_x_cot_ = blocks_of(layout, n + 1);
-        if (loss_.needs_g()) loss_g_cot_ = blocks_of(layout, n + 1);
+        if (loss_.reads_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
+        if (loss_.reads_x()) loss_x_cot_ = blocks_of(layout, n + 1);
+        if (loss_.reads_g()) loss_g_cot_ = blocks_of(layout, n + 1);
         cot_ = Point(layout, {.g = true, .f = true, .state = true});
         before_ = Point(layout, {.g = true, .f = true, .state = true});
         scratch_ = Point(layout, {.g = true, .f = false, .state = true});
@@ -202,7 +208,7 @@ void Unroll::reserve(std::int64_t n, bool record) {
 // ---- forward
 
 void Unroll::keep_for_loss(const Point& point, std::int64_t j) {
-    if (loss_.needs_f()) {
+    if (loss_.reads_f()) {
         Tensor row = point_of(loss_f_, j);
         std::memcpy(row.data(), point.f.data(), static_cast<std::size_t>(row.bytes()));
     }
@@ -222,13 +228,11 @@ l2o_trajectory Unroll::trajectory(std::int64_t n,
                                   const TensorSet& g) const {
     const PointLayout& layout = stepper_.layout();
     l2o_trajectory out{};
-    out.struct_size = sizeof out;
     out.batch = static_cast<std::uint32_t>(layout.batch);
     out.t0 = t_;
     out.len = n + 1;
     out.horizon = options_.horizon;
     out.particles = static_cast<std::uint32_t>(layout.particles);
-    out.n_blocks = static_cast<std::uint32_t>(layout.blocks.size());
     out.f = f.abi();
     out.x = x.empty() ? nullptr : x.in();
     out.g = g.empty() ? nullptr : g.in();
@@ -240,7 +244,7 @@ l2o_trajectory Unroll::trajectory(std::int64_t n,
 /// same way when a segment is run again, so that the bits are the same.
 void Unroll::evaluate_for(Point& point, std::int64_t t, bool steps) {
     const PointParts read = steps ? stepper_.parts() : PointParts{};
-    stepper_.evaluate(point, t, read.f || loss_.needs_f(), read.g || loss_.needs_g(), false);
+    stepper_.evaluate(point, t, read.f || loss_.reads_f(), read.g || loss_.reads_g(), kFree);
 }
 
 Unroll::Window Unroll::run(std::int64_t n, bool record) {

@@ -153,7 +153,7 @@ class Unroll {
     std::vector<TensorSet> misses_;  // imitation: x' - the teacher's x, by step
     Point scratch_;  // a gradient, a product with the Hessian, the end of a repeated iteration
     std::vector<Stepper::Round> rounds_;
-    std::vector<const l2o_tensor*> nothing_;  // an array of NULLs
+    std::vector<l2o_tensor*> nothing_;  // an array of NULLs
 };
 
 }  // namespace l2o::framework

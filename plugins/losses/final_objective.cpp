@@ -27,10 +27,10 @@ struct FinalObjective {
         return options;
     }
 
-    static void declare(l2o_loss_info& info) { info.needs = L2O_LOSS_NEEDS_F; }
+    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F); }
 
     template <class T>
-    void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
+    void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
         const auto f = trajectory.f(last_point(trajectory));
         for (std::int64_t row = 0; row < f.rows; ++row) {
             if (particles == Particles::kBest) {
@@ -43,9 +43,9 @@ struct FinalObjective {
     }
 
     template <class T>
-    void vjp(const l2o::Trajectory<const T>& trajectory,
+    void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
-             const l2o::Trajectory<T>& acc) const {
+             const l2o::TrajectoryAcc<T>& acc) const {
         const std::int64_t last = last_point(trajectory);
         const auto f = trajectory.f(last);
         const auto cot_f = acc.f(last);
@@ -62,7 +62,7 @@ struct FinalObjective {
   private:
     /// Index in the window of the point at the horizon.
     template <class T>
-    static std::int64_t last_point(const l2o::Trajectory<const T>& trajectory) {
+    static std::int64_t last_point(const l2o::Trajectory<T>& trajectory) {
         const std::int64_t t_last = trajectory.t0() + trajectory.len() - 1;
         if (t_last != trajectory.horizon())
             l2o::invalid(

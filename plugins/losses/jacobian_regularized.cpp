@@ -29,13 +29,10 @@ struct JacobianRegularized {
         return options;
     }
 
-    static void declare(l2o_loss_info& info) {
-        info.needs = L2O_LOSS_NEEDS_F | L2O_LOSS_NEEDS_G;
-        info.flags |= L2O_ADDITIVE;
-    }
+    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F | L2O_LOSS_READS_G).additive(); }
 
     template <class T>
-    void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
+    void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
         l2o::fill(per_row, 0);
         const double penalty = penalty_of(trajectory);
         for_each_row(trajectory, [&](std::int64_t j, std::int64_t row, std::int64_t p, double weight) {
@@ -52,9 +49,9 @@ struct JacobianRegularized {
     }
 
     template <class T>
-    void vjp(const l2o::Trajectory<const T>& trajectory,
+    void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
-             const l2o::Trajectory<T>& acc) const {
+             const l2o::TrajectoryAcc<T>& acc) const {
         const double penalty = penalty_of(trajectory);
         for_each_row(trajectory, [&](std::int64_t j, std::int64_t row, std::int64_t p, double weight) {
             const double cot = weight * double(cot_row[row]);
@@ -73,7 +70,7 @@ struct JacobianRegularized {
   private:
     /// The factor of the sum of squares.
     template <class T>
-    [[nodiscard]] double penalty_of(const l2o::Trajectory<const T>& trajectory) const {
+    [[nodiscard]] double penalty_of(const l2o::Trajectory<T>& trajectory) const {
         if (squares == Squares::kSum) return lambda;
         std::int64_t n = 0;
         for (std::size_t k = 0; k < trajectory.blocks(); ++k) n += trajectory.g(k, 0).cols;
@@ -82,7 +79,7 @@ struct JacobianRegularized {
 
     /// body(point, row, particle, weight)
     template <class T, class Body>
-    static void for_each_row(const l2o::Trajectory<const T>& trajectory, Body&& body) {
+    static void for_each_row(const l2o::Trajectory<T>& trajectory, Body&& body) {
         for (std::int64_t j = 1; j < trajectory.len(); ++j) {
             const auto f = trajectory.f(j);
             const double weight = 1 / (double(trajectory.horizon()) * double(f.cols));

@@ -19,13 +19,10 @@ struct LogImprovement {
             "window learns nothing. The objective must be >= 0. Of a population, the mean over the "
             "particles, each relative to its own start."};
 
-    static void declare(l2o_loss_info& info) {
-        info.needs = L2O_LOSS_NEEDS_F;
-        info.flags |= L2O_ADDITIVE;
-    }
+    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F).windows(); }
 
     template <class T>
-    void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
+    void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
         l2o::fill(per_row, 0);
         for_each_term(trajectory,
                       [&](const Term& term) { per_row[term.row] += T(term.weight * std::log(term.ratio)); });
@@ -34,9 +31,9 @@ struct LogImprovement {
     // f_t / (f_init + eps) + eps = (f_t + eps (f_init + eps)) / (f_init + eps), so the slope by f_t is
     // 1 / (f_t + eps (f_init + eps)): another f_init changes it by a share of eps f_init / f_t.
     template <class T>
-    void vjp(const l2o::Trajectory<const T>& trajectory,
+    void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
-             const l2o::Trajectory<T>& acc) const {
+             const l2o::TrajectoryAcc<T>& acc) const {
         if (!acc.f(0)) return;
         for_each_term(trajectory, [&](const Term& term) {
             const double by_f =
@@ -55,7 +52,7 @@ struct LogImprovement {
     };
 
     template <class T, class Body>
-    static void for_each_term(const l2o::Trajectory<const T>& trajectory, Body&& body) {
+    static void for_each_term(const l2o::Trajectory<T>& trajectory, Body&& body) {
         const auto start = trajectory.f(0);
         for (std::int64_t j = 1; j < trajectory.len(); ++j) {
             const auto f = trajectory.f(j);

@@ -47,13 +47,13 @@ struct MseToSolution {
         return options;
     }
 
-    static void declare(l2o_loss_info& info) {
-        info.needs = L2O_LOSS_NEEDS_X;
-        info.flags |= L2O_ADDITIVE;
+    void declare(l2o::LossSpec& spec) const {
+        spec.reads(L2O_LOSS_READS_X).windows();
+        if (at == At::kAll) spec.additive();
     }
 
     template <class T>
-    void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
+    void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
         l2o::fill(per_row, 0);
         for_each_row(trajectory, [&](const Row& row) {
             per_row[row.instance] += T(row.weight * score(distance(trajectory, row)));
@@ -61,9 +61,9 @@ struct MseToSolution {
     }
 
     template <class T>
-    void vjp(const l2o::Trajectory<const T>& trajectory,
+    void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
-             const l2o::Trajectory<T>& acc) const {
+             const l2o::TrajectoryAcc<T>& acc) const {
         for_each_row(trajectory, [&](const Row& row) {
             const T factor =
                 T(2 * row.weight * slope(distance(trajectory, row)) * double(cot_row[row.instance]));
@@ -100,7 +100,7 @@ struct MseToSolution {
     }
 
     template <class T>
-    static Distance distance(const l2o::Trajectory<const T>& trajectory, const Row& row) {
+    static Distance distance(const l2o::Trajectory<T>& trajectory, const Row& row) {
         using l2o::numerics::sum_over;
         Distance d{};
         for_each_block(trajectory, row, [&](std::size_t, std::size_t n, const T* x, const T* x_star) {
@@ -114,7 +114,7 @@ struct MseToSolution {
 
     /// body(block, entries, x, x_star)
     template <class T, class Body>
-    static void for_each_block(const l2o::Trajectory<const T>& trajectory, const Row& row, Body&& body) {
+    static void for_each_block(const l2o::Trajectory<T>& trajectory, const Row& row, Body&& body) {
         const T* x_star = trajectory.data(0).row(row.instance);
         for (std::size_t block = 0; block < trajectory.blocks(); ++block) {
             const auto x = trajectory.x(block, row.point);
@@ -124,7 +124,7 @@ struct MseToSolution {
     }
 
     template <class T, class Body>
-    void for_each_row(const l2o::Trajectory<const T>& trajectory, Body&& body) const {
+    void for_each_row(const l2o::Trajectory<T>& trajectory, Body&& body) const {
         check_size(trajectory);
         const std::int64_t particles = std::max<std::int64_t>(1, trajectory.raw().particles);
         for (std::int64_t j = at == At::kLast ? trajectory.len() - 1 : 1; j < trajectory.len(); ++j) {
@@ -137,7 +137,7 @@ struct MseToSolution {
     }
 
     template <class T>
-    static void check_size(const l2o::Trajectory<const T>& trajectory) {
+    static void check_size(const l2o::Trajectory<T>& trajectory) {
         const auto x_star = trajectory.data(0);
         std::int64_t n = 0;
         for (std::size_t k = 0; k < trajectory.blocks(); ++k) n += trajectory.x(k, 0).cols;

@@ -27,13 +27,13 @@ struct TrajectorySum {
         return options;
     }
 
-    static void declare(l2o_loss_info& info) {
-        info.needs = L2O_LOSS_NEEDS_F;
-        info.flags |= L2O_ADDITIVE;
+    void declare(l2o::LossSpec& spec) const {
+        spec.reads(L2O_LOSS_READS_F).windows();
+        if (weights == Weights::kUniform) spec.additive();
     }
 
     template <class T>
-    void eval(const l2o::Trajectory<const T>& trajectory, const l2o::View<T>& per_row) const {
+    void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
         l2o::fill(per_row, 0);
         for (std::int64_t j = first_point(trajectory); j < trajectory.len(); ++j) {
             const auto f = trajectory.f(j);
@@ -43,9 +43,9 @@ struct TrajectorySum {
     }
 
     template <class T>
-    void vjp(const l2o::Trajectory<const T>& trajectory,
+    void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
-             const l2o::Trajectory<T>& acc) const {
+             const l2o::TrajectoryAcc<T>& acc) const {
         for (std::int64_t j = first_point(trajectory); j < trajectory.len(); ++j) {
             const auto cot_f = acc.f(j);
             for (std::int64_t row = 0; row < cot_f.rows; ++row)
@@ -55,7 +55,7 @@ struct TrajectorySum {
 
   private:
     template <class T>
-    [[nodiscard]] std::int64_t first_point(const l2o::Trajectory<const T>& trajectory) const {
+    [[nodiscard]] std::int64_t first_point(const l2o::Trajectory<T>& trajectory) const {
         return weights == Weights::kLast ? trajectory.len() - 1 : 1;
     }
 };

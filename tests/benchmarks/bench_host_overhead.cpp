@@ -42,22 +42,20 @@ class Loops {
         start();
         const Optimizer& optimizer = lab_.optimizer();
         const Optimizee& optimizee = lab_.problem().optimizee();
-        l2o_eval_io io{};
-        io.struct_size = sizeof io;
-        io.batch = io.rows_per_instance = 1;
-        io.data = data_.data();
+        l2o_points at{};
+        at.batch = at.rows_per_instance = 1;
+        at.data = data_.data();
+        l2o_eval_out answer{};
         l2o_step_in in{};
-        in.struct_size = sizeof in;
         in.batch = 1;
         l2o_step_out out{};
-        out.struct_size = sizeof out;
-        out.batch = 1;
-        l2o_status status = L2O_OK;
+        out.x_is = x_is_.abi();
+        l2o_status status = L2O_STATUS_OK;
         for (std::int64_t t = 0; t < kSteps; ++t) {
             Point &from = points_[t & 1], &to = points_[(t + 1) & 1];
-            io.x = from.x.in();
-            io.g = from.g.out();
-            status |= optimizee.api().eval(optimizee.raw(), call_.plain(), &io);
+            at.x = from.x.in();
+            answer.g = from.g.out();
+            status |= optimizee.api().eval(optimizee.raw(), call_.plain(), &at, &answer);
             in.t = t;
             in.x = from.x.in();
             in.g = from.g.in();
@@ -74,7 +72,7 @@ class Loops {
     void start() {
         std::memcpy(points_[0].x[0].data(), lab_.problem().x()[0].data(), 80);
         stepper_.init_state(points_[0]);
-        for (Point& point : points_) point.has_f = point.has_g = false;
+        for (Point& point : points_) point.forget();
     }
 
     Lab lab_;
@@ -82,6 +80,7 @@ class Loops {
     Scene scene_;
     Stepper stepper_;
     Point points_[2];
+    Tensor x_is_{Dtype::kI32, {1}};
     std::vector<const l2o_tensor*> data_;
     CallContext call_;
 };

@@ -44,34 +44,33 @@ class Step {
         stepper_.init_state(from_);
         stepper_.advance(from_, to_, 0);
         std::swap(from_, to_);
-        stepper_.evaluate(from_, 1, false, true, false);
+        stepper_.evaluate(from_, 1, false, true, kFree);
         cot_.x.copy_from(from_.g);
         cot_.state.copy_from(from_.state);
         std::vector<Tensor> gradient;
         for (const Tensor& param : lab_.params()) gradient.emplace_back(param.dtype(), param.shape());
         gradient_ = TensorSet(std::move(gradient));
         in_ = stepper_.step_in(from_, 1, nullptr);
-        out_.struct_size = sizeof out_;
-        out_.batch = in_.batch;
         out_.x = to_.x.out();
         out_.state = to_.state.out();
-        out_cot_ = out_;
-        out_cot_.x = cot_.x.out();
-        out_cot_.state = cot_.state.out();
-        in_acc_ = in_;
-        in_acc_.params = gradient_.in();
-        in_acc_.x = acc_.x.in();
-        in_acc_.g = acc_.g.in();
-        in_acc_.state = acc_.state.in();
+        x_is_ = Tensor(Dtype::kI32, {in_.batch});
+        out_.x_is = x_is_.abi();
+        cot_of_.x = cot_.x.in();
+        cot_of_.state = cot_.state.in();
+        acc_of_.params = gradient_.out();
+        acc_of_.x = acc_.x.out();
+        acc_of_.g = acc_.g.out();
+        acc_of_.state = acc_.state.out();
     }
     void forward() {
         stepper_.call().check(
             lab_.optimizer().api().step(lab_.optimizer().raw(), stepper_.step_call(1), &in_, &out_), "step");
     }
     void reverse() {
-        stepper_.call().check(lab_.optimizer().vjp()->step_vjp(
-                                  lab_.optimizer().raw(), stepper_.step_call(1), &in_, &out_cot_, &in_acc_),
-                              "step_vjp");
+        stepper_.call().check(
+            lab_.optimizer().vjp()->step_vjp(
+                lab_.optimizer().raw(), stepper_.step_call(1), &in_, nullptr, &cot_of_, &acc_of_),
+            "step_vjp");
     }
     [[nodiscard]] double coordinates() const { return static_cast<double>(coordinates_); }
 
@@ -89,8 +88,11 @@ class Step {
     Stepper stepper_;
     Point from_, to_, cot_, acc_;
     std::int64_t coordinates_;
-    l2o_step_in in_{}, in_acc_{};
-    l2o_step_out out_{}, out_cot_{};
+    Tensor x_is_;
+    l2o_step_in in_{};
+    l2o_step_out out_{};
+    l2o_step_cot cot_of_{};
+    l2o_step_acc acc_of_{};
 };
 
 void per_coordinate(benchmark::State& state, double coordinates) {

@@ -84,7 +84,7 @@ class Training {
                      task_of(optimizee_, kLayers)),
           loss_(find(Kind::kLoss, "mse_to_solution"),
                 options_of(find(Kind::kLoss, "mse_to_solution"), {}),
-                optimizee_),
+                task_of(optimizee_, kLayers)),
           keys_(keys_of(1)),
           data_(optimizee_.sample(keys_.train_data, Split::kTrain, 0, kBatch, true)),
           params_(optimizer_.init_params(keys_.init_params, data_)),

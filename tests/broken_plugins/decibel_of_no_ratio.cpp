@@ -8,7 +8,7 @@ struct DecibelOfNoRatio : l2o::broken::Bowl {
 
     void declare(l2o::OptimizeeSpec& spec) const {
         Bowl::declare(spec);
-        spec.metric("loss_db", "10 log10 f", L2O_METRIC_DECIBEL);
+        spec.metric("loss_db", "10 log10 f", L2O_SPEC_DECIBEL);
     }
     template <class T>
     void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {

@@ -7,7 +7,7 @@ struct MixesRows : l2o::broken::Descent {
     static constexpr l2o::About about = about_as("mixes_rows");
     void declare(l2o::OptimizerSpec& spec) {
         Descent::declare(spec);
-        spec.drop(L2O_COORDINATEWISE);
+        spec.drop(L2O_OPTIMIZER_COORDINATEWISE);
     }
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {

@@ -16,15 +16,19 @@ struct Defect {
     const char* plugin;
     const char* check;  ///< that has to fail
     const char* text;   ///< and what it has to say
+    const char* component = "";
 };
 
 std::vector<Finding> check(const std::string& plugin,
                            std::vector<std::string> only,
-                           double time_limit_s = 500) {
+                           double time_limit_s = 500,
+                           const std::string& component = "") {
     return check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_") + plugin + ".so",
+                          .component = component,
                           .only = std::move(only),
                           .optimizee = "quadratic",
-                          .time_limit_s = time_limit_s},
+                          .time_limit_s = time_limit_s,
+                          .thorough = true},
                          plugin_search_path(),
                          [](const Finding&) {});
 }
@@ -54,7 +58,52 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_exports_more", "loads", "link it with the SDK's version script"},
         {"optimizer_meddles", "environment", "the locale was 'C' and is "},
         {"optimizer_answers_any_extension", "extensions", "get_extension(\"\") is not NULL"},
-        {"optimizer_compares_struct_size", "struct_size", "with larger structs: step at t = 0"},
+        {"optimizer_compares_struct_size", "struct_size", "with larger structs: create"},
+        {"optimizer_steps", "struct_size", "with smaller structs: create: returned status 3", "reads_behind"},
+        {"optimizer_asks", "questions", "it declared the kinds 0x1", "asks_for_more"},
+        {"optimizer_asks", "questions", "still asks after 1000 rounds", "asks_without_end"},
+        {"optimizer_asks", "questions", "no row wants an answer", "asks_for_nothing"},
+        {"optimizer_asks",
+         "questions",
+         "row 0 wanted nothing at step at t = 0, round 6",
+         "goes_on_when_done"},
+        {"optimizer_asks", "questions", "x' is not that question", "moves_from_question"},
+        {"optimizer_asks", "questions", "x' is not x", "moves_unchanged"},
+        {"optimizer_asks", "questions", "depends on an answer that was not wanted", "reads_unwanted"},
+        {"optimizer_asks", "questions", "alone: 'q_wanted' differs", "asks_together"},
+        {"optimizer_lies", "vjp", "step_vjp of step at t = 0 by g: wrong along", "wrong_by_little"},
+        {"optimizer_lies", "vjp", "step_vjp of step at t = 21 by g: wrong along", "wrong_late"},
+        {"optimizer_lies", "vjp", "step_vjp of step at t = 0 by g: wrong along", "wrong_away_from_start"},
+        {"optimizer_lies", "vjp", "in float64 and float32: 'cotangent of g' differs", "wrong_vjp_in_float32"},
+        {"optimizer_lies", "vjp", "of 37 rows, and of each alone", "wrong_vjp_of_many"},
+        {"optimizer_lies",
+         "second_block",
+         "with two blocks: step_vjp of step at t = 0 by g",
+         "wrong_in_second_block"},
+        {"optimizer_lies", "float32", "in float64 and float32: 'x'' differs", "wrong_in_float32"},
+        {"optimizer_lies", "batch", "row 0 of 37 alone: 'x'' differs", "mixes_thirty_two"},
+        {"optimizer_lies", "batch", "row 0 of 97 alone: 'x'' differs", "mixes_sixty_five"},
+        {"optimizer_lies", "key", "with another key: step at t = 0: 'x'' differs", "draws_in_secret"},
+        {"optimizer_lies", "deterministic", "in call 4", "forgets_sometimes"},
+        {"optimizer_lies", "leaves", "bytes that are not given back", "leaks"},
+        {"optimizer_lies", "leaves", "threads run after 20 calls", "leaves_threads"},
+        {"optimizer_lies", "specs", "byte 0 is 0xe4, which is not UTF-8", "name_not_utf8"},
+        {"optimizer_lies", "specs", "an end of line or a tab in it", "name_of_two_lines"},
+        {"optimizer_lies", "specs", "more than 256 bytes", "name_is_huge"},
+        {"optimizer_lies", "params", "for one problem they are", "fits_the_problem"},
+        {"optimizer_lies", "schema", "the default of option 'rate' is '2'", "bad_default"},
+        {"optimizee_misleads", "gradient", "g of row 1: wrong along", "wrong_by_little"},
+        {"optimizee_misleads", "float32", "in float64 and float32: 'g of x' differs", "wrong_in_float32"},
+        {"optimizee_misleads", "batch", "row 0 of 37 alone: 'f' differs", "wrong_of_many"},
+        {"optimizee_misleads", "key", "with another key: eval: 'f' differs", "draws_in_secret"},
+        {"optimizee_misleads", "starts", "row 1 of a batch of 5, and alone: 'x' differs", "starts_from_zero"},
+        {"optimizee_misleads", "parts", "element 0 of f is", "forgets_alone"},
+        {"optimizee_misleads", "particles", "f of row 1 with rows_per_instance 2", "deals_rows"},
+        {"optimizee_misleads", "prox", "||u - w||^2 is", "steps_forward"},
+        {"optimizee_misleads", "specs", "and hvp is NULL", "claims_hvp"},
+        {"optimizer_steps", "rows", "row_status of row 0 is 3; expected", "ends_with_nonsense"},
+        {"optimizer_steps", "reads", "ed ", "reads_unread"},  // crashed, or ended by a sanitizer
+        {"optimizer_steps", "outputs", "recommend at t = 0: 'x'' differs at element 10", "recommends_half"},
         {"optimizer_crashes", "resume", "crashed with SIGABRT"},
         {"optimizer_ends_the_process", "bounds", "ended the process with exit code 7"},
         {"optimizee_decibel_of_no_ratio", "specs", "metric 'loss_db' is in decibel and no ratio"},
@@ -65,9 +114,10 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizee_numbers_from_zero", "sample", "[0,16) and [8,16)"},
     };
     for (const Defect& defect : kDefects) {
-        CAPTURE(defect.plugin);
-        CAPTURE(defect.check);
-        const std::vector<Finding> findings = check(defect.plugin, {defect.check});
+        CAPTURE(std::string(defect.plugin));
+        CAPTURE(std::string(defect.check));
+        CAPTURE(std::string(defect.component));
+        const std::vector<Finding> findings = check(defect.plugin, {defect.check}, 500, defect.component);
         REQUIRE(findings.size() == 1);
         CHECK(findings[0].verdict == Verdict::kFailed);
         CHECK_MESSAGE(findings[0].text.find(defect.text) != std::string::npos, findings[0].text);
@@ -95,14 +145,23 @@ TEST_CASE("a hang is a failed check, after the time limit, and the others do not
 TEST_CASE("a defect fails the checks of its own rule and no others") {
     using Names = std::vector<std::string>;
     CHECK(failed(check("optimizer_writes_past_end", {})) == Names{"bounds"});
-    CHECK(failed(check("optimizer_mixes_rows", {})) == Names{"row_invariant"});
+    CHECK(failed(check("optimizer_mixes_rows", {})) == Names{"row_invariant", "batch"});
     CHECK(failed(check("optimizer_wrong_vjp", {})) == Names{"vjp"});
     CHECK(failed(check("optimizer_flushes_denormals", {})) == Names{"environment"});
     CHECK(failed(check("optimizee_shares_splits", {})) == Names{"splits"});
+    CHECK(failed(check("optimizer_asks", {}, 500, "asks_soundly")).empty());
+    CHECK(failed(check("optimizer_lies", {}, 500, "reverses_soundly")).empty());
+    CHECK(failed(check("optimizer_lies", {}, 500, "wrong_late")) == Names{"vjp"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
+    CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
+    CHECK(failed(check("optimizer_steps", {}, 500, "ends_with_nonsense")) == Names{"rows"});
 }
 
-TEST_CASE("an unknown check, an unknown optimizee and a missing file are refused") {
+TEST_CASE("an unknown check, an unknown component and a missing file are refused") {
     CHECK_THROWS_WITH_AS(
         check("optimizer_crashes", {"resumes"}), doctest::Contains("did you mean 'resume'?"), Error);
+    CHECK_THROWS_WITH_AS(check("optimizer_asks", {}, 500, "asks_for_mor"),
+                         doctest::Contains("did you mean 'asks_for_more'?"),
+                         Error);
     CHECK_THROWS_WITH_AS(check("optimizer_none", {}), doctest::Contains("no such file"), Error);
 }

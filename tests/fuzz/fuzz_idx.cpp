@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 read_idx(idx, items, content);
             }
         } catch (const l2o::Failure& failure) {
-            if (failure.status() != L2O_IO) std::abort();
+            if (failure.status() != L2O_STATUS_IO) std::abort();
         }
     }
     return 0;

@@ -32,7 +32,7 @@ void write_garbage(const ScratchFolder& folder,
         {"needs", {"A", "b?"}},
         {"options",
          json::array({{{"key", "depth"}, {"type", 2}, {"doc", "how deep"}, {"default", "7"}, {"min", 1}}})}};
-    const json manifest{{"manifest", 1},
+    const json manifest{{"manifest", 2},
                         {"library", name + ".so"},
                         {"id", "org.example." + name},
                         {"version", "9.8.7"},
@@ -172,6 +172,9 @@ TEST_CASE("l2o describe shows what a problem publishes, with the sizes of its op
     CHECK(published.at("data").at(1).at("name") == "y");
     CHECK(published.at("data").at(1).at("solution") == false);
     CHECK(published.at("answers").at(0) == "value");
+    CHECK(published.at("costs").at(0) == 1);
+    CHECK(contains(text, "known optimum; f(x_star)"));
+    CHECK(contains(run_l2o(folder, "describe rastrigin --set box=2").out, "in [-2, 2]"));
     CHECK(contains(run_l2o(folder, "describe quadratic --set n=0").refusal(), "2 l2o: error: --set"));
     CHECK(
         contains(run_l2o(folder, "describe adam --set n=0").refusal(),

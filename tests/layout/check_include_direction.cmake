@@ -44,14 +44,14 @@ function(check folder)
 endfunction()
 
 check(sdk/include/l2o/abi "${c99}" "(base|call|loss|optimizee|optimizer|option|plugin|spec|status|tensor)[.]h")
-check(sdk/include/l2o/c "(stdint|stdlib|string)[.]h" "l2o/abi/[a-z]+[.]h")
+check(sdk/include/l2o/c "(math|stdarg|stdint|stdio|stdlib|string)[.]h" "l2o/(abi|c)/[a-z]+[.]h")
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|files|sdk)/[a-z_]+[.]hp*")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
 set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp"
-  "l2o/files/json[.]hpp" "framework/.*[.]hpp")
+  "l2o/files/json[.]hpp" "l2o/sdk/normalised[.]hpp" "framework/.*[.]hpp")
 check(framework ${framework}
   EXCEPT framework/plugin/library.cpp framework/config/info_file.cpp framework/evaluate/paired.cpp
     framework/store/safetensors.cpp)

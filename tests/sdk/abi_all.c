@@ -4,4 +4,4 @@
 #include <l2o/abi/optimizer.h>
 #include <l2o/abi/plugin.h>
 
-int l2o_abi_all(const l2o_call* call) { return L2O_HAS(call, l2o_call, max_threads) ? 1 : 0; }
+uint32_t l2o_abi_all(const l2o_call* call) { return call->max_threads; }

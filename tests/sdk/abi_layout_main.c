@@ -1,4 +1,4 @@
-/* Prints the layout table, in the form of abi_layout_v1.0.txt. */
+/* Prints the layout table, in the form of layout.txt in sdk/abi_history. */
 #include <stdio.h>
 
 #include "abi_layout.h"

@@ -1,4 +1,7 @@
-/* The helpers for plugins in C; compiled by itself in every supported standard. */
+/* The headers for plugins in C, all together; compiled by itself in every supported standard. */
+#include <l2o/c/loss.h>
+#include <l2o/c/optimizee.h>
 #include <l2o/c/optimizer.h>
+#include <l2o/c/philox.h>
 
-int l2o_c_all(const l2o_c_instance* instance) { return l2o_c_state(instance, 0, 0) == 0 ? 1 : 0; }
+uint32_t l2o_c_all(const l2o_optimizer* instance) { return l2o_c_state(instance, 0, 0); }

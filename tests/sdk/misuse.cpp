@@ -79,7 +79,7 @@ struct Bowl {
 struct PrivateHvp : Bowl {
   private:
     template <class T>
-    void hvp(const l2o::EvalIn<T>&, const l2o::EvalOut<T>&) const {}
+    void hvp(const l2o::EvalIn<T>&, const l2o::Tensors<const T>&, const l2o::Tensors<T>&) const {}
 };
 template class l2o::Optimizee<PrivateHvp>;
 
@@ -93,11 +93,11 @@ template class l2o::Optimizee<ConstMetrics>;
 // says: vjp is there and cannot be called
 struct WrongVjp {
     static constexpr l2o::About about = kAbout;
-    void declare(l2o_loss_info&) {}
+    void declare(l2o::LossSpec&) {}
     template <class T>
-    void eval(const l2o::Trajectory<const T>&, const l2o::View<T>&) const {}
+    void eval(const l2o::Trajectory<T>&, const l2o::View<T>&) const {}
     template <class T>
-    void vjp(const l2o::Trajectory<const T>&, const l2o::View<T>&, const l2o::Trajectory<T>&) const {}
+    void vjp(const l2o::Trajectory<T>&, const l2o::View<T>&, const l2o::TrajectoryAcc<T>&) const {}
 };
 template class l2o::Loss<WrongVjp>;
 

@@ -1,7 +1,9 @@
 // The C++ glue seen through the C tables that it fills.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 #include <limits>
@@ -12,7 +14,7 @@
 
 namespace {
 
-/// Fails as it is told, in step; has an option of every kind.
+/// Fails as it is told, in step; has an option of every type.
 struct Probe {
     static constexpr l2o::About about{.id = "probe",
                                       .version = "1.2.3",
@@ -28,7 +30,8 @@ struct Probe {
     bool loud = true;
     Colour colour = Colour::kGreen;
     std::vector<std::int64_t> sizes{20, 30};
-    std::string file = "weights";
+    std::string file = "weights", label = "a, b";
+    std::vector<double> decays{0.1, 1e-3};
     double must = 0;
 
     static l2o::Options<Probe> options() {
@@ -39,11 +42,14 @@ struct Probe {
             .choice("colour", &Probe::colour, {"red", "green"}, "a word")
             .integers("sizes", &Probe::sizes, "numbers")
             .path("file", &Probe::file, "a file")
+            .text("label", &Probe::label, "any text")
+            .reals("decays", &Probe::decays, "some numbers", l2o::kFraction)
             .real("must", &Probe::must, "no default", l2o::kPositive)
             .required();
         return options;
     }
     void declare(l2o::OptimizerSpec& spec) {
+        if (failure == 8) l2o::refuse(label + " " + std::to_string(decays.size()));
         if (failure == 9) l2o::refuse("nine is refused");
         spec.state_like_x("m");
     }
@@ -51,7 +57,7 @@ struct Probe {
     void step(const l2o::StepIn<T>&, const l2o::StepOut<T>&) const {
         switch (failure) {
             case 1:
-                throw l2o::Failure(L2O_NUMERICAL, "it diverged");
+                throw l2o::Failure(L2O_STATUS_NUMERICAL, "it diverged");
             case 2:
                 throw std::bad_alloc();
             case 3:
@@ -97,29 +103,33 @@ struct Host {
     Host() {
         block.struct_size = sizeof block;
         block.name = "x";
-        block.dtype = L2O_F64;
+        block.dtype = L2O_DTYPE_F64;
         block.ndim = 1;
-        block.batched = 1;
+        block.flags = L2O_SPEC_BATCHED;
         block.shape = &two;
         problem.struct_size = sizeof problem;
         problem.n_blocks = 1;
         problem.n_data = 2;
         problem.blocks = blocks;
         problem.data = data;
-        problem.dtype = L2O_F64;
-        call.struct_size = sizeof call;
+        problem.dtype = L2O_DTYPE_F64;
         call.err = err;
         call.err_cap = sizeof err;
     }
     ~Host() {
         if (optimizer != nullptr) api.destroy(optimizer);
     }
-    l2o_status create(std::int64_t failure, std::uint32_t count = 7) {
-        l2o_value values[7]{};
+    l2o_status create(std::int64_t failure, std::uint32_t count = 9) {
+        const double decays[2] = {0.5, 0.25};
+        l2o_value values[9]{};
+        for (l2o_value& value : values) value.struct_size = sizeof value;
         values[1].i = failure;
         values[5].s = "";
-        const l2o_value* pointers[7];
-        for (int i = 0; i < 7; ++i) pointers[i] = &values[i];
+        values[6].s = "c";
+        values[7].dv = decays;
+        values[7].count = 2;
+        const l2o_value* pointers[9];
+        for (int i = 0; i < 9; ++i) pointers[i] = &values[i];
         return api.create(&call, pointers, count, &problem, &optimizer);
     }
     l2o_tensor tensor(double* numbers) {
@@ -127,9 +137,7 @@ struct Host {
         out.data = numbers;
         out.device_type = 1;
         out.ndim = 2;
-        out.code = 2;
-        out.bits = 64;
-        out.lanes = 1;
+        out.dtype = L2O_DTYPE_F64;
         out.shape = shape;
         out.strides = strides;
         return out;
@@ -137,7 +145,6 @@ struct Host {
     l2o_status step() {
         const l2o_step_in in{};
         l2o_step_out out{};
-        out.n_questions = 7;
         return api.step(optimizer, &call, &in, &out);
     }
 };
@@ -151,19 +158,32 @@ TEST_CASE("the default of an option is the initial value of its member") {
     CHECK(std::string(option("colour").def) == "green");
     CHECK(std::string(option("sizes").def) == "20,30");
     CHECK(std::string(option("file").def) == "weights");
+    CHECK(std::string(option("label").def) == "a, b");
+    CHECK(std::string(option("decays").def) == "0.1,0.001");
     CHECK(option("must").def == nullptr);
     CHECK(option("must").flags == (L2O_OPTION_REQUIRED | L2O_OPTION_OPEN_MIN));
 }
 
 TEST_CASE("the schema says type, range and choices") {
-    CHECK(option("rate").type == L2O_REAL);
+    CHECK(option("rate").type == L2O_OPTION_REAL);
     CHECK(option("rate").max == 1);
     CHECK(option("rate").flags == L2O_OPTION_OPEN_MAX);
-    CHECK(option("sizes").type == L2O_INTS);
+    CHECK(option("sizes").type == L2O_OPTION_INTS);
     CHECK(option("sizes").max == l2o::kInfinity);
+    CHECK(option("file").type == L2O_OPTION_PATH);
+    CHECK(option("label").type == L2O_OPTION_TEXT);
+    CHECK(option("decays").type == L2O_OPTION_REALS);
+    CHECK(option("decays").max == 1);
+    CHECK(option("decays").flags == L2O_OPTION_OPEN_MAX);
     CHECK(std::string(option("colour").choices[0]) == "red");
     CHECK(option("colour").choices[2] == nullptr);
     CHECK(option("rate").choices == nullptr);
+}
+
+TEST_CASE("a text and a list of numbers arrive in their members") {
+    Host host;
+    CHECK(host.create(8) == L2O_STATUS_UNSUPPORTED);
+    CHECK(std::string(host.err) == "c 2");
 }
 
 TEST_CASE("an exception inside step becomes a status with its text") {
@@ -172,14 +192,14 @@ TEST_CASE("an exception inside step becomes a status with its text") {
         l2o_status status;
         const char* text;
     };
-    for (const Case& expected : {Case{0, L2O_OK, "untouched"},
-                                 Case{1, L2O_NUMERICAL, "it diverged"},
-                                 Case{2, L2O_NOMEM, "out of memory"},
-                                 Case{3, L2O_INTERNAL, "it broke"},
-                                 Case{4, L2O_INTERNAL, "unknown exception"},
-                                 Case{5, L2O_INVALID, "it was asked wrongly"}}) {
+    for (const Case& expected : {Case{0, L2O_STATUS_OK, "untouched"},
+                                 Case{1, L2O_STATUS_NUMERICAL, "it diverged"},
+                                 Case{2, L2O_STATUS_NOMEM, "out of memory"},
+                                 Case{3, L2O_STATUS_INTERNAL, "it broke"},
+                                 Case{4, L2O_STATUS_INTERNAL, "unknown exception"},
+                                 Case{5, L2O_STATUS_INVALID, "it was asked wrongly"}}) {
         Host host;
-        REQUIRE(host.create(expected.failure) == L2O_OK);
+        REQUIRE(host.create(expected.failure) == L2O_STATUS_OK);
         CHECK(host.step() == expected.status);
         CHECK(std::string(host.err) == expected.text);
     }
@@ -187,31 +207,31 @@ TEST_CASE("an exception inside step becomes a status with its text") {
 
 TEST_CASE("a text that is longer than the host's buffer is cut, and none is written without a buffer") {
     Host host;
-    REQUIRE(host.create(3) == L2O_OK);
+    REQUIRE(host.create(3) == L2O_STATUS_OK);
     host.call.err_cap = 5;
     host.step();
     CHECK(std::string(host.err) == "it b");
     host.call.err = nullptr;
-    CHECK(host.step() == L2O_INTERNAL);
+    CHECK(host.step() == L2O_STATUS_INTERNAL);
 }
 
 TEST_CASE("create hands back the refusal of declare, and no instance") {
     Host host;
-    CHECK(host.create(9) == L2O_UNSUPPORTED);
+    CHECK(host.create(9) == L2O_STATUS_UNSUPPORTED);
     CHECK(std::string(host.err) == "nine is refused");
     CHECK(host.optimizer == nullptr);
 }
 
 TEST_CASE("a host that passes another number of options than the schema has is told so") {
     Host host;
-    CHECK(host.create(0, 6) == L2O_INVALID);
-    CHECK(std::string(host.err) == "the host passed 6 option values");
+    CHECK(host.create(0, 8) == L2O_STATUS_INVALID);
+    CHECK(std::string(host.err) == "the host passed 8 option values");
 }
 
 TEST_CASE(
     "an unknown extension is NULL, and that of the derivative is there only for a method that has one") {
     Host host;
-    REQUIRE(host.create(0) == L2O_OK);
+    REQUIRE(host.create(0) == L2O_STATUS_OK);
     CHECK(host.api.get_extension(host.optimizer, "l2o.optimizer.telepathy/1") == nullptr);
     CHECK(host.api.get_extension(host.optimizer, L2O_EXT_OPTIMIZER_VJP) == nullptr);
     const auto& differentiable = l2o::Optimizer<Differentiable>::kApi;
@@ -234,27 +254,67 @@ TEST_CASE("tags follow from the methods that are present") {
           std::vector<std::string>{"differentiable"});
 }
 
-TEST_CASE("without init_state the state starts at zero; step clears the questions of an earlier call") {
+TEST_CASE("without init_state the state starts at zero") {
     Host host;
-    REQUIRE(host.create(0) == L2O_OK);
+    REQUIRE(host.create(0) == L2O_STATUS_OK);
     double numbers[2] = {7, 7};
     l2o_tensor state = host.tensor(numbers);
     l2o_tensor* states[1] = {&state};
     l2o_step_in in{};
     in.batch = 1;
-    CHECK(host.api.init_state(host.optimizer, &host.call, &in, states) == L2O_OK);
+    CHECK(host.api.init_state(host.optimizer, &host.call, &in, states) == L2O_STATUS_OK);
     CHECK(numbers[0] == 0);
     CHECK(numbers[1] == 0);
-    l2o_step_out out{};
-    out.n_questions = 7;
-    out.question_kinds = L2O_VALUE;
-    CHECK(host.api.step(host.optimizer, &host.call, &in, &out) == L2O_OK);
-    CHECK(out.n_questions == 0);
-    CHECK(out.question_kinds == 0);
+}
+
+TEST_CASE("what a step says of a row goes to the place of that row") {
+    for (const int lead : {1, 2}) {
+        CAPTURE(lead);  // of a population of 2 rows are particles: [3, 2] of them, and ends are of its 3 rows
+        constexpr std::int64_t kNew = L2O_X_IS_NEW;
+        const std::int64_t rows = lead == 1 ? 3 : 6;
+        std::int32_t wanted[12] = {}, x_is[6], status[3] = {};
+        std::fill(std::begin(x_is), std::end(x_is), L2O_X_IS_NEW);
+        std::int64_t shape[3] = {2, 3, 2}, strides[3] = {rows, rows / 3, 1}, one = 1;
+        const auto tensor = [&](std::int32_t* numbers, std::int64_t* sizes, std::int64_t* steps, int ndim) {
+            l2o_tensor out{};
+            out.data = numbers;
+            out.device_type = 1;
+            out.ndim = ndim;
+            out.dtype = L2O_DTYPE_I32;
+            out.shape = sizes;
+            out.strides = steps;
+            return out;
+        };
+        l2o_tensor q_wanted = tensor(wanted, shape, strides, 1 + lead),
+                   is = tensor(x_is, shape + 1, strides + 1, lead), ends = tensor(status, shape + 1, &one, 1);
+        l2o_step_out raw{};
+        raw.q_wanted = &q_wanted;
+        raw.x_is = &is;
+        raw.row_status = &ends;
+        const l2o::StepOut<double> out(&raw, lead);
+        out.x_is_question(0, 1);
+        out.x_is_unchanged(rows - 1);
+        out.end(2, L2O_ROW_FAILED);
+        CHECK(x_is[0] == 1);
+        CHECK(std::count(x_is, x_is + rows, kNew) == rows - 2);
+        CHECK(x_is[rows - 1] == L2O_X_IS_UNCHANGED);
+        CHECK(std::vector<std::int32_t>(status, status + 3) ==
+              std::vector<std::int32_t>{0, 0, L2O_ROW_FAILED});
+        CHECK(raw.n_questions == 0);
+        out.ask(1, 1, L2O_ORACLE_GRADIENT);
+        CHECK(raw.n_questions == 2);
+        CHECK(wanted[rows + 1] == L2O_ORACLE_GRADIENT);
+        CHECK(std::count(wanted, wanted + 12, 0) == 11);
+        out.ask_all(0, L2O_ORACLE_VALUE);
+        CHECK(raw.n_questions == 2);
+        CHECK(std::count(wanted, wanted + rows, L2O_ORACLE_VALUE) == rows);
+        CHECK(wanted[rows + 1] == L2O_ORACLE_GRADIENT);
+    }
 }
 
 TEST_CASE("a state of any element type starts at zero, and what lies between its rows is left alone") {
-    for (const int bits : {8, 32, 64}) {
+    for (const std::uint32_t dtype : {L2O_DTYPE_U8, L2O_DTYPE_F32, L2O_DTYPE_I64}) {
+        const int bits = 8 * static_cast<int>(L2O_DTYPE_BYTES(dtype));
         CAPTURE(bits);
         std::uint64_t memory[8];
         std::memset(memory, 0x7f, sizeof memory);
@@ -263,7 +323,7 @@ TEST_CASE("a state of any element type starts at zero, and what lies between its
         l2o_tensor state{};
         state.data = memory;
         state.ndim = 2;
-        state.bits = static_cast<std::uint8_t>(bits);
+        state.dtype = dtype;
         state.shape = shape;
         state.strides = strides;
         l2o::fill_zero(state);
@@ -287,7 +347,7 @@ TEST_CASE("a scratch of no possible size is refused") {
 
 TEST_CASE("a spec index beyond the end is NULL") {
     Host host;
-    REQUIRE(host.create(0) == L2O_OK);
+    REQUIRE(host.create(0) == L2O_STATUS_OK);
     CHECK(host.api.state_spec(host.optimizer, 0) != nullptr);
     CHECK(host.api.state_spec(host.optimizer, 1) == nullptr);
     CHECK(host.api.param_spec(host.optimizer, 0) == nullptr);

@@ -54,7 +54,7 @@ class Reverse {
         for (std::size_t k = 0; k < point_.x.size(); ++k)
             set_values(point_.x[k], values(lab.problem().x()[k]));
         stepper_.init_state(point_);
-        stepper_.evaluate(point_, 0, true, true, false);
+        stepper_.evaluate(point_, 0, true, true, l2o::framework::kFree);
         fill_ones(point_.state);
         fill_ones(cot.x);
         fill_ones(cot.state);
@@ -64,21 +64,17 @@ class Reverse {
     void run(bool with_cot_state, bool with_cot_x, bool with_all_accumulators) {
         const l2o_step_in in = stepper_.step_in(point_, 0, nullptr);
         l2o_tensor* none[8] = {};
-        l2o_step_out out_cot{};
-        out_cot.struct_size = sizeof out_cot;
-        out_cot.batch = in.batch;
-        out_cot.state = with_cot_state ? cot.state.out() : none;
-        out_cot.x = with_cot_x ? cot.x.out() : none;
-        l2o_step_in accumulators = in;
-        accumulators.params = acc_params.in();
-        accumulators.state = with_all_accumulators ? acc.state.in() : none;
-        accumulators.x = with_all_accumulators ? acc.x.in() : none;
-        accumulators.g = with_all_accumulators ? acc.g.in() : none;
-        accumulators.f = nullptr;
-        accumulators.data = none;
+        const l2o_step_cot out_cot{.state = with_cot_state ? cot.state.in() : none,
+                                   .x = with_cot_x ? cot.x.in() : none,
+                                   .q = nullptr};
+        l2o_step_acc accumulators{};
+        accumulators.params = acc_params.out();
+        accumulators.state = with_all_accumulators ? acc.state.out() : none;
+        accumulators.x = with_all_accumulators ? acc.x.out() : none;
+        accumulators.g = with_all_accumulators ? acc.g.out() : none;
         stepper_.call().check(
             scene_.optimizer.vjp()->step_vjp(
-                scene_.optimizer.raw(), stepper_.step_call(0), &in, &out_cot, &accumulators),
+                scene_.optimizer.raw(), stepper_.step_call(0), &in, nullptr, &out_cot, &accumulators),
             "step_vjp");
     }
 

@@ -1,5 +1,6 @@
 #include "tests/support/lab.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <l2o/numerics/philox.hpp>
@@ -106,22 +107,24 @@ Tensor& ProblemLab::data(const std::string& name) {
 
 namespace {
 
-/// Calls one function of the optimizee at x; v may be empty.
+/// Calls one function of the optimizee at x.
 template <class Call>
-void evaluate(const Optimizee& optimizee, const ProblemData& data, std::vector<Tensor>& x, Call&& call) {
+void evaluate(const Optimizee& optimizee,
+              const ProblemData& data,
+              const std::vector<Tensor>& x,
+              Call&& call) {
     const auto in = abi_data(data);
-    std::vector<l2o_tensor*> points;
-    for (Tensor& tensor : x) points.push_back(tensor.abi());
-    l2o_eval_io io{};
-    io.struct_size = sizeof io;
-    io.batch = static_cast<std::uint32_t>(data.instances);
-    io.rows_per_instance = 1;
-    io.data = in.data();
-    io.x = points.data();
+    std::vector<const l2o_tensor*> blocks;
+    for (const Tensor& tensor : x) blocks.push_back(tensor.abi());
+    l2o_points points{};
+    points.batch = static_cast<std::uint32_t>(data.instances);
+    points.rows_per_instance = 1;
+    points.data = in.data();
+    points.x = blocks.data();
     CallContext context;
     context.reserve_scratch(optimizee.info().scratch_fixed +
                             optimizee.info().scratch_per_row * static_cast<std::uint64_t>(data.instances));
-    context.check(call(context.plain(), io), optimizee.id());
+    context.check(call(context.plain(), points), optimizee.id());
 }
 
 std::vector<std::vector<double>> all_values(const std::vector<Tensor>& tensors) {
@@ -134,43 +137,39 @@ std::vector<std::vector<double>> all_values(const std::vector<Tensor>& tensors) 
 
 std::vector<double> ProblemLab::objective() {
     Tensor f(optimizee_->dtype(), {data_.instances});
-    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, l2o_eval_io& io) {
-        io.f = f.abi();
-        return optimizee_->api().eval(optimizee_->raw(), call, &io);
+    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, const l2o_points& points) {
+        const l2o_eval_out out{.f = f.abi(), .g = nullptr};
+        return optimizee_->api().eval(optimizee_->raw(), call, &points, &out);
     });
     return values(f);
 }
 
 std::vector<std::vector<double>> ProblemLab::gradient() {
     TensorSet g(zeros_like(x_));
-    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, l2o_eval_io& io) {
-        io.g = g.out();
-        return optimizee_->api().eval(optimizee_->raw(), call, &io);
+    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, const l2o_points& points) {
+        const l2o_eval_out out{.f = nullptr, .g = g.out()};
+        return optimizee_->api().eval(optimizee_->raw(), call, &points, &out);
     });
     return all_values(g.tensors());
 }
 
 std::vector<std::vector<double>> ProblemLab::hvp(const std::vector<std::vector<double>>& v) {
-    TensorSet g(zeros_like(x_)), direction(zeros_like(x_));
+    TensorSet product(zeros_like(x_)), direction(zeros_like(x_));
     for (std::size_t k = 0; k < v.size(); ++k) set_values(direction[k], v[k]);
-    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, l2o_eval_io& io) {
-        io.v = direction.in();
-        io.g = g.out();
-        return optimizee_->api().hvp(optimizee_->raw(), call, &io);
+    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, const l2o_points& points) {
+        return optimizee_->api().hvp(optimizee_->raw(), call, &points, direction.in(), product.out());
     });
-    return all_values(g.tensors());
+    return all_values(product.tensors());
 }
 
 std::vector<std::vector<double>> ProblemLab::prox(double tau) {
-    TensorSet g(zeros_like(x_));
+    TensorSet u(zeros_like(x_));
     Tensor steps(optimizee_->dtype(), {data_.instances});
     set_values(steps, std::vector<double>(static_cast<std::size_t>(data_.instances), tau));
-    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, l2o_eval_io& io) {
-        io.tau = steps.abi();
-        io.g = g.out();
-        return optimizee_->api().prox(optimizee_->raw(), call, &io);
+    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, const l2o_points& points) {
+        return optimizee_->api().prox(optimizee_->raw(), call, &points, steps.abi(), u.out());
     });
-    return all_values(g.tensors());
+    return all_values(u.tensors());
 }
 
 std::vector<double> ProblemLab::metric(const std::string& name) {
@@ -185,8 +184,8 @@ std::vector<double> ProblemLab::metric(const std::string& name) {
         if (i != index) tensors[i] = Tensor();
     }
     const TensorSet out(std::move(tensors));
-    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, l2o_eval_io& io) {
-        return optimizee_->api().metrics(optimizee_->raw(), call, &io, out.out());
+    evaluate(*optimizee_, data_, x_, [&](l2o_call* call, const l2o_points& points) {
+        return optimizee_->api().metrics(optimizee_->raw(), call, &points, out.out());
     });
     return values(out[index]);
 }
@@ -298,7 +297,7 @@ Lab::Run Lab::run(std::int64_t steps) {
         // Looked at through a point of its own: what the optimizer reads is still charged to it.
         Point seen(stepper.layout(), {.g = false, .f = true, .state = false});
         seen.x.copy_from(from.x);
-        stepper.evaluate(seen, t, true, false, false);
+        stepper.evaluate(seen, t, true, false, kFree);
         run.f.push_back(values(seen.f));
         std::vector<double> x;
         for (const Tensor& block : from.x.tensors()) {
@@ -310,8 +309,8 @@ Lab::Run Lab::run(std::int64_t steps) {
         stepper.advance(from, to, t);
         std::swap(from, to);
     }
-    run.value_evaluations = static_cast<std::int64_t>(stepper.evaluations().values);
-    run.gradient_evaluations = static_cast<std::int64_t>(stepper.evaluations().gradients);
+    run.value_evaluations = static_cast<std::int64_t>(stepper.evaluations().front().values);
+    run.gradient_evaluations = static_cast<std::int64_t>(stepper.evaluations().front().gradients);
     return run;
 }
 
@@ -327,7 +326,7 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
         stepper.advance(from, to, t);
         std::swap(from, to);
     }
-    stepper.evaluate(from, warm_up, true, true, false);
+    stepper.evaluate(from, warm_up, true, true, kFree);
     std::vector<Stepper::Round> rounds;
     stepper.replay(from, to, warm_up, rounds);
 
@@ -341,7 +340,10 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
         TensorSet questions(std::move(q));
         Point out(stepper.layout(), {.g = false, .f = false, .state = true}),
             cot = Point(stepper.layout(), {});
-        Tensor chosen(Dtype::kI32, {stepper.layout().batch});
+        Shape of_questions = stepper.layout().f;
+        of_questions.insert(of_questions.begin(),
+                            std::max<std::int64_t>(1, optimizer_->info().max_questions));
+        Tensor wanted(Dtype::kI32, of_questions), x_is(Dtype::kI32, stepper.layout().f);
         TensorSet question_cot(asks ? zeros_like(questions.tensors()) : std::vector<Tensor>());
         std::vector<std::pair<Tensor*, Tensor*>> outputs;
         for (std::size_t i = 0; i < out.state.size(); ++i) outputs.emplace_back(&out.state[i], &cot.state[i]);
@@ -355,12 +357,13 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
         }
         const auto phi = [&] {
             l2o_step_out step_out{};
-            step_out.struct_size = sizeof step_out;
-            step_out.batch = in.batch;
             step_out.state = out.state.out();
             step_out.x = out.x.out();
             step_out.q = asks ? questions.out() : nullptr;
-            step_out.x_from_q = asks ? chosen.abi() : nullptr;
+            wanted.zero();
+            step_out.q_wanted = asks ? wanted.abi() : nullptr;
+            std::ranges::fill(x_is.values<std::int32_t>(), L2O_X_IS_NEW);
+            step_out.x_is = x_is.abi();
             stepper.call().check(
                 optimizer_->api().step(optimizer_->raw(), stepper.step_call(warm_up), &in, &step_out),
                 optimizer_->id());
@@ -375,9 +378,10 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
             inputs.emplace_back(&tensor, Tensor(tensor.dtype(), tensor.shape()));
             return inputs.back().second.abi();
         };
-        std::vector<const l2o_tensor*> param_acc, state_acc, x_acc, g_acc, q_acc, qg_acc, none(64, nullptr);
+        std::vector<l2o_tensor*> param_acc, state_acc, x_acc, g_acc, q_acc, qg_acc;
+        const std::vector<const l2o_tensor*> none(64, nullptr);
         for (std::size_t i = 0; i < params_.size(); ++i) {
-            const bool is_learned = optimizer_->params()[i]->role == L2O_PARAM_LEARNED;
+            const bool is_learned = !has(*optimizer_->params()[i], L2O_SPEC_DERIVED);
             param_acc.push_back(is_learned ? input(params_[i]) : nullptr);
         }
         TensorSet& state = r > 0 ? rounds[r].state : from.state;
@@ -385,29 +389,22 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
         for (Tensor& tensor : from.x.tensors()) x_acc.push_back(input(tensor));
         for (Tensor& tensor : from.g.tensors())
             g_acc.push_back(optimizer_->reads_g() ? input(tensor) : nullptr);
-        l2o_step_in acc = in;
+        l2o_step_acc acc{};
         acc.params = param_acc.data();
         acc.state = state_acc.data();
         acc.x = x_acc.data();
         acc.g = g_acc.data();
         acc.f = optimizer_->reads_f() ? input(from.f) : nullptr;
-        acc.data = none.data();
-        acc.q = acc.qg = none.data();
-        acc.qf = nullptr;
         if (r > 0) {
             for (Tensor& tensor : rounds[r].q.tensors()) q_acc.push_back(input(tensor));
             for (Tensor& tensor : rounds[r].qg.tensors()) qg_acc.push_back(input(tensor));
             acc.q = q_acc.data();
-            if (!qg_acc.empty()) acc.qg = qg_acc.data();
-            if ((rounds[r].kinds & L2O_VALUE) != 0) acc.qf = input(rounds[r].qf);
+            acc.qg = qg_acc.data();
+            if ((optimizer_->info().question_kinds & L2O_ORACLE_VALUE) != 0) acc.qf = input(rounds[r].qf);
         }
-        l2o_step_out out_cot{};
-        out_cot.struct_size = sizeof out_cot;
-        out_cot.batch = in.batch;
-        out_cot.n_questions = is_final ? 0 : rounds[r + 1].n;
-        out_cot.state = cot.state.out();
-        out_cot.x = is_final ? cot.x.out() : const_cast<l2o_out>(none.data());
-        out_cot.q = is_final ? const_cast<l2o_out>(none.data()) : question_cot.out();
+        const l2o_step_cot out_cot{.state = cot.state.in(),
+                                   .x = is_final ? cot.x.in() : none.data(),
+                                   .q = is_final ? none.data() : question_cot.in()};
         std::vector<std::vector<double>> want;
         for (auto& [tensor, accumulator] : inputs)
             want.push_back(central_differences(*tensor, difference, phi));
@@ -418,17 +415,15 @@ double Lab::step_vjp_error(std::int64_t warm_up, double difference) {
             if (given != nullptr) {
                 if (asks) break;
                 static_cast<void>(phi());
-                written.struct_size = sizeof written;
-                written.batch = in.batch;
                 written.state = out.state.out();
                 written.x = out.x.out();
             }
-            in.out = given;
             for (auto& [tensor, accumulator] : inputs)
                 set_values(accumulator, std::vector<double>(static_cast<std::size_t>(tensor->size()), 1.0));
-            stepper.call().check(optimizer_->vjp()->step_vjp(
-                                     optimizer_->raw(), stepper.step_call(warm_up), &in, &out_cot, &acc),
-                                 optimizer_->id());
+            stepper.call().check(
+                optimizer_->vjp()->step_vjp(
+                    optimizer_->raw(), stepper.step_call(warm_up), &in, given, &out_cot, &acc),
+                optimizer_->id());
             for (std::size_t i = 0; i < inputs.size(); ++i) {
                 std::vector<double> got = values(inputs[i].second);
                 for (double& value : got) value -= 1;

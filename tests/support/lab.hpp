@@ -12,6 +12,7 @@
 namespace l2o::test {
 
 using framework::Dtype;
+using framework::has;
 using framework::Tensor;
 using OptionText = std::map<std::string, std::string>;
 
@@ -79,7 +80,7 @@ class Lab {
     struct Run {
         std::vector<std::vector<double>> x;  ///< points 0..T: all blocks, one after the other
         std::vector<std::vector<double>> f;  ///< points 0..T, per row
-        std::int64_t value_evaluations = 0, gradient_evaluations = 0;  ///< per row
+        std::int64_t value_evaluations = 0, gradient_evaluations = 0;  ///< of row 0
     };
 
     ProblemLab& problem() { return problem_; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds a project of examples/third_party against an installed l2o, in a folder of its own, checks it, and runs its
-# experiment with that l2o, as its README says. Fails if its author wrote more lines than are allowed.
+# experiment with that l2o, as its README says. Fails if its author wrote more lines than are allowed. Exit status 77:
+# its compiler is not there.
 #
 #   build_and_run.sh PREFIX PROJECT MAX_LINES BAR
 #
@@ -18,7 +19,7 @@ fail() {
 }
 
 # What is neither blank nor only a comment.
-source=$(find "$project" -name '*.c' -o -name '*.cpp')
+source=$(find "$project" -name '*.c' -o -name '*.cpp' -o -name '*.rs')
 lines=$(grep -cvE '^[[:space:]]*(//.*|/\*.*\*/)?[[:space:]]*$' "$source")
 echo "$source: $lines lines, at most $max_lines"
 [ "$lines" -le "$max_lines" ] || fail "$lines lines; expected at most $max_lines"
@@ -33,14 +34,20 @@ else
     plugins=$work/plugins
     mkdir "$plugins"
     export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-    read -ra flags <<<"$(pkg-config --cflags --libs l2o)"
-    ${CXX:-c++} -std=c++20 -O2 -Wall -Wextra -Werror -fPIC -shared "$source" -o "$plugins/plugin.so" "${flags[@]}"
+    if [[ $source == *.rs ]]; then
+        command -v rustc >/dev/null || { echo "SKIPPED: $(basename "$project"): there is no rustc"; exit 77; }
+        rustc --edition 2021 --crate-type cdylib -O -D warnings "$source" -o "$plugins/plugin.so" \
+            -C link-args="-Wl,-z,nodelete -Wl,--build-id=sha1"
+    else
+        read -ra flags <<<"$(pkg-config --cflags --libs l2o)"
+        ${CXX:-c++} -std=c++20 -O2 -Wall -Wextra -Werror -fPIC -shared "$source" -o "$plugins/plugin.so" "${flags[@]}"
+    fi
     "$(pkg-config --variable=manifest l2o)" "$plugins/plugin.so"
 fi
 
 for library in "$plugins"/*.so; do
     symbols=$(nm -D --defined-only "$library" | awk '{ print $3 }')
-    [ "$symbols" = l2o_plugin_entry_v1 ] || fail "exports $symbols; expected l2o_plugin_entry_v1 alone"
+    [ "$symbols" = l2o_plugin_entry_v1rc1 ] || fail "exports $symbols; expected l2o_plugin_entry_v1rc1 alone"
 done
 # Of nothing but the prefix and --plugin-path.
 unset L2O_PLUGIN_PATH
@@ -52,8 +59,8 @@ done
 "$prefix/bin/l2o" run "$project/experiment.info" --plugin-path "$plugins" --out "$work/runs" --quiet
 # Of the metric that the experiment is about, or else of the first.
 metric=$(awk '$1 == "metric" { print $2 }' "$project/experiment.info")
-read -r first second _ < <(awk -F, -v metric="$metric" 'NR > 1 && (metric == "" || $2 == metric) { print $3 }' \
-    "$work"/runs/*/*/summary.csv | paste -sd' ')
+read -r first second _ < <(awk -F, -v metric="$metric" \
+    'NR > 1 && metric == "" { metric = $2 } NR > 1 && $2 == metric { print $3 }' "$work"/runs/*/*/summary.csv | paste -sd' ')
 [[ $first =~ ^[0-9.e+-]+$ && $second =~ ^[0-9.e+-]+$ ]] || fail "medians '$first' and '$second' are no numbers"
 case $bar in
     same) awk "BEGIN { exit !(($first - $second)^2 <= (1e-4 * $second)^2) }" || fail "$first and $second differ" ;;

@@ -1,14 +1,9 @@
 /* Polyak 1964, heavy ball: v <- mu v + g, x <- x - learning_rate v. */
 #include <l2o/c/optimizer.h>
-#include <math.h>
-
-static const l2o_option learning_rate =
-    L2O_C_REAL("learning_rate", "0.01", 0, INFINITY, L2O_OPTION_OPEN_MIN, "size of a step");
-static const l2o_option mu = L2O_C_REAL("mu", "0.9", 0, 1, L2O_OPTION_OPEN_MAX, "share of v that is kept");
 
 #define STEP(name, T)                                                                           \
     static l2o_status name(                                                                     \
-        const l2o_c_instance* self, l2o_call* call, const l2o_step_in* in, l2o_step_out* out) { \
+        const l2o_optimizer* self, l2o_call* call, const l2o_step_in* in, l2o_step_out* out) {  \
         const T eta = (T)self->option[0].d, keep = (T)self->option[1].d;                        \
         (void)call;                                                                             \
         for (uint32_t k = 0; k < self->n_blocks; ++k)                                           \
@@ -21,19 +16,24 @@ static const l2o_option mu = L2O_C_REAL("mu", "0.9", 0, 1, L2O_OPTION_OPEN_MAX, 
                     x_next[i] = x[i] - eta * v_next[i];                                         \
                 }                                                                               \
             }                                                                                   \
-        return L2O_OK;                                                                          \
+        return L2O_STATUS_OK;                                                                   \
     }
 STEP(step_float, float)
 STEP(step_double, double)
 
-L2O_C_OPTIMIZER(.id = "org.example.momentum_c",
-                .version = "1.0.0",
-                .title = "Heavy ball, in C",
-                .doc = "v <- mu v + g, x <- x - learning_rate v. Polyak 1964.",
-                .license = "MIT",
-                .vendor = "Example",
-                .options = {&learning_rate, &mu},
-                .states = {"v"},
-                .flags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT | L2O_NEEDS_G | L2O_COORDINATEWISE,
-                .step_f32 = step_float,
-                .step_f64 = step_double)
+L2O_C_OPTIMIZER(
+        .about =
+            {.id = "org.example.momentum_c",
+             .version = "1.0.0",
+             .title = "Heavy ball, in C",
+             .doc = "v <- mu v + g, x <- x - learning_rate v. Polyak 1964.",
+             .license = "MIT",
+             .vendor = "Example",
+             .options = {L2O_C_REAL(
+                             "learning_rate", "0.01", 0, INFINITY, L2O_OPTION_OPEN_MIN, "size of a step"),
+                         L2O_C_REAL("mu", "0.9", 0, 1, L2O_OPTION_OPEN_MAX, "share of v that is kept")}},
+        .info = {.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT | L2O_OPTIMIZER_COORDINATEWISE,
+                 .reads = L2O_ORACLE_GRADIENT},
+        .states = {"v"},
+        .step_f32 = step_float,
+        .step_f64 = step_double)

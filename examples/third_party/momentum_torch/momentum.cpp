@@ -5,7 +5,7 @@ struct Momentum : l2o::th::Rule<Momentum> {
     static constexpr l2o::About about{
         "org.example.momentum_torch", "1.0.0", "Learned heavy ball", "Polyak 1964", "MIT", "Example"};
     void declare(l2o::OptimizerSpec& spec) {
-        spec.minimises().reads_g().drop(L2O_ROW_INVARIANT).param({.name = "eta_mu", .shape = {2}});
+        spec.minimises().reads_g().drop(L2O_FLAG_ROW_INVARIANT).param({.name = "eta_mu", .shape = {2}});
         spec.state_like_x("v");
     }
     void init_params(const l2o_call&, const auto&, const auto& p) const { p[0][0] = 0.01, p[0][1] = 0.9; }

@@ -61,23 +61,22 @@ class L1LeastSquares : public MeasurementModel {
 
     /// A^T A v, the Hessian where there is one.
     template <class T>
-    void hvp(const EvalIn<T>& in, const EvalOut<T>& out) const {
+    void hvp(const EvalIn<T>& in, const Tensors<const T>& v_of, const Tensors<T>& hv_of) const {
         const auto a = numerics::matrix(in.data(kA));
         Map<T> av(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
         av.setZero();
-        numerics::add_product_nt<T>(av, 1, numerics::matrix(in.v(0)), a);
-        fill(out.g(0), 0);
-        numerics::add_product<T>(numerics::matrix(out.g(0)), 1, av, a);
+        numerics::add_product_nt<T>(av, 1, numerics::matrix(v_of[0]), a);
+        fill(hv_of[0], 0);
+        numerics::add_product<T>(numerics::matrix(hv_of[0]), 1, av, a);
     }
 
     /// argmin_u 1/2 ||u - x||^2 + tau lambda ||u||_1: of the non-smooth term alone.
     template <class T>
-    void prox(const EvalIn<T>& in, const EvalOut<T>& out) const {
+    void prox(const EvalIn<T>& in, const View<const T>& tau, const Tensors<T>& u) const {
         const View<const T> x = in.x(0);
         const T weight = in.data(kLambda).scalar();
         for (std::int64_t r = 0; r < in.rows(); ++r)
-            numerics::soft_threshold<T>(
-                numerics::row(x, r), in.tau()[r] * weight, numerics::row(out.g(0), r));
+            numerics::soft_threshold<T>(numerics::row(x, r), tau[r] * weight, numerics::row(u[0], r));
     }
 
     template <class T>
@@ -98,10 +97,10 @@ class L1LeastSquares : public MeasurementModel {
     /// Reads the files; then the block and the data tensors up to kLambda.
     void declare_model(OptimizeeSpec& spec) {
         open_files(spec.dtype());
-        if (spec.dtype() == L2O_F32 && !(float(lambda) > 0 && std::isfinite(float(lambda))))
+        if (spec.dtype() == L2O_DTYPE_F32 && !(float(lambda) > 0 && std::isfinite(float(lambda))))
             invalid("lambda is no number > 0 of float32; set dtype to float64");
         // Products of whole batches: the order of a sum depends on the number of rows.
-        spec.drop(L2O_ROW_INVARIANT);
+        spec.drop(L2O_FLAG_ROW_INVARIANT);
         spec.block({.name = "x", .doc = "the unknown signal", .axes = "n", .shape = {n}});
         spec.data({.name = "A", .doc = "measurement matrix", .axes = "m,n", .shape = {m, n}});
         spec.data({.name = "b", .doc = "measurements", .axes = "m", .shape = {m}, .batched = true});

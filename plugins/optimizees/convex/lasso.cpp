@@ -38,18 +38,18 @@ class Lasso : public l2o::plugins::L1LeastSquares {
                        .axes = "n",
                        .shape = {n},
                        .batched = true,
-                       .flags = L2O_DATA_BY_SOLVE});
+                       .flags = L2O_SPEC_BY_SOLVE});
         spec.solution({.name = "f_star",
                        .doc = "the minimum, to 1e-11 of it by the duality gap; NaN: not certified",
                        .batched = true,
-                       .dtype = L2O_F64,
-                       .flags = L2O_DATA_BY_SOLVE});
+                       .dtype = L2O_DTYPE_F64,
+                       .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
         spec.metric("duality_gap", "an upper bound of f - min f that needs no solution");
-        spec.metric("suboptimality", "f - f_star", L2O_METRIC_NEEDS_SOLUTION);
-        spec.metric("relative_suboptimality", "(f - f_star) / f_star", L2O_METRIC_NEEDS_SOLUTION);
+        spec.metric("suboptimality", "f - f_star", L2O_SPEC_NEEDS_SOLUTION);
+        spec.metric("relative_suboptimality", "(f - f_star) / f_star", L2O_SPEC_NEEDS_SOLUTION);
         spec.ratio("relative_loss",
                    "the sum over instances of f - f_star over that of f_star",
-                   L2O_METRIC_NEEDS_SOLUTION);
+                   L2O_SPEC_NEEDS_SOLUTION);
     }
 
     template <class T>

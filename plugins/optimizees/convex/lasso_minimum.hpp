@@ -61,7 +61,7 @@ class LassoMinimum {
           l_(numerics::lipschitz_constant(a_)) {}
 
     /// The best point that is found, certified or not. Does not depend on other instances.
-    /// @throw Failure L2O_CANCELLED.
+    /// @throw Failure L2O_STATUS_CANCELLED.
     [[nodiscard]] Point operator()(const l2o_call& call, const Eigen::VectorXd& b) const {
         // Of the problem with entries of A and b about 1, whose squares are numbers.
         const double unit_b = numerics::unit_scale(b);
@@ -75,7 +75,7 @@ class LassoMinimum {
 
   private:
     static void check_cancelled(const l2o_call& call) {
-        if (call.cancel != nullptr && *call.cancel != 0) throw Failure(L2O_CANCELLED, "cancelled");
+        if (call.cancel != nullptr && *call.cancel != 0) throw Failure(L2O_STATUS_CANCELLED, "cancelled");
     }
 
     using Wide = long double;

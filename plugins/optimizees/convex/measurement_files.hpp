@@ -36,7 +36,7 @@ inline const files::StoredTensor& real_matrix(const files::Safetensors& file,
                    (known.empty() ? "; the file holds no tensors" : "; known: " + known));
     }
     const files::StoredTensor& tensor = found->second;
-    const bool is_real = tensor.dtype == L2O_F32 || tensor.dtype == L2O_F64;
+    const bool is_real = tensor.dtype == L2O_DTYPE_F32 || tensor.dtype == L2O_DTYPE_F64;
     if (!is_real || tensor.shape.size() != 2 || tensor.shape[0] == 0 || tensor.shape[1] == 0 ||
         (cols > 0 && tensor.shape[1] != cols))
         unreadable(file.path + ": tensor '" + name + "' is " + files::type_name(tensor.dtype) + " " +
@@ -58,7 +58,7 @@ double finite_in(
 }  // namespace detail
 
 /// Tensor `A` of a file, for computations in T.
-/// @throw Failure L2O_IO that names the file and what is wrong with it.
+/// @throw Failure L2O_STATUS_IO that names the file and what is wrong with it.
 template <class T>
 Eigen::MatrixXd read_matrix(const std::string& path) {
     const files::Safetensors file = files::read_safetensors(path);
@@ -90,12 +90,12 @@ class SampleFile {
             file_, split + "." + name, "count", to.cols, "a row for each instance of this split");
         const auto count = static_cast<std::uint64_t>(stored.shape[0]);
         const std::uint64_t end = draw.first + static_cast<std::uint64_t>(draw.count);
-        if (draw.split != L2O_TRAIN && end > count)
+        if (draw.split != L2O_SPLIT_TRAIN && end > count)
             invalid(file_.path + ": tensor '" + split + "." + name + "' has " + std::to_string(count) +
                     " rows, and " + std::to_string(end) + " instances are asked for; expected at most " +
                     std::to_string(count) + ", set " +
-                    (draw.split == L2O_TEST ? "evaluate.instances" : "train.validate.instances"));
-        if (draw.split == L2O_TRAIN && name != "b" && file_.tensors.contains("train.b") &&
+                    (draw.split == L2O_SPLIT_TEST ? "evaluate.instances" : "train.validate.instances"));
+        if (draw.split == L2O_SPLIT_TRAIN && name != "b" && file_.tensors.contains("train.b") &&
             detail::real_matrix(file_, "train.b", "count", 0, "measurements").shape[0] != stored.shape[0])
             unreadable(file_.path + ": tensor 'train." + name + "' has " + std::to_string(count) +
                        " rows; expected as many as 'train.b' has");
@@ -103,7 +103,7 @@ class SampleFile {
         for (std::int64_t r = 0; r < draw.count; ++r) {
             const std::uint64_t instance = draw.first + static_cast<std::uint64_t>(r);
             const std::uint64_t pass = instance / count;
-            if (draw.split == L2O_TRAIN && (!order || order->pass != pass))
+            if (draw.split == L2O_SPLIT_TRAIN && (!order || order->pass != pass))
                 order = order_of({draw.call.key[0], draw.call.key[1]}, pass, count);
             const auto row =
                 static_cast<std::int64_t>(order ? order->rows[instance % count] : instance % count);

@@ -68,7 +68,7 @@ class MeasurementModel {
         if (condition_number > 1)
             invalid("condition_number shapes a matrix that is drawn; leave it out beside 'matrix'");
         Eigen::MatrixXd a =
-            dtype == L2O_F32 ? read_matrix<float>(matrix_file) : read_matrix<double>(matrix_file);
+            dtype == L2O_DTYPE_F32 ? read_matrix<float>(matrix_file) : read_matrix<double>(matrix_file);
         const auto agree = [&](const char* name, std::int64_t& option, std::int64_t size, const char* what) {
             if (option != 0 && option != size)
                 invalid(std::string(name) + " is " + std::to_string(option) + "; expected " +

@@ -44,11 +44,11 @@ struct Quadratic {
                        .axes = "n",
                        .shape = {n},
                        .batched = true,
-                       .flags = L2O_DATA_BY_SOLVE});
+                       .flags = L2O_SPEC_BY_SOLVE});
         spec.solution({.name = "f_star",
                        .doc = "f(x_star), to 1e-11 ||y||^2 the minimum; NaN: not certified",
                        .batched = true,
-                       .flags = L2O_DATA_BY_SOLVE});
+                       .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
     }
 
     template <class T>
@@ -85,11 +85,13 @@ struct Quadratic {
     }
 
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const T* w = in.data(kW).row(in.instance(row));
-            const auto v = row_vector(in.v(0).row(row), n);
-            auto product = row_vector(out.g(0).row(row), n);
+            const auto v = row_vector(v_of[0].row(row), n);
+            auto product = row_vector(hv_of[0].row(row), n);
             product.setZero();
             for (std::int64_t j = 0; j < n; ++j) {
                 const auto w_j = row_vector(w + j * n, n);

@@ -52,10 +52,10 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
                        .batched = true});
         spec.metric("nmse_db",
                     "10 log10 of the mean square error over the mean square of x_star, each + 1e-10",
-                    L2O_METRIC_NEEDS_SOLUTION);
+                    L2O_SPEC_NEEDS_SOLUTION);
         spec.ratio("nmse_pooled_db",
                    "10 log10 of the sum over instances of ||x - x_star||^2 over that of ||x_star||^2",
-                   L2O_METRIC_NEEDS_SOLUTION | L2O_METRIC_DECIBEL);
+                   L2O_SPEC_NEEDS_SOLUTION | L2O_SPEC_DECIBEL);
     }
 
     template <class T>

@@ -18,8 +18,8 @@ struct RotatedSaddle {
             "[0.9, 1], u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021."};
 
     void declare(l2o::OptimizeeSpec& spec) {
-        spec.block({.name = "u", .role = L2O_MIN});
-        spec.block({.name = "v", .role = L2O_MAX});
+        spec.block({.name = "u"});
+        spec.block({.name = "v", .flags = L2O_SPEC_MAXIMISED});
         spec.data({.name = "a", .doc = "curvature in u", .batched = true});
         spec.data({.name = "b", .doc = "curvature in v, negated", .batched = true});
         spec.metric("distance", "Euclidean distance of (u, v) to the solution (0, 0)");
@@ -54,12 +54,14 @@ struct RotatedSaddle {
     }
 
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const T a = in.data(kA)[in.instance(row)], b = in.data(kB)[in.instance(row)];
-            const T du = in.v(kU)[row], dv = in.v(kV)[row];
-            if (out.g(kU)) out.g(kU)[row] = 2 * a * du + 2 * dv;
-            if (out.g(kV)) out.g(kV)[row] = 2 * du - 2 * b * dv;
+            const T du = v_of[kU][row], dv = v_of[kV][row];
+            if (hv_of[kU]) hv_of[kU][row] = 2 * a * du + 2 * dv;
+            if (hv_of[kV]) hv_of[kV][row] = 2 * du - 2 * b * dv;
         }
     }
 

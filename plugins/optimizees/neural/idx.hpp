@@ -98,8 +98,8 @@ inline std::vector<std::int64_t> idx_shape(IdxBytes& bytes, const std::string& p
 
 }  // namespace detail
 
-/// Finds <folder>/<name> or <folder>/<name>.gz and reads its header. Throws Failure(L2O_IO) that names the
-/// file, what was found and what was expected.
+/// Finds <folder>/<name> or <folder>/<name>.gz and reads its header. Throws Failure(L2O_STATUS_IO) that names
+/// the file, what was found and what was expected.
 /// @param rank  number of axes, 1 to 3.
 /// @param hint  appended where the file is missing: how to get it.
 inline IdxFile open_idx(const std::string& folder,

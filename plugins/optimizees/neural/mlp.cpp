@@ -95,7 +95,7 @@ class Mlp {
                         .layer = static_cast<std::int32_t>(l)});
         }
         const auto bytes = [&](const char* name, const char* doc, l2o::Shape shape) {
-            spec.data({.name = name, .doc = doc, .shape = std::move(shape), .dtype = L2O_U8});
+            spec.data({.name = name, .doc = doc, .shape = std::move(shape), .dtype = L2O_DTYPE_U8});
         };
         bytes("train_images", "grey values, 0 to 255", {train_size_, pixels});
         bytes("train_labels", "classes, 0 to 9", {train_size_});
@@ -103,15 +103,15 @@ class Mlp {
         bytes("test_labels", "classes, 0 to 9", {test_size_});
         spec.metric("test_accuracy",
                     "fraction of the test images that are classified right",
-                    L2O_METRIC_HIGHER_IS_BETTER);
+                    L2O_SPEC_HIGHER_IS_BETTER);
         spec.metric("test_loss", "mean cross-entropy of the test images");
         spec.metric("train_loss",
                     "mean cross-entropy of the first 2000 training images (of all, if they are fewer)");
-        spec.flag(L2O_STOCHASTIC);
+        spec.flag(L2O_FLAG_STOCHASTIC);
 
         l2o::Scratch scratch;
         const std::int64_t images = std::max(batch_size_, kMetricBatch);
-        if (spec.dtype() == L2O_F64)
+        if (spec.dtype() == L2O_DTYPE_F64)
             Images<double>(scratch, images, pixels);
         else
             Images<float>(scratch, images, pixels);
@@ -157,7 +157,9 @@ class Mlp {
     }
 
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         l2o::th::use_threads(in.call);
         const at::AutoGradMode tape(true);
         l2o::Scratch scratch(in.call);
@@ -168,7 +170,7 @@ class Mlp {
             std::vector<at::Tensor> x, v;
             for (std::size_t k = 0; k < 2 * layers(); ++k) {
                 x.push_back(block(in.x(k).row(row), k).requires_grad_(true));
-                v.push_back(in.v(k) ? block(in.v(k).row(row), k) : at::zeros_like(x.back()));
+                v.push_back(v_of[k] ? block(v_of[k].row(row), k) : at::zeros_like(x.back()));
             }
             at::Tensor a = batch.tensor();
             for (std::size_t l = 0; l < layers(); ++l) {
@@ -179,7 +181,7 @@ class Mlp {
             const auto g = torch::autograd::grad({f}, x, {}, /*retain_graph=*/true, /*create_graph=*/true);
             const auto hv = torch::autograd::grad(g, x, v);
             for (std::size_t k = 0; k < 2 * layers(); ++k)
-                if (out.g(k)) block(out.g(k).row(row), k).copy_(hv[k]);
+                if (hv_of[k]) block(hv_of[k].row(row), k).copy_(hv[k]);
         }
     }
 

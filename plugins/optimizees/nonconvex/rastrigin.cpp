@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <l2o/numerics/random_rows.hpp>
@@ -19,24 +20,32 @@ struct Rastrigin {
         .doc =
             "f(x) = 1/2 ||A x - b||^2 - alpha c^T cos(2 pi x) + alpha n. family random: entries of A "
             "[n, n], b [n], c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with minimum 0 at 0. "
-            "x_0 ~ N(0, init_std^2). Chen et al. 2021, equation (21)."};
+            "x_0 ~ N(0, init_std^2). With a box every |x_i| <= box, as in the usual search on [-5.12, 5.12]. "
+            "Chen et "
+            "al. 2021, equation (21)."};
 
     enum class Family { kRandom, kClassic };
     Family family = Family::kRandom;
     std::int64_t n = 10;
-    double alpha = 10, init_std = 1;
+    double alpha = 10, init_std = 1, box = 0;
 
     static l2o::Options<Rastrigin> options() {
         l2o::Options<Rastrigin> options;
         options.integer("n", &Rastrigin::n, "number of variables", l2o::at_least(1))
             .real("alpha", &Rastrigin::alpha, "height of the ripples", l2o::kNonNegative)
             .choice("family", &Rastrigin::family, {"random", "classic"}, "which instances are drawn")
-            .real("init_std", &Rastrigin::init_std, "standard deviation of the start", l2o::kNonNegative);
+            .real("init_std", &Rastrigin::init_std, "standard deviation of the start", l2o::kNonNegative)
+            .real("box", &Rastrigin::box, "bound of every |x_i|; 0: none", l2o::kNonNegative);
         return options;
     }
 
     void declare(l2o::OptimizeeSpec& spec) {
-        spec.block({.name = "x", .axes = "n", .shape = {n}});
+        spec.block({.name = "x",
+                    .axes = "n",
+                    .shape = {n},
+                    .flags = box > 0 ? L2O_SPEC_BOUNDED : 0,
+                    .lower = -box,
+                    .upper = box});
         spec.data({.name = "A",
                    .doc = "matrix of the residual A x - b",
                    .axes = "n,n",
@@ -64,8 +73,10 @@ struct Rastrigin {
 
     template <class T>
     void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
-        fill_rows(
-            x[0], call.key, call.row0, 0, [this](Stream& random) { return init_std * random.normal(); });
+        fill_rows(x[0], call.key, call.row0, 0, [this](Stream& random) {
+            const double start = init_std * random.normal();
+            return box > 0 ? std::clamp(start, -box, box) : start;
+        });
     }
 
     // g = A^T (A x - b) + 2 pi alpha c sin(2 pi x)
@@ -93,11 +104,13 @@ struct Rastrigin {
 
     // H v = A^T A v + 4 pi^2 alpha c cos(2 pi x) v
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const T *a = in.data(kA).row(in.instance(row)), *c = in.data(kC).row(in.instance(row));
-            const auto v = row_vector(in.v(0).row(row), n);
-            auto product = row_vector(out.g(0).row(row), n);
+            const auto v = row_vector(v_of[0].row(row), n);
+            auto product = row_vector(hv_of[0].row(row), n);
             for (std::int64_t i = 0; i < n; ++i)
                 product[i] =
                     kTwoPi<T> * kTwoPi<T> * T(alpha) * c[i] * std::cos(kTwoPi<T> * in.x(0)(row, i)) * v[i];

@@ -7,8 +7,9 @@ namespace l2o::plugins {
 
 /// What the methods share that search their step: the largest eta = initial_step * shrink^k, k = 0 ..
 /// max_halvings, with f(y - eta g) <= f(y) - armijo_c eta ||g||^2, g the gradient at y. A round asks for f at
-/// the trial of every row, the next one judges it. The rows go in lock-step: one whose search is over repeats
-/// its trial until the last row is done. Nocedal & Wright 2006, Numerical Optimization, algorithm 3.1.
+/// the trial of every row that goes on, the next one judges it. One whose search is over repeats its trial,
+/// and asks for nothing, until the last row is done. Nocedal & Wright 2006, Numerical Optimization,
+/// algorithm 3.1.
 class Backtracking {
   public:
     double armijo_c = 1e-4;

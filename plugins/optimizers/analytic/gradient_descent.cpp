@@ -38,7 +38,7 @@ struct GradientDescent : l2o::plugins::Backtracking {
         if (step_rule == StepRule::kFixed) {
             spec.coordinatewise();
         } else {
-            spec.reads_f().asks(1, L2O_VALUE);
+            spec.reads_f().asks(1, L2O_ORACLE_VALUE);
             bind(spec);
         }
     }
@@ -62,7 +62,6 @@ struct GradientDescent : l2o::plugins::Backtracking {
 
     template <class T>
     void backtrack(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        bool any_going_on = false;
         for (std::int64_t row = 0; row < in.batch(); ++row) {
             Trial<T> trial = first_trial<T>();
             if (in.round() > 0) {
@@ -78,10 +77,10 @@ struct GradientDescent : l2o::plugins::Backtracking {
                     x_next(row, i) = trial.search == kAccepted ? x_trial(row, i) : x(row, i);
                 }
             }
+            if (!trial.is_over()) out.ask(row, 0, L2O_ORACLE_VALUE);
             if (trial.search == kAccepted) out.x_is_question(row, 0);
-            any_going_on = any_going_on || !trial.is_over();
+            if (trial.search == kGivenUp) out.x_is_unchanged(row);
         }
-        if (any_going_on) out.ask(1, L2O_VALUE);
     }
 };
 

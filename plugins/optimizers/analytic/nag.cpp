@@ -37,7 +37,7 @@ struct Nag : l2o::plugins::Backtracking {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        spec.minimises().asks(1, L2O_VALUE | L2O_GRADIENT);
+        spec.minimises().asks(1, L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
         v_ = spec.state_like_x("v", "y - x");
         g_ = spec.state_like_x("g", "the gradient at y");
         f_ = spec.state({.name = "f", .doc = "the objective at y", .batched = true});
@@ -56,7 +56,6 @@ struct Nag : l2o::plugins::Backtracking {
         for (std::size_t k = 0; k < in.blocks(); ++k) l2o::copy(in.x(k), out.x(k));
         if (in.round() == 0) return look_ahead(in, out);
         if (in.round() == 1) keep_answers(in, out);
-        bool any_going_on = false;
         for (std::int64_t row = 0; row < in.batch(); ++row) {
             const Trial<T> before = in.round() == 1 ? first_trial<T>() : trial_of(in, row);
             Trial<T> trial = before;
@@ -70,10 +69,9 @@ struct Nag : l2o::plugins::Backtracking {
                 if (!before.is_over()) move_on(in, out, row, trial.search == kAccepted);
             } else {
                 ask_for_trial(in, out, row, trial.eta);
-                any_going_on = true;
+                out.ask(row, 0, L2O_ORACLE_VALUE);
             }
         }
-        if (any_going_on) out.ask(1, L2O_VALUE);
     }
 
   private:
@@ -81,7 +79,7 @@ struct Nag : l2o::plugins::Backtracking {
     void look_ahead(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         for (std::size_t k = 0; k < in.blocks(); ++k)
             l2o::each([](T x, T v, T& y) { y = x + v; }, in.x(k), in.state(v_ + k), out.q(k, 0));
-        out.ask(1, L2O_VALUE | L2O_GRADIENT);
+        out.ask_all(0, L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
     }
     template <class T>
     void keep_answers(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
@@ -110,7 +108,7 @@ struct Nag : l2o::plugins::Backtracking {
                 if (is_accepted) x_next(row, i) = asked(row, i);
             }
         }
-        if (is_accepted) out.x_is_question(row, 0);
+        is_accepted ? out.x_is_question(row, 0) : out.x_is_unchanged(row);
     }
     /// From v_k, t_k to the next ones.
     template <class T>

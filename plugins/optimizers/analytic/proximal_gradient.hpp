@@ -37,17 +37,17 @@ class ProximalGradient {
     void bind(OptimizerSpec& spec) {
         model_ = linear_model(spec);
         // Products of whole batches: the order of a sum depends on the number of rows.
-        spec.drop(L2O_ROW_INVARIANT);
-        spec.info.grad_cost_per_step = 1;
+        spec.drop(L2O_FLAG_ROW_INVARIANT);
+        spec.info.points_per_step = 1;
         Scratch row;
         row.take<double>(model_.m);
         spec.info.scratch_per_row = row.bytes();
         spec.param({.name = "const.L",
                     .doc = "Lipschitz constant of the gradient of 1/2 ||u (Ax - b)||^2, u = const.unit",
-                    .role = L2O_PARAM_BUFFER});
+                    .flags = L2O_SPEC_DERIVED});
         spec.param({.name = "const.unit",
                     .doc = "1, or a power of two that makes large or small entries of A ones",
-                    .role = L2O_PARAM_BUFFER});
+                    .flags = L2O_SPEC_DERIVED});
     }
 
     template <class T>

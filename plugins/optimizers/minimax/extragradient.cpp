@@ -23,9 +23,9 @@ struct Extragradient {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        spec.reads_g().asks(1, L2O_GRADIENT);
+        spec.reads_g().asks(1, L2O_ORACLE_GRADIENT);
         for (std::size_t k = 0; k < spec.blocks(); ++k)
-            direction_.push_back(spec.block(k).role == L2O_MAX ? 1 : -1);
+            direction_.push_back((spec.block(k).flags & L2O_SPEC_MAXIMISED) != 0 ? 1 : -1);
     }
 
     template <class T>
@@ -41,7 +41,7 @@ struct Extragradient {
                 l2o::each(move, in.x(k), in.qg(k, 0), out.x(k));
             }
         }
-        if (first_half) out.ask(1, L2O_GRADIENT);
+        if (first_half) out.ask_all(0, L2O_ORACLE_GRADIENT);
     }
 
   private:

@@ -34,12 +34,12 @@ struct GradientDescentAscent {
         spec.reads_g();
         bool maximises = false;
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
-            is_max_.push_back(spec.block(k).role == L2O_MAX);
+            is_max_.push_back((spec.block(k).flags & L2O_SPEC_MAXIMISED) != 0);
             maximises = maximises || is_max_.back();
         }
         alternates_ = order == Order::kAlternating && maximises;
         if (alternates_) {
-            spec.asks(1, L2O_GRADIENT);
+            spec.asks(1, L2O_ORACLE_GRADIENT);
         } else {
             spec.coordinatewise();
         }
@@ -60,7 +60,7 @@ struct GradientDescentAscent {
             }
             if (half_way) l2o::copy(out.x(k), out.q(k, 0));
         }
-        if (half_way) out.ask(1, L2O_GRADIENT);
+        if (half_way) out.ask_all(0, L2O_ORACLE_GRADIENT);
     }
 
   private:

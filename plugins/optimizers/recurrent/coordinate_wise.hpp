@@ -87,7 +87,7 @@ class CoordinateWise {
   protected:
     void reserve_scratch(OptimizerSpec& spec) const {
         Scratch scratch;
-        if (spec.problem().dtype == L2O_F64)
+        if (spec.problem().dtype == L2O_DTYPE_F64)
             Workspace<double>(scratch, self()), Reverse<double>(scratch, net_);
         else
             Workspace<float>(scratch, self()), Reverse<float>(scratch, net_);

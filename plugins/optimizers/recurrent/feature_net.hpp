@@ -141,7 +141,7 @@ class FeatureNet {
         }
         capacity_ = (capacity_ + kTile - 1) / kTile * kTile;
         Scratch scratch;
-        if (spec.problem().dtype == L2O_F64)
+        if (spec.problem().dtype == L2O_DTYPE_F64)
             Work<double>(scratch, self(), nullptr), Back<double>(scratch, self());
         else
             Work<float>(scratch, self(), nullptr), Back<float>(scratch, self());

@@ -60,17 +60,17 @@ class L2oPa {
 
     void declare(l2o::OptimizerSpec& spec) {
         model_ = l2o::linear_model(spec);
-        spec.drop(L2O_ROW_INVARIANT);
-        if (state_init_ == StateInit::kNormal) spec.flag(L2O_STOCHASTIC);
-        spec.info.grad_cost_per_step = 1;
+        spec.drop(L2O_FLAG_ROW_INVARIANT);
+        if (state_init_ == StateInit::kNormal) spec.flag(L2O_FLAG_STOCHASTIC);
+        spec.info.points_per_step = 1;
         spec.param({.name = "const.L",
                     .doc = "Lipschitz constant of the gradient of 1/2 ||Ax - b||^2",
-                    .role = L2O_PARAM_BUFFER});
+                    .flags = L2O_SPEC_DERIVED});
         lstm_.declare(spec, 2, hidden_, false);
         head_.declare(spec, "head", {hidden_, hidden_, 2}, 0, "rows: output of layer 2; columns of w1: P, A");
         y_ = spec.state_like_x("y", "the extrapolated point");
         Scratch fixed, row;
-        if (spec.problem().dtype == L2O_F64)
+        if (spec.problem().dtype == L2O_DTYPE_F64)
             Work<double>(fixed, *this, nullptr), Reverse<double>(fixed, *this);
         else
             Work<float>(fixed, *this, nullptr), Reverse<float>(fixed, *this);

@@ -66,9 +66,9 @@ class L2oScale {
         layout_.reads_all_tensors = global_input_ == GlobalInput::kMean;
         declare_params(spec);
         layout_.declare_state(spec);
-        spec.minimises().reads_g().flag(L2O_STOCHASTIC);
+        spec.minimises().reads_g().flag(L2O_FLAG_STOCHASTIC);
         l2o::Scratch scratch;
-        if (spec.problem().dtype == L2O_F64)
+        if (spec.problem().dtype == L2O_DTYPE_F64)
             ScaleRow<double>(scratch, layout_), ScaleReverse<double>(scratch, layout_);
         else
             ScaleRow<float>(scratch, layout_), ScaleReverse<float>(scratch, layout_);

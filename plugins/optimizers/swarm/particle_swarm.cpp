@@ -32,7 +32,7 @@ struct ParticleSwarm {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        spec.minimises().reads_f().flag(L2O_STOCHASTIC);
+        spec.minimises().reads_f().flag(L2O_FLAG_STOCHASTIC);
         spec.info.particles = static_cast<std::uint32_t>(particles);
         v_ = spec.state_like_x("v", "velocity");
         best_ = spec.state_like_x("best", "best point of the particle");

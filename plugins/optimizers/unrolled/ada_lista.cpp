@@ -58,7 +58,7 @@ class AdaLista : public l2o::plugins::Layers {
         model_ = l2o::linear_model(spec);
         if (start != Start::kAnalytic || threshold == Threshold::kEta) need_lambda(spec.data(kLambda));
         declare_layers(spec);
-        spec.flag(L2O_PARAMS_BY_PROBLEM);
+        spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m;
         w1_ = spec.param({.name = "shared.W1", .doc = "of the measurements", .axes = "m,m", .shape = {m, m}});
         w2_ = spec.param({.name = "shared.W2", .doc = "of the iterate", .axes = "m,m", .shape = {m, m}});

@@ -52,16 +52,16 @@ class Alista : public l2o::plugins::Coupled {
                          .doc = "analytic weight of A",
                          .axes = "m,n",
                          .shape = {m, n},
-                         .role = L2O_PARAM_BUFFER});
+                         .flags = L2O_SPEC_DERIVED});
         has_gram_ = n <= kMostUnknowns * m;
         if (has_gram_) {
             s_ = spec.param({.name = "const.S",
                              .doc = "A^T (A A^T + ridge I)^-1 A",
                              .axes = "n,n",
                              .shape = {n, n},
-                             .role = L2O_PARAM_BUFFER});
+                             .flags = L2O_SPEC_DERIVED});
             d_ = spec.param(
-                {.name = "const.d", .doc = "1 / S_jj", .axes = "n", .shape = {n}, .role = L2O_PARAM_BUFFER});
+                {.name = "const.d", .doc = "1 / S_jj", .axes = "n", .shape = {n}, .flags = L2O_SPEC_DERIVED});
             c_ = spec.state({.name = "c", .doc = "b W", .axes = "n", .shape = {n}, .batched = true});
         }
         for (std::int64_t k = 0; k < layers; ++k) {

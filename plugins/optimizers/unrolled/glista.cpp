@@ -69,7 +69,7 @@ class Glista : public l2o::plugins::Coupled {
 
     void declare(l2o::OptimizerSpec& spec) {
         declare_coupled(spec, 4, 4);
-        spec.flag(L2O_PARAMS_BY_PROBLEM);
+        spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         if (start == Start::kReference) need_lambda(spec.data(kLambda));
         const auto [m, n] = model_;
         unselected_ = spec.state_like_x("unselected", "1 where the layer before has thresholded, else 0");

@@ -69,7 +69,7 @@ class HyperLista : public l2o::plugins::Coupled {
                                .doc = doc,
                                .axes = axes,
                                .shape = std::move(shape),
-                               .role = L2O_PARAM_BUFFER});
+                               .flags = L2O_SPEC_DERIVED});
         };
         layer_.push_back(
             {.w = buffer("const.W", "weight of the residual", "m,n", {m, n}), .theta = 0, .gamma = {}});

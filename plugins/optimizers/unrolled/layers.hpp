@@ -69,9 +69,9 @@ class Layers {
   protected:
     void declare_layers(OptimizerSpec& spec) const {
         // Products of whole batches: the order of a sum depends on the number of rows.
-        spec.drop(L2O_ROW_INVARIANT).flag(L2O_STARTS_AT_ZERO);
+        spec.drop(L2O_FLAG_ROW_INVARIANT).flag(L2O_OPTIMIZER_STARTS_AT_ZERO);
         spec.info.max_steps = layers;
-        spec.info.grad_cost_per_step = 1;
+        spec.info.points_per_step = 1;
     }
     /// @return the layer of step t, from 0.
     [[nodiscard]] std::int64_t layer(std::int64_t t) const {

@@ -54,7 +54,7 @@ class Lista : public l2o::plugins::Layers {
         model_ = l2o::linear_model(spec);
         if (start == Start::kIsta) need_lambda(spec.data(kLambda));
         declare_layers(spec);
-        spec.flag(L2O_PARAMS_BY_PROBLEM);
+        spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const auto [m, n] = model_;
         c_ = spec.state({.name = "c", .doc = "b B^T", .axes = "n", .shape = {n}, .batched = true});
         b_ = spec.param({.name = "shared.B", .doc = "from the measurements", .axes = "n,m", .shape = {n, m}});

@@ -63,7 +63,7 @@ class NaAlista : public l2o::plugins::Coupled {
                                    .doc = doc,
                                    .axes = axes,
                                    .shape = std::move(shape),
-                                   .role = fixed ? L2O_PARAM_BUFFER : L2O_PARAM_LEARNED});
+                                   .flags = fixed ? L2O_SPEC_DERIVED : 0});
             };
         const std::int64_t g = 4 * hidden;
         layer_.push_back(

@@ -50,24 +50,24 @@ class Tista : public l2o::plugins::Coupled {
 
     void declare(l2o::OptimizerSpec& spec) {
         declare_coupled(spec, 0, 3, 2);
-        if (!fixed_weight) spec.flag(L2O_PARAMS_BY_PROBLEM);
+        if (!fixed_weight) spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const auto [m, n] = model_;
-        taa_ = spec.param({.name = "const.taa", .doc = "tr A^T A", .role = L2O_PARAM_BUFFER});
-        tww_ = spec.param({.name = "const.tww", .doc = "tr A+^T A+", .role = L2O_PARAM_BUFFER});
-        const auto weight = [&](const std::string& name, std::int32_t role, std::int64_t k) {
+        taa_ = spec.param({.name = "const.taa", .doc = "tr A^T A", .flags = L2O_SPEC_DERIVED});
+        tww_ = spec.param({.name = "const.tww", .doc = "tr A+^T A+", .flags = L2O_SPEC_DERIVED});
+        const auto weight = [&](const std::string& name, std::uint64_t flags, std::int64_t k) {
             return spec.param({.name = name,
                                .doc = "weight of the residual",
                                .axes = "m,n",
                                .shape = {m, n},
-                               .role = role,
+                               .flags = flags,
                                .layer = std::int32_t(k)});
         };
-        const std::size_t fixed = fixed_weight ? weight("const.W", L2O_PARAM_BUFFER, 0) : 0;
+        const std::size_t fixed = fixed_weight ? weight("const.W", L2O_SPEC_DERIVED, 0) : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
             const auto add = [&](const char* name, const char* doc) {
                 return spec.param({.name = layer_name(k, name), .doc = doc, .layer = std::int32_t(k)});
             };
-            const std::size_t w = fixed_weight ? fixed : weight(layer_name(k, "W"), L2O_PARAM_LEARNED, k);
+            const std::size_t w = fixed_weight ? fixed : weight(layer_name(k, "W"), 0, k);
             layer_.push_back({.w = w, .theta = 0, .gamma = declare_gamma(spec, k)});
             prior_.push_back({.p = add("p", "share of the entries that are not 0"),
                               .alpha2 = add("alpha2", "their variance")});

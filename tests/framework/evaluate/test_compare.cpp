@@ -22,7 +22,7 @@ Curve curve(const std::string& name, const Points& points) {
         const auto iteration = static_cast<double>(10 * point);
         curve.iteration.push_back(static_cast<std::int64_t>(10 * point));
         curve.history.values.push_back(points[point]);
-        curve.history.evaluations.emplace_back(shards, iteration);
+        curve.history.evaluations.emplace_back(points[point].size(), iteration);
         curve.history.seconds.emplace_back(shards, iteration * 1e-3);
     }
     return curve;

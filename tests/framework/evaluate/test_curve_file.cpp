@@ -21,7 +21,7 @@ Curve two_points_of_three_rows() {
             .final_rows = {{1, 1, 1}},
             .history = {.shard_rows = 2,
                         .values = {{2, 2, 2}, {1, 1, 1}},
-                        .evaluations = {{0, 0}, {1, 1}},
+                        .evaluations = {{0, 0, 0}, {1, 1, 2}},
                         .seconds = {{0, 0}, {0.25, 0.25}}}};
 }
 
@@ -72,5 +72,6 @@ TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not
     CHECK_FALSE(is_read_with("final_rows.sizes", int64({1, 2})));
     CHECK_FALSE(is_read_with("history.values.sizes", int64({6})));
     CHECK_FALSE(is_read_with("history.seconds.sizes", int64({1, 3})));
+    CHECK_FALSE(is_read_with("history.evaluations.sizes", int64({2, 4})));  // of shards, once
     CHECK_FALSE(is_read_with("distributions/0.sizes", int64({14})));
 }

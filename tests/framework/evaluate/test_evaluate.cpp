@@ -16,6 +16,8 @@ using l2o::test::OptionText;
 using l2o::test::ProblemLab;
 using l2o::test::refusal;
 using l2o::test::relative_error;
+using l2o::test::set_values;
+using l2o::test::values;
 
 namespace {
 
@@ -55,7 +57,7 @@ class Arena {
         }
         if (!setup.with_solutions) {
             for (std::size_t i = 0; i < lab_.optimizee().data().size(); ++i) {
-                if (lab_.optimizee().data()[i]->role == L2O_DATA_SOLUTION) lab_.data().tensors[i] = Tensor();
+                if (has(*lab_.optimizee().data()[i], L2O_SPEC_SOLUTION)) lab_.data().tensors[i] = Tensor();
             }
         }
     }
@@ -224,6 +226,137 @@ TEST_CASE("evaluate: a safeguard that is none is refused at its place") {
 TEST_CASE("evaluate: points are recorded at the start, every so often, and at the end") {
     Arena arena({kQuadratic, "optimizer { use gradient_descent }", "iterations 10 metrics_every 4"});
     CHECK(arena.run().iteration == std::vector<std::int64_t>{0, 4, 8, 10});
+}
+
+TEST_CASE("evaluate: what a row does and is charged does not depend on the other rows of its shard") {
+    struct Pair {
+        std::string problem, contestant;
+        bool is_row_invariant;
+    };
+    const std::string rastrigin = "optimizee { use rastrigin\n n 3 }\n",
+                      saddle = "optimizee { use rotated_saddle }\n",
+                      armijo = "optimizer { use gradient_descent\n step_rule armijo\n initial_step 10 }",
+                      nag = "optimizer { use nag\n initial_step 10 }";
+    const std::vector<Pair> pairs{
+        {rastrigin, armijo, true},
+        {rastrigin, nag, true},
+        {kQuadratic, armijo, true},
+        {kQuadratic, nag, true},
+        {saddle, "optimizer { use extragradient }", true},
+        {saddle, "optimizer { use gradient_descent_ascent\n order alternating }", true},
+        {kSparse, armijo, false},
+        {kSparse, nag, false},
+        {rastrigin, "optimizer { use settles\n learning_rate 1e-3\n good 12\n bad 70 }", true},
+    };
+    constexpr std::size_t kRows = 70;
+    for (const Pair& pair : pairs) {
+        for (const char* budget : {"", " max_evaluations 40"}) {
+            CAPTURE(pair.problem);
+            CAPTURE(pair.contestant);
+            CAPTURE(budget);
+            const auto history = [&](int shard_rows) {
+                Arena arena({.problem = pair.problem,
+                             .contestant = pair.contestant,
+                             .evaluate = "iterations 25 shard_rows " + std::to_string(shard_rows) + budget,
+                             .instances = kRows});
+                return arena.run().history;
+            };
+            const History alone = history(1);
+            for (const int shard_rows : {8, 64}) {
+                const History together = history(shard_rows);
+                REQUIRE(together.values.size() == alone.values.size());
+                std::size_t departed = 0;  // rows whose search once judged a trial otherwise
+                for (std::size_t row = 0; row < kRows; ++row) {
+                    for (std::size_t t = 0; t < alone.values.size(); ++t) {
+                        const double f = together.values[t][row], want = alone.values[t][row];
+                        if (together.evaluations[t][row] != alone.evaluations[t][row] &&
+                            !pair.is_row_invariant) {
+                            ++departed;
+                            break;
+                        }
+                        CHECK(together.evaluations[t][row] == alone.evaluations[t][row]);
+                        CHECK(std::isnan(f) == std::isnan(want));
+                        if (std::isnan(f)) continue;
+                        if (pair.is_row_invariant) {
+                            CHECK(f == want);
+                        } else {
+                            CHECK(std::abs(f - want) <= 1e-12 * std::abs(want));
+                        }
+                    }
+                }
+                MESSAGE(pair.contestant << ", shards of " << shard_rows << ": " << departed << " of " << kRows
+                                        << " rows departed at a tie");
+                CHECK(departed <= kRows / 20);
+            }
+        }
+    }
+}
+
+TEST_CASE(
+    "evaluate: a row that the optimizer says is done stays and is charged no more; one that failed has "
+    "diverged") {
+    Arena arena({.problem = "optimizee { use rastrigin\n n 3 }\n",
+                 .contestant = "optimizer { use settles\n learning_rate 1e-3\n good 12\n bad 70 }",
+                 .evaluate = "iterations 25 shard_rows 8",
+                 .instances = 64});
+    const History history = arena.run().history;
+    int converged = 0, failed = 0, going_on = 0;
+    for (std::size_t row = 0; row < 64; ++row) {
+        bool is_over = false, is_failed = false;
+        for (std::size_t t = 0; t + 1 < history.values.size(); ++t) {
+            const double f = history.values[t][row], next = history.values[t + 1][row];
+            const double cost = history.evaluations[t + 1][row] - history.evaluations[t][row];
+            if (is_over) {
+                CHECK(cost == 0);
+                CHECK((is_failed ? std::isnan(next) : next == f));
+                continue;
+            }
+            CHECK(cost == 2);  // f and g
+            is_failed = f >= 70;
+            is_over = is_failed || f <= 12;
+            CHECK((std::isnan(next) == is_failed));
+        }
+        ++(is_failed ? failed : is_over ? converged : going_on);
+    }
+    CHECK(converged > 0);
+    CHECK(failed > 0);
+    CHECK(going_on > 0);
+}
+
+TEST_CASE("evaluate: a row uses its budget up, whatever the other rows of its shard need") {
+    Arena arena({.problem = "optimizee { use rastrigin\n n 3 }\n",
+                 .contestant = "optimizer { use gradient_descent\n step_rule armijo\n initial_step 10 }",
+                 .evaluate = "iterations 100 max_evaluations 60 shard_rows 64",
+                 .instances = 64});
+    const History history = arena.run().history;
+    for (std::size_t row = 0; row < 64; ++row) {
+        CHECK(history.evaluations.back()[row] <= 60);
+        // At most 32 evaluations are needed for another step.
+        CHECK(history.evaluations.back()[row] > 60 - 33);
+    }
+}
+
+TEST_CASE("evaluate: what counts is the point that the optimizer recommends, and it costs nothing") {
+    Arena mean({kQuadratic, "optimizer { use averaged_descent\n learning_rate 0.02 }", "iterations 8"});
+    const History history = mean.run().history;
+    Arena plain({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.02 }", "iterations 8"});
+    // x_0 .. x_8 of gradient descent, by hand.
+    ProblemLab& lab = plain.lab();
+    std::vector<double> sum(values(lab.x()[0]).size(), 0), x = values(lab.x()[0]);
+    for (std::size_t t = 0; t <= 8; ++t) {
+        set_values(lab.x()[0], x);
+        const std::vector<double> g = lab.gradient()[0];
+        for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
+        std::vector<double> average = sum;
+        for (double& value : average) value /= static_cast<double>(t + 1);
+        set_values(lab.x()[0], average);
+        const std::vector<double> want = lab.objective();
+        for (std::size_t row = 0; row < want.size(); ++row) {
+            CHECK(history.values[t][row] == doctest::Approx(want[row]).epsilon(1e-12));
+            CHECK(history.evaluations[t][row] == static_cast<double>(t));
+        }
+        for (std::size_t i = 0; i < x.size(); ++i) x[i] -= 0.02 * g[i];
+    }
 }
 
 TEST_CASE("evaluate: a budget ends the run before the step that would exceed it") {

@@ -92,14 +92,14 @@ TEST_CASE("statistics: where all diverged all are the worst") {
 
 TEST_CASE("shard: one that stopped stays as it was, one whose plugin gave up is NAN from then on") {
     ShardRun shard;
-    shard.records[0] = {.evaluations = {1, 2}, .seconds = 3, .rows = {{5}}};
-    shard.records[4] = {.evaluations = {6, 7}, .seconds = 8, .rows = {{9}}};
+    shard.records[0] = {.evaluations = {{1, 2}}, .seconds = 3, .rows = {{5}}};
+    shard.records[4] = {.evaluations = {{6, 7}}, .seconds = 8, .rows = {{9}}};
     for (const bool is_diverged : {false, true}) {
         shard.is_diverged = is_diverged;
         CHECK(shard.at(0).rows[0][0] == 5);
         CHECK(shard.at(3).rows[0][0] == 5);
         CHECK(shard.at(4).rows[0][0] == 9);
-        CHECK(shard.at(8).evaluations.gradients == 7);
+        CHECK(shard.at(8).evaluations[0].gradients == 7);
     }
     CHECK(std::isnan(shard.at(8).rows[0][0]));
     shard.is_diverged = false;

@@ -16,9 +16,6 @@
 #ifndef MAGIC
 #define MAGIC L2O_MAGIC
 #endif
-#ifndef LOSS_API_SIZE
-#define LOSS_API_SIZE sizeof(l2o_loss_api)
-#endif
 
 #ifdef AT_ONCE
 /* What it does while it is loaded. */
@@ -33,14 +30,15 @@ static int instance; /* an instance without anything in it */
 
 /* ---- a loss that scores nothing */
 
-static l2o_status loss_create(l2o_call* call, const l2o_value* const* options, uint32_t n, l2o_loss** out) {
-    (void)call, (void)options, (void)n;
+static l2o_status loss_create(
+    l2o_call* call, const l2o_value* const* options, uint32_t n, const l2o_problem* problem, l2o_loss** out) {
+    (void)call, (void)options, (void)n, (void)problem;
     *out = (l2o_loss*)&instance;
-    return L2O_OK;
+    return L2O_STATUS_OK;
 }
 static void loss_destroy(l2o_loss* o) { (void)o; }
 static const l2o_loss_info* loss_info(const l2o_loss* o) {
-    static const l2o_loss_info info = {sizeof(l2o_loss_info), L2O_LOSS_NEEDS_F, L2O_ADDITIVE};
+    static const l2o_loss_info info = {sizeof(l2o_loss_info), L2O_LOSS_READS_F, L2O_LOSS_ADDITIVE};
     (void)o;
     return &info;
 }
@@ -49,15 +47,15 @@ static l2o_status loss_eval(const l2o_loss* o,
                             const l2o_trajectory* points,
                             l2o_tensor* per_row) {
     (void)o, (void)call;
-    memset(per_row->data, 0, points->batch * (per_row->bits / 8u));
-    return L2O_OK;
+    memset(per_row->data, 0, points->batch * L2O_DTYPE_BYTES(per_row->dtype));
+    return L2O_STATUS_OK;
 }
 static const void* loss_extension(const l2o_loss* o, const char* id) {
     (void)o, (void)id;
     return NULL;
 }
 static const l2o_loss_api loss_api = {
-    LOSS_API_SIZE, 0, loss_create, loss_destroy, loss_info, loss_eval, NULL, loss_extension};
+    sizeof(l2o_loss_api), 0, loss_create, loss_destroy, loss_info, loss_eval, NULL, loss_extension};
 
 static const l2o_component loss = {sizeof(l2o_component),
                                    0,
@@ -70,8 +68,7 @@ static const l2o_component loss = {sizeof(l2o_component),
                                    "",
                                    &loss_api};
 
-/* ---- an optimizer that stays where it is, whose info and derivative are from an older minor: what they hold
- * beyond their struct_size is no part of them */
+/* ---- an optimizer that stays where it is */
 
 static l2o_status optimizer_create(l2o_call* call,
                                    const l2o_value* const* options,
@@ -80,12 +77,12 @@ static l2o_status optimizer_create(l2o_call* call,
                                    l2o_optimizer** out) {
     (void)call, (void)options, (void)n, (void)problem;
     *out = (l2o_optimizer*)&instance;
-    return L2O_OK;
+    return L2O_STATUS_OK;
 }
 static void optimizer_destroy(l2o_optimizer* o) { (void)o; }
 static const l2o_optimizer_info* optimizer_info(const l2o_optimizer* o) {
-    static const l2o_optimizer_info info = {
-        offsetof(l2o_optimizer_info, grad_cost_per_step), 0, 0, 0, L2O_DETERMINISTIC, 0, 0, 0, 0, 0, 5.0};
+    static const l2o_optimizer_info info = {.struct_size = sizeof(l2o_optimizer_info),
+                                            .flags = L2O_FLAG_DETERMINISTIC};
     (void)o;
     return &info;
 }
@@ -95,14 +92,14 @@ static const l2o_spec* optimizer_spec(const l2o_optimizer* o, uint32_t i) {
 }
 static l2o_status optimizer_init_params(const l2o_optimizer* o, l2o_call* call, l2o_in data, l2o_out params) {
     (void)o, (void)call, (void)data, (void)params;
-    return L2O_OK;
+    return L2O_STATUS_OK;
 }
 static l2o_status optimizer_init_state(const l2o_optimizer* o,
                                        l2o_call* call,
                                        const l2o_step_in* in,
                                        l2o_out state) {
     (void)o, (void)call, (void)in, (void)state;
-    return L2O_OK;
+    return L2O_STATUS_OK;
 }
 static l2o_status optimizer_step(const l2o_optimizer* o,
                                  l2o_call* call,
@@ -110,26 +107,11 @@ static l2o_status optimizer_step(const l2o_optimizer* o,
                                  l2o_step_out* out) {
     (void)o, (void)call, (void)in;
     out->n_questions = 0;
-    return L2O_OK;
-}
-static l2o_status optimizer_step_vjp(const l2o_optimizer* o,
-                                     l2o_call* call,
-                                     const l2o_step_in* in,
-                                     const l2o_step_out* cot,
-                                     const l2o_step_in* acc) {
-    (void)o, (void)call, (void)in, (void)cot, (void)acc;
-    return L2O_OK;
-}
-static l2o_status optimizer_init_state_vjp(
-    const l2o_optimizer* o, l2o_call* call, const l2o_step_in* in, l2o_in cot, const l2o_step_in* acc) {
-    (void)o, (void)call, (void)in, (void)cot, (void)acc;
-    return L2O_INTERNAL;
+    return L2O_STATUS_OK;
 }
 static const void* optimizer_extension(const l2o_optimizer* o, const char* id) {
-    static const l2o_optimizer_vjp vjp = {
-        offsetof(l2o_optimizer_vjp, init_state_vjp), 0, optimizer_step_vjp, optimizer_init_state_vjp};
-    (void)o;
-    return strcmp(id, L2O_EXT_OPTIMIZER_VJP) == 0 ? &vjp : NULL;
+    (void)o, (void)id;
+    return NULL;
 }
 static const l2o_optimizer_api optimizer_api = {sizeof(l2o_optimizer_api),
                                                 0,
@@ -141,6 +123,7 @@ static const l2o_optimizer_api optimizer_api = {sizeof(l2o_optimizer_api),
                                                 optimizer_init_params,
                                                 optimizer_init_state,
                                                 optimizer_step,
+                                                NULL,
                                                 optimizer_extension};
 static const l2o_component optimizer = {sizeof(l2o_component),
                                         0,
@@ -173,5 +156,5 @@ static const l2o_plugin plugin = {MAGIC,
 L2O_EXPORT const l2o_plugin* something_else(void);
 const l2o_plugin* something_else(void) { return &plugin; }
 #else
-const l2o_plugin* l2o_plugin_entry_v1(void) { return &plugin; }
+const l2o_plugin* l2o_plugin_entry_v1rc1(void) { return &plugin; }
 #endif

@@ -41,8 +41,8 @@ struct Batch {
         for (std::size_t k = 0; k < x0.size(); ++k) set_values(point.x[k], values(x0[k]));
     }
     void evaluate() {
-        point.has_f = point.has_g = false;
-        stepper->evaluate(point, 0, true, true, false);
+        point.forget();
+        stepper->evaluate(point, 0, true, true, kFree);
     }
     /// Sum of f over the rows.
     double objective() {

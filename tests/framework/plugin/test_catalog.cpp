@@ -163,7 +163,7 @@ TEST_CASE("a manifest of the right build that says something else than its libra
 TEST_CASE("what is no manifest, and a library that crashes, hangs or is cut short, costs itself alone") {
     const ScratchFolder folder;
     copy_plugin("l2o_optimizer_adam", folder / "");
-    std::ofstream(folder / "broken.l2o.json") << R"({"manifest": 1, "library": "broken.so")";
+    std::ofstream(folder / "broken.l2o.json") << R"({"manifest": 2, "library": "broken.so")";
     fs::create_symlink("/nonexistent", folder / "dangling.l2o.json");
     fs::create_directory(folder / "folder.l2o.json");
     REQUIRE(::mkfifo((folder / "fifo.l2o.json").c_str(), 0600) == 0);
@@ -406,7 +406,7 @@ TEST_CASE("a number of a manifest that does not fit is an error, never another n
     for (const char* number : {"1e+300", "-1", "4294967296", "18446744073709551615", "1.5", "\"1\""}) {
         CAPTURE(number);
         std::ofstream(folder / "odd.l2o.json")
-            << R"({"manifest": 1, "library": "odd.so", "id": "odd", "version": "1", "license": "", "vendor": "",)"
+            << R"({"manifest": 2, "library": "odd.so", "id": "odd", "version": "1", "license": "", "vendor": "",)"
             << R"("runtime": "", "components": [], "abi": {"major": )" << number
             << R"(, "minor": 0, "required_minor": 0}})";
         CHECK(contains(note_of(Catalog({folder / ""})),
@@ -417,7 +417,7 @@ TEST_CASE("a number of a manifest that does not fit is an error, never another n
 TEST_CASE("a manifest cannot point to a library outside its folder") {
     const ScratchFolder folder;
     for (const char* library : {"../sly.so", "/lib/sly.so", "..", ".", ""}) {
-        std::ofstream(folder / "sly.l2o.json") << nlohmann::json{{"manifest", 1}, {"library", library}};
+        std::ofstream(folder / "sly.l2o.json") << nlohmann::json{{"manifest", 2}, {"library", library}};
         CHECK(contains(note_of(Catalog({folder / ""})),
                        "library '" + std::string(library) + "'; expected the name of a file beside it"));
     }

@@ -54,17 +54,18 @@ TEST_CASE("an optimizer is never offered a solution, a loss is") {
           "offer "
           "(it offers A, b, lambda)");
     const Catalog::Entry& loss = catalog().find(Kind::kLoss, "mse_to_solution");
-    const Loss mse(loss, resolve_options(loss.component.options, {}, {}), problem.optimizee());
+    const Loss mse(loss, resolve_options(loss.component.options, {}, {}), task_of(problem.optimizee(), 0));
     CHECK(mse.needs_solution());
-    CHECK(mse.needs_x());
-    CHECK_FALSE(mse.needs_f());
+    CHECK(mse.reads_x());
+    CHECK_FALSE(mse.reads_f());
 }
 
 TEST_CASE("a loss that needs data which the problem lacks is refused in one sentence") {
     const ProblemLab problem({.optimizee = "rotated_saddle"});
     const Catalog::Entry& entry = catalog().find(Kind::kLoss, "mse_to_solution");
     CHECK(refusal([&] {
-              const Loss loss(entry, resolve_options(entry.component.options, {}, {}), problem.optimizee());
+              const Loss loss(
+                  entry, resolve_options(entry.component.options, {}, {}), task_of(problem.optimizee(), 0));
           }) ==
           "loss 'mse_to_solution' needs the problem data 'x_star', which 'rotated_saddle' does not offer (it "
           "offers a, b)");
@@ -74,6 +75,35 @@ TEST_CASE("a method's own refusal reaches the user with both names") {
     const std::string text = refusal(
         [] { const Lab lab({.optimizer = "gradient_descent", .problem = {.optimizee = "rotated_saddle"}}); });
     CHECK(text.starts_with("optimizer 'gradient_descent' on 'rotated_saddle': block 'v' is to be maximised"));
+}
+
+TEST_CASE("an optimizer that reads what the problem does not answer is refused in one sentence") {
+    const ProblemLab::Setup values_only{.optimizee = "near_zero", .options = {{"gradients", "false"}}};
+    CHECK(refusal([&] { const Lab lab({.optimizer = "gradient_descent", .problem = values_only}); }) ==
+          "optimizer 'gradient_descent' on 'near_zero': it needs gradients, and 'near_zero' offers "
+          "values; expected an optimizer or a problem that fits the other");
+    CHECK(refusal([&] { const Lab lab({.optimizer = "nag", .problem = values_only}); }) ==
+          "optimizer 'nag' on 'near_zero': this method asks for values or gradients at points of its "
+          "own, and the problem does not answer such questions");
+}
+
+TEST_CASE("an optimizer that reads values alone is content with a problem that answers nothing else") {
+    Lab lab({.optimizer = "particle_swarm",
+             .problem = {.optimizee = "near_zero", .options = {{"gradients", "false"}}, .instances = 2}});
+    CHECK(lab.optimizer().reads_f());
+    CHECK_FALSE(lab.optimizer().reads_g());
+    CHECK(lab.problem().objective() == std::vector<double>{1.5, 1.5});
+}
+
+TEST_CASE("a loss that reads gradients is refused on a problem that has none") {
+    const ProblemLab problem({.optimizee = "near_zero", .options = {{"gradients", "false"}}});
+    const Catalog::Entry& entry = catalog().find(Kind::kLoss, "jacobian_regularized");
+    CHECK(refusal([&] {
+              const Loss loss(
+                  entry, resolve_options(entry.component.options, {}, {}), task_of(problem.optimizee(), 0));
+          }) ==
+          "loss 'jacobian_regularized' on 'near_zero': it reads gradients, and 'near_zero' has none; "
+          "expected another loss");
 }
 
 TEST_CASE("start values of parameters repeat for a key and differ between keys") {

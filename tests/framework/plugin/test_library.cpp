@@ -14,10 +14,8 @@
 #include "framework/error.hpp"
 #include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
-#include "framework/plugin/optimizer.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
-#include "tests/support/lab.hpp"
 
 namespace {
 
@@ -37,11 +35,6 @@ std::string refusal(const std::filesystem::path& library) {
 }
 bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
-}
-
-Catalog::Entry entry_of(const Library& library, std::size_t component) {
-    return {library.description.components.at(component),
-            std::make_shared<const PluginDescription>(library.description)};
 }
 
 }  // namespace
@@ -78,17 +71,21 @@ TEST_CASE("a required minor that this host does not have is refused with both ve
 TEST_CASE("a library without the entry symbol is refused by the symbol's name") {
     const std::string path = (kFolder / "no_entry.so").string();
     CHECK(refusal(path) == "plugin '" + path +
-                               "': has no symbol 'l2o_plugin_entry_v1': not an l2o plugin, or built for "
+                               "': has no symbol 'l2o_plugin_entry_v1rc1': not an l2o plugin, or built for "
                                "another major ABI");
+}
+
+TEST_CASE("a plugin built for the ABI before this one is refused with what to do") {
+    const std::string path = (kFolder / "previous_layout.so").string();
+    CHECK(refusal(path) ==
+          "plugin '" + path +
+              "': is built for another ABI, whose entry is 'l2o_plugin_entry_v1'; that of this "
+              "l2o is 'l2o_plugin_entry_v1rc1': build it again with this SDK (CHANGELOG.md "
+              "says how to move over)");
 }
 
 TEST_CASE("an entry that returns something else than a plugin table is refused") {
     CHECK(contains(refusal(kFolder / "no_magic.so"), "its entry returned no l2o plugin table"));
-}
-
-TEST_CASE("a table that ends before a mandatory function leaves it NULL, and is refused by the component") {
-    CHECK(
-        contains(refusal(kFolder / "short_table.so"), "component 'c_loss' leaves a mandatory function NULL"));
 }
 
 TEST_CASE("a file that is no library, and one that is missing, are refused by name") {
@@ -209,7 +206,7 @@ TEST_CASE("a library described in a child costs nothing but the child, whatever 
         contains(refused("crashes_at_once.so", 60), "crashes_at_once.so': " + when + "crashed with SIGABRT"));
     CHECK(contains(refused("ends_at_once.so", 60), when + "ended the process with exit code 0"));
     CHECK(contains(refused("hangs_at_once.so", 0.2), when + "did not come back within 0.2 s"));
-    CHECK(contains(refused("no_entry.so", 60), "no_entry.so': has no symbol 'l2o_plugin_entry_v1'"));
+    CHECK(contains(refused("no_entry.so", 60), "no_entry.so': has no symbol 'l2o_plugin_entry_v1rc1'"));
 }
 
 TEST_CASE("a library that was refused is refused again, with the same words") {
@@ -231,18 +228,6 @@ TEST_CASE("a library linked with -ffast-math does not switch off denormal number
     const unsigned int after = _mm_getcsr();
     _mm_setcsr(before);
     WARN_MESSAGE(after != before, "this compiler's -ffast-math leaves the control word alone");
-}
-
-TEST_CASE("what lies beyond the struct_size of an older plugin's table counts as zero") {
-    const Library& library = load_library(kFolder / "sound.so");
-    const l2o::test::ProblemLab problem({.optimizee = "quadratic"});
-    const Catalog::Entry entry = entry_of(library, 1);
-    const Optimizer optimizer(entry, resolve_options({}, {}, {}), task_of(problem.optimizee(), 0));
-    CHECK(optimizer.info().grad_cost_per_step == 0);
-    CHECK(optimizer.info().flags == L2O_DETERMINISTIC);
-    REQUIRE(optimizer.vjp() != nullptr);
-    CHECK((optimizer.vjp()->step_vjp != nullptr));
-    CHECK((optimizer.vjp()->init_state_vjp == nullptr));
 }
 
 TEST_CASE("plugins see a host that knows its ABI and answers an unknown extension with NULL") {

@@ -51,7 +51,7 @@ class Bench {
         std::vector<std::vector<double>> x;  ///< points 0..T
         std::vector<double> f;               ///< at the end, by row
         std::int64_t fallbacks = 0;
-        Evaluations evaluations;
+        std::vector<Evaluations> evaluations;  ///< by row
     };
     Run run(std::int64_t steps, const std::optional<SafeguardRule>& rule) {
         return run_from(*classic_, lab_.optimizer(), params_, steps, rule);
@@ -110,10 +110,12 @@ class Bench {
             std::swap(from, to);
             run.x.push_back(values(from.x[0]));
         }
-        run.evaluations = safe ? safe->evaluations() : stepper.evaluations();
+        for (std::int64_t row = 0; row < stepper.layout().batch; ++row)
+            run.evaluations.push_back(safe ? safe->evaluations(row)
+                                           : stepper.evaluations()[static_cast<std::size_t>(row)]);
         run.fallbacks = safe ? safe->fallbacks() : 0;
-        from.has_f = false;
-        stepper.evaluate(from, steps, true, false, false);
+        from.forget();
+        stepper.evaluate(from, steps, true, false, kFree);
         run.f = values(from.f);
         return run;
     }
@@ -188,25 +190,25 @@ TEST_CASE("safeguard: a good network keeps every bit of its iterates, and is nev
         CHECK(safe.fallbacks == 0);
         CHECK(safe.x == alone.x);
         // T is a gradient; ALISTA takes one of its own.
-        CHECK(safe.evaluations.gradients == 16 + 1 + 16);
-        CHECK(safe.evaluations.values == (test == Test::kResidual ? 0 : 1 + 2 * 16));
+        CHECK(safe.evaluations[0].gradients == 16 + 1 + 16);
+        CHECK(safe.evaluations[0].values == (test == Test::kResidual ? 0 : 1 + 2 * 16));
     }
 }
 
 TEST_CASE("safeguard: a step of the same method passes, and its gradient is not taken twice") {
     Bench bench = two_parabolas("gradient_descent", {{"learning_rate", "0.05"}}, "0.05");
     const Bench::Run alone = bench.run(10, std::nullopt);
-    CHECK(alone.evaluations.gradients == 10);
+    CHECK(alone.evaluations[0].gradients == 10);
     const Bench::Run by_residual = bench.run(10, SafeguardRule{});
     CHECK(by_residual.fallbacks == 0);
     CHECK(by_residual.x == alone.x);
-    CHECK(by_residual.evaluations.gradients == 11);  // at x_0 .. x_10, each once
-    CHECK(by_residual.evaluations.values == 0);
+    CHECK(by_residual.evaluations[0].gradients == 11);  // at x_0 .. x_10, each once
+    CHECK(by_residual.evaluations[0].values == 0);
     const Bench::Run by_objective = bench.run(10, SafeguardRule{.test = Test::kObjective});
     CHECK(by_objective.fallbacks == 0);
     CHECK(by_objective.x == alone.x);
-    CHECK(by_objective.evaluations.gradients == 11);
-    CHECK(by_objective.evaluations.values == 1 + 2 * 10);
+    CHECK(by_objective.evaluations[0].gradients == 11);
+    CHECK(by_objective.evaluations[0].values == 1 + 2 * 10);
 }
 
 TEST_CASE(
@@ -218,8 +220,9 @@ TEST_CASE(
         const Bench::Run safe = bench.run(1, SafeguardRule{.test = test});
         CHECK(safe.fallbacks == 1);
         CHECK(safe.x[1] == std::vector<double>{alone.x[1][0], classic.x[1][1]});
-        // At x_0, at the proposals, and with test residual at x_1, which is not the proposals.
-        CHECK(safe.evaluations.gradients == (test == Test::kResidual ? 3 : 2));
+        // At x_0, at the proposals, and with test residual at the x_1 that is not the proposal.
+        CHECK(safe.evaluations[0].gradients == 2);
+        CHECK(safe.evaluations[1].gradients == (test == Test::kResidual ? 3 : 2));
     }
 }
 

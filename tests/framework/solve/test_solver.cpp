@@ -42,7 +42,7 @@ class Files {
         for (std::size_t i = 0; i < optimizee.data().size(); ++i) {
             const Tensor& tensor = lab_.problem().data().tensors[i];
             const bool is_scalar = tensor.shape().empty();
-            if (optimizee.data()[i]->role != L2O_DATA_SOLUTION && !is_scalar)
+            if (!has(*optimizee.data()[i], L2O_SPEC_SOLUTION) && !is_scalar)
                 tensors[optimizee.data()[i]->name] = &tensor;
         }
         write_safetensors(problem,

@@ -38,24 +38,30 @@ Tensor iota(Shape shape) {
 TEST_CASE("dtype: name, size and DLPack fields of each type are those of the ABI") {
     struct Row {
         Dtype dtype;
-        std::int32_t abi;
+        std::uint32_t abi;
         const char* name;
         int code, bits;
     };
-    const Row rows[] = {{Dtype::kF32, L2O_F32, "float32", 2, 32},
-                        {Dtype::kF64, L2O_F64, "float64", 2, 64},
-                        {Dtype::kI32, L2O_I32, "int32", 0, 32},
-                        {Dtype::kI64, L2O_I64, "int64", 0, 64},
-                        {Dtype::kU8, L2O_U8, "uint8", 1, 8}};
+    const Row rows[] = {{Dtype::kF32, L2O_DTYPE_F32, "float32", 2, 32},
+                        {Dtype::kF64, L2O_DTYPE_F64, "float64", 2, 64},
+                        {Dtype::kI32, L2O_DTYPE_I32, "int32", 0, 32},
+                        {Dtype::kI64, L2O_DTYPE_I64, "int64", 0, 64},
+                        {Dtype::kU8, L2O_DTYPE_U8, "uint8", 1, 8}};
     for (const Row& row : rows) {
         CAPTURE(row.name);
-        CHECK(static_cast<std::int32_t>(row.dtype) == row.abi);
+        CHECK(static_cast<std::uint32_t>(row.dtype) == row.abi);
         CHECK(std::string(name_of(row.dtype)) == row.name);
         CHECK(dtype_from_name(row.name) == row.dtype);
         CHECK(bytes_of(row.dtype) * 8 == row.bits);
         const Tensor tensor(row.dtype, {1});
-        CHECK(int{tensor.abi()->code} == row.code);
-        CHECK(int{tensor.abi()->bits} == row.bits);
+        struct {
+            std::uint8_t code, bits;
+            std::uint16_t lanes;
+        } dlpack{};
+        std::memcpy(&dlpack, &tensor.abi()->dtype, sizeof dlpack);
+        CHECK(int{dlpack.code} == row.code);
+        CHECK(int{dlpack.bits} == row.bits);
+        CHECK(dlpack.lanes == 1);
     }
     CHECK(usage_error_text([] { (void)dtype_from_name("half"); }) ==
           "unknown dtype 'half'; known: float32, float64, int32, int64, uint8");
@@ -95,7 +101,7 @@ TEST_CASE("tensor: a new one is zero, 64-byte aligned and compact row-major") {
         CHECK(view.data == tensor.data());
         CHECK(view.device_type == 1);
         CHECK(view.ndim == 3);
-        CHECK(view.lanes == 1);
+        CHECK(view.dtype == static_cast<std::uint32_t>(dtype));
         CHECK(Shape(view.shape, view.shape + 3) == Shape{2, 3, 4});
         CHECK(Shape(view.strides, view.strides + 3) == Shape{12, 4, 1});
     }

@@ -28,8 +28,9 @@ struct Stopping {
     }
     template <class T>
     void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
-        if (draw.split == L2O_TRAIN && stops_at >= 0 && draw.first >= static_cast<std::uint64_t>(stops_at)) {
-            throw l2o::Failure(reason == Reason::kDiverged ? L2O_NUMERICAL : L2O_CANCELLED,
+        if (draw.split == L2O_SPLIT_TRAIN && stops_at >= 0 &&
+            draw.first >= static_cast<std::uint64_t>(stops_at)) {
+            throw l2o::Failure(reason == Reason::kDiverged ? L2O_STATUS_NUMERICAL : L2O_STATUS_CANCELLED,
                                "the well is dry");
         }
         for (std::int64_t row = 0; data[0] && row < draw.count; ++row) {
@@ -54,9 +55,9 @@ struct Stopping {
         }
     }
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in, const l2o::Tensors<const T>& v, const l2o::Tensors<T>& hv) const {
         for (std::int64_t row = 0; row < in.rows(); ++row)
-            out.g(0)[row] = in.data(0)[in.instance(row)] * in.v(0)[row];
+            hv[0][row] = in.data(0)[in.instance(row)] * v[0][row];
     }
 };
 

@@ -180,6 +180,6 @@ TEST_CASE("lengths of which one may be too long for the layers or the loss are r
     last.settings().epochs = 3;
     CHECK(last.train().meta_steps == 3);
     last.settings().unroll_from = 5;
-    CHECK(refusal([&] { last.train(); }).find("loss 'final_objective' is not a sum over time") !=
+    CHECK(refusal([&] { last.train(); }).find("loss 'final_objective' scores no windows of a trajectory") !=
           std::string::npos);
 }

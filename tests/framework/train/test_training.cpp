@@ -317,11 +317,11 @@ TEST_CASE("a memory budget too small for any window is refused, even one of fewe
     CHECK(text.find("raise train.memory") != std::string::npos);
 }
 
-TEST_CASE("a loss that is no sum over time is refused for windows shorter than the horizon") {
+TEST_CASE("a loss that scores no windows is refused for windows shorter than the horizon") {
     Trainee trainee = uneven({.loss = "final_objective"});
     CHECK(refusal([&] { trainee.train(); }) ==
-          "2 train.unroll is 10 and train.horizon 25: loss 'final_objective' is not a sum over time, so "
-          "windows cannot be scored; set unroll to the horizon, or use trajectory_sum");
+          "2 train.unroll is 10 and train.horizon 25: loss 'final_objective' scores no windows of a "
+          "trajectory; set unroll to the horizon, or use trajectory_sum");
     trainee.settings().unroll = 25;
     CHECK_NOTHROW(trainee.train());
 }

@@ -32,7 +32,7 @@ Trainee::Trainee(const Setup& setup) {
         experiment_.optimizee.entry, experiment_.optimizee.resolve(), experiment_.dtype);
     optimizer_ = std::make_unique<Optimizer>(
         contestant_.optimizer.entry, contestant_.optimizer.resolve(), task_of(*optimizee_, 0));
-    loss_ = std::make_unique<Loss>(settings().loss.entry, settings().loss.resolve(), *optimizee_);
+    loss_ = std::make_unique<Loss>(settings().loss.entry, settings().loss.resolve(), task_of(*optimizee_, 0));
 }
 
 TrainResult Trainee::train(const TrainFiles& files, int threads, const ProgressSink& progress) {

@@ -32,7 +32,7 @@ class Rig {
             entry,
             resolve_options(
                 entry.component.options, settings_from(setup_.loss_options, {.file = "test"}), context),
-            lab_.problem().optimizee());
+            task_of(lab_.problem().optimizee(), setup_.horizon));
         std::vector<Tensor> params;
         for (Tensor& tensor : lab_.params())
             params.push_back(Tensor::borrow(tensor.dtype(), tensor.shape(), tensor.data()));
@@ -81,7 +81,7 @@ class Rig {
     framework::TensorSet zero_gradient() {
         std::vector<Tensor> out;
         for (std::size_t i = 0; i < lab_.params().size(); ++i) {
-            const bool learned = lab_.optimizer().params()[i]->role == L2O_PARAM_LEARNED;
+            const bool learned = !has(*lab_.optimizer().params()[i], L2O_SPEC_DERIVED);
             out.push_back(learned ? Tensor(lab_.params()[i].dtype(), lab_.params()[i].shape()) : Tensor());
         }
         return framework::TensorSet(std::move(out));
@@ -109,7 +109,7 @@ class Rig {
     std::vector<double> differences(Phi&& phi, double difference, bool fourth_order = false) {
         std::vector<double> out;
         for (std::size_t i = 0; i < lab_.params().size(); ++i) {
-            if (lab_.optimizer().params()[i]->role != L2O_PARAM_LEARNED) continue;
+            if (has(*lab_.optimizer().params()[i], L2O_SPEC_DERIVED)) continue;
             for (double& element : lab_.params()[i].values<double>()) {
                 const double kept = element;
                 const auto slope = [&](double step) {

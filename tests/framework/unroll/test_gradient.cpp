@@ -62,7 +62,7 @@ class FrozenGradients {
     double run(std::vector<Point>& points, bool frozen) {
         const std::vector<Tensor> x0 = rig_.start();
         for (std::size_t k = 0; k < x0.size(); ++k) set_values(points[0].x[k], values(x0[k]));
-        points[0].has_f = points[0].has_g = false;
+        points[0].forget();
         stepper_.init_state(points[0]);
         double sum = 0;
         for (std::size_t t = 0; t < kHorizon; ++t) {
@@ -72,7 +72,7 @@ class FrozenGradients {
             }
             const auto step = static_cast<std::int64_t>(t);
             stepper_.advance(points[t], points[t + 1], step);
-            stepper_.evaluate(points[t + 1], step + 1, true, false, false);
+            stepper_.evaluate(points[t + 1], step + 1, true, false, l2o::framework::kFree);
             for (const double f : values(points[t + 1].f)) sum += f;
             if (penalty_ == 0) continue;
             stepper_.gradient_at(points[t + 1].x_rows, step + 1, points[t + 1].g_rows);

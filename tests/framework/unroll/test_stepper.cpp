@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "framework/unroll/arithmetic.hpp"
 #include "framework/unroll/stepper.hpp"
 #include "tests/support/lab.hpp"
 
@@ -72,6 +74,17 @@ TEST_CASE("armijo: values charged are f(x_0) and one per trial; an accepted tria
     CHECK(run.gradient_evaluations == kSteps);
 }
 
+TEST_CASE("armijo: a step that was refused leaves x, whose value and gradient are not charged again") {
+    constexpr std::int64_t kSteps = 9;
+    Lab lab({.optimizer = "gradient_descent",
+             .options = {{"step_rule", "armijo"}, {"initial_step", "1e6"}, {"max_halvings", "0"}},
+             .problem = {.optimizee = "quadratic", .options = {{"n", "4"}}, .instances = 3}});
+    const Lab::Run run = lab.run(kSteps);
+    CHECK(run.x.back() == run.x.front());
+    CHECK(run.value_evaluations == 1 + kSteps);
+    CHECK(run.gradient_evaluations == 1);
+}
+
 TEST_CASE("armijo: the value that an accepted trial brings along is the value at the new point") {
     Lab lab({.optimizer = "gradient_descent",
              .options = {{"step_rule", "armijo"}},
@@ -86,6 +99,52 @@ TEST_CASE("armijo: the value that an accepted trial brings along is the value at
     CHECK_FALSE(to.has_g);
     set_values(lab.problem().x()[0], values(to.x[0]));
     CHECK(values(to.f) == lab.problem().objective());
+}
+
+TEST_CASE("a stochastic problem: what was answered in one minibatch is not known in the next") {
+    Lab lab({.optimizer = "gradient_descent",
+             .options = {{"step_rule", "armijo"}},
+             .problem = {.optimizee = "noisy_quartic", .instances = 2}});
+    const Drive drive(lab);
+    Stepper stepper(drive.scene);
+    Point from(stepper.layout(), stepper.parts()), to(stepper.layout(), stepper.parts());
+    copy_values(from.x[0], lab.problem().x()[0]);
+    stepper.init_state(from);
+    stepper.advance(from, to, 0);
+    CHECK_FALSE(to.has_f);
+    CHECK(to.known.empty());
+}
+
+TEST_CASE("a row that has ended stays where it is and is charged nothing; the others go on") {
+    Lab lab({.optimizer = "settles",
+             .options = {{"learning_rate", "0.5"}, {"good", "0.01"}, {"bad", "1e6"}},
+             .problem = {.optimizee = "near_zero", .instances = 3}});
+    const Drive drive(lab);
+    Stepper stepper(drive.scene);
+    Point from(stepper.layout(), stepper.parts()), to(stepper.layout(), stepper.parts());
+    // f = 3/2 x^2: the first row is there at t = 4, the second at once, the third is too far at once.
+    set_values(from.x[0], {1, 1, 1, 0.01, 0.01, 0.01, 1e3, 1e3, 1e3});
+    stepper.init_state(from);
+    using Status = std::vector<std::int32_t>;
+    CHECK(stepper.row_status() == Status{L2O_ROW_GOES_ON, L2O_ROW_GOES_ON, L2O_ROW_GOES_ON});
+    for (std::int64_t t = 0; t < 8; ++t) {
+        CHECK(stepper.all_ended() == (t > 4));
+        stepper.advance(from, to, t);
+        std::swap(from, to);
+        CHECK(stepper.row_status() ==
+              Status{t < 4 ? L2O_ROW_GOES_ON : L2O_ROW_CONVERGED, L2O_ROW_CONVERGED, L2O_ROW_FAILED});
+    }
+    // The step that says so is the last.
+    constexpr double kFirst = 1.0 / 32;
+    CHECK(values(from.x[0]) ==
+          std::vector<double>{kFirst, kFirst, kFirst, 0.005, 0.005, 0.005, 500, 500, 500});
+    for (const std::size_t row : {0, 1, 2}) {
+        CHECK(stepper.evaluations()[row].values == (row == 0 ? 5 : 1));
+        CHECK(stepper.evaluations()[row].gradients == (row == 0 ? 5 : 1));
+    }
+    // Another trajectory.
+    stepper.init_state(from);
+    CHECK(stepper.row_status() == Status{L2O_ROW_GOES_ON, L2O_ROW_GOES_ON, L2O_ROW_GOES_ON});
 }
 
 TEST_CASE("a swarm: f is [B, P], row p of an instance is the objective of particle p, P values per step") {
@@ -119,8 +178,8 @@ TEST_CASE("a swarm: f is [B, P], row p of an instance is the objective of partic
         }
         std::swap(from, to);
     }
-    CHECK(stepper.evaluations().values == kSteps * kParticles);
-    CHECK(stepper.evaluations().gradients == 0);
+    CHECK(stepper.evaluations()[0].values == kSteps * kParticles);
+    CHECK(stepper.evaluations()[0].gradients == 0);
 }
 
 TEST_CASE("a value that is known is neither computed nor charged again; one that is only looked at is free") {
@@ -128,11 +187,11 @@ TEST_CASE("a value that is known is neither computed nor charged again; one that
     const Drive drive(lab);
     Stepper stepper(drive.scene);
     Point point(stepper.layout(), {.g = true, .f = true});
-    stepper.evaluate(point, 0, true, false, false);
-    CHECK(stepper.evaluations().values == 0);
+    stepper.evaluate(point, 0, true, false, kFree);
+    CHECK(stepper.evaluations()[0].values == 0);
     point.f.values<double>()[0] = 42;
-    stepper.evaluate(point, 0, true, true, true);
+    stepper.evaluate(point, 0, true, true, kCharged);
     CHECK(point.f.values<double>()[0] == 42);
-    CHECK(stepper.evaluations().values == 0);
-    CHECK(stepper.evaluations().gradients == 1);
+    CHECK(stepper.evaluations()[0].values == 0);
+    CHECK(stepper.evaluations()[0].gradients == 1);
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
+#include <l2o/sdk/spec.hpp>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,7 @@ class LossLab {
         std::vector<framework::Shape> blocks{{2}};
     };
     explicit LossLab(const Setup& setup, const std::string& optimizee = "quadratic")
-        : setup_(setup),
-          problem_({.optimizee = optimizee}),
-          loss_(entry(setup), resolve(setup), problem_.optimizee()) {
+        : setup_(setup), problem_({.optimizee = optimizee}), loss_(entry(setup), resolve(setup), task()) {
         framework::Shape rows{setup.len, setup.batch};
         if (setup.particles > 0) rows.push_back(setup.particles);
         f_ = random(rows);
@@ -67,12 +66,14 @@ class LossLab {
         std::vector<Tensor> acc_x, acc_g;
         for (Tensor& block : x_) acc_x.emplace_back(Dtype::kF64, block.shape());
         for (Tensor& block : g_) acc_g.emplace_back(Dtype::kF64, block.shape());
-        const Arguments arguments(*this, f_, x_, g_, 0, setup_.len),
-            acc(*this, acc_f, acc_x, acc_g, 0, setup_.len);
+        std::vector<l2o_tensor*> acc_blocks, acc_gradients;
+        for (Tensor& block : acc_x) acc_blocks.push_back(block.abi());
+        for (Tensor& block : acc_g) acc_gradients.push_back(block.abi());
+        const Arguments arguments(*this, f_, x_, g_, 0, setup_.len);
+        const l2o_trajectory_acc acc{.f = acc_f.abi(), .x = acc_blocks.data(), .g = acc_gradients.data()};
         // Twice: a vjp adds.
         for (int i = 0; i < 2; ++i)
-            check(loss_.api().vjp(
-                loss_.raw(), call_.plain(), &arguments.trajectory, cot.abi(), &acc.trajectory));
+            check(loss_.api().vjp(loss_.raw(), call_.plain(), &arguments.trajectory, cot.abi(), &acc));
         double worst = difference_error(f_, acc_f, cot_values);
         for (std::size_t k = 0; k < x_.size(); ++k)
             worst = std::max(worst, difference_error(x_[k], acc_x[k], cot_values));
@@ -84,21 +85,19 @@ class LossLab {
   private:
     struct Arguments {
         Arguments(LossLab& lab,
-                  Tensor& f,
-                  std::vector<Tensor>& x,
-                  std::vector<Tensor>& g,
+                  const Tensor& f,
+                  const std::vector<Tensor>& x,
+                  const std::vector<Tensor>& g,
                   std::int64_t first,
                   std::int64_t len) {
-            for (Tensor& block : x) blocks.push_back(block.abi());
-            for (Tensor& block : g) gradients.push_back(block.abi());
+            for (const Tensor& block : x) blocks.push_back(block.abi());
+            for (const Tensor& block : g) gradients.push_back(block.abi());
             data.push_back(lab.x_star_.abi());
-            trajectory.struct_size = sizeof trajectory;
             trajectory.batch = static_cast<std::uint32_t>(lab.setup_.batch);
             trajectory.t0 = lab.setup_.t0 + first;
             trajectory.len = len;
             trajectory.horizon = lab.setup_.horizon;
             trajectory.particles = static_cast<std::uint32_t>(lab.setup_.particles);
-            trajectory.n_blocks = static_cast<std::uint32_t>(x.size());
             trajectory.f = f.abi();
             trajectory.x = blocks.data();
             trajectory.data = data.data();
@@ -108,6 +107,16 @@ class LossLab {
         l2o_trajectory trajectory{};
     };
 
+    /// The data of the problem, and the blocks of the setup.
+    framework::Task task() {
+        framework::Task task = framework::task_of(problem_.optimizee(), setup_.horizon);
+        task.blocks.clear();
+        for (const framework::Shape& shape : setup_.blocks) {
+            const auto i = specs_.add({.name = "x", .shape = shape, .batched = true}, L2O_DTYPE_F64);
+            task.blocks.push_back(specs_.at(i));
+        }
+        return task;
+    }
     static const framework::Catalog::Entry& entry(const Setup& setup) {
         return catalog().find(framework::Kind::kLoss, setup.loss);
     }
@@ -149,6 +158,7 @@ class LossLab {
 
     Setup setup_;
     ProblemLab problem_;
+    SpecList specs_;
     framework::Loss loss_;
     framework::CallContext call_;
     std::uint64_t draws_ = 0;

@@ -38,9 +38,9 @@ TEST_CASE("final_objective: vjp agrees with central differences to 1e-8") {
                   .vjp_error() <= 1e-8);
 }
 
-TEST_CASE("final_objective: is not additive, and refuses a window that ends before the horizon") {
+TEST_CASE("final_objective: scores no windows, and refuses a window that ends before the horizon") {
     LossLab lab({.loss = "final_objective", .horizon = 100});
-    CHECK_FALSE(lab.loss().additive());
+    CHECK_FALSE(lab.loss().scores_windows());
     CHECK_THROWS_WITH_AS(
         lab.eval(),
         doctest::Contains("the window ends at point 4; final_objective reads point 100 alone"),

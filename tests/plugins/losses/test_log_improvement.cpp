@@ -33,7 +33,8 @@ TEST_CASE("log_improvement: does not depend on the scale of the objective") {
 
 TEST_CASE("log_improvement: a later window counts from its own start, so ends of windows telescope") {
     LossLab lab({.loss = "log_improvement", .batch = 1, .len = 5, .t0 = 20, .horizon = 100});
-    CHECK(lab.loss().additive());
+    CHECK(lab.loss().scores_windows());
+    CHECK_FALSE(lab.loss().is_additive());
     set_values(lab.f(), {16, 8, 4, 2, 1});
     double sum = 0;
     for (std::int64_t j = 0; j < 4; ++j) sum += lab.eval(j, 2)[0];

@@ -11,7 +11,7 @@ TEST_CASE("trajectory_sum: sums f over the points 1 .. T, and the start does not
 
 TEST_CASE("trajectory_sum: two windows that meet in a point sum to the window over both") {
     LossLab lab({.loss = "trajectory_sum", .len = 8, .t0 = 20, .horizon = 100});
-    CHECK(lab.loss().additive());
+    CHECK(lab.loss().is_additive());
     const std::vector<double> first = lab.eval(0, 4), second = lab.eval(3, 5), both = lab.eval(0, 8);
     for (std::size_t row = 0; row < 3; ++row)
         CHECK(first[row] + second[row] == doctest::Approx(both[row]).epsilon(1e-14));

@@ -22,9 +22,9 @@ inline std::string refusal(const std::string& optimizer,
                            const LinearTask& linear,
                            const OptionText& options = {}) {
     SpecList blocks, data;
-    for (const TensorSpec& block : linear.blocks) blocks.add(block, L2O_F64);
-    data.add(linear.a, L2O_F64), data.add(linear.b, L2O_F64);
-    if (linear.has_lambda) data.add({.name = "lambda"}, L2O_F64);
+    for (const TensorSpec& block : linear.blocks) blocks.add(block, L2O_DTYPE_F64);
+    data.add(linear.a, L2O_DTYPE_F64), data.add(linear.b, L2O_DTYPE_F64);
+    if (linear.has_lambda) data.add({.name = "lambda"}, L2O_DTYPE_F64);
     framework::Task task{.blocks = {}, .data = {}, .name = "task", .dtype = Dtype::kF64};
     for (std::uint32_t i = 0; i < blocks.size(); ++i) task.blocks.push_back(blocks.at(i));
     for (std::uint32_t i = 0; i < data.size(); ++i) task.data.push_back(data.at(i));

@@ -25,10 +25,10 @@ struct LearnedExtragradient {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        spec.reads_g().asks(1, L2O_GRADIENT);
+        spec.reads_g().asks(1, L2O_ORACLE_GRADIENT);
         spec.param({.name = "log_step", .doc = "logarithm of the step"});
         for (std::size_t k = 0; k < spec.blocks(); ++k)
-            direction_.push_back(spec.block(k).role == L2O_MAX ? 1 : -1);
+            direction_.push_back((spec.block(k).flags & L2O_SPEC_MAXIMISED) != 0 ? 1 : -1);
     }
 
     template <class T>
@@ -49,7 +49,7 @@ struct LearnedExtragradient {
                 l2o::each(move, in.x(k), in.qg(k, 0), out.x(k));
             }
         }
-        if (asks) out.ask(1, L2O_GRADIENT);
+        if (asks) out.ask_all(0, L2O_ORACLE_GRADIENT);
     }
 
     template <class T>

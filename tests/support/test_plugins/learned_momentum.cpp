@@ -63,7 +63,7 @@ struct LearnedMomentum {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        if (in.t() == gives_up_at) throw l2o::Failure(L2O_NUMERICAL, "the momentum has lost its way");
+        if (in.t() == gives_up_at) throw l2o::Failure(L2O_STATUS_NUMERICAL, "the momentum has lost its way");
         const T eta = std::exp(in.param(kLogStep).scalar()), decay = in.param(kDecay).scalar();
         for_each(in, [&](std::size_t k, std::int64_t row, std::int64_t i, T f) {
             const T m =
@@ -75,7 +75,7 @@ struct LearnedMomentum {
 
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        if (in.t() == reverse_gives_up_at) throw l2o::Failure(L2O_NUMERICAL, "the way back is lost");
+        if (in.t() == reverse_gives_up_at) throw l2o::Failure(L2O_STATUS_NUMERICAL, "the way back is lost");
         const T eta = std::exp(in.param(kLogStep).scalar()), decay = in.param(kDecay).scalar(),
                 f_weight = in.param(kFWeight).scalar();
         for_each(in, [&](std::size_t k, std::int64_t row, std::int64_t i, T f) {

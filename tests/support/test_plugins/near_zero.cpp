@@ -11,10 +11,18 @@ struct NearZero {
                                       .title = "A bowl with a count of small coordinates",
                                       .doc = "f(x) = 1/2 |x|^2; 'near' counts the x that are not above 1/2."};
     static constexpr std::int64_t n = 3;
+    bool gradients = true;
 
+    static l2o::Options<NearZero> options() {
+        l2o::Options<NearZero> options;
+        options.flag(
+            "gradients", &NearZero::gradients, "whether it answers with gradients, not values alone");
+        return options;
+    }
     void declare(l2o::OptimizeeSpec& spec) const {
+        if (!gradients) spec.info.answers = L2O_ORACLE_VALUE;
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.metric("near", "coordinates that are not above 1/2", L2O_METRIC_HIGHER_IS_BETTER);
+        spec.metric("near", "coordinates that are not above 1/2", L2O_SPEC_HIGHER_IS_BETTER);
     }
     template <class T>
     void sample(const l2o::Draw&, const l2o::Tensors<T>&) const {}
@@ -25,6 +33,7 @@ struct NearZero {
     }
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        if (!gradients && out.g(0)) l2o::invalid("a gradient was asked for");
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             T f = 0;
             for (std::int64_t i = 0; i < n; ++i) {

@@ -24,7 +24,7 @@ struct NoisyQuartic {
 
     void declare(l2o::OptimizeeSpec& spec) const {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.flag(L2O_STOCHASTIC);
+        spec.flag(L2O_FLAG_STOCHASTIC);
     }
     template <class T>
     void sample(const l2o::Draw&, const l2o::Tensors<T>&) const {}
@@ -56,9 +56,11 @@ struct NoisyQuartic {
 struct WithHvp : NoisyQuartic {
     static l2o::Options<WithHvp> options() { return options_of<WithHvp>(); }
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         for_each(in, [&](std::int64_t row, std::int64_t i, T d) {
-            out.g(0)(row, i) = 3 * d * d * in.v(0)(row, i);
+            hv_of[0](row, i) = 3 * d * d * v_of[0](row, i);
         });
     }
 };

@@ -53,15 +53,17 @@ struct ThreeLayers {
         }
     }
     template <class T>
-    void hvp(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+    void hvp(const l2o::EvalIn<T>& in,
+             const l2o::Tensors<const T>& v_of,
+             const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             T sum = 0;
             for (std::size_t k = 0; k < kBlocks; ++k)
-                for (std::int64_t i = 0; i < in.x(k).cols; ++i) sum += in.v(k)(row, i);
+                for (std::int64_t i = 0; i < in.x(k).cols; ++i) sum += v_of[k](row, i);
             for (std::size_t k = 0; k < kBlocks; ++k)
                 for (std::int64_t i = 0; i < in.x(k).cols; ++i) {
                     const T x = in.x(k)(row, i);
-                    out.g(k)(row, i) = 3 * x * x * in.v(k)(row, i) + sum / T(n + 5);
+                    hv_of[k](row, i) = 3 * x * x * v_of[k](row, i) + sum / T(n + 5);
                 }
         }
     }

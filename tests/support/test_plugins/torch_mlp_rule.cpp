@@ -23,7 +23,7 @@ class TorchMlpRule : public l2o::th::Rule<TorchMlpRule> {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        spec.coordinatewise().reads_g().drop(L2O_ROW_INVARIANT);
+        spec.coordinatewise().reads_g().drop(L2O_FLAG_ROW_INVARIANT);
         spec.param({.name = "hidden/w", .shape = {2, kHidden}});
         spec.param({.name = "hidden/b", .shape = {kHidden}});
         spec.param({.name = "out/w", .shape = {kHidden, 1}});

@@ -1,26 +1,40 @@
 /* Version, calling convention and the rules of the contract between an l2o host and its plugins.
  *
  * EVOLUTION
- *  R1 The major number is part of the name of the one exported symbol (l2o_plugin_entry_v1). Within a
- *     major nothing is removed, reordered or retyped; structs only grow at the end, in 8-byte units,
- *     without implicit padding.
- *  R2 Whoever allocates a struct stamps struct_size = sizeof() of its own header. An unknown tail is
- *     ignored, an absent tail means 0 or NULL. Sizes are never compared with ==.
- *  R3 The host copies every plugin table once, at load, into a zeroed struct of its own header; nothing
- *     else looks at struct_size. A plugin that cannot work without a field of minor N says so in
- *     l2o_plugin.required_minor, and the host refuses it before any call.
+ *  R1 The major number is part of the name of the one exported symbol. Until it is frozen, so is the number of
+ *     the candidate (l2o_plugin_entry_v1rc1), and each candidate has a magic number of its own. Within a major
+ *     nothing is removed, reordered or retyped; structs only grow at the end, in 8-byte units, without implicit
+ *     padding.
+ *  R2 Tables and descriptions (l2o_plugin, l2o_component, l2o_*_api, l2o_*_info, l2o_spec, l2o_option, l2o_value,
+ *     l2o_problem) begin with struct_size, which their owner stamps with sizeof() of its own header. Whoever
+ *     receives one copies it, once, into a zeroed struct of its own header: an unknown tail is dropped, an absent
+ *     tail is 0 or NULL. Nothing else looks at struct_size, and it is never compared.
+ *  R3 What belongs to one call (l2o_call, l2o_step_in ...) has no size. The host knows the minor that the plugin
+ *     was built for (l2o_plugin.built_minor) and does not expect fields behind it to be written; the plugin knows
+ *     the host's (l2o_host.abi_minor) and does not read behind that. A plugin that cannot work without minor N
+ *     says so in required_minor, and is refused before any call.
  *  R4 No arrays of growable structs by value: arrays of pointers, or accessors.
- *  R5 An optional feature is an extension id "l2o.<kind>.<name>/<revision>"; third parties use reverse
- *     DNS. An id never changes; an unknown id yields NULL.
- *  R6 No exception, longjmp, signal handler, exit(), setlocale, change of the floating-point control word
- *     or of a process-wide thread count may cross or outlive a call. Each side frees what it allocated.
- *     Strings are UTF-8 and NUL-terminated.
+ *  R5 An optional feature is an extension id "l2o.<kind>.<name>/<revision>"; third parties use reverse DNS. An id
+ *     never changes; an unknown id yields NULL.
+ *  R6 No exception, longjmp, signal handler, exit(), setlocale, change of the floating-point control word, the
+ *     environment, the umask or the working folder, or of a process-wide thread count may cross or outlive a
+ *     call. Each side frees what it allocated. Strings are UTF-8, without control characters, NUL-terminated.
+ *
+ * LIFE CYCLE
+ *  entry, init          [load] once per process before everything else; a library is never unloaded
+ *  create               [any]  gives an instance, or a status and none
+ *  info, *_spec,        [pure] from create on; what they return belongs to the instance, and stays as it is
+ *  get_extension               until destroy
+ *  everything else      [pure] from create on, in any order: an instance has no state
+ *  destroy              [any]  last; no other call on the instance runs or follows. After L2O_STATUS_INTERNAL
+ *                              nothing else may be called on it, after L2O_STATUS_FATAL nothing of the library
  *
  * THREADS
  *  [load] one thread, never concurrent with anything else in this library
- *  [any]  any thread, concurrent calls allowed
- *  [pure] any thread, concurrently on one instance: instances are immutable after create; the call context
- *         and the outputs belong to that call alone, and pointers passed in die when it returns */
+ *  [any]  any thread, concurrent with calls on other instances
+ *  [pure] any thread, concurrently on one instance: it is immutable after create; the call context and the
+ *         outputs belong to that call alone, and pointers passed in die when it returns. An instance that says
+ *         L2O_FLAG_SERIAL is called by one thread at a time. */
 #ifndef L2O_ABI_BASE_H
 #define L2O_ABI_BASE_H
 
@@ -46,9 +60,5 @@
 #endif
 
 #define L2O_FN(ret, name, ...) ret(L2O_CALL* name)(__VA_ARGS__) L2O_NOEXCEPT
-
-/* True if the struct that p points to is large enough to hold the field. */
-#define L2O_HAS(p, type, field) \
-    ((p)->struct_size >= offsetof(type, field) + sizeof(((const type*)0)->field))
 
 #endif

@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-#define L2O_MAGIC 0x4C324F31u
+/* Of this candidate of 1.0; another candidate and 1.0 itself have others. */
+#define L2O_MAGIC 0x4C325231u /* "L2R1" */
 
 typedef struct l2o_component {
     uint32_t struct_size, n_options;
@@ -23,15 +24,16 @@ typedef struct l2o_component {
 
 typedef struct l2o_plugin {
     uint32_t magic, struct_size, built_major, built_minor, required_minor, n_components;
-    const char *id, *version, *license, *vendor;
-    const char* runtime; /* what must match the host's process, "libtorch=1.13.1"; "" for nothing */
+    const char *id, *version, *license, *vendor; /* none may be empty                                   */
+    const char* runtime; /* what must match the host's process, "libtorch=1.13.1"; "" for nothing       */
     const l2o_component* const* components;
     L2O_FN(l2o_status, init, const l2o_host*, l2o_call*); /* [load] may be NULL; repeated calls are allowed */
 } l2o_plugin;
 
 /* [load] Static data, no side effects, never NULL. */
-#define L2O_ENTRY_SYMBOL "l2o_plugin_entry_v1"
-L2O_EXPORT const l2o_plugin* L2O_CALL l2o_plugin_entry_v1(void) L2O_NOEXCEPT;
+#define L2O_ENTRY l2o_plugin_entry_v1rc1
+#define L2O_ENTRY_SYMBOL "l2o_plugin_entry_v1rc1"
+L2O_EXPORT const l2o_plugin* L2O_CALL L2O_ENTRY(void) L2O_NOEXCEPT;
 
 #ifdef __cplusplus
 }

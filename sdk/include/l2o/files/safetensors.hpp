@@ -33,16 +33,16 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 /// The element types that are supported, in the order in which the reference implementation lays tensors out:
 /// largest alignment first.
 struct StoredType {
-    std::int32_t dtype;  ///< L2O_F32 ...
+    std::uint32_t dtype;  ///< L2O_DTYPE_F32 ...
     std::string_view stored_name, name;
     std::uint64_t bytes;
 };
 inline constexpr std::array kStoredTypes{
-    StoredType{L2O_I64, "I64", "int64", 8},
-    StoredType{L2O_F64, "F64", "float64", 8},
-    StoredType{L2O_F32, "F32", "float32", 4},
-    StoredType{L2O_I32, "I32", "int32", 4},
-    StoredType{L2O_U8, "U8", "uint8", 1},
+    StoredType{L2O_DTYPE_I64, "I64", "int64", 8},
+    StoredType{L2O_DTYPE_F64, "F64", "float64", 8},
+    StoredType{L2O_DTYPE_F32, "F32", "float32", 4},
+    StoredType{L2O_DTYPE_I32, "I32", "int32", 4},
+    StoredType{L2O_DTYPE_U8, "U8", "uint8", 1},
 };
 
 inline constexpr const char* kMetadataKey = "__metadata__";
@@ -50,13 +50,13 @@ inline constexpr std::uint64_t kLengthBytes = 8;
 
 /// A tensor of a file, in memory: row-major, not always aligned to its element.
 struct StoredTensor {
-    std::int32_t dtype = 0;  ///< L2O_F32 ...
+    std::uint32_t dtype = 0;  ///< L2O_DTYPE_F32 ...
     Shape shape{};
     char* data = nullptr;
 
-    /// Element i as a double.   @pre dtype is L2O_F32 or L2O_F64
+    /// Element i as a double.   @pre dtype is L2O_DTYPE_F32 or L2O_DTYPE_F64
     [[nodiscard]] double real(std::int64_t i) const {
-        if (dtype == L2O_F64) return at<double>(i);
+        if (dtype == L2O_DTYPE_F64) return at<double>(i);
         return static_cast<double>(at<float>(i));
     }
 
@@ -85,7 +85,7 @@ inline std::string shape_text(const Shape& shape) {
 }
 
 /// "float32" ...
-inline std::string type_name(std::int32_t dtype) {
+inline std::string type_name(std::uint32_t dtype) {
     for (const StoredType& type : kStoredTypes)
         if (type.dtype == dtype) return std::string(type.name);
     return "?";
@@ -325,7 +325,7 @@ class Reader {
 
 /// Reads a file into memory, which belongs to the result, and checks it completely, so that every tensor is
 /// safe to read whatever becomes of the file.
-/// @throw Failure L2O_IO that says what is wrong where. F32, F64, I32, I64 and U8 are supported.
+/// @throw Failure L2O_STATUS_IO that says what is wrong where. F32, F64, I32, I64 and U8 are supported.
 /// Source: https://github.com/huggingface/safetensors, section "Format" of its README.
 [[nodiscard]] inline Safetensors read_safetensors(const std::string& path) {
     return detail::Reader(path).read(true);

@@ -23,11 +23,11 @@ class Failure : public std::runtime_error {
 };
 
 /// The method cannot work on this problem: say what it needs and what it was given.
-[[noreturn]] inline void refuse(const std::string& text) { throw Failure(L2O_UNSUPPORTED, text); }
+[[noreturn]] inline void refuse(const std::string& text) { throw Failure(L2O_STATUS_UNSUPPORTED, text); }
 /// An option or an argument is wrong.
-[[noreturn]] inline void invalid(const std::string& text) { throw Failure(L2O_INVALID, text); }
+[[noreturn]] inline void invalid(const std::string& text) { throw Failure(L2O_STATUS_INVALID, text); }
 /// A file is missing or malformed.
-[[noreturn]] inline void unreadable(const std::string& text) { throw Failure(L2O_IO, text); }
+[[noreturn]] inline void unreadable(const std::string& text) { throw Failure(L2O_STATUS_IO, text); }
 
 namespace detail {
 
@@ -45,17 +45,17 @@ template <class Body>
 l2o_status guard(l2o_call* call, Body&& body) noexcept {
     try {
         body();
-        return L2O_OK;
+        return L2O_STATUS_OK;
     } catch (const Failure& failure) {
         return report(call, failure.status(), failure.what());
     } catch (const std::bad_alloc&) {
-        return report(call, L2O_NOMEM, "out of memory");
+        return report(call, L2O_STATUS_NOMEM, "out of memory");
     } catch (const std::invalid_argument& error) {
-        return report(call, L2O_INVALID, error.what());
+        return report(call, L2O_STATUS_INVALID, error.what());
     } catch (const std::exception& error) {
-        return report(call, L2O_INTERNAL, error.what());
+        return report(call, L2O_STATUS_INTERNAL, error.what());
     } catch (...) {
-        return report(call, L2O_INTERNAL, "unknown exception");
+        return report(call, L2O_STATUS_INTERNAL, "unknown exception");
     }
 }
 

@@ -15,10 +15,11 @@ struct LinearModel {
 
 namespace detail {
 
+inline bool is_batched(const l2o_spec& spec) { return (spec.flags & L2O_SPEC_BATCHED) != 0; }
 inline std::string shape_text(const l2o_spec& spec) {
-    std::string text = spec.batched != 0 ? "[B" : "[";
+    std::string text = is_batched(spec) ? "[B" : "[";
     for (std::int32_t i = 0; i < spec.ndim; ++i)
-        text += (i > 0 || spec.batched != 0 ? ", " : "") + std::to_string(spec.shape[i]);
+        text += (i > 0 || is_batched(spec) ? ", " : "") + std::to_string(spec.shape[i]);
     return text + "]";
 }
 
@@ -32,12 +33,12 @@ inline LinearModel linear_model(const OptimizerSpec& spec) {
                " variable blocks; expected one block x [B, n]");
     const l2o_spec &a = *spec.data(0), &b = *spec.data(1), &x = spec.block(0);
     const std::string found = detail::shape_text(a);
-    if (a.batched != 0)
+    if (detail::is_batched(a))
         refuse("every instance has a matrix A of its own, " + found +
                "; expected one A [m, n] shared by all instances");
     if (a.ndim != 2) refuse("A is " + found + "; expected a matrix [m, n]");
     const LinearModel model{a.shape[0], a.shape[1]};
-    if (b.batched == 0 || b.ndim != 1 || b.shape[0] != model.m)
+    if (!detail::is_batched(b) || b.ndim != 1 || b.shape[0] != model.m)
         refuse("b is " + detail::shape_text(b) + "; expected [B, " + std::to_string(model.m) + "], as A is " +
                found);
     if (x.ndim != 1 || x.shape[0] != model.n)

@@ -7,6 +7,7 @@
 #include <l2o/sdk/failure.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
+#include <l2o/sdk/problem.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
 #include <string>
@@ -18,44 +19,87 @@ namespace l2o {
 template <class T>
 class Trajectory {
   public:
-    explicit Trajectory(const l2o_trajectory* trajectory) : trajectory_(trajectory) {}
+    Trajectory(const l2o_trajectory* trajectory, std::size_t blocks)
+        : trajectory_(trajectory), blocks_(blocks) {}
 
     [[nodiscard]] std::int64_t batch() const { return trajectory_->batch; }
     [[nodiscard]] std::int64_t t0() const { return trajectory_->t0; }
     [[nodiscard]] std::int64_t len() const { return trajectory_->len; }
     [[nodiscard]] std::int64_t horizon() const { return trajectory_->horizon; }
-    [[nodiscard]] std::size_t blocks() const { return trajectory_->n_blocks; }
-    /// Objective at point j: [B] rows of one, or of P for a population. Empty as an accumulator: not wanted.
-    [[nodiscard]] View<T> f(std::int64_t j) const { return member<T>(trajectory_->f, j); }
+    [[nodiscard]] std::size_t blocks() const { return blocks_; }
+    /// Objective at point j: [B] rows of one, or of P for a population.
+    [[nodiscard]] View<const T> f(std::int64_t j) const { return member<const T>(trajectory_->f, j); }
     /// Iterate at point j: B rows, or B * P for a population.
-    [[nodiscard]] View<T> x(std::size_t block, std::int64_t j) const {
-        return member<T>(trajectory_->x[block], j, trajectory_->particles > 0 ? 2 : 1);
+    [[nodiscard]] View<const T> x(std::size_t block, std::int64_t j) const {
+        return member<const T>(trajectory_->x[block], j, lead());
     }
-    /// Gradient of the objective at point j, like x. Empty as an accumulator: not wanted.
-    [[nodiscard]] View<T> g(std::size_t block, std::int64_t j) const {
-        if (!has_g()) return {};
-        return member<T>(trajectory_->g[block], j, trajectory_->particles > 0 ? 2 : 1);
+    /// Gradient of the objective at point j, like x.
+    [[nodiscard]] View<const T> g(std::size_t block, std::int64_t j) const {
+        return member<const T>(trajectory_->g[block], j, lead());
     }
     [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(trajectory_->data[i]); }
     [[nodiscard]] const l2o_trajectory& raw() const { return *trajectory_; }
 
   private:
-    /// A host of before this field has a smaller struct.
-    [[nodiscard]] bool has_g() const {
-        return trajectory_->struct_size >= offsetof(l2o_trajectory, g) + sizeof trajectory_->g &&
-               trajectory_->g != nullptr;
-    }
+    [[nodiscard]] int lead() const { return trajectory_->particles > 0 ? 2 : 1; }
 
     const l2o_trajectory* trajectory_;
+    std::size_t blocks_;
+};
+
+/// Accumulators of the cotangents of a trajectory: add to them, skip the empty ones.
+template <class T>
+class TrajectoryAcc {
+  public:
+    TrajectoryAcc(const l2o_trajectory_acc* acc, int lead) : acc_(acc), lead_(lead) {}
+
+    [[nodiscard]] View<T> f(std::int64_t j) const { return member<T>(acc_->f, j); }
+    [[nodiscard]] View<T> x(std::size_t block, std::int64_t j) const { return of(acc_->x, block, j); }
+    [[nodiscard]] View<T> g(std::size_t block, std::int64_t j) const { return of(acc_->g, block, j); }
+
+  private:
+    [[nodiscard]] View<T> of(l2o_out tensors, std::size_t block, std::int64_t j) const {
+        return tensors == nullptr ? View<T>{} : member<T>(tensors[block], j, lead_);
+    }
+
+    const l2o_trajectory_acc* acc_;
+    int lead_;
+};
+
+/// What a loss declares once its options are known: `void declare(l2o::LossSpec& spec)`.
+class LossSpec {
+  public:
+    explicit LossSpec(const l2o_problem& problem) : problem_(problem) {
+        info.struct_size = sizeof info;
+        info.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT;
+    }
+
+    l2o_loss_info info{};
+
+    [[nodiscard]] const l2o_problem& problem() const { return problem_; }
+    [[nodiscard]] std::size_t blocks() const { return problem_.n_blocks; }
+    [[nodiscard]] const l2o_spec& block(std::size_t k) const { return *problem_.blocks[k]; }
+    /// Spec of the i-th entry of About::needs; NULL if it is optional and absent.
+    [[nodiscard]] const l2o_spec* data(std::size_t i) const { return problem_.data[i]; }
+
+    LossSpec& reads(std::uint32_t what) { return info.reads |= what, *this; }
+    /// The scores of windows add up to that of the trajectory.
+    LossSpec& additive() { return info.flags |= L2O_LOSS_ADDITIVE | L2O_LOSS_WINDOWS, *this; }
+    /// A window may be scored by itself.
+    LossSpec& windows() { return info.flags |= L2O_LOSS_WINDOWS, *this; }
+    LossSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
+
+  private:
+    const l2o_problem& problem_;
 };
 
 /// Makes a component of a class `Score` with
 ///   static constexpr l2o::About about;              static l2o::Options<Score> options();     (optional)
-///   void declare(l2o_loss_info&);                   flags (L2O_ADDITIVE) and needs (L2O_LOSS_NEEDS_*)
-///   template <class T> void eval(const Trajectory<const T>&, const View<T>& per_row) const;
+///   void declare(l2o::LossSpec&);                   what it reads (L2O_LOSS_READS_*), and whether it is
+///   additive template <class T> void eval(const Trajectory<T>&, const View<T>& per_row) const;
 /// and, found by presence,
-///   template <class T> void vjp(const Trajectory<const T>&, const View<const T>& cot_row,
-///                               const Trajectory<T>& acc) const;
+///   template <class T> void vjp(const Trajectory<T>&, const View<const T>& cot_row,
+///                               const TrajectoryAcc<T>& acc) const;
 template <class L>
 class Loss {
   public:
@@ -72,52 +116,56 @@ class Loss {
 
   private:
     struct Instance {
+        explicit Instance(const l2o_problem& given)
+            : problem(given), spec(problem.abi()), blocks(problem.abi().n_blocks) {}
         L loss{};
-        l2o_loss_info info{sizeof(l2o_loss_info), 0, L2O_DETERMINISTIC | L2O_ROW_INVARIANT};
+        Problem problem;
+        LossSpec spec;
+        std::size_t blocks;
     };
     static constexpr bool kHasVjp = detail::has_vjp<L>;
 
     template <class T>
     static constexpr void check_members() {
         static_assert(
-            requires(const L l, const Trajectory<const T> t, const View<T> per_row) { l.eval(t, per_row); },
+            requires(const L l, const Trajectory<T> t, const View<T> per_row) { l.eval(t, per_row); },
             "eval is missing or cannot be called; expected 'template <class T> void eval(const "
-            "l2o::Trajectory<const T>&, const l2o::View<T>& per_row) const'");
+            "l2o::Trajectory<T>&, const l2o::View<T>& per_row) const'");
         static_assert(
             !kHasVjp || requires(const L l,
-                                 const Trajectory<const T> t,
+                                 const Trajectory<T> t,
                                  const View<const T> cot,
-                                 const Trajectory<T> acc) { l.vjp(t, cot, acc); },
+                                 const TrajectoryAcc<T> acc) { l.vjp(t, cot, acc); },
             "vjp is there and cannot be called; expected 'template <class T> void vjp(const "
-            "l2o::Trajectory<const T>&, const l2o::View<const T>& cot, const l2o::Trajectory<T>& acc) "
-            "const'");
+            "l2o::Trajectory<T>&, const l2o::View<const T>& cot, const l2o::TrajectoryAcc<T>& acc) const'");
     }
     static_assert(
-        requires(L l, l2o_loss_info info) { l.declare(info); },
-        "declare is missing or cannot be called; expected 'void declare(l2o_loss_info&)'");
+        requires(L l, LossSpec spec) { l.declare(spec); },
+        "declare is missing or cannot be called; expected 'void declare(l2o::LossSpec&)'");
 
     static const Instance& of(const l2o_loss* o) { return *reinterpret_cast<const Instance*>(o); }
 
     template <class Body>
     static void by_dtype(const l2o_tensor* tensor, Body&& body) {
-        return tensor->bits == 32 ? body(float{}) : body(double{});
+        return tensor->dtype == L2O_DTYPE_F32 ? body(float{}) : body(double{});
     }
 
     static l2o_status L2O_CALL create(l2o_call* call,
                                       const l2o_value* const* options,
                                       std::uint32_t n,
+                                      const l2o_problem* problem,
                                       l2o_loss** out) noexcept {
         return detail::guard(call, [&] {
             check_members<float>();
             check_members<double>();
-            auto self = std::make_unique<Instance>();
+            auto self = std::make_unique<Instance>(*problem);
             detail::options_of<L>().apply(self->loss, options, n);
-            self->loss.declare(self->info);
+            self->loss.declare(self->spec);
             *out = reinterpret_cast<l2o_loss*>(self.release());
         });
     }
     static void L2O_CALL destroy(l2o_loss* o) noexcept { delete reinterpret_cast<Instance*>(o); }
-    static const l2o_loss_info* L2O_CALL info(const l2o_loss* o) noexcept { return &of(o).info; }
+    static const l2o_loss_info* L2O_CALL info(const l2o_loss* o) noexcept { return &of(o).spec.info; }
     static l2o_status L2O_CALL eval(const l2o_loss* o,
                                     l2o_call* call,
                                     const l2o_trajectory* trajectory,
@@ -125,7 +173,7 @@ class Loss {
         return detail::guard(call, [&] {
             by_dtype(per_row, [&](auto scalar) {
                 using T = decltype(scalar);
-                of(o).loss.eval(Trajectory<const T>(trajectory), view<T>(per_row));
+                of(o).loss.eval(Trajectory<T>(trajectory, of(o).blocks), view<T>(per_row));
             });
         });
     }
@@ -133,13 +181,14 @@ class Loss {
                                    l2o_call* call,
                                    const l2o_trajectory* trajectory,
                                    const l2o_tensor* cot_row,
-                                   const l2o_trajectory* acc) noexcept {
+                                   const l2o_trajectory_acc* acc) noexcept {
         return detail::guard(call, [&] {
             by_dtype(cot_row, [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasVjp) {
-                    of(o).loss.vjp(
-                        Trajectory<const T>(trajectory), view<const T>(cot_row), Trajectory<T>(acc));
+                    of(o).loss.vjp(Trajectory<T>(trajectory, of(o).blocks),
+                                   view<const T>(cot_row),
+                                   TrajectoryAcc<T>(acc, trajectory->particles > 0 ? 2 : 1));
                 }
             });
         });

@@ -29,6 +29,7 @@ L2O_DETAIL_MEMBER(options);
 L2O_DETAIL_MEMBER(init_params);
 L2O_DETAIL_MEMBER(init_state);
 L2O_DETAIL_MEMBER(init_state_vjp);
+L2O_DETAIL_MEMBER(recommend);
 L2O_DETAIL_MEMBER(step_vjp);
 L2O_DETAIL_MEMBER(hvp);
 L2O_DETAIL_MEMBER(prox);

@@ -6,6 +6,7 @@
 #include <l2o/sdk/failure.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
+#include <l2o/sdk/problem.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
@@ -35,52 +36,51 @@ struct Draw {
 template <class T>
 class EvalIn {
   public:
-    EvalIn(const l2o_eval_io* io, const l2o_call* context) : call(*context), io_(io) {}
+    EvalIn(const l2o_points* points, const l2o_call* context) : call(*context), points_(points) {}
 
     const l2o_call& call;
 
-    [[nodiscard]] std::int64_t rows() const { return io_->batch; }
-    [[nodiscard]] std::int64_t instance(std::int64_t row) const { return row / io_->rows_per_instance; }
+    [[nodiscard]] std::int64_t rows() const { return points_->batch; }
+    [[nodiscard]] std::int64_t instance(std::int64_t row) const { return row / points_->rows_per_instance; }
     /// True if every row has per-instance data of its own, so that whole batches can be multiplied at once.
-    [[nodiscard]] bool one_row_per_instance() const { return io_->rows_per_instance == 1; }
-    [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(io_->x[block]); }
-    [[nodiscard]] View<const T> v(std::size_t block) const { return view<const T>(io_->v[block]); }
-    [[nodiscard]] View<const T> tau() const { return view<const T>(io_->tau); }
+    [[nodiscard]] bool one_row_per_instance() const { return points_->rows_per_instance == 1; }
+    [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(points_->x[block]); }
     template <class U = T>
     [[nodiscard]] View<const U> data(std::size_t i) const {
-        return view<const U>(io_->data[i]);
+        return view<const U>(points_->data[i]);
     }
-    [[nodiscard]] const l2o_eval_io& raw() const { return *io_; }
+    [[nodiscard]] const l2o_points& raw() const { return *points_; }
 
   private:
-    const l2o_eval_io* io_;
+    const l2o_points* points_;
 };
 
 /// Results of an evaluation; an empty view is not wanted, any other is written in full.
 template <class T>
 class EvalOut {
   public:
-    explicit EvalOut(const l2o_eval_io* io) : io_(io) {}
-    [[nodiscard]] View<T> f() const { return view<T>(io_->f); }
+    explicit EvalOut(const l2o_eval_out* out) : out_(out) {}
+    [[nodiscard]] View<T> f() const { return view<T>(out_->f); }
     [[nodiscard]] View<T> g(std::size_t block) const {
-        return io_->g == nullptr ? View<T>{} : view<T>(io_->g[block]);
+        return out_->g == nullptr ? View<T>{} : view<T>(out_->g[block]);
     }
 
   private:
-    const l2o_eval_io* io_;
+    const l2o_eval_out* out_;
 };
 
 /// What an optimizee declares once its options are known: `void declare(l2o::OptimizeeSpec& spec)`.
 class OptimizeeSpec {
   public:
-    explicit OptimizeeSpec(std::int32_t dtype) : dtype_(dtype) {
+    explicit OptimizeeSpec(std::uint32_t dtype) : dtype_(dtype) {
         info.struct_size = sizeof info;
-        info.flags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT;
+        info.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT;
+        info.answers = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
     }
 
     l2o_optimizee_info info{};
 
-    [[nodiscard]] std::int32_t dtype() const { return dtype_; }
+    [[nodiscard]] std::uint32_t dtype() const { return dtype_; }
     OptimizeeSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
     OptimizeeSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
 
@@ -88,28 +88,28 @@ class OptimizeeSpec {
     /// Shared by all instances unless spec.batched.
     std::size_t data(TensorSpec spec) { return datas.add(std::move(spec), dtype_); }
     std::size_t solution(TensorSpec spec) {
-        return spec.role = L2O_DATA_SOLUTION, datas.add(std::move(spec), dtype_);
+        return spec.flags |= L2O_SPEC_SOLUTION, datas.add(std::move(spec), dtype_);
     }
-    std::size_t metric(std::string name, std::string doc, std::uint32_t flags = 0) {
+    std::size_t metric(std::string name, std::string doc, std::uint64_t flags = 0) {
         return metrics.add({.name = std::move(name), .doc = std::move(doc), .batched = true, .flags = flags},
                            dtype_);
     }
 
     /// A metric that is a ratio u / w, of many rows that of their sums: metrics() writes u and w of row r to
-    /// (r, 0) and (r, 1).   @param flags  also L2O_METRIC_DECIBEL
-    std::size_t ratio(std::string name, std::string doc, std::uint32_t flags = 0) {
+    /// (r, 0) and (r, 1).   @param flags  also L2O_SPEC_DECIBEL
+    std::size_t ratio(std::string name, std::string doc, std::uint64_t flags = 0) {
         return metrics.add({.name = std::move(name),
                             .doc = std::move(doc),
                             .shape = {2},
                             .batched = true,
-                            .flags = flags | L2O_METRIC_RATIO},
+                            .flags = flags | L2O_SPEC_RATIO},
                            dtype_);
     }
 
     SpecList blocks, datas, metrics;
 
   private:
-    std::int32_t dtype_;
+    std::uint32_t dtype_;
 };
 
 /// Makes a component of a class `Problem` with
@@ -119,7 +119,9 @@ class OptimizeeSpec {
 ///   template <class T> void init_point(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& x)
 ///   const; template <class T> void eval(const EvalIn<T>&, const EvalOut<T>&) const;
 /// and, found by presence,
-///   hvp, prox: like eval;   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric, [batch, 2] per
+///   template <class T> void hvp(const EvalIn<T>&, const Tensors<const T>& v, const Tensors<T>& hv) const;
+///   template <class T> void prox(const EvalIn<T>&, const View<const T>& tau, const Tensors<T>& u) const;
+///   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric, [batch, 2] per
 ///   ratio;
 ///   template <class T> void solve(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& solution)
 ///   const.
@@ -141,7 +143,7 @@ class Optimizee {
 
   private:
     struct Instance {
-        explicit Instance(std::int32_t dtype) : spec(dtype) {}
+        explicit Instance(std::uint32_t dtype) : spec(dtype) {}
         P problem{};
         OptimizeeSpec spec;
     };
@@ -166,14 +168,21 @@ class Optimizee {
             "eval is missing or cannot be called; expected 'template <class T> void eval(const "
             "l2o::EvalIn<T>&, const l2o::EvalOut<T>&) const'");
         static_assert(
-            !kHasHvp || requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.hvp(in, out); },
+            !kHasHvp ||
+                requires(const P p, const EvalIn<T> in, const Tensors<const T> v, const Tensors<T> hv) {
+                    p.hvp(in, v, hv);
+                },
             "hvp is there and cannot be called; expected 'template <class T> void hvp(const l2o::EvalIn<T>&, "
-            "const l2o::EvalOut<T>&) const'");
+            "const "
+            "l2o::Tensors<const T>& v, const l2o::Tensors<T>& hv) const'");
         static_assert(
-            !kHasProx || requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.prox(in, out); },
+            !kHasProx ||
+                requires(const P p, const EvalIn<T> in, const View<const T> tau, const Tensors<T> u) {
+                    p.prox(in, tau, u);
+                },
             "prox is there and cannot be called; expected 'template <class T> void prox(const "
             "l2o::EvalIn<T>&, "
-            "const l2o::EvalOut<T>&) const'");
+            "const l2o::View<const T>& tau, const l2o::Tensors<T>& u) const'");
         static_assert(
             !kHasMetrics ||
                 requires(const P p, const EvalIn<T> in, const Tensors<T> out) { p.metrics(in, out); },
@@ -196,19 +205,18 @@ class Optimizee {
 
     template <class Body>
     static void by_dtype(const Instance& self, Body&& body) {
-        if (self.spec.dtype() == L2O_F32) return body(float{});
-        if (self.spec.dtype() == L2O_F64) return body(double{});
+        if (self.spec.dtype() == L2O_DTYPE_F32) return body(float{});
+        if (self.spec.dtype() == L2O_DTYPE_F64) return body(double{});
         refuse(std::string(P::about.id) + " computes in float32 or float64 only");
     }
     template <class Body>
-    static l2o_status evaluate(const l2o_optimizee* o,
-                               l2o_call* call,
-                               const l2o_eval_io* io,
-                               Body&& body) noexcept {
+    static l2o_status at_points(const l2o_optimizee* o,
+                                l2o_call* call,
+                                const l2o_points* points,
+                                Body&& body) noexcept {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
-                using T = decltype(scalar);
-                body(of(o).problem, EvalIn<T>(io, call), EvalOut<T>(io));
+                body(of(o).problem, EvalIn<decltype(scalar)>(points, call), scalar);
             });
         });
     }
@@ -221,15 +229,14 @@ class Optimizee {
         return detail::guard(call, [&] {
             check_members<float>();
             check_members<double>();
-            auto self = std::make_unique<Instance>(setting->dtype);
+            auto self = std::make_unique<Instance>(normalised(*setting).dtype);
             detail::options_of<P>().apply(self->problem, options, n);
             self->problem.declare(self->spec);
             l2o_optimizee_info& info = self->spec.info;
             info.n_blocks = self->spec.blocks.size();
             info.n_data = self->spec.datas.size();
             info.n_metrics = self->spec.metrics.size();
-            info.oracle_kinds = unsigned{L2O_VALUE} | unsigned{L2O_GRADIENT} |
-                                (kHasHvp ? unsigned{L2O_HVP} : 0U) | (kHasProx ? unsigned{L2O_PROX} : 0U);
+            info.answers |= (kHasHvp ? L2O_ORACLE_HVP : 0U) | (kHasProx ? L2O_ORACLE_PROX : 0U);
             by_dtype(*self, [](auto) {});
             *out = reinterpret_cast<l2o_optimizee*>(self.release());
         });
@@ -268,28 +275,37 @@ class Optimizee {
             });
         });
     }
-    static l2o_status L2O_CALL eval(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
-        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) { p.eval(in, out); });
-    }
-    static l2o_status L2O_CALL hvp(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
-        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) {
-            if constexpr (kHasHvp) p.hvp(in, out);
+    static l2o_status L2O_CALL eval(const l2o_optimizee* o,
+                                    l2o_call* call,
+                                    const l2o_points* points,
+                                    const l2o_eval_out* out) noexcept {
+        return at_points(o, call, points, [&](const P& p, const auto& in, auto scalar) {
+            p.eval(in, EvalOut<decltype(scalar)>(out));
         });
     }
-    static l2o_status L2O_CALL prox(const l2o_optimizee* o, l2o_call* call, const l2o_eval_io* io) noexcept {
-        return evaluate(o, call, io, [](const P& p, const auto& in, const auto& out) {
-            if constexpr (kHasProx) p.prox(in, out);
+    static l2o_status L2O_CALL
+    hvp(const l2o_optimizee* o, l2o_call* call, const l2o_points* points, l2o_in v, l2o_out hv) noexcept {
+        return at_points(o, call, points, [&](const P& p, const auto& in, auto scalar) {
+            using T = decltype(scalar);
+            if constexpr (kHasHvp) p.hvp(in, Tensors<const T>(v), Tensors<T>(hv));
+        });
+    }
+    static l2o_status L2O_CALL prox(const l2o_optimizee* o,
+                                    l2o_call* call,
+                                    const l2o_points* points,
+                                    const l2o_tensor* tau,
+                                    l2o_out u) noexcept {
+        return at_points(o, call, points, [&](const P& p, const auto& in, auto scalar) {
+            using T = decltype(scalar);
+            if constexpr (kHasProx) p.prox(in, view<const T>(tau), Tensors<T>(u));
         });
     }
     static l2o_status L2O_CALL metrics(const l2o_optimizee* o,
                                        l2o_call* call,
-                                       const l2o_eval_io* io,
+                                       const l2o_points* points,
                                        l2o_out out) noexcept {
-        return detail::guard(call, [&] {
-            by_dtype(of(o), [&](auto scalar) {
-                using T = decltype(scalar);
-                if constexpr (kHasMetrics) of(o).problem.metrics(EvalIn<T>(io, call), Tensors<T>(out));
-            });
+        return at_points(o, call, points, [&](const P& p, const auto& in, auto scalar) {
+            if constexpr (kHasMetrics) p.metrics(in, Tensors<decltype(scalar)>(out));
         });
     }
     static l2o_status L2O_CALL

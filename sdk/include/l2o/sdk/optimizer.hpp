@@ -8,6 +8,7 @@
 #include <l2o/sdk/failure.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
+#include <l2o/sdk/problem.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
@@ -21,8 +22,14 @@ namespace l2o {
 template <class T>
 class StepIn {
   public:
-    StepIn(const l2o_step_in* in, const l2o_call* context, int lead, std::size_t blocks, std::size_t states)
-        : call(*context), in_(in), lead_(lead), blocks_(blocks), states_(states) {}
+    /// @param out  in step_vjp: what the forward step wrote, if the host kept it
+    StepIn(const l2o_step_in* in,
+           const l2o_call* context,
+           int lead,
+           std::size_t blocks,
+           std::size_t states,
+           const l2o_step_out* out = nullptr)
+        : call(*context), in_(in), out_(out), lead_(lead), blocks_(blocks), states_(states) {}
 
     const l2o_call& call;
 
@@ -57,20 +64,16 @@ class StepIn {
     [[nodiscard]] View<const T> qf(std::int64_t j) const { return member<const T>(in_->qf, j); }
     /// In step_vjp: x and state that the forward step wrote; empty if the host did not keep them.
     [[nodiscard]] View<const T> x_out(std::size_t block) const {
-        return has_out() ? view<const T>(in_->out->x[block], lead_) : View<const T>{};
+        return out_ != nullptr ? view<const T>(out_->x[block], lead_) : View<const T>{};
     }
     [[nodiscard]] View<const T> state_out(std::size_t i) const {
-        return has_out() ? view<const T>(in_->out->state[i]) : View<const T>{};
+        return out_ != nullptr ? view<const T>(out_->state[i]) : View<const T>{};
     }
     [[nodiscard]] const l2o_step_in& raw() const { return *in_; }
 
   private:
-    /// A host of before this field has a smaller struct.
-    [[nodiscard]] bool has_out() const {
-        return in_->struct_size >= offsetof(l2o_step_in, out) + sizeof in_->out && in_->out != nullptr;
-    }
-
     const l2o_step_in* in_;
+    const l2o_step_out* out_;
     int lead_;
     std::size_t blocks_, states_;
 };
@@ -90,18 +93,35 @@ class StepOut {
     [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
         return member<T>(out_->q[block], j, lead_);
     }
-    /// Row's new x is question k of the previous round: its answers need not be computed again.
-    void x_is_question(std::int64_t row, std::int32_t k) const {
-        view<std::int32_t>(out_->x_from_q)[row] = k;
+    /// The new x of a row (of a population: of a particle) is question k of the previous round: what was
+    /// answered there is not evaluated again.
+    void x_is_question(std::int64_t row, std::int32_t k) const { row_of(out_->x_is, row) = k; }
+    /// It is the old one: what is known of that stays known.
+    void x_is_unchanged(std::int64_t row) const { row_of(out_->x_is, row) = L2O_X_IS_UNCHANGED; }
+    /// Asks for `kinds` (L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT) at q(., k) of a row; the iteration is not
+    /// finished.
+    void ask(std::int64_t row, std::uint32_t k, std::uint32_t kinds) const {
+        View<std::int32_t> wanted = member<std::int32_t>(out_->q_wanted, k, lead_);
+        wanted[row] = static_cast<std::int32_t>(kinds);
+        if (out_->n_questions <= k) out_->n_questions = k + 1;
     }
-    /// Asks for `kinds` (L2O_VALUE | L2O_GRADIENT) at q[0..n); the iteration is not finished.
-    void ask(std::uint32_t n, std::uint32_t kinds) const {
-        out_->n_questions = n;
-        out_->question_kinds = kinds;
+    /// The same of all rows.
+    void ask_all(std::uint32_t k, std::uint32_t kinds) const {
+        fill(member<std::int32_t>(out_->q_wanted, k, lead_), static_cast<std::int32_t>(kinds));
+        if (out_->n_questions <= k) out_->n_questions = k + 1;
+    }
+    /// A row that is not to be stepped again: L2O_ROW_CONVERGED, L2O_ROW_FAILED. Needs
+    /// OptimizerSpec::ends_rows().
+    void end(std::int64_t row, std::int32_t status) const {
+        view<std::int32_t>(out_->row_status)[row] = status;
     }
     [[nodiscard]] const l2o_step_out& raw() const { return *out_; }
 
   private:
+    std::int32_t& row_of(l2o_tensor* tensor, std::int64_t row) const {
+        return view<std::int32_t>(tensor, lead_)[row];
+    }
+
     l2o_step_out* out_;
     int lead_;
 };
@@ -110,17 +130,17 @@ class StepOut {
 template <class T>
 class StepCot {
   public:
-    StepCot(const l2o_step_out* cot, int lead) : cot_(cot), lead_(lead) {}
+    StepCot(const l2o_step_cot* cot, int lead) : cot_(cot), lead_(lead) {}
 
     [[nodiscard]] View<const T> state(std::size_t i) const { return view<const T>(cot_->state[i]); }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(cot_->x[block], lead_); }
     [[nodiscard]] View<const T> q(std::size_t block, std::int64_t j) const {
         return cot_->q == nullptr ? View<const T>{} : member<const T>(cot_->q[block], j, lead_);
     }
-    [[nodiscard]] const l2o_step_out& raw() const { return *cot_; }
+    [[nodiscard]] const l2o_step_cot& raw() const { return *cot_; }
 
   private:
-    const l2o_step_out* cot_;
+    const l2o_step_cot* cot_;
     int lead_;
 };
 
@@ -128,7 +148,7 @@ class StepCot {
 template <class T>
 class StepAcc {
   public:
-    StepAcc(const l2o_step_in* acc, int lead) : acc_(acc), lead_(lead) {}
+    StepAcc(const l2o_step_acc* acc, int lead) : acc_(acc), lead_(lead) {}
 
     [[nodiscard]] View<T> param(std::size_t i) const { return view<T>(acc_->params[i]); }
     [[nodiscard]] View<T> state(std::size_t i) const { return view<T>(acc_->state[i]); }
@@ -142,10 +162,10 @@ class StepAcc {
         return acc_->qg == nullptr ? View<T>{} : member<T>(acc_->qg[block], j, lead_);
     }
     [[nodiscard]] View<T> qf(std::int64_t j) const { return member<T>(acc_->qf, j); }
-    [[nodiscard]] const l2o_step_in& raw() const { return *acc_; }
+    [[nodiscard]] const l2o_step_acc& raw() const { return *acc_; }
 
   private:
-    const l2o_step_in* acc_;
+    const l2o_step_acc* acc_;
     int lead_;
 };
 
@@ -154,7 +174,7 @@ class OptimizerSpec {
   public:
     explicit OptimizerSpec(const l2o_problem& problem) : problem_(problem) {
         info.struct_size = sizeof info;
-        info.flags = L2O_DETERMINISTIC | L2O_ROW_INVARIANT;
+        info.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT;
     }
 
     l2o_optimizer_info info{};
@@ -167,13 +187,17 @@ class OptimizerSpec {
 
     OptimizerSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
     OptimizerSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
-    OptimizerSpec& reads_f() { return flag(L2O_NEEDS_F); }
-    OptimizerSpec& reads_g() { return flag(L2O_NEEDS_G); }
-    OptimizerSpec& coordinatewise() { return flag(L2O_COORDINATEWISE); }
+    OptimizerSpec& reads_f() { return info.reads |= L2O_ORACLE_VALUE, *this; }
+    OptimizerSpec& reads_g() { return info.reads |= L2O_ORACLE_GRADIENT, *this; }
+    OptimizerSpec& ends_rows() { return flag(L2O_OPTIMIZER_ENDS_ROWS); }
+    /// Every x' lies within the bounds of its block; a method that does not say so is refused where there are
+    /// some.
+    OptimizerSpec& keeps_bounds() { return flag(L2O_OPTIMIZER_KEEPS_BOUNDS); }
+    OptimizerSpec& coordinatewise() { return flag(L2O_OPTIMIZER_COORDINATEWISE); }
     /// Refuses a minimax problem: every block is moved down its gradient.
     OptimizerSpec& minimises() {
         for (std::size_t k = 0; k < blocks(); ++k) {
-            if (block(k).role == L2O_MAX)
+            if ((block(k).flags & L2O_SPEC_MAXIMISED) != 0)
                 refuse(
                     "block '" + std::string(block(k).name) +
                     "' is to be maximised, and this method only minimises; use one that is made for minimax "
@@ -181,10 +205,10 @@ class OptimizerSpec {
         }
         return *this;
     }
-    /// Announces up to `questions` questions per round, of `kinds` (L2O_VALUE | L2O_GRADIENT); refuses a
-    /// problem that does not answer them.
+    /// Announces up to `questions` questions per round, of `kinds` (L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
+    /// refuses a problem that does not answer them.
     OptimizerSpec& asks(std::uint32_t questions, std::uint32_t kinds) {
-        if ((kinds & ~problem_.oracle_kinds) != 0)
+        if ((kinds & ~problem_.answers) != 0)
             refuse(
                 "this method asks for values or gradients at points of its own, and the problem does not "
                 "answer such questions");
@@ -197,19 +221,18 @@ class OptimizerSpec {
     std::size_t param(TensorSpec spec) { return params.add(std::move(spec), problem_.dtype); }
     /// @return index for StepIn::state.
     std::size_t state(TensorSpec spec) { return states.add(std::move(spec), problem_.dtype); }
-    /// One state tensor [B, shape] per block ([B, P, shape] for a population: set info.particles first),
-    /// named
-    /// "<name>" or "<name>.<block>".
+    /// One state tensor [B, shape] per block ([B, P, shape] for a population), named "<name>" or
+    /// "<name>.<block>".
     /// @return index of the first; block k has index + k.
     std::size_t state_like_x(const std::string& name, const std::string& doc = "") {
         const std::size_t first = states.size();
         for (std::size_t k = 0; k < blocks(); ++k) {
-            Shape shape = shape_of(block(k));
-            if (info.particles > 0) shape.insert(shape.begin(), info.particles);
             state({.name = blocks() == 1 ? name : name + "." + block(k).name,
                    .doc = doc,
-                   .shape = std::move(shape),
-                   .batched = true});
+                   .shape = shape_of(block(k)),
+                   .batched = true,
+                   .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
+                   .block = static_cast<std::int32_t>(k) + 1});
         }
         return first;
     }
@@ -230,6 +253,7 @@ class OptimizerSpec {
 ///   zeros) template <class T> void step_vjp(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&) const;
 ///   template <class T> void init_state_vjp(const StepIn<T>&, const Tensors<const T>& cot, const StepAcc<T>&)
 ///   const;
+///   template <class T> void recommend(const StepIn<T>&, const Tensors<T>& x) const;          (default: x)
 ///   static constexpr bool learned = false;          init_params only derives buffers from the problem
 template <class M>
 class Optimizer {
@@ -251,10 +275,11 @@ class Optimizer {
 
   private:
     struct Instance {
-        explicit Instance(const l2o_problem& problem) : spec(problem) {}
+        explicit Instance(const l2o_problem& given) : problem(given), spec(problem.abi()) {}
         M method{};
+        Problem problem;
         OptimizerSpec spec;
-        std::int32_t dtype = 0;
+        std::uint32_t dtype = 0;
         int lead = 1;
         std::size_t blocks = 0;
     };
@@ -282,13 +307,18 @@ class Optimizer {
         requires(const M m, const StepIn<T> in, const Tensors<const T> cot, const StepAcc<T> acc) {
         m.init_state_vjp(in, cot, acc);
     };
+    template <class T>
+    static constexpr bool kCanRecommend = requires(const M m, const StepIn<T> in, const Tensors<T> x) {
+        m.recommend(in, x);
+    };
     /// Of the element types that the method steps in.
     static constexpr bool everywhere(bool in_float, bool in_double) {
         return (!kHasStep<float> || in_float) && (!kHasStep<double> || in_double);
     }
     static constexpr bool kHasVjp = detail::has_step_vjp<M>, kHasInitParams = detail::has_init_params<M>,
                           kHasInitState = detail::has_init_state<M>,
-                          kHasInitStateVjp = detail::has_init_state_vjp<M>;
+                          kHasInitStateVjp = detail::has_init_state_vjp<M>,
+                          kHasRecommend = detail::has_recommend<M>;
     static_assert(kHasStep<float> || kHasStep<double>,
                   "step is missing or cannot be called; expected 'template <class T> void step(const "
                   "l2o::StepIn<T>&, const l2o::StepOut<T>&) const'");
@@ -309,6 +339,10 @@ class Optimizer {
                   "init_state_vjp is there and cannot be called; expected 'template <class T> void "
                   "init_state_vjp(const l2o::StepIn<T>&, const l2o::Tensors<const T>& cot, const "
                   "l2o::StepAcc<T>&) const'");
+    static_assert(
+        !kHasRecommend || everywhere(kCanRecommend<float>, kCanRecommend<double>),
+        "recommend is there and cannot be called; expected 'template <class T> void recommend(const "
+        "l2o::StepIn<T>&, const l2o::Tensors<T>& x) const'");
     static_assert(!kHasInitStateVjp || kHasVjp,
                   "init_state_vjp is there without step_vjp; nobody would call it");
 
@@ -318,18 +352,21 @@ class Optimizer {
     template <class Body>
     static void by_dtype(const Instance& self, Body&& body) {
         if constexpr (kHasStep<float>) {
-            if (self.dtype == L2O_F32) return body(float{});
+            if (self.dtype == L2O_DTYPE_F32) return body(float{});
         }
         if constexpr (kHasStep<double>) {
-            if (self.dtype == L2O_F64) return body(double{});
+            if (self.dtype == L2O_DTYPE_F64) return body(double{});
         }
         refuse(std::string(M::about.id) + " does not compute in this element type");
     }
 
     template <class T>
-    static StepIn<T> step_in(const l2o_optimizer* o, const l2o_call* call, const l2o_step_in* in) {
+    static StepIn<T> step_in(const l2o_optimizer* o,
+                             const l2o_call* call,
+                             const l2o_step_in* in,
+                             const l2o_step_out* out = nullptr) {
         const Instance& self = of(o);
-        return {in, call, self.lead, self.blocks, self.spec.info.n_state};
+        return {in, call, self.lead, self.blocks, self.spec.info.n_state, out};
     }
 
     static l2o_status L2O_CALL create(l2o_call* call,
@@ -339,11 +376,11 @@ class Optimizer {
                                       l2o_optimizer** out) noexcept {
         return detail::guard(call, [&] {
             auto self = std::make_unique<Instance>(*problem);
-            self->dtype = problem->dtype;
+            self->dtype = self->problem.abi().dtype;
             detail::options_of<M>().apply(self->method, options, n);
             self->method.declare(self->spec);
             self->lead = self->spec.info.particles > 0 ? 2 : 1;
-            self->blocks = problem->n_blocks;
+            self->blocks = self->problem.abi().n_blocks;
             self->spec.info.n_params = self->spec.params.size();
             self->spec.info.n_state = self->spec.states.size();
             by_dtype(*self, [](auto) {});
@@ -395,27 +432,37 @@ class Optimizer {
                                     const l2o_step_in* in,
                                     l2o_step_out* out) noexcept {
         return detail::guard(call, [&] {
-            out->n_questions = 0;
-            out->question_kinds = 0;
-            if (out->x_from_q != nullptr) fill(view<std::int32_t>(out->x_from_q), -1);
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 of(o).method.step(step_in<T>(o, call, in), StepOut<T>(out, of(o).lead));
             });
         });
     }
+    static l2o_status L2O_CALL recommend(const l2o_optimizer* o,
+                                         l2o_call* call,
+                                         const l2o_step_in* in,
+                                         l2o_out x) noexcept {
+        return detail::guard(call, [&] {
+            by_dtype(of(o), [&](auto scalar) {
+                using T = decltype(scalar);
+                if constexpr (kHasRecommend)
+                    of(o).method.recommend(step_in<T>(o, call, in), Tensors<T>(x, of(o).lead));
+            });
+        });
+    }
     static l2o_status L2O_CALL step_vjp(const l2o_optimizer* o,
                                         l2o_call* call,
                                         const l2o_step_in* in,
-                                        const l2o_step_out* cot,
-                                        const l2o_step_in* acc) noexcept {
+                                        const l2o_step_out* out,
+                                        const l2o_step_cot* cot,
+                                        const l2o_step_acc* acc) noexcept {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 const int lead = of(o).lead;
                 if constexpr (kHasVjp) {
                     of(o).method.step_vjp(
-                        step_in<T>(o, call, in), StepCot<T>(cot, lead), StepAcc<T>(acc, lead));
+                        step_in<T>(o, call, in, out), StepCot<T>(cot, lead), StepAcc<T>(acc, lead));
                 }
             });
         });
@@ -424,7 +471,7 @@ class Optimizer {
                                               l2o_call* call,
                                               const l2o_step_in* in,
                                               l2o_in cot,
-                                              const l2o_step_in* acc) noexcept {
+                                              const l2o_step_acc* acc) noexcept {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
@@ -452,6 +499,7 @@ class Optimizer {
                                             &init_params,
                                             &init_state,
                                             &step,
+                                            kHasRecommend ? &recommend : nullptr,
                                             &get_extension};
 };
 

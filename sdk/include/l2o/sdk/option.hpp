@@ -8,6 +8,7 @@
 #include <functional>
 #include <initializer_list>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/normalised.hpp>
 #include <limits>
 #include <string>
 #include <utility>
@@ -39,13 +40,15 @@ class Options {
     Options& operator=(Options&&) noexcept = default;
 
     Options& real(const char* key, double Method::*member, const char* doc, Range range = kAny) {
-        return add(
-            L2O_REAL, key, doc, shortest(Method{}.*member), range, [member](Method& m, const l2o_value& v) {
-                m.*member = v.d;
-            });
+        return add(L2O_OPTION_REAL,
+                   key,
+                   doc,
+                   shortest(Method{}.*member),
+                   range,
+                   [member](Method& m, const l2o_value& v) { m.*member = v.d; });
     }
     Options& integer(const char* key, std::int64_t Method::*member, const char* doc, Range range = kAny) {
-        return add(L2O_INT,
+        return add(L2O_OPTION_INT,
                    key,
                    doc,
                    std::to_string(Method{}.*member),
@@ -53,7 +56,7 @@ class Options {
                    [member](Method& m, const l2o_value& v) { m.*member = v.i; });
     }
     Options& flag(const char* key, bool Method::*member, const char* doc) {
-        return add(L2O_BOOL,
+        return add(L2O_OPTION_BOOL,
                    key,
                    doc,
                    Method{}.*member ? "true" : "false",
@@ -68,7 +71,7 @@ class Options {
                     const char* doc) {
         choices_.emplace_back(choices);
         choices_.back().push_back(nullptr);
-        add(L2O_CHOICE,
+        add(L2O_OPTION_CHOICE,
             key,
             doc,
             choices_.back()[static_cast<std::size_t>(Method{}.*member)],
@@ -84,14 +87,32 @@ class Options {
         std::string def;
         const Method initial{};
         for (const std::int64_t i : initial.*member) def += (def.empty() ? "" : ",") + std::to_string(i);
-        return add(L2O_INTS, key, doc, def, range, [member](Method& m, const l2o_value& v) {
+        return add(L2O_OPTION_INTS, key, doc, def, range, [member](Method& m, const l2o_value& v) {
             (m.*member).assign(v.iv, v.iv + v.count);
         });
     }
-    Options& path(const char* key, std::string Method::*member, const char* doc) {
-        return add(L2O_PATH, key, doc, Method{}.*member, kAny, [member](Method& m, const l2o_value& v) {
-            m.*member = v.s;
+    Options& reals(const char* key,
+                   std::vector<double> Method::*member,
+                   const char* doc,
+                   Range range = kAny) {
+        std::string def;
+        const Method initial{};
+        for (const double d : initial.*member) def += (def.empty() ? "" : ",") + shortest(d);
+        return add(L2O_OPTION_REALS, key, doc, def, range, [member](Method& m, const l2o_value& v) {
+            (m.*member).assign(v.dv, v.dv + v.count);
         });
+    }
+    Options& text(const char* key, std::string Method::*member, const char* doc) {
+        return add(
+            L2O_OPTION_TEXT, key, doc, Method{}.*member, kAny, [member](Method& m, const l2o_value& v) {
+                m.*member = v.s;
+            });
+    }
+    Options& path(const char* key, std::string Method::*member, const char* doc) {
+        return add(
+            L2O_OPTION_PATH, key, doc, Method{}.*member, kAny, [member](Method& m, const l2o_value& v) {
+                m.*member = v.s;
+            });
     }
 
     /// Marks the option added last as one that has no default.
@@ -110,7 +131,7 @@ class Options {
         if (n != setters_.size())
             invalid("the host passed " + std::to_string(n) + " option values; expected " +
                     std::to_string(setters_.size()));
-        for (std::uint32_t i = 0; i < n; ++i) setters_[i](method, *values[i]);
+        for (std::uint32_t i = 0; i < n; ++i) setters_[i](method, normalised(*values[i]));
     }
 
   private:
@@ -131,8 +152,8 @@ class Options {
         option.def = text_.back().c_str();
         option.min = range.min;
         option.max = range.max;
-        option.flags = (range.open_min ? unsigned{L2O_OPTION_OPEN_MIN} : 0U) |
-                       (range.open_max ? unsigned{L2O_OPTION_OPEN_MAX} : 0U);
+        option.flags =
+            (range.open_min ? L2O_OPTION_OPEN_MIN : 0) | (range.open_max ? L2O_OPTION_OPEN_MAX : 0);
         schema_.push_back(option);
         setters_.push_back(std::move(setter));
         return *this;

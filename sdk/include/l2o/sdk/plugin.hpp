@@ -9,10 +9,10 @@
 #include <vector>
 
 #ifndef L2O_PLUGIN_LICENSE
-#define L2O_PLUGIN_LICENSE "MIT"
+#define L2O_PLUGIN_LICENSE ""
 #endif
 #ifndef L2O_PLUGIN_VENDOR
-#define L2O_PLUGIN_VENDOR "l2o"
+#define L2O_PLUGIN_VENDOR ""
 #endif
 
 namespace l2o {
@@ -78,6 +78,9 @@ const l2o_component* component() {
 
 template <class First, class... Rest>
 const l2o_plugin* plugin() {
+    static_assert(is_said(First::Method::about.license) && is_said(First::Method::about.vendor),
+                  "about says no license or no vendor; expected both there, or once for a project with "
+                  "set(L2O_PLUGIN_LICENSE MIT) and set(L2O_PLUGIN_VENDOR NAME) before l2o_add_plugin()");
     static const l2o_component* const components[] = {component<First>(), component<Rest>()...};
     static const l2o_plugin plugin = [] {
         const About& about = First::Method::about;
@@ -106,7 +109,7 @@ const l2o_plugin* plugin() {
 
 /// Exports the library's entry: L2O_PLUGIN(l2o::Optimizer<Momentum>), or several components; id, version and
 /// licence of the library are those of the first.
-#define L2O_PLUGIN(...)                                                               \
-    extern "C" L2O_EXPORT const l2o_plugin* L2O_CALL l2o_plugin_entry_v1() noexcept { \
-        return l2o::detail::plugin<__VA_ARGS__>();                                    \
+#define L2O_PLUGIN(...)                                                                  \
+    extern "C" L2O_EXPORT const l2o_plugin* L2O_CALL l2o_plugin_entry_v1rc1() noexcept { \
+        return l2o::detail::plugin<__VA_ARGS__>();                                       \
     }

@@ -18,31 +18,33 @@ struct TensorSpec {
     std::string name, doc{}, axes{};
     Shape shape{};
     bool batched = false;
-    std::int32_t dtype = 0;  ///< 0: that of the problem
-    std::int32_t role = 0;
-    std::uint32_t flags = 0;
+    std::uint32_t dtype = 0;  ///< 0: that of the problem
+    std::uint64_t flags = 0;  ///< L2O_SPEC_*
+    std::int32_t block = 0;   ///< state: see l2o_spec
     std::int32_t layer = 0;
+    double lower = 0, upper = 0;  ///< with L2O_SPEC_BOUNDED
 };
 
 /// Owns tensor specs in the form that the ABI hands out; addresses stay valid.
 class SpecList {
   public:
     /// @return index of the new entry.
-    std::uint32_t add(TensorSpec spec, std::int32_t problem_dtype) {
+    std::uint32_t add(TensorSpec spec, std::uint32_t problem_dtype) {
         owned_.push_back(std::move(spec));
         const TensorSpec& own = owned_.back();
         l2o_spec out{};
         out.struct_size = sizeof out;
-        out.flags = own.flags;
+        out.dtype = own.dtype != 0 ? own.dtype : problem_dtype;
+        out.flags = own.flags | (own.batched ? L2O_SPEC_BATCHED : 0);
         out.name = own.name.c_str();
         out.doc = own.doc.c_str();
         out.axes = own.axes.empty() ? nullptr : own.axes.c_str();
-        out.dtype = own.dtype != 0 ? own.dtype : problem_dtype;
-        out.role = own.role;
-        out.ndim = static_cast<std::int32_t>(own.shape.size());
-        out.batched = own.batched ? 1 : 0;
         out.shape = own.shape.data();
+        out.ndim = static_cast<std::int32_t>(own.shape.size());
+        out.block = own.block;
         out.layer = own.layer;
+        out.lower = own.lower;
+        out.upper = own.upper;
         abi_.push_back(out);
         return static_cast<std::uint32_t>(abi_.size() - 1);
     }

@@ -11,19 +11,19 @@ namespace l2o {
 
 /// The ABI's name of an element type.
 template <class T>
-constexpr std::int32_t dtype_of() {
+constexpr std::uint32_t dtype_of() {
     using U = std::remove_const_t<T>;
     if constexpr (std::is_same_v<U, float>) {
-        return L2O_F32;
+        return L2O_DTYPE_F32;
     } else if constexpr (std::is_same_v<U, double>) {
-        return L2O_F64;
+        return L2O_DTYPE_F64;
     } else if constexpr (std::is_same_v<U, std::int32_t>) {
-        return L2O_I32;
+        return L2O_DTYPE_I32;
     } else if constexpr (std::is_same_v<U, std::int64_t>) {
-        return L2O_I64;
+        return L2O_DTYPE_I64;
     } else {
         static_assert(std::is_same_v<U, std::uint8_t>, "not an element type of the ABI");
-        return L2O_U8;
+        return L2O_DTYPE_U8;
     }
 }
 
@@ -74,18 +74,20 @@ View<T> member(const l2o_tensor* tensor, std::int64_t j, int lead = 1) {
 template <class T>
 class Tensors {
   public:
-    explicit Tensors(const l2o_tensor* const* list) : list_(list) {}
+    /// @param lead  axes that are rows: 2 for the points of a population.
+    explicit Tensors(const l2o_tensor* const* list, int lead = 1) : list_(list), lead_(lead) {}
     View<T> operator[](std::size_t i) const { return as<T>(i); }
     /// Tensor i with its first `lead` axes as rows.
     [[nodiscard]] View<T> at(std::size_t i, int lead) const { return view<T>(list_[i], lead); }
     /// Tensor i with another element type: labels, images.
     template <class U>
     [[nodiscard]] View<U> as(std::size_t i) const {
-        return list_ == nullptr ? View<U>{} : view<U>(list_[i]);
+        return list_ == nullptr ? View<U>{} : view<U>(list_[i], lead_);
     }
 
   private:
     const l2o_tensor* const* list_;
+    int lead_;
 };
 
 /// Calls f(element...) for every coordinate of views of the same shape, row by row. Two views are the same or
@@ -120,7 +122,7 @@ void fill(const View<T>& to, std::type_identity_t<T> value) {
 /// Zeros, whatever the element type.
 inline void fill_zero(const l2o_tensor& to) {
     const View<std::uint8_t> elements = view<std::uint8_t>(&to);
-    const std::int64_t bytes = to.bits / 8;
+    const std::int64_t bytes = L2O_DTYPE_BYTES(to.dtype);
     for (std::int64_t r = 0; r < elements.rows; ++r)
         std::memset(
             elements.data + r * elements.stride * bytes, 0, static_cast<std::size_t>(elements.cols * bytes));

@@ -21,7 +21,7 @@ class In {
   public:
     /// @param acc  NULL, or the accumulators: inputs that have one require a gradient.
     template <class T>
-    explicit In(const StepIn<T>& in, const l2o_step_in* acc = nullptr)
+    explicit In(const StepIn<T>& in, const l2o_step_acc* acc = nullptr)
         : call(in.call), in_(in.raw()), acc_(acc), blocks_(in.blocks()) {}
 
     const l2o_call& call;
@@ -29,11 +29,19 @@ class In {
     [[nodiscard]] std::size_t blocks() const { return blocks_; }
     [[nodiscard]] std::int64_t batch() const { return in_.batch; }
     [[nodiscard]] std::int64_t t() const { return in_.t; }
-    [[nodiscard]] at::Tensor param(std::size_t i) const { return entry(&l2o_step_in::params, i); }
-    [[nodiscard]] at::Tensor state(std::size_t i) const { return entry(&l2o_step_in::state, i); }
-    [[nodiscard]] at::Tensor x(std::size_t block) const { return entry(&l2o_step_in::x, block); }
-    [[nodiscard]] at::Tensor g(std::size_t block) const { return entry(&l2o_step_in::g, block); }
-    [[nodiscard]] at::Tensor data(std::size_t i) const { return entry(&l2o_step_in::data, i); }
+    [[nodiscard]] at::Tensor param(std::size_t i) const {
+        return entry(in_.params, acc_ == nullptr ? nullptr : acc_->params, i);
+    }
+    [[nodiscard]] at::Tensor state(std::size_t i) const {
+        return entry(in_.state, acc_ == nullptr ? nullptr : acc_->state, i);
+    }
+    [[nodiscard]] at::Tensor x(std::size_t block) const {
+        return entry(in_.x, acc_ == nullptr ? nullptr : acc_->x, block);
+    }
+    [[nodiscard]] at::Tensor g(std::size_t block) const {
+        return entry(in_.g, acc_ == nullptr ? nullptr : acc_->g, block);
+    }
+    [[nodiscard]] at::Tensor data(std::size_t i) const { return entry(in_.data, nullptr, i); }
     /// [B], or [B, P].
     [[nodiscard]] at::Tensor f() const { return leaf(in_.f, acc_ == nullptr ? nullptr : acc_->f); }
 
@@ -46,9 +54,8 @@ class In {
     [[nodiscard]] const std::vector<Leaf>& used() const { return used_; }
 
   private:
-    [[nodiscard]] at::Tensor entry(l2o_in l2o_step_in::*list, std::size_t i) const {
-        const l2o_in accumulators = acc_ == nullptr ? nullptr : acc_->*list;
-        return leaf((in_.*list)[i], accumulators == nullptr ? nullptr : accumulators[i]);
+    [[nodiscard]] at::Tensor entry(l2o_in list, l2o_out accumulators, std::size_t i) const {
+        return leaf(list[i], accumulators == nullptr ? nullptr : accumulators[i]);
     }
     [[nodiscard]] at::Tensor leaf(const l2o_tensor* source, const l2o_tensor* accumulator) const {
         if (source == nullptr) return {};
@@ -60,7 +67,7 @@ class In {
     }
 
     const l2o_step_in& in_;
-    const l2o_step_in* acc_;
+    const l2o_step_acc* acc_;
     std::size_t blocks_;
     mutable std::vector<Leaf> used_;
 };
@@ -78,8 +85,8 @@ struct Out {
 ///   };
 ///   L2O_PLUGIN(l2o::Optimizer<Mine>)
 /// forward() must not write its inputs. LibTorch's kernels do not promise that the bits of a row are those of
-/// the row alone: say spec.drop(L2O_ROW_INVARIANT). A step costs at least some microseconds per operation;
-/// what is run millions of times deserves a kernel of its own.
+/// the row alone: say spec.drop(L2O_FLAG_ROW_INVARIANT). A step costs at least some microseconds per
+/// operation; what is run millions of times deserves a kernel of its own.
 template <class Method>
 class Rule {
   public:
@@ -136,7 +143,7 @@ class Rule {
     [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
 
     [[noreturn]] static void bug(const std::string& text) {
-        throw Failure(L2O_INTERNAL, std::string(Method::about.id) + ": forward() returned " + text);
+        throw Failure(L2O_STATUS_INTERNAL, std::string(Method::about.id) + ": forward() returned " + text);
     }
     static void expect_size(std::size_t found, std::size_t expected, const char* what) {
         if (found != expected)

@@ -25,13 +25,22 @@ constexpr at::ScalarType scalar_type() {
 }
 
 inline at::ScalarType scalar_type(const l2o_tensor& tensor) {
-    if (tensor.code == 2 && tensor.bits == 32) return at::kFloat;
-    if (tensor.code == 2 && tensor.bits == 64) return at::kDouble;
-    if (tensor.code == 0 && tensor.bits == 32) return at::kInt;
-    if (tensor.code == 0 && tensor.bits == 64) return at::kLong;
-    if (tensor.code == 1 && tensor.bits == 8) return at::kByte;
-    invalid("a tensor has the DLPack element type " + std::to_string(tensor.code) + " of " +
-            std::to_string(tensor.bits) + " bits, which is not one of the ABI");
+    switch (tensor.dtype) {
+        case L2O_DTYPE_F32:
+            return at::kFloat;
+        case L2O_DTYPE_F64:
+            return at::kDouble;
+        case L2O_DTYPE_I32:
+            return at::kInt;
+        case L2O_DTYPE_I64:
+            return at::kLong;
+        case L2O_DTYPE_U8:
+            return at::kByte;
+        default:
+            break;
+    }
+    invalid("a tensor has the element type " + std::to_string(tensor.dtype) +
+            ", which is not one of the ABI");
 }
 
 /// The host's tensor as LibTorch sees it: the same memory, valid until the call returns. What is an input of

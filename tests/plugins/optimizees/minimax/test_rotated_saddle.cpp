@@ -13,8 +13,8 @@ TEST_CASE("rotated_saddle: gradient and Hessian-vector product agree with centra
 
 TEST_CASE("rotated_saddle: u minimises, v maximises, and (0, 0) is a saddle point of every instance") {
     ProblemLab lab({.optimizee = "rotated_saddle", .instances = 50});
-    CHECK(lab.optimizee().blocks()[0]->role == L2O_MIN);
-    CHECK(lab.optimizee().blocks()[1]->role == L2O_MAX);
+    CHECK_FALSE(has(*lab.optimizee().blocks()[0], L2O_SPEC_MAXIMISED));
+    CHECK(has(*lab.optimizee().blocks()[1], L2O_SPEC_MAXIMISED));
     const auto f_at = [&](double u, double v) {
         set_values(lab.x()[0], std::vector<double>(50, u));
         set_values(lab.x()[1], std::vector<double>(50, v));

@@ -115,21 +115,20 @@ bool contains(const std::string& text, const std::string& part) {
 
 /// Objective per row on the minibatch that `key` names.
 std::vector<double> objective(ProblemLab& lab, std::uint64_t key, const std::vector<Tensor>* x = nullptr) {
-    std::vector<const l2o_tensor*> points;
-    for (const Tensor& tensor : x == nullptr ? lab.x() : *x) points.push_back(tensor.abi());
+    std::vector<const l2o_tensor*> blocks;
+    for (const Tensor& tensor : x == nullptr ? lab.x() : *x) blocks.push_back(tensor.abi());
     const auto data = l2o::framework::abi_data(lab.data());
-    Tensor f(lab.optimizee().dtype(), {points[0]->shape[0]});
-    l2o_eval_io io{};
-    io.struct_size = sizeof io;
-    io.batch = static_cast<std::uint32_t>(points[0]->shape[0]);
-    io.rows_per_instance = 1;
-    io.data = data.data();
-    io.x = points.data();
-    io.batch_key[0] = key;
-    io.f = f.abi();
+    Tensor f(lab.optimizee().dtype(), {blocks[0]->shape[0]});
+    l2o_points points{};
+    points.batch = static_cast<std::uint32_t>(blocks[0]->shape[0]);
+    points.rows_per_instance = 1;
+    points.data = data.data();
+    points.x = blocks.data();
+    points.batch_key[0] = key;
+    const l2o_eval_out out{.f = f.abi(), .g = nullptr};
     l2o::framework::CallContext call;
     call.reserve_scratch(lab.optimizee().info().scratch_fixed);
-    call.check(lab.optimizee().api().eval(lab.optimizee().raw(), call.plain(), &io), "eval");
+    call.check(lab.optimizee().api().eval(lab.optimizee().raw(), call.plain(), &points, &out), "eval");
     return values(f);
 }
 

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "framework/error.hpp"
@@ -70,7 +71,7 @@ TEST_CASE("gradient_descent: armijo gives a row of a batch the same bits as the 
     const Lab::Run together = batch.run(20);
     Lab::Setup single = many;
     single.problem.instances = 1;
-    std::int64_t evaluations_alone = 0;
+    std::vector<std::int64_t> evaluations_alone;
     for (std::size_t row = 0; row < 4; ++row) {
         Lab alone(single);
         const auto row_of = [&](const std::vector<double>& all) {
@@ -83,10 +84,11 @@ TEST_CASE("gradient_descent: armijo gives a row of a batch the same bits as the 
         set_values(alone.problem().x()[0], row_of(values(batch.problem().x()[0])));
         const Lab::Run run = alone.run(20);
         for (std::size_t t = 0; t <= 20; ++t) CHECK(run.x[t] == row_of(together.x[t]));
-        evaluations_alone = std::max(evaluations_alone, run.value_evaluations);
+        evaluations_alone.push_back(run.value_evaluations);
     }
     INFO("the rows differ in the number of trials, or the comparison says little");
-    CHECK(together.value_evaluations > evaluations_alone);
+    CHECK(std::ranges::count(evaluations_alone, evaluations_alone[0]) < 4);
+    CHECK(together.value_evaluations == evaluations_alone[0]);
 }
 
 TEST_CASE("gradient_descent: armijo leaves a row without an acceptable step where it is") {
@@ -96,7 +98,7 @@ TEST_CASE("gradient_descent: armijo leaves a row without an acceptable step wher
     const Lab::Run run = lab.run(2);
     CHECK(run.x[1] == run.x[0]);
     CHECK(run.x[2] == run.x[0]);
-    CHECK(run.value_evaluations == 1 + 4 + 1 + 4);  // f at x is asked for anew: x' is no question
+    CHECK(run.value_evaluations == 1 + 4 + 4);  // f at x is known
 }
 
 TEST_CASE("gradient_descent: a problem that maximises over a block is refused, and says what to use") {

@@ -119,7 +119,7 @@ TEST_CASE("ista: of a zero matrix x = 0 is the solution, from any start") {
 TEST_CASE("ista: is not listed as learned, and keeps L as a buffer") {
     Lab lab({.optimizer = "ista", .problem = kLasso});
     CHECK_FALSE(lab.optimizer().entry().component.has_tag("learned"));
-    for (const l2o_spec* spec : lab.optimizer().params()) CHECK(spec->role == L2O_PARAM_BUFFER);
+    for (const l2o_spec* spec : lab.optimizer().params()) CHECK(has(*spec, L2O_SPEC_DERIVED));
     CHECK(lab.param("const.unit").value(0) == 1);
 }
 

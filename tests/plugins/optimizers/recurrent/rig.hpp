@@ -25,11 +25,10 @@ class Rig {
         Dtype dtype = Dtype::kF64)
         : id_(id), dtype_(dtype) {
         framework::Task task;
-        for (const l2o::TensorSpec& block : blocks) blocks_.add(block, static_cast<std::int32_t>(dtype));
+        for (const l2o::TensorSpec& block : blocks) blocks_.add(block, static_cast<std::uint32_t>(dtype));
         for (std::uint32_t k = 0; k < blocks_.size(); ++k) task.blocks.push_back(blocks_.at(k));
         task.name = "rig";
         task.dtype = dtype;
-        task.oracle_kinds = unsigned{L2O_VALUE} | unsigned{L2O_GRADIENT};
         const auto& entry = catalog().find(Kind::kOptimizer, id);
         optimizer_ = std::make_unique<Optimizer>(
             entry,
@@ -58,7 +57,6 @@ class Rig {
               std::int64_t batch,
               std::int64_t t = 0) {
         l2o_step_in in{};
-        in.struct_size = sizeof in;
         in.batch = static_cast<std::uint32_t>(batch);
         in.t = t;
         in.params = params.in();
@@ -66,10 +64,10 @@ class Rig {
         in.x = x;
         in.g = g;
         l2o_step_out out{};
-        out.struct_size = sizeof out;
-        out.batch = in.batch;
         out.state = state_next;
         out.x = x_next;
+        Tensor x_is(Dtype::kI32, {batch});
+        out.x_is = x_is.abi();
         call_.check(optimizer_->api().step(optimizer_->raw(), call_.with({1, 1}), &in, &out), id_);
     }
 
@@ -77,7 +75,6 @@ class Rig {
     TensorSet init_state(TensorSet& x, std::int64_t batch, std::uint64_t seed = 1) {
         TensorSet start = state(batch);
         l2o_step_in in{};
-        in.struct_size = sizeof in;
         in.batch = static_cast<std::uint32_t>(batch);
         in.params = params.in();
         in.x = x.in();
@@ -101,24 +98,21 @@ class Rig {
         for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
         Cotangents out{TensorSet(std::move(sums)), state(batch), blocks(batch), blocks(batch)};
         l2o_step_in in{};
-        in.struct_size = sizeof in;
         in.batch = static_cast<std::uint32_t>(batch);
         in.t = t;
         in.params = params.in();
         in.state = state_at.in();
         in.x = x.in();
         in.g = g.in();
-        l2o_step_out cot{};
-        cot.struct_size = sizeof cot;
-        cot.batch = in.batch;
-        cot.x = x_bar.out();
-        cot.state = state_bar.out();
-        l2o_step_in acc = in;
-        acc.params = out.params.in();
-        acc.state = out.state.in();
-        acc.x = out.x.in();
-        acc.g = out.g.in();
-        call_.check(optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, &cot, &acc), id_);
+        const l2o_step_cot cot{.state = state_bar.in(), .x = x_bar.in(), .q = nullptr};
+        l2o_step_acc acc{};
+        acc.params = out.params.out();
+        acc.state = out.state.out();
+        acc.x = out.x.out();
+        acc.g = out.g.out();
+        call_.check(
+            optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, nullptr, &cot, &acc),
+            id_);
         return out;
     }
 
@@ -143,8 +137,8 @@ class Rig {
     CallContext call_;
 };
 
-inline l2o::TensorSpec block(const std::string& name, const Shape& shape, std::int32_t role = L2O_MIN) {
-    return {.name = name, .shape = shape, .batched = true, .role = role};
+inline l2o::TensorSpec block(const std::string& name, const Shape& shape, std::uint64_t flags = 0) {
+    return {.name = name, .shape = shape, .batched = true, .flags = flags};
 }
 
 inline void randomise(TensorSet& set, unsigned seed) {

@@ -221,7 +221,7 @@ TEST_CASE("l2o_rnnprop: it has 6641 weights, and starts the projection with a bi
 
 TEST_CASE("l2o_rnnprop: a minimax problem is refused by name of the block") {
     try {
-        Rig rig("l2o_rnnprop", {}, {block("u", {2}), block("v", {2}, L2O_MAX)});
+        Rig rig("l2o_rnnprop", {}, {block("u", {2}), block("v", {2}, L2O_SPEC_MAXIMISED)});
         FAIL("not refused");
     } catch (const l2o::framework::Error& error) {
         CHECK(std::string(error.what()).find("block 'v' is to be maximised") != std::string::npos);

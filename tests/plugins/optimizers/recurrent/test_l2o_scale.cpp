@@ -246,7 +246,7 @@ TEST_CASE("l2o_scale: bad input is refused in a sentence") {
         return "not refused";
     };
     CHECK(message([] {
-              Rig rig("l2o_scale", {}, {block("u", {2}), block("v", {2}, L2O_MAX)});
+              Rig rig("l2o_scale", {}, {block("u", {2}), block("v", {2}, L2O_SPEC_MAXIMISED)});
           }).find("block 'v' is to be maximised") != std::string::npos);
     CHECK(message([] {
               Rig rig("l2o_scale", {{"init_rate_min", "1"}}, {block("u", {2})});

@@ -208,7 +208,7 @@ TEST_CASE("mlp_lopt: a bad option is answered with what was found and what is ex
 
 TEST_CASE("mlp_lopt: a minimax problem is refused by name of the block") {
     try {
-        Rig rig("mlp_lopt", {}, {block("u", {2}), block("v", {2}, L2O_MAX)});
+        Rig rig("mlp_lopt", {}, {block("u", {2}), block("v", {2}, L2O_SPEC_MAXIMISED)});
         FAIL("not refused");
     } catch (const l2o::framework::Error& error) {
         CHECK(std::string(error.what()).find("block 'v' is to be maximised") != std::string::npos);

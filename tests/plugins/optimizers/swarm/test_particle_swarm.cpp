@@ -45,8 +45,8 @@ Flight fly(int steps, Key key = {1, 2}, std::int64_t first = 0, std::int64_t cou
         flight.best_f.push_back(values(to.state[2]));
         std::swap(from, to);
     }
-    flight.values = static_cast<double>(stepper.evaluations().values);
-    flight.gradients = static_cast<double>(stepper.evaluations().gradients);
+    flight.values = stepper.evaluations().front().values;
+    flight.gradients = stepper.evaluations().front().gradients;
     return flight;
 }
 

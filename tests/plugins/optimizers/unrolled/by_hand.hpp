@@ -25,7 +25,7 @@ inline Eigen::MatrixXd wide(const Tensor& tensor) {
 inline void shake(Lab& lab, double spread, std::uint64_t seed = 5) {
     numerics::Stream random(numerics::Key{seed, 0}, 0);
     for (std::size_t i = 0; i < lab.params().size(); ++i) {
-        if (lab.optimizer().params()[i]->role != L2O_PARAM_LEARNED) continue;
+        if (has(*lab.optimizer().params()[i], L2O_SPEC_DERIVED)) continue;
         std::vector<double> all = values(lab.params()[i]);
         double square = 0;
         for (const double value : all) square += value * value;

@@ -129,7 +129,7 @@ TEST_CASE("alista: W is a buffer with w_j . a_j = 1; two numbers per layer are l
 
     const auto& specs = lab.optimizer().params();
     REQUIRE(specs.size() == 3 + 32);
-    for (std::size_t i = 0; i < 3; ++i) CHECK(specs[i]->role == L2O_PARAM_BUFFER);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(has(*specs[i], L2O_SPEC_DERIVED));
     for (std::size_t k = 0; k < 16; ++k) {
         const std::string layer = (k < 10 ? "layer.0" : "layer.") + std::to_string(k);
         for (std::size_t i : {0, 1}) {
@@ -137,10 +137,10 @@ TEST_CASE("alista: W is a buffer with w_j . a_j = 1; two numbers per layer are l
             CHECK(spec.name == layer + (i == 0 ? ".gamma" : ".theta"));
             CHECK(spec.ndim == 0);
             CHECK(spec.layer == int(k));
-            CHECK(spec.role == L2O_PARAM_LEARNED);
+            CHECK(!has(spec, L2O_SPEC_DERIVED));
         }
     }
-    CHECK((lab.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) == 0);
+    CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) == 0);
 }
 
 TEST_CASE("alista: the start 'reference' has gamma = 1 and theta = lambda / L") {
@@ -161,7 +161,7 @@ TEST_CASE("alista: more measurements than unknowns need a ridge for W, and the m
 TEST_CASE("alista: has as many steps as layers, starts at 0, and says so") {
     Lab lab({.optimizer = "alista", .options = {{"layers", "3"}}, .problem = kSmall});
     CHECK(lab.optimizer().info().max_steps == 3);
-    CHECK((lab.optimizer().info().flags & L2O_STARTS_AT_ZERO) != 0);
+    CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0);
     CHECK_THROWS_WITH(
         lab.run(4),
         doctest::Contains("step 4 was asked of a network of 3 layers; raise 'layers' or take fewer steps"));

@@ -176,7 +176,7 @@ TEST_CASE("glista: the parameters of a layer, with gains and with a threshold pe
         for (const auto* spec : lab.optimizer().params())
             if (spec->layer == 1)
                 text += std::string(spec->name).substr(9) + (spec->ndim == 1 ? "[n] " : " ");
-        CHECK((lab.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) != 0);
+        CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0);
         return text;
     };
     CHECK(names({}) == "W theta a ao D[n] ");

@@ -79,7 +79,7 @@ TEST_CASE("lista: parameters have the names, shapes and layers of the published 
     REQUIRE(specs.size() == 1 + 10 + 11);  // there is no S in layer 00: x_0 = 0
     const auto is = [&](std::size_t i, const char* name, const l2o::Shape& shape, int layer) {
         return specs[i]->name == std::string(name) && l2o::shape_of(*specs[i]) == shape &&
-               specs[i]->layer == layer && specs[i]->role == L2O_PARAM_LEARNED;
+               specs[i]->layer == layer && !has(*specs[i], L2O_SPEC_DERIVED);
     };
     CHECK(is(0, "shared.B", {10, 6}, 0));
     CHECK(is(1, "layer.00.theta", {}, 0));
@@ -87,13 +87,13 @@ TEST_CASE("lista: parameters have the names, shapes and layers of the published 
     CHECK(is(3, "layer.01.theta", {}, 1));
     CHECK(is(20, "layer.10.S", {10, 10}, 10));
     CHECK(is(21, "layer.10.theta", {}, 10));
-    CHECK((lab.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) != 0);
+    CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0);
 }
 
 TEST_CASE("lista: has as many steps as layers, starts at 0, and says so") {
     Lab lab({.optimizer = "lista", .options = {{"layers", "5"}}, .problem = kSmall});
     CHECK(lab.optimizer().info().max_steps == 5);
-    CHECK((lab.optimizer().info().flags & L2O_STARTS_AT_ZERO) != 0);
+    CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0);
     CHECK_THROWS_WITH(
         lab.run(6),
         doctest::Contains("step 6 was asked of a network of 5 layers; raise 'layers' or take fewer steps"));

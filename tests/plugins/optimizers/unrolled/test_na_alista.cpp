@@ -152,7 +152,7 @@ TEST_CASE(
     Lab lab({.optimizer = "na_alista", .options = {{"hidden", "5"}}, .problem = kSmall});
     std::string learned, buffers;
     for (const auto* spec : lab.optimizer().params()) {
-        std::string& text = spec->role == L2O_PARAM_LEARNED ? learned : buffers;
+        std::string& text = !has(*spec, L2O_SPEC_DERIVED) ? learned : buffers;
         text += spec->name;
         for (std::int32_t i = 0; i < spec->ndim; ++i) text += "," + std::to_string(spec->shape[i]);
         text += " ";
@@ -160,6 +160,6 @@ TEST_CASE(
     CHECK(learned ==
           "lstm.w_ih,20,2 lstm.w_hh,20,5 lstm.b_ih,20 lstm.b_hh,20 V,5,5 bV,5 U,2,5 bU,2 h0,5 c0,5 ");
     CHECK(buffers == "const.W,6,10 norm.mu1 norm.s1 norm.mu2 norm.s2 ");
-    CHECK((lab.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) == 0);
+    CHECK((lab.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) == 0);
     for (const double w : values(lab.param("V"))) CHECK(std::abs(w) <= 1 / std::sqrt(5.0));
 }

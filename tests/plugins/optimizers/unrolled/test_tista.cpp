@@ -161,9 +161,9 @@ TEST_CASE("tista: the parameters of a layer; fixed_weight leaves W a buffer") {
     for (const auto* spec : own.optimizer().params()) names += std::string(spec->name) + " ";
     CHECK(names == "const.taa const.tww layer.00.W layer.00.gamma layer.00.p layer.00.alpha2 ");
     CHECK(own.param("layer.00.p").value(0) == 0.2);
-    CHECK((own.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) != 0);
+    CHECK((own.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0);
     Lab fixed({.optimizer = "tista", .options = {{"fixed_weight", "true"}}, .problem = kSmall});
     CHECK(fixed.optimizer().params()[2]->name == std::string("const.W"));
-    CHECK(fixed.optimizer().params()[2]->role == L2O_PARAM_BUFFER);
-    CHECK((fixed.optimizer().info().flags & L2O_PARAMS_BY_PROBLEM) == 0);
+    CHECK(has(*fixed.optimizer().params()[2], L2O_SPEC_DERIVED));
+    CHECK((fixed.optimizer().info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) == 0);
 }

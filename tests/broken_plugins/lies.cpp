@@ -1,0 +1,239 @@
+#include <chrono>
+#include <l2o/numerics/philox.hpp>
+#include <string>
+#include <thread>
+#include <type_traits>
+
+#include "descent.hpp"
+
+// Optimizers that are right where it is easy to look, and wrong elsewhere.
+namespace {
+
+using l2o::broken::Descent;
+
+/// With its derivative, which is right for a factor of 1.
+struct Reversible : Descent {
+    /// @param factor  factor(k) goes with what is added to the cotangent of g of block k.
+    template <class T, class Factor>
+    void reverse(const l2o::StepIn<T>& in,
+                 const l2o::StepCot<T>& cot,
+                 const l2o::StepAcc<T>& acc,
+                 Factor&& factor) const {
+        const T keep = in.param(mu).scalar();
+        for (std::size_t k = 0; k < in.blocks(); ++k) {
+            const auto v0 = in.state(v + k);
+            for (std::int64_t row = 0; row < v0.rows; ++row) {
+                for (std::int64_t i = 0; i < v0.cols; ++i) {
+                    const T x_bar = cot.x(k) ? cot.x(k)(row, i) : T(0);
+                    const T v_bar = (cot.state(v + k) ? cot.state(v + k)(row, i) : T(0)) - T(kEta) * x_bar;
+                    if (acc.param(mu)) acc.param(mu).scalar() += v_bar * v0(row, i);
+                    if (acc.x(k)) acc.x(k)(row, i) += x_bar;
+                    if (acc.g(k)) acc.g(k)(row, i) += v_bar * T(factor(k));
+                    if (acc.state(v + k)) acc.state(v + k)(row, i) += keep * v_bar;
+                }
+            }
+        }
+    }
+};
+
+struct ReversesSoundly : Reversible {
+    static constexpr l2o::About about = about_as("reverses_soundly");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t) { return 1; });
+    }
+};
+
+struct WrongByLittle : Reversible {
+    static constexpr l2o::About about = about_as("wrong_by_little");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t) { return 1 + 1e-6; });
+    }
+};
+
+struct WrongLate : Reversible {
+    static constexpr l2o::About about = about_as("wrong_late");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return in.t() >= 20 ? 1.1 : 1; });
+    }
+};
+
+struct WrongAwayFromStart : Reversible {
+    static constexpr l2o::About about = about_as("wrong_away_from_start");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        const T keep = in.param(mu).scalar();
+        reverse(in, cot, acc, [=](std::size_t) { return keep == T(0.9) ? 1 : 1.1; });
+    }
+};
+
+struct WrongVjpInFloat32 : Reversible {
+    static constexpr l2o::About about = about_as("wrong_vjp_in_float32");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t) { return std::is_same_v<T, float> ? 1.1 : 1; });
+    }
+};
+
+struct WrongVjpOfMany : Reversible {
+    static constexpr l2o::About about = about_as("wrong_vjp_of_many");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return in.batch() >= 32 ? 1.1 : 1; });
+    }
+};
+
+struct WrongInSecondBlock : Reversible {
+    static constexpr l2o::About about = about_as("wrong_in_second_block");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t k) { return k == 1 ? 1.1 : 1; });
+    }
+};
+
+struct WrongInFloat32 : Descent {
+    static constexpr l2o::About about = about_as("wrong_in_float32");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch() && std::is_same_v<T, float>; ++row)
+            out.x(0)(row, 0) += T(0.01);
+    }
+};
+
+/// Row 0 feels row 1, in batches of more than Most rows.
+template <int Most>
+struct MixesMany : Descent {
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        if (in.batch() > Most) out.x(0)(0, 0) += in.g(0)(1, 0);
+    }
+};
+struct MixesThirtyTwo : MixesMany<31> {
+    static constexpr l2o::About about = about_as("mixes_thirty_two");
+};
+struct MixesSixtyFive : MixesMany<64> {
+    static constexpr l2o::About about = about_as("mixes_sixty_five");
+};
+
+struct DrawsInSecret : Descent {
+    static constexpr l2o::About about = about_as("draws_in_secret");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch(); ++row) {
+            l2o::numerics::Stream random({in.call.key[0], in.call.key[1]},
+                                         in.call.row0 + static_cast<std::uint64_t>(row));
+            out.x(0)(row, 0) += T(0.01 * random.normal());
+        }
+    }
+};
+
+struct ForgetsSometimes : Descent {
+    static constexpr l2o::About about = about_as("forgets_sometimes");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        static thread_local int calls = 0;
+        if (++calls % 5000 == 0) out.x(0)(0, 0) = in.x(0)(0, 0);
+    }
+};
+
+struct Leaks : Descent {
+    static constexpr l2o::About about = about_as("leaks");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        static char* volatile kept = nullptr;
+        kept = new char[1 << 20];
+        kept[0] = 1;
+    }
+};
+
+struct LeavesThreads : Descent {
+    static constexpr l2o::About about = about_as("leaves_threads");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        std::thread([] { std::this_thread::sleep_for(std::chrono::seconds(20)); }).detach();
+    }
+};
+
+/// A state with a name that cannot be shown.
+struct HasName : Descent {
+    void declare_with(l2o::OptimizerSpec& spec, std::string name) {
+        Descent::declare(spec);
+        unused = spec.state({.name = std::move(name), .doc = "nothing", .batched = true});
+        spec.drop(L2O_OPTIMIZER_COORDINATEWISE);
+    }
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        l2o::copy(in.state(unused), out.state(unused));
+    }
+    std::size_t unused = 0;
+};
+struct NameNotUtf8 : HasName {
+    static constexpr l2o::About about = about_as("name_not_utf8");
+    void declare(l2o::OptimizerSpec& spec) { declare_with(spec, "\xE4"); }
+};
+struct NameOfTwoLines : HasName {
+    static constexpr l2o::About about = about_as("name_of_two_lines");
+    void declare(l2o::OptimizerSpec& spec) { declare_with(spec, "a\nb"); }
+};
+struct NameIsHuge : HasName {
+    static constexpr l2o::About about = about_as("name_is_huge");
+    void declare(l2o::OptimizerSpec& spec) { declare_with(spec, std::string(100'000, 'a')); }
+};
+
+// Has a parameter of the size of the problem, and does not say so.
+struct FitsTheProblem : Descent {
+    static constexpr l2o::About about = about_as("fits_the_problem");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        scale = spec.param({.name = "scale", .doc = "of nothing", .shape = l2o::shape_of(spec.block(0))});
+    }
+    template <class T>
+    void init_params(const l2o_call& call,
+                     const l2o::Tensors<const T>& data,
+                     const l2o::Tensors<T>& params) const {
+        Descent::init_params(call, data, params);
+        l2o::fill(params[scale], T(1));
+    }
+    std::size_t scale = 0;
+};
+
+struct BadDefault : Descent {
+    static constexpr l2o::About about = about_as("bad_default");
+    double rate = 2;
+    static l2o::Options<BadDefault> options() {
+        l2o::Options<BadDefault> options;
+        options.real("rate", &BadDefault::rate, "of nothing", l2o::kFraction);
+        return options;
+    }
+};
+
+}  // namespace
+
+L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
+           l2o::Optimizer<WrongByLittle>,
+           l2o::Optimizer<WrongLate>,
+           l2o::Optimizer<WrongAwayFromStart>,
+           l2o::Optimizer<WrongVjpInFloat32>,
+           l2o::Optimizer<WrongVjpOfMany>,
+           l2o::Optimizer<WrongInSecondBlock>,
+           l2o::Optimizer<WrongInFloat32>,
+           l2o::Optimizer<MixesThirtyTwo>,
+           l2o::Optimizer<MixesSixtyFive>,
+           l2o::Optimizer<DrawsInSecret>,
+           l2o::Optimizer<ForgetsSometimes>,
+           l2o::Optimizer<Leaks>,
+           l2o::Optimizer<LeavesThreads>,
+           l2o::Optimizer<NameNotUtf8>,
+           l2o::Optimizer<NameOfTwoLines>,
+           l2o::Optimizer<NameIsHuge>,
+           l2o::Optimizer<FitsTheProblem>,
+           l2o::Optimizer<BadDefault>)
