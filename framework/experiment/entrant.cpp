@@ -23,7 +23,7 @@ double known_or_nan(double seconds) { return seconds > 0 ? seconds : NAN; }
 Entrant make_entrant(const Experiment& experiment,
                      const Contestant& contestant,
                      const Optimizee& optimizee,
-                     bool may_train) {
+                     bool may_train) try {
     const Task task = task_of(optimizee, experiment.evaluate.iterations, experiment.evaluate.max_evaluations);
     const std::vector<SettingText> from_weights =
         contestant.weights.empty() ? std::vector<SettingText>{}
@@ -71,6 +71,9 @@ Entrant make_entrant(const Experiment& experiment,
             if (stage.loss) check(*stage.loss);
     }
     return entrant;
+} catch (const Error& error) {
+    if (error.code() != ExitCode::kPlugin) throw;
+    throw Error(error.code(), "contestants." + contestant.name + ": " + error.what());
 }
 
 Ready ready(const Entrant& entrant) {

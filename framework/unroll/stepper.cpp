@@ -360,6 +360,14 @@ void Stepper::take_answer(const Round& last, std::int64_t at, Point& to, std::in
     to.know(row, known);
 }
 
+/// Of an optimizer that asks nothing; all rows are done then.
+bool Stepper::says_what_x_is() {
+    if (std::ranges::all_of(x_is_.values<std::int32_t>(), [](std::int32_t is) { return is == L2O_X_IS_NEW; }))
+        return false;
+    std::fill(is_done_.begin(), is_done_.end(), false);
+    return true;
+}
+
 bool Stepper::wants_any(const Round& round, std::int64_t row) const {
     for (std::int64_t k = 0; k < round.n; ++k)
         if (round.wanted.values<std::int32_t>()[static_cast<std::size_t>(k * layout_.rows + row)] != 0)
@@ -412,7 +420,7 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     Round* next = &rounds_[1];
     previous->n = 0;
     const bool is_held = updates_.any_stays(scene_.key, t);
-    std::fill(is_done_.begin(), is_done_.end(), is_held);
+    if (asks_ || is_held) std::fill(is_done_.begin(), is_done_.end(), is_held);
     while (run_round(in, to, *next, t)) {
         take_over(from, *previous, *next, to);
         answer(from, *next, t);
@@ -423,11 +431,11 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
         in.state = spare_state_.in();
         in.round = round;
     }
-    take_over(from, *previous, *next, to);
+    if (asks_ || (!is_held && says_what_x_is())) take_over(from, *previous, *next, to);
     updates_.hold(scene_.key, t, from, to);
-    for (std::int64_t row = 0; row < layout_.batch; ++row)
-        if (!has_ended(row))
-            evaluations_[static_cast<std::size_t>(row)].gradients += scene_.optimizer.info().points_per_step;
+    const double own = scene_.optimizer.info().points_per_step;
+    for (std::int64_t row = 0; row < layout_.batch && own > 0; ++row)
+        if (!has_ended(row)) evaluations_[static_cast<std::size_t>(row)].gradients += own;
     if (ended_ > 0 || newly_ended_) end_rows(from, to);
 }
 

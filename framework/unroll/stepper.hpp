@@ -115,6 +115,7 @@ class Stepper {
                                        std::span<const std::int32_t> wanted);
     void take_over(const Point& from, const Round& last, const Round& next, Point& to);
     void take_answer(const Round& last, std::int64_t at, Point& to, std::int64_t row) const;
+    bool says_what_x_is();
     [[nodiscard]] bool wants_any(const Round& round, std::int64_t row) const;
     void end_rows(const Point& from, Point& to);
     void advance_slices(Point& from, Point& to, std::int64_t t);

@@ -444,11 +444,9 @@ TEST_CASE("run: what cannot be evaluated is refused before anything is trained o
     CHECK(refusal([&] {
               (void)run(folder, {}, "evaluate { metric nmse }");
           }).starts_with("2 evaluate.metric: 'sparse_recovery' has no metric 'nmse'"));
-    CHECK(refusal([&] {
-              (void)run(folder, {}, "optimizee { use quadratic }");
-          }).starts_with("3 optimizer 'ista' on 'quadratic'") == false);
     CHECK(refusal([&] { (void)run(folder, {}, "optimizee { use quadratic }"); }) ==
-          "3 optimizer 'ista' needs the problem data 'A', which 'quadratic' does not offer (it offers W, y)");
+          "3 contestants.ista: optimizer 'ista' needs the problem data 'A', which 'quadratic' does not offer "
+          "(it offers W, y)");
     CHECK_FALSE(fs::exists(folder / "runs"));
 }
 
