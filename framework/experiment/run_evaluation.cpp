@@ -55,6 +55,7 @@ bool Runner::take_results(RunResult& result) const {
             Results results = read_results(folder_->path, experiment_.evaluate.shard_rows);
             result.judging = std::move(results.judging);
             result.curves = std::move(results.curves);
+            remove_evaluations();  // a run that was killed behind its results left them
         } catch (const Error&) {
             return false;  // files that are gone are made again
         }
@@ -161,6 +162,11 @@ void Runner::evaluate_all(RunResult& result) {
     write_results(folder_->results(), results);
     request_.finished = results_hash();
     folder_->write(request_);
+    remove_evaluations();
+}
+
+/// What was kept to go on from; the results hold it all.
+void Runner::remove_evaluations() const {
     for (const Entrant& entrant : entrants_) {
         std::error_code ignored;
         std::filesystem::remove(folder_->evaluation(entrant.contestant->name), ignored);
