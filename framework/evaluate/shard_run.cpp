@@ -17,14 +17,6 @@ namespace {
 // Tag of derived keys: start points of the particles after the first.
 constexpr std::uint64_t kParticleTag = 0x70617274;
 
-/// Copies row `row` of `from` over row `to_row` of `to`.
-void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row) {
-    const std::int64_t bytes = from.bytes() / from.shape()[0];
-    std::memcpy(static_cast<std::byte*>(to.data()) + to_row * bytes,
-                static_cast<const std::byte*>(from.data()) + row * bytes,
-                static_cast<std::size_t>(bytes));
-}
-
 /// Looks at points without charging the optimizer for it.
 class Recorder {
   public:

@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cmath>
+#include <cstring>
 
 #include "framework/tensor/tensor.hpp"
 
@@ -58,6 +59,14 @@ inline void add_scaled_rows(Tensor& a, const Tensor& scale, const Tensor& b) {
             return true;
         },
         tensor);
+}
+
+/// Row `row` of `from` over row `to_row` of `to`; the rows of both are as long as those of `to`.
+inline void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row) {
+    const std::int64_t bytes = to.bytes() / to.shape()[0];
+    std::memcpy(static_cast<std::byte*>(to.data()) + to_row * bytes,
+                static_cast<const std::byte*>(from.data()) + row * bytes,
+                static_cast<std::size_t>(bytes));
 }
 
 inline void copy_values(Tensor& to, const Tensor& from) {

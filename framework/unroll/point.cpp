@@ -3,6 +3,8 @@
 #include <functional>
 #include <numeric>
 
+#include "framework/unroll/arithmetic.hpp"
+
 namespace l2o::framework {
 namespace {
 
@@ -78,15 +80,9 @@ void Point::settle() {
 void take_known(const Point& from, Point& to, std::int64_t row) {
     const std::uint32_t known =
         from.known_at(row) & ((to.f ? L2O_ORACLE_VALUE : 0U) | (to.g.empty() ? 0U : L2O_ORACLE_GRADIENT));
-    const auto copy = [row](const Tensor& source, Tensor& target) {
-        const std::int64_t bytes = target.bytes() / target.shape()[0];
-        std::memcpy(static_cast<std::byte*>(target.data()) + row * bytes,
-                    static_cast<const std::byte*>(source.data()) + row * bytes,
-                    static_cast<std::size_t>(bytes));
-    };
-    if ((known & L2O_ORACLE_VALUE) != 0) copy(from.f_rows, to.f_rows);
+    if ((known & L2O_ORACLE_VALUE) != 0) copy_row(from.f_rows, row, to.f_rows, row);
     for (std::size_t k = 0; k < to.g.size() && (known & L2O_ORACLE_GRADIENT) != 0; ++k)
-        copy(from.g_rows[k], to.g_rows[k]);
+        copy_row(from.g_rows[k], row, to.g_rows[k], row);
     to.know(row, known);
 }
 

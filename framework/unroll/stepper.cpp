@@ -7,6 +7,7 @@
 
 #include "framework/error.hpp"
 #include "framework/parallel.hpp"
+#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -20,14 +21,6 @@ Tensor member_of(const Tensor& tensor, std::int64_t k, Shape shape) {
     return Tensor::borrow(tensor.dtype(),
                           std::move(shape),
                           static_cast<std::byte*>(const_cast<void*>(tensor.data())) + k * bytes);
-}
-
-/// Row `row` of `from` over row `to_row` of `to`, of tensors of `rows` and `to_rows` rows.
-void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row, std::int64_t to_rows) {
-    const std::int64_t bytes = to.bytes() / to_rows;
-    std::memcpy(static_cast<std::byte*>(to.data()) + to_row * bytes,
-                static_cast<const std::byte*>(from.data()) + row * bytes,
-                static_cast<std::size_t>(bytes));
 }
 
 double cost_of(double declared) { return declared > 0 ? declared : 1; }
@@ -150,10 +143,10 @@ void Stepper::end(std::int64_t row, std::int32_t status) {
 
 void Stepper::hold_row(const Point& from, Point& to, std::int64_t row) const {
     const std::int64_t per_row = layout_.rows / layout_.batch;
-    for (std::size_t k = 0; k < to.x.size(); ++k) copy_row(from.x[k], row, to.x[k], row, layout_.batch);
+    for (std::size_t k = 0; k < to.x.size(); ++k) copy_row(from.x[k], row, to.x[k], row);
     for (std::size_t i = 0; i < to.state.size(); ++i)
         if (has(*scene_.optimizer.state()[i], L2O_SPEC_BATCHED))
-            copy_row(from.state[i], row, to.state[i], row, layout_.batch);
+            copy_row(from.state[i], row, to.state[i], row);
     for (std::int64_t r = row * per_row; r < (row + 1) * per_row; ++r) take_known(from, to, r);
     to.settle();
 }
@@ -209,9 +202,9 @@ void Stepper::evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds
         point.x_rows.in(), t, f ? missing_.f_rows.abi() : nullptr, g ? missing_.g_rows.out() : nullptr);
     for (std::int64_t row = 0; row < layout_.rows; ++row) {
         const std::uint32_t needed = kinds & ~point.known_at(row);
-        if ((needed & L2O_ORACLE_VALUE) != 0) copy_row(missing_.f_rows, row, point.f_rows, row, layout_.rows);
+        if ((needed & L2O_ORACLE_VALUE) != 0) copy_row(missing_.f_rows, row, point.f_rows, row);
         for (std::size_t k = 0; k < point.g.size() && (needed & L2O_ORACLE_GRADIENT) != 0; ++k)
-            copy_row(missing_.g_rows[k], row, point.g_rows[k], row, layout_.rows);
+            copy_row(missing_.g_rows[k], row, point.g_rows[k], row);
     }
 }
 
@@ -276,8 +269,7 @@ void Stepper::put_x_where_nothing_is_wanted(const Point& from,
             copy_row(wanted[static_cast<std::size_t>(row)] != 0 ? questions[block] : from.x_rows[block],
                      row,
                      missing_.x_rows[block],
-                     row,
-                     layout_.rows);
+                     row);
 }
 
 bool Stepper::run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t) {
@@ -349,12 +341,12 @@ void Stepper::take_answer(const Round& last, std::int64_t at, Point& to, std::in
         static_cast<std::uint32_t>(last.wanted.values<std::int32_t>()[static_cast<std::size_t>(at)]);
     std::uint32_t known = 0;
     if ((wanted & L2O_ORACLE_VALUE) != 0 && to.f) {
-        copy_row(last.qf, at, to.f_rows, row, layout_.rows);
+        copy_row(last.qf, at, to.f_rows, row);
         known |= L2O_ORACLE_VALUE;
     }
     if ((wanted & L2O_ORACLE_GRADIENT) != 0 && !to.g.empty()) {
         for (std::size_t block = 0; block < to.g.size(); ++block)
-            copy_row(last.qg[block], at, to.g_rows[block], row, layout_.rows);
+            copy_row(last.qg[block], at, to.g_rows[block], row);
         known |= L2O_ORACLE_GRADIENT;
     }
     to.know(row, known);

@@ -5,8 +5,8 @@
  *     the candidate (l2o_plugin_entry_v1rc1), and each candidate has a magic number of its own. Within a major
  *     nothing is removed, reordered or retyped; structs only grow at the end, in 8-byte units, without implicit
  *     padding.
- *  R2 Tables and descriptions (l2o_plugin, l2o_component, l2o_*_api, l2o_*_info, l2o_spec, l2o_option, l2o_value,
- *     l2o_problem) begin with struct_size, which their owner stamps with sizeof() of its own header. Whoever
+ *  R2 Every struct that begins with, or has, a struct_size (tables, infos, specs, options and values, problem,
+ *     setting, host) is stamped by its owner with sizeof() of its own header. Whoever
  *     receives one copies it, once, into a zeroed struct of its own header: an unknown tail is dropped, an absent
  *     tail is 0 or NULL. Nothing else looks at struct_size, and it is never compared.
  *  R3 What belongs to one call (l2o_call, l2o_step_in ...) has no size. The host knows the minor that the plugin
