@@ -1,6 +1,7 @@
 #include "framework/plugin/loss.hpp"
 
 #include "framework/error.hpp"
+#include "framework/plugin/create.hpp"
 #include "framework/plugin/needs.hpp"
 #include "framework/plugin/process_watch.hpp"
 
@@ -14,17 +15,7 @@ Loss::Loss(const Catalog::Entry& entry, ResolvedOptions options, const Task& tas
       needs_(match_needs(entry.component, task.data, task.name, true)) {
     const std::string who = "loss '" + id_ + "' on '" + task.name + "'";
     const ProcessWatch watch(who);
-    const Problem problem(task, needs_);
-    CallContext call;
-    const auto values = options_.values();
-    l2o_loss* instance = nullptr;
-    call.check(api_.create(call.plain(),
-                           values.data(),
-                           static_cast<std::uint32_t>(values.size()),
-                           &problem.abi(),
-                           &instance),
-               who);
-    instance_.reset(instance);
+    create(instance_, api_, options_, Problem(task, needs_).abi(), who);
     info_ = normalised(*api_.info(raw()));
     for (const int index : needs_)
         needs_solution_ = needs_solution_ ||

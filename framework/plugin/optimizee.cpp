@@ -6,6 +6,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/plugin/create.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/plugin/process_watch.hpp"
 
@@ -44,15 +45,8 @@ Optimizee::Optimizee(const Catalog::Entry& entry, ResolvedOptions options, Dtype
       instance_(nullptr, api_.destroy) {
     const std::string who = "optimizee '" + id_ + "'";
     const ProcessWatch watch(who);
-    CallContext call;
     const l2o_optimizee_setting setting{sizeof setting, static_cast<std::uint32_t>(dtype)};
-    const auto values = options_.values();
-    l2o_optimizee* instance = nullptr;
-    call.check(
-        api_.create(
-            call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &instance),
-        who);
-    instance_.reset(instance);
+    create(instance_, api_, options_, setting, who);
     read_declarations();
 }
 

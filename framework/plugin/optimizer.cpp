@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
+#include "framework/plugin/create.hpp"
 #include "framework/plugin/needs.hpp"
 #include "framework/plugin/process_watch.hpp"
 
@@ -65,19 +66,9 @@ Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const
       api_(Catalog::load(entry).optimizer),
       instance_(nullptr, api_.destroy),
       needs_(match_needs(entry.component, task.data, task.name, false)) {
-    const Problem problem(task, needs_);
-    CallContext call;
-    const auto values = options_.values();
     const std::string who = "optimizer '" + id_ + "' on '" + task.name + "'";
     const ProcessWatch watch(who);
-    l2o_optimizer* instance = nullptr;
-    call.check(api_.create(call.plain(),
-                           values.data(),
-                           static_cast<std::uint32_t>(values.size()),
-                           &problem.abi(),
-                           &instance),
-               who);
-    instance_.reset(instance);
+    create(instance_, api_, options_, Problem(task, needs_).abi(), who);
     info_ = normalised(*api_.info(raw()));
     const auto read = [&](Specs& specs, std::uint32_t count, const char* what, auto function) {
         specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
@@ -86,7 +77,7 @@ Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const
     read(state_, info_.n_state, "state_spec", api_.state_spec);
     if (const void* vjp = api_.get_extension(raw(), L2O_EXT_OPTIMIZER_VJP)) {
         vjp_ = normalised(*static_cast<const l2o_optimizer_vjp*>(vjp));
-        has_vjp_ = true;
+        has_vjp_ = vjp_.step_vjp != nullptr;
     }
     check_fit(task, who);
 }

@@ -21,8 +21,7 @@ struct Rastrigin {
             "f(x) = 1/2 ||A x - b||^2 - alpha c^T cos(2 pi x) + alpha n. family random: entries of A "
             "[n, n], b [n], c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with minimum 0 at 0. "
             "x_0 ~ N(0, init_std^2). With a box every |x_i| <= box, as in the usual search on [-5.12, 5.12]. "
-            "Chen et "
-            "al. 2021, equation (21)."};
+            "Chen et al. 2021, equation (21)."};
 
     enum class Family { kRandom, kClassic };
     Family family = Family::kRandom;

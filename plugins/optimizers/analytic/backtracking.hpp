@@ -85,8 +85,43 @@ class Backtracking {
         return sum;
     }
 
+    /// What the row asks for now, and what its x' is: the trial of question 0, if that was accepted.
+    template <class T>
+    static void say(const Trial<T>& trial, const StepOut<T>& out, std::int64_t row) {
+        if (!trial.is_over()) out.ask(row, 0, L2O_ORACLE_VALUE);
+        if (trial.search == kAccepted) out.x_is_question(row, 0);
+        if (trial.search == kGivenUp) out.x_is_unchanged(row);
+    }
+
   private:
     std::size_t eta_ = 0, search_ = 0;
+};
+
+/// Of the methods that search only if they are asked to.
+class FixedOrBacktracking : public Backtracking {
+  public:
+    enum class StepRule { kFixed, kArmijo };
+    StepRule step_rule = StepRule::kFixed;
+    double learning_rate = 0.01;
+
+  protected:
+    template <class Method>
+    static Options<Method> step_options() {
+        Options<Method> options;
+        options
+            .choice("step_rule",
+                    static_cast<StepRule Method::*>(&Method::step_rule),
+                    {"fixed", "armijo"},
+                    "how the step eta is chosen")
+            .real("learning_rate", &Method::learning_rate, "fixed: the step eta", kPositive);
+        add_options(options);
+        return options;
+    }
+    [[nodiscard]] bool searches() const { return step_rule == StepRule::kArmijo; }
+    void bind_search(OptimizerSpec& spec) {
+        spec.reads_f().asks(1, L2O_ORACLE_VALUE);
+        bind(spec);
+    }
 };
 
 }  // namespace l2o::plugins

@@ -9,7 +9,7 @@
 
 namespace {
 
-struct GradientDescent : l2o::plugins::Backtracking {
+struct GradientDescent : l2o::plugins::FixedOrBacktracking {
     static constexpr l2o::About about{
         .id = "gradient_descent",
         .version = "1.0.0",
@@ -20,36 +20,20 @@ struct GradientDescent : l2o::plugins::Backtracking {
             "||g||^2, searched anew in every step and for every row on its own; a row without such an "
             "eta stays where it is. Nocedal & Wright 2006, Numerical Optimization, algorithm 3.1."};
 
-    enum class StepRule { kFixed, kArmijo };
-    StepRule step_rule = StepRule::kFixed;
-    double learning_rate = 0.01;
-
-    static l2o::Options<GradientDescent> options() {
-        using Method = GradientDescent;
-        l2o::Options<Method> options;
-        options.choice("step_rule", &Method::step_rule, {"fixed", "armijo"}, "how the step eta is chosen")
-            .real("learning_rate", &Method::learning_rate, "fixed: the step eta", l2o::kPositive);
-        add_options(options);
-        return options;
-    }
+    static l2o::Options<GradientDescent> options() { return step_options<GradientDescent>(); }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g();
-        if (step_rule == StepRule::kFixed) {
-            spec.coordinatewise();
+        if (searches()) {
+            bind_search(spec);
         } else {
-            spec.reads_f().asks(1, L2O_ORACLE_VALUE);
-            bind(spec);
+            spec.coordinatewise();
         }
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        if (step_rule == StepRule::kFixed) {
-            descend(in, out);
-        } else {
-            backtrack(in, out);
-        }
+        searches() ? backtrack(in, out) : descend(in, out);
     }
 
   private:
@@ -77,9 +61,7 @@ struct GradientDescent : l2o::plugins::Backtracking {
                     x_next(row, i) = trial.search == kAccepted ? x_trial(row, i) : x(row, i);
                 }
             }
-            if (!trial.is_over()) out.ask(row, 0, L2O_ORACLE_VALUE);
-            if (trial.search == kAccepted) out.x_is_question(row, 0);
-            if (trial.search == kGivenUp) out.x_is_unchanged(row);
+            say(trial, out, row);
         }
     }
 };

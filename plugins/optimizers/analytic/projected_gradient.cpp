@@ -9,7 +9,7 @@ namespace {
 
 // Goldstein 1964, "Convex programming in Hilbert space"; Levitin & Polyak 1966. The search along the arc:
 // Bertsekas 1976, "On the Goldstein-Levitin-Polyak gradient projection method", equations (6) to (8).
-struct ProjectedGradient : l2o::plugins::Backtracking {
+struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
     static constexpr l2o::About about{
         .id = "projected_gradient",
         .version = "1.0.0",
@@ -17,24 +17,12 @@ struct ProjectedGradient : l2o::plugins::Backtracking {
         .doc =
             "x(eta) = P(x - eta g), P the projection onto the box of every block; without bounds gradient "
             "descent. step_rule armijo takes the largest eta = initial_step * shrink^k, k = 0 .. "
-            "max_halvings, "
-            "with f(x(eta)) <= f(x) - armijo_c g'(x - x(eta)), searched anew in every step and for every row "
-            "on "
-            "its own; a row without such an eta stays where it is. Goldstein 1964; Levitin & Polyak 1966; "
-            "Bertsekas 1976."};
+            "max_halvings, with f(x(eta)) <= f(x) - armijo_c g'(x - x(eta)), searched anew in every step and "
+            "for every row on its own; a row without such an eta stays where it is. Goldstein 1964; Levitin "
+            "& "
+            "Polyak 1966; Bertsekas 1976."};
 
-    enum class StepRule { kFixed, kArmijo };
-    StepRule step_rule = StepRule::kFixed;
-    double learning_rate = 0.01;
-
-    static l2o::Options<ProjectedGradient> options() {
-        using Method = ProjectedGradient;
-        l2o::Options<Method> options;
-        options.choice("step_rule", &Method::step_rule, {"fixed", "armijo"}, "how the step eta is chosen")
-            .real("learning_rate", &Method::learning_rate, "fixed: the step eta", l2o::kPositive);
-        add_options(options);
-        return options;
-    }
+    static l2o::Options<ProjectedGradient> options() { return step_options<ProjectedGradient>(); }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_g();
@@ -43,16 +31,13 @@ struct ProjectedGradient : l2o::plugins::Backtracking {
             box_.push_back({is_bounded ? spec.block(k).lower : -l2o::kInfinity,
                             is_bounded ? spec.block(k).upper : l2o::kInfinity});
         }
-        if (step_rule == StepRule::kArmijo) {
-            spec.reads_f().asks(1, L2O_ORACLE_VALUE);
-            bind(spec);
-        }
+        if (searches()) bind_search(spec);
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         for (std::int64_t row = 0; row < in.batch(); ++row) {
-            if (step_rule == StepRule::kArmijo) {
+            if (searches()) {
                 search(in, out, row);
             } else {
                 for (std::size_t k = 0; k < in.blocks(); ++k) move(in, row, k, T(learning_rate), out.x(k));
@@ -93,9 +78,7 @@ struct ProjectedGradient : l2o::plugins::Backtracking {
             const T* x_next = trial.search == kAccepted ? out.q(k, 0).row(row) : in.x(k).row(row);
             std::copy_n(x_next, in.x(k).cols, out.x(k).row(row));
         }
-        if (!trial.is_over()) out.ask(row, 0, L2O_ORACLE_VALUE);
-        if (trial.search == kAccepted) out.x_is_question(row, 0);
-        if (trial.search == kGivenUp) out.x_is_unchanged(row);
+        say(trial, out, row);
     }
 
     std::vector<Box> box_;

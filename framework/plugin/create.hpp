@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "framework/config/options.hpp"
+#include "framework/plugin/call.hpp"
+
+namespace l2o::framework {
+
+/// Creates an instance of a plugin: api.create with these options and what the kind takes beside them, into
+/// `instance`, which destroys it.
+/// @param who  opens the message of an Error.   @throw as CallContext::check()
+template <class Instance, class Destroy, class Api, class Setting>
+void create(std::unique_ptr<Instance, Destroy>& instance,
+            const Api& api,
+            const ResolvedOptions& options,
+            const Setting& setting,
+            const std::string& who) {
+    CallContext call;
+    const auto values = options.values();
+    Instance* made = nullptr;
+    call.check(
+        api.create(call.plain(), values.data(), static_cast<std::uint32_t>(values.size()), &setting, &made),
+        who);
+    instance.reset(made);
+}
+
+}  // namespace l2o::framework
