@@ -24,11 +24,16 @@ Usage usage() {
             "in a process of its own with a time limit; a crash or a hang is a failed check. Exit code 3 if "
             "a\n"
             "check fails.\n\n"
-            "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it.\n",
+            "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it; "
+            "with\n"
+            "--optimizee all, or --thorough, on every one, and those that do not suit are listed. Of a "
+            "problem\n"
+            "that would be large there, sizes that nobody has set are small; 'creates' says which.\n",
         .examples =
             "  l2o check my-plugins/l2o_optimizer_mine.so\n"
             "  l2o check l2o_optimizer_mine.so --only vjp --only resume --set layers=4\n"
-            "  l2o check l2o_optimizer_mine.so --optimizee quadratic --json\n",
+            "  l2o check l2o_optimizer_mine.so --optimizee quadratic --json\n"
+            "  l2o check l2o_optimizer_mine.so --optimizee all --optimizee-set lasso.n=20\n",
         .max_arguments = 1};
     usage.options.add_options()  //
         ("only",
@@ -36,18 +41,20 @@ Usage usage() {
          "run this check only; may be given again")  //
         ("component",
          po::value<std::string>()->value_name("ID"),
-         "check this component of the library only")                                   //
-        ("thorough", "also look for what takes thousands of calls, or large batches")  //
+         "check this component of the library only")                                                      //
+        ("thorough", "also look for what takes thousands of calls, or large batches; on all optimizees")  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
          "an option of the plugin")  //
         ("optimizee",
          po::value<std::string>()->value_name("ID"),
-         "check an optimizer or a loss on this one")  //
+         "check an optimizer or a loss on this one, or on all")  //
         ("optimizee-set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-         "an option of that optimizee")  //
-        ("time-limit", po::value<std::string>()->value_name("SECONDS"), "of one check, default 60");
+         "an option of that optimizee; with all of them ID.KEY=VALUE")  //
+        ("time-limit",
+         po::value<std::string>()->value_name("SECONDS"),
+         "of one check, default 60, or 600 with --thorough");
     return usage;
 }
 
@@ -58,8 +65,10 @@ std::map<std::string, std::string> settings(const CommandLine& line, const std::
 }
 
 void print(const Finding& finding, std::string& component) {
-    if (finding.component != component) std::cout << finding.component << "\n";
-    component = finding.component;
+    const std::string title =
+        finding.component + (finding.optimizee.empty() ? "" : ", on " + finding.optimizee);
+    if (title != component) std::cout << title << "\n";
+    component = title;
     std::string text = fmt::format("  {:<7}  {:<14}", name_of(finding.verdict), finding.check);
     if (!finding.text.empty()) text += " " + framework::one_line(finding.text);
     text.erase(text.find_last_not_of(' ') + 1);

@@ -93,6 +93,78 @@ void expect_rows(const Case& whole,
     }
 }
 
+std::unique_ptr<Optimizee> make_optimizee(const Subject& subject, Dtype dtype) {
+    if (!subject.optimizee) throw Error(ExitCode::kPlugin, subject.unsuited);
+    return std::make_unique<Optimizee>(
+        *subject.optimizee, resolve(*subject.optimizee, subject.optimizee_settings), dtype);
+}
+
+std::map<std::string, std::string>& problem_settings(Subject& subject) {
+    return subject.entry.component.kind == Kind::kOptimizee ? subject.settings : subject.optimizee_settings;
+}
+
+namespace {
+
+/// Of kBatch instances with their points, in float64.
+double bytes_of_problem(const Catalog::Entry& entry, const std::map<std::string, std::string>& settings) {
+    std::unique_ptr<Optimizee> optimizee;
+    try {
+        optimizee = std::make_unique<Optimizee>(entry, resolve(entry, settings), Dtype::kF64);
+    } catch (const Error&) {
+        optimizee = std::make_unique<Optimizee>(entry, resolve(entry, settings), Dtype::kF32);
+    }
+    double bytes = 0;
+    for (const auto* specs : {&optimizee->data(), &optimizee->blocks()})
+        for (const l2o_spec* spec : *specs)
+            bytes += static_cast<double>(element_count(shape_of(*spec, Bench::kBatch)) *
+                                         bytes_of(dtype_of(*spec)));
+    return bytes;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> sizes_of(const Subject& subject, double most_bytes) {
+    Subject copy = subject;
+    const bool is_problem = subject.entry.component.kind == Kind::kOptimizee;
+    if (!problem_settings(copy).empty() || (!is_problem && !subject.optimizee)) return {};
+    const Catalog::Entry& entry = is_problem ? subject.entry : *subject.optimizee;
+    std::map<std::string, std::string> sizes;
+    double bytes = bytes_of_problem(entry, sizes);
+    for (const int size : {64, 32, 16, 8}) {
+        for (const OptionSchema& option : entry.component.options) {
+            if (option.type != L2O_OPTION_INT || bytes <= most_bytes) continue;
+            std::map<std::string, std::string> smaller = sizes;
+            smaller[option.key] = std::to_string(size);
+            try {
+                const double other = bytes_of_problem(entry, smaller);
+                if (other < bytes) bytes = other, sizes = smaller;
+            } catch (const Error&) {
+                // Not of this one.
+            }
+        }
+    }
+    return sizes;
+}
+
+bool is_reasoned(const std::string& refusal) {
+    return !refusal.ends_with("no reason given") && refusal.find("internal error") == std::string::npos;
+}
+
+std::string refusal_of(const Subject& subject) {
+    std::string refusal;
+    for (const Dtype dtype : {Dtype::kF32, Dtype::kF64}) {
+        try {
+            (void)make_bench(subject, dtype);
+            return "";
+        } catch (const Error& error) {
+            refusal = error.what();
+        } catch (const std::exception&) {
+            return "";
+        }
+    }
+    return is_reasoned(refusal) ? refusal : "";
+}
+
 std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype, std::int64_t batch) {
     switch (subject.entry.component.kind) {
         case Kind::kOptimizer:

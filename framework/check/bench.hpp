@@ -20,10 +20,12 @@ namespace l2o::framework {
 struct Subject {
     Catalog::Entry entry;
     std::map<std::string, std::string> settings{};
-    std::vector<Catalog::Entry> optimizees{};  ///< for an optimizer or a loss: the first that suits is used
+    std::optional<Catalog::Entry> optimizee{};  ///< that an optimizer or a loss is created for
+    std::string unsuited{};                     ///< why there is none
     std::map<std::string, std::string> optimizee_settings{};
-    bool two_blocks = false;  ///< of an optimizer: the optimizee gets another block
-    bool thorough = false;    ///< looks for what takes thousands of calls, or large batches
+    std::map<std::string, std::string> sizes{};  ///< those settings of the problem that nobody has given
+    bool two_blocks = false;                     ///< of an optimizer: the optimizee gets another block
+    bool thorough = false;  ///< looks for what takes thousands of calls, or large batches
 };
 
 /// The options of a component from texts.
@@ -111,8 +113,6 @@ class Bench {
         const std::vector<std::int64_t>& rows, std::uint64_t row0) const = 0;
     [[nodiscard]] virtual std::uint64_t flags() const = 0;
     [[nodiscard]] virtual const void* extension(const char* id) const = 0;
-    /// The optimizee that an optimizer or a loss was created for; "" of an optimizee.
-    [[nodiscard]] virtual std::string partner() const { return ""; }
     /// What the instance is not given, because it says that it does not read it: "f and g".
     [[nodiscard]] virtual std::string unread() const { return ""; }
     /// Names, shapes and flags of everything that the instance declares, as text.
@@ -130,7 +130,19 @@ class Bench {
     std::int64_t batch_;
 };
 
-/// Creates an instance as the subject says. Throws Error if it, or every optimizee, refuses.
+/// The optimizee that an optimizer or a loss is created for. Throws Error if it refuses, or there is none.
+[[nodiscard]] std::unique_ptr<Optimizee> make_optimizee(const Subject& subject, Dtype dtype);
+/// The settings of the optimizee that is checked, or that an optimizer or a loss is checked on.
+[[nodiscard]] std::map<std::string, std::string>& problem_settings(Subject& subject);
+/// Smaller sizes for the problem of a subject, if nothing is set of it and kBatch instances of it take more
+/// than `most_bytes`: of whole-number options, those that make them smaller. Throws Error if it cannot be
+/// created.
+[[nodiscard]] std::map<std::string, std::string> sizes_of(const Subject& subject, double most_bytes);
+/// Whether a refusal of create() says why.
+[[nodiscard]] bool is_reasoned(const std::string& refusal);
+/// Why the optimizee does not suit, in the words of whoever refuses; "" if it does, or something is wrong.
+[[nodiscard]] std::string refusal_of(const Subject& subject);
+/// Creates an instance as the subject says. Throws Error if it, or its optimizee, refuses.
 [[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject,
                                                 Dtype dtype,
                                                 std::int64_t batch = Bench::kBatch);

@@ -8,7 +8,7 @@ constexpr Check kSchema{
     "every option has a key of its own, a text, a known type and a default that is one of its values; every "
     "value that the schema allows is taken, or refused with a text",
     &check_schema};
-constexpr Check kCreates{"creates", "create succeeds with the given options", &check_creates};
+constexpr Check kCreates{"creates", kCreatesRule, &check_creates};
 constexpr Check kReads{"reads", "what info.reads does not say is NULL", &check_reads};
 constexpr Check kSpecs{"specs",
                        "specs and info are well-formed, the same at every call and for every instance with "

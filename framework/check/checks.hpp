@@ -15,6 +15,8 @@ struct Check {
     std::string (*run)(const Subject&);
 };
 
+inline constexpr const char* kCreatesRule = "create succeeds with the given options";
+
 /// The checks that a component of a kind has to pass, in the order of the report.
 [[nodiscard]] std::vector<Check> checks_of(Kind kind);
 

@@ -69,6 +69,16 @@ Finding judge(Finding finding, double time_limit_s, const std::function<std::str
     return finding;
 }
 
+/// What is set of an optimizee.
+std::map<std::string, std::string> settings_for(const Conformance& conformance, const Catalog::Entry& entry) {
+    if (conformance.optimizee != kAllOptimizees) return conformance.optimizee_settings;
+    const std::string prefix = entry.component.id + ".";
+    std::map<std::string, std::string> out;
+    for (const auto& [key, value] : conformance.optimizee_settings)
+        if (key.starts_with(prefix)) out.emplace(key.substr(prefix.size()), value);
+    return out;
+}
+
 /// In a child.
 const PluginDescription& load(const std::filesystem::path& path) {
     constexpr unsigned kStatusBits = 0x3F;
@@ -96,17 +106,29 @@ std::string check_manifest(const PluginDescription& plugin) {
     return "";
 }
 
-void check_component(const Conformance& conformance,
-                     const Subject& subject,
-                     const std::function<void(const Finding&)>& on_found) {
+double limit_of(const Conformance& conformance) {
+    constexpr double kLimit = 60, kThoroughLimit = 600;
+    return conformance.time_limit_s.value_or(conformance.thorough ? kThoroughLimit : kLimit);
+}
+
+Finding about(const Subject& subject, const char* check, const char* rule) {
     const ComponentDescription& component = subject.entry.component;
-    const std::string name = std::string(name_of(component.kind)) + " " + component.id;
-    std::string hopeless;  // why the checks that follow are
-    for (const Check& check : checks_of(component.kind)) {
+    return {.component = std::string(name_of(component.kind)) + " " + component.id,
+            .check = check,
+            .rule = rule,
+            .optimizee = subject.optimizee ? subject.optimizee->component.id : ""};
+}
+
+using Found = std::function<void(const Finding&)>;
+
+/// @return  the check that hung; "" if none did.
+std::string check_component(const Conformance& conformance, const Subject& subject, const Found& on_found) {
+    std::string hopeless, hung;  // why the checks that follow are
+    for (const Check& check : checks_of(subject.entry.component.kind)) {
         if (!is_wanted(conformance, check.name)) continue;
-        Finding finding{.component = name, .check = check.name, .rule = check.rule};
+        Finding finding = about(subject, check.name, check.rule);
         if (hopeless.empty()) {
-            finding = judge(std::move(finding), conformance.time_limit_s, [&] { return check.run(subject); });
+            finding = judge(std::move(finding), limit_of(conformance), [&] { return check.run(subject); });
         } else {
             finding.verdict = Verdict::kSkipped;
             finding.text = hopeless;
@@ -114,20 +136,57 @@ void check_component(const Conformance& conformance,
         if (finding.verdict == Verdict::kFailed && finding.check == kCreates)
             hopeless = "it cannot be created";
         // Each of the others may wait as long, for the same call.
-        if (finding.verdict == Verdict::kFailed && finding.text.starts_with(kHung))
-            hopeless = fmt::format("'{}' {}; others can be asked for with --only", check.name, finding.text);
+        if (finding.verdict == Verdict::kFailed && finding.text.starts_with(kHung)) {
+            hung = fmt::format("'{}' {}", check.name, finding.text);
+            hopeless = hung + "; others can be asked for with --only";
+        }
         on_found(finding);
     }
+    return hung;
 }
 
-/// Those that need no other library come first: they are quick to load.
+/// What there is to know of a subject before it is checked.
+struct Tried {
+    std::string refusal;  ///< why its optimizee does not suit; "" also if asking ends the process: see checks
+    std::map<std::string, std::string> sizes;  ///< of the problem, which are too large without them
+};
+
+/// Asks in a child.
+Tried tried(const Conformance& conformance, const Subject& subject, double most_bytes) {
+    Tried out;
+    const auto ask = [&](const Send& send) {
+        Subject small = subject;
+        json sizes = json::object();
+        std::string refusal;
+        try {
+            const auto reduced = sizes_of(subject, most_bytes);
+            for (const auto& [key, value] : reduced) sizes[key] = value;
+            problem_settings(small).insert(reduced.begin(), reduced.end());
+            refusal = refusal_of(small);
+        } catch (const Error& error) {
+            refusal = error.what();
+        }
+        send(line_of({{"refusal", refusal}, {"sizes", sizes}}));
+    };
+    (void)run_in_child(
+        ask,
+        [&](const std::string& line) {
+            const json message = json::parse(line);
+            out = {message.at("refusal"), message.at("sizes")};
+        },
+        limit_of(conformance));
+    return out;
+}
+
+/// Those that are there without a library of their own come first: they are quick to load.
 std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Catalog& catalog) {
-    if (!conformance.optimizee.empty()) {
+    const bool is_all = conformance.optimizee == kAllOptimizees;
+    if (!conformance.optimizee.empty() && !is_all) {
         const Catalog::Entry& entry = catalog.find(Kind::kOptimizee, conformance.optimizee);
         (void)resolve(entry, conformance.optimizee_settings);  // refuses what it does not have
         return {entry};
     }
-    if (!conformance.optimizee_settings.empty()) {
+    if (!conformance.optimizee_settings.empty() && !is_all) {
         throw Error(ExitCode::kUsage,
                     "options of an optimizee are given, and no optimizee; name it with --optimizee");
     }
@@ -136,7 +195,71 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
         if (entry.component.kind == Kind::kOptimizee) out.push_back(entry);
     std::stable_partition(
         out.begin(), out.end(), [](const Catalog::Entry& entry) { return entry.plugin->runtime.empty(); });
+    for (const auto& [key, value] : conformance.optimizee_settings) {
+        const auto is_of = [&](const Catalog::Entry& entry) {
+            return key.starts_with(entry.component.id + ".");
+        };
+        if (std::none_of(out.begin(), out.end(), is_of))
+            throw Error(ExitCode::kUsage,
+                        "'" + key +
+                            "' is no option of an optimizee; with --optimizee all expected "
+                            "ID.KEY=VALUE, for example 'lasso.n=20'");
+    }
+    for (const Catalog::Entry& entry : out) (void)resolve(entry, settings_for(conformance, entry));
     return out;
+}
+
+/// Sizes are reduced where a problem is larger than this and nobody has said how large it is to be: an
+/// instance is made for every check, many times.
+constexpr double kMostBytes = 4e6, kMostBytesOfMany = 3e5;
+
+void check_on(const Conformance& conformance,
+              const std::vector<Catalog::Entry>& optimizees,
+              Subject subject,
+              const Found& on_found) {
+    const bool is_all = conformance.optimizee == kAllOptimizees;
+    const auto with = [&](const Tried& answer) {
+        Subject out = subject;
+        problem_settings(out).insert(answer.sizes.begin(), answer.sizes.end());
+        out.sizes = answer.sizes;
+        return out;
+    };
+    if (subject.entry.component.kind == Kind::kOptimizee)
+        return (void)check_component(conformance, with(tried(conformance, subject, kMostBytes)), on_found);
+    std::string refusals, hung;
+    bool is_any = false;
+    const auto skip = [&](const std::string& why) {
+        Finding skipped = about(subject, kCreates, kCreatesRule);
+        skipped.verdict = Verdict::kSkipped;
+        skipped.text = why;
+        on_found(skipped);
+    };
+    for (const Catalog::Entry& entry : optimizees) {
+        subject.optimizee = entry;
+        subject.optimizee_settings = settings_for(conformance, entry);
+        if (!hung.empty()) {
+            skip(hung + "; this one can be asked for with --optimizee");
+            continue;
+        }
+        const Tried answer = tried(conformance, subject, is_all ? kMostBytesOfMany : kMostBytes);
+        if (answer.refusal.empty()) {
+            is_any = true;
+            const std::string on = check_component(conformance, with(answer), on_found);
+            if (!is_all) return;
+            if (!on.empty()) hung = on + " on " + entry.component.id;
+            continue;
+        }
+        refusals += (refusals.empty() ? "" : "; ") + answer.refusal;
+        if (is_all) skip("does not suit: " + answer.refusal);
+    }
+    if (is_any) return;
+    subject.optimizee.reset();
+    subject.unsuited = optimizees.empty()
+                           ? "there is no optimizee to check it on; name a folder that has one "
+                             "with --plugin-path"
+                       : is_all ? "no optimizee suits"
+                                : "no optimizee suits: " + refusals;
+    check_component(conformance, subject, on_found);
 }
 
 }  // namespace
@@ -164,9 +287,11 @@ std::vector<std::string> check_names() {
     return names;
 }
 
-std::vector<Finding> check_library(const Conformance& conformance,
+std::vector<Finding> check_library(const Conformance& given,
                                    const std::vector<PluginFolder>& folders,
                                    const std::function<void(const Finding&)>& on_found) {
+    Conformance conformance = given;
+    if (given.thorough && given.optimizee.empty()) conformance.optimizee = kAllOptimizees;
     const std::vector<std::string> known = check_names();
     for (const std::string& name : conformance.only) {
         if (std::find(known.begin(), known.end(), name) == known.end())
@@ -205,7 +330,7 @@ std::vector<Finding> check_library(const Conformance& conformance,
             if (loaded == nullptr) return;
             if (is_wanted(conformance, kManifest)) {
                 send_finding(judge({.component = kLibrary, .check = kManifest, .rule = kManifestRule},
-                                   conformance.time_limit_s,
+                                   limit_of(conformance),
                                    [&] { return check_manifest(*loaded); }));
             }
             const auto plugin = std::make_shared<const PluginDescription>(*loaded);
@@ -220,8 +345,6 @@ std::vector<Finding> check_library(const Conformance& conformance,
                 if (!conformance.component.empty() && component.id != conformance.component) continue;
                 const Subject subject{.entry = {component, plugin},
                                       .settings = conformance.settings,
-                                      .optimizees = optimizees,
-                                      .optimizee_settings = conformance.optimizee_settings,
                                       .thorough = conformance.thorough};
                 try {
                     (void)resolve(subject.entry, subject.settings);
@@ -229,7 +352,7 @@ std::vector<Finding> check_library(const Conformance& conformance,
                     // Not the plugin's fault, unless it was given nothing.
                     if (!conformance.settings.empty()) return send(line_of({{"refusal", error.what()}}));
                 }
-                check_component(conformance, subject, send_finding);
+                check_on(conformance, optimizees, subject, send_finding);
             }
         },
         [&](const std::string& line) {
@@ -240,7 +363,8 @@ std::vector<Finding> check_library(const Conformance& conformance,
             }
             Finding finding{.component = message.at("component"),
                             .check = message.at("check"),
-                            .rule = message.at("rule")};
+                            .rule = message.at("rule"),
+                            .optimizee = message.at("optimizee")};
             take(message, finding);
             // Needed for any other; of interest if asked for, or if it fails.
             const bool is_silent =
@@ -248,7 +372,7 @@ std::vector<Finding> check_library(const Conformance& conformance,
             is_loaded = true;
             if (!is_silent) report(std::move(finding));
         },
-        conformance.time_limit_s + kGraceS);
+        2 * limit_of(conformance) + kGraceS);  // of a question before a check, and of the check
     if (!refusal.empty()) throw Error(ExitCode::kUsage, refusal);
     if (!ended.empty()) {
         report({.component = kLibrary,
@@ -265,7 +389,8 @@ json to_json(const Finding& finding) {
             {"check", finding.check},
             {"verdict", name_of(finding.verdict)},
             {"rule", finding.rule},
-            {"text", finding.text}};
+            {"text", finding.text},
+            {"optimizee", finding.optimizee}};
 }
 
 }  // namespace l2o::framework

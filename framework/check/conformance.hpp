@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,12 @@ struct Finding {
     std::string component;  ///< "optimizer adam"; "library" for a check of the file as a whole
     std::string check, rule;
     Verdict verdict = Verdict::kOk;
-    std::string text{};  ///< what was seen; why it was skipped
+    std::string text{};       ///< what was seen; why it was skipped
+    std::string optimizee{};  ///< id of the one that it was created for; "" of an optimizee or a library
 };
+
+/// For Conformance::optimizee: every optimizee that suits.
+inline constexpr const char* kAllOptimizees = "all";
 
 /// What to check, and how.
 struct Conformance {
@@ -29,10 +34,11 @@ struct Conformance {
     std::string component{};          ///< id of the one to check; "": all
     std::vector<std::string> only{};  ///< names of checks; empty: all
     std::map<std::string, std::string> settings{};
-    std::string optimizee{};  ///< on which an optimizer or a loss is checked; "": the first that suits
-    std::map<std::string, std::string> optimizee_settings{};
-    double time_limit_s = 60;  ///< of one check
-    bool thorough = false;     ///< also what takes thousands of calls, or large batches
+    /// On which an optimizer or a loss is checked; "": the first that suits, or all, if thorough.
+    std::string optimizee{};
+    std::map<std::string, std::string> optimizee_settings{};  ///< with kAllOptimizees of "ID.KEY"
+    std::optional<double> time_limit_s{};                     ///< of one check; 60, or 600, if thorough
+    bool thorough = false;  ///< also what takes thousands of calls, or large batches
 };
 
 /// Checks a plugin library, each check in a process of its own; a crash or a hang is a failed check.

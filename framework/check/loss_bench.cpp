@@ -58,24 +58,9 @@ l2o_status LossCase::call(l2o_call* context) {
 }
 
 LossBench::LossBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
-    std::string refusals;
-    for (const Catalog::Entry& entry : subject.optimizees) {
-        try {
-            optimizee_ =
-                std::make_unique<Optimizee>(entry, resolve(entry, subject.optimizee_settings), dtype);
-            task_ = task_of(*optimizee_, kLength - 1);
-            loss_ = std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), task_);
-            break;
-        } catch (const Error& error) {
-            refusals += (refusals.empty() ? "" : "; ") + std::string(error.what());
-        }
-    }
-    if (!loss_) {
-        throw Error(ExitCode::kPlugin,
-                    refusals.empty() ? "there is no optimizee to check it on; name a folder that has one "
-                                       "with --plugin-path"
-                                     : "no optimizee suits: " + refusals);
-    }
+    optimizee_ = make_optimizee(subject, dtype);
+    task_ = task_of(*optimizee_, kLength - 1);
+    loss_ = std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), task_);
     ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, loss_->needs_solution());
     whole_.batch = batch_;
     whole_.len = kLength;

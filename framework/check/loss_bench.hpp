@@ -43,7 +43,6 @@ class LossBench : public Bench {
     [[nodiscard]] const void* extension(const char* id) const override {
         return loss_->api().get_extension(loss_->raw(), id);
     }
-    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
     [[nodiscard]] std::string unread() const override;
     [[nodiscard]] std::string declaration() const override;
     [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;

@@ -308,26 +308,11 @@ l2o_status InitStateCase::call(l2o_call* context) {
 }
 
 OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
-    std::string refusals;
-    for (const Catalog::Entry& entry : subject.optimizees) {
-        try {
-            optimizee_ =
-                std::make_unique<Optimizee>(entry, resolve(entry, subject.optimizee_settings), dtype);
-            if (subject.two_blocks) optimizee_ = augmented(std::move(optimizee_), {.convex_term = 3});
-            task_ = task_of(*optimizee_, kHorizon);
-            optimizer_ =
-                std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task_);
-            break;
-        } catch (const Error& error) {
-            refusals += (refusals.empty() ? "" : "; ") + std::string(error.what());
-        }
-    }
-    if (!optimizer_) {
-        throw Error(ExitCode::kPlugin,
-                    refusals.empty() ? "there is no optimizee to check it on; name a folder that has one "
-                                       "with --plugin-path"
-                                     : "no optimizee suits: " + refusals);
-    }
+    std::unique_ptr<Optimizee> optimizee = make_optimizee(subject, dtype);
+    optimizee_ = subject.two_blocks ? augmented(std::move(optimizee), {.convex_term = 3})
+                                    : std::unique_ptr<const Optimizee>(std::move(optimizee));
+    task_ = task_of(*optimizee_, kHorizon);
+    optimizer_ = std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task_);
     data_ = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, false);
     start_.batch = batch_;
     start_.status.resize(static_cast<std::size_t>(batch_), L2O_ROW_GOES_ON);

@@ -93,7 +93,6 @@ class OptimizerBench : public Bench {
     [[nodiscard]] const void* extension(const char* id) const override {
         return optimizer_->api().get_extension(optimizer_->raw(), id);
     }
-    [[nodiscard]] std::string partner() const override { return optimizee_->id(); }
     [[nodiscard]] std::string unread() const override;
     [[nodiscard]] std::string declaration() const override;
     [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;

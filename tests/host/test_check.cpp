@@ -19,6 +19,7 @@ TEST_CASE("l2o check prints one line per check and exits with 0 if none fails") 
     const Outcome all = run_l2o("check" + kSound);
     CHECK(all.code == 0);
     CHECK(all.err == "");
+    CHECK(contains(all.out, "\noptimizer gradient_descent, on lasso\n"));
     CHECK(contains(all.out, "\n  ok       row_invariant\n"));
     CHECK(contains(all.out, "\n  skipped  vjp            has no derivative\n"));
     CHECK(contains(all.out, " 0 failed, "));
@@ -61,6 +62,41 @@ TEST_CASE("l2o check refuses what is no check, no option, no optimizee or no lib
     CHECK(contains(run_l2o("check --optimizee quadratik" + kSound).refusal(), "did you mean 'quadratic'?"));
     CHECK(contains(run_l2o("check --optimizee-set n=3" + kSound).refusal(), "name it with --optimizee"));
     CHECK(contains(run_l2o("check /etc/passwd").out, "cannot be loaded: it is no ELF file"));
+}
+
+TEST_CASE(
+    "l2o check --optimizee all checks on every optimizee that suits, and says once why another does not") {
+    const Outcome all = run_l2o("check --optimizee all --only schema --only bounds" + kSound);
+    CHECK(all.code == 0);
+    CHECK(contains(all.out, "optimizer gradient_descent, on lasso\n  ok       schema"));
+    CHECK(contains(all.out, "\noptimizer gradient_descent, on quadratic\n  ok       schema"));
+    CHECK(contains(all.out,
+                   "\noptimizer gradient_descent, on rotated_saddle\n"
+                   "  skipped  creates        does not suit: optimizer 'gradient_descent' on "
+                   "'rotated_saddle': block 'v' is to be maximised"));
+    CHECK(all.out.find("on rotated_saddle") == all.out.rfind("on rotated_saddle"));
+
+    const Outcome thorough = run_l2o("check --thorough --json --only bounds" + kSound);
+    CHECK(thorough.code == 0);
+    bool is_on_lasso = false, is_on_quadratic = false;
+    for (const json& finding : json::parse(thorough.out)) {
+        is_on_lasso = is_on_lasso || finding.at("optimizee") == "lasso";
+        is_on_quadratic = is_on_quadratic || finding.at("optimizee") == "quadratic";
+    }
+    CHECK(is_on_lasso);
+    CHECK(is_on_quadratic);
+}
+
+TEST_CASE(
+    "l2o check --optimizee all takes options of an optimizee behind its id, and small sizes of its own") {
+    const Outcome sized = run_l2o("check --optimizee all --optimizee-set lasso.n=20 --only creates" + kSound);
+    CHECK(sized.code == 0);
+    CHECK(contains(sized.out, ", on lasso\n  ok       creates        float32, float64\n"));
+    CHECK(contains(sized.out, ", on sparse_recovery\n  ok       creates        float32, float64, with m=64"));
+    CHECK(contains(run_l2o("check --optimizee all --optimizee-set lasso.n=0.5" + kSound).refusal(), "n"));
+    CHECK(contains(
+        run_l2o("check --optimizee all --optimizee-set n=20" + kSound).refusal(),
+        "2 l2o: error: 'n' is no option of an optimizee; with --optimizee all expected ID.KEY=VALUE"));
 }
 
 TEST_CASE("l2o check skips the rest of a plugin that no optimizee suits") {
