@@ -26,10 +26,11 @@ void for_row(A& a, B& b, std::size_t row, std::size_t rows, Body&& body) {
     }
 }
 
-void copy_row(const TensorSet& from, TensorSet& to, std::size_t row, std::size_t rows) {
-    for_row(from, to, row, rows, [](auto source, auto target) {
-        std::copy(source.begin(), source.end(), target.begin());
-    });
+/// The row is where that of `from` is, and what is known there is known; to be followed by settle().
+void take_row(const Point& from, Point& to, std::int64_t row) {
+    for (std::size_t k = 0; k < to.x.size(); ++k) copy_row(from.x[k], row, to.x[k], row);
+    to.forget_row(row);
+    take_known(from, to, row);
 }
 
 /// |a - b| of a row; not finite if an entry is not.
@@ -125,51 +126,61 @@ void SafeSteps::propose(Point& from, Point& to, std::int64_t t) {
         to.state.copy_from(from.state);
         gave_up = true;
     }
-    bool any = false;
     for (std::size_t row = 0; row < rows; ++row) {
-        refused_[row] = gave_up || !std::isfinite(distance(to.x, from.x, row, rows));
-        if (refused_[row] != 0) copy_row(from.x, to.x, row, rows);
-        any = any || refused_[row] != 0;
+        const auto i = static_cast<std::int64_t>(row);
+        const bool is_lost = gave_up || !std::isfinite(distance(to.x, from.x, row, rows));
+        if (is_lost) take_row(from, to, i);
+        refused_[row] = is_lost && !stepper_.has_ended(i);
     }
-    if (any) to.forget();
+    to.settle();
     move_to(proposal_, to);
+}
+
+void SafeSteps::judge(std::size_t row, bool has_passed) {
+    if (!has_passed && !stepper_.has_ended(static_cast<std::int64_t>(row))) refused_[row] = 1;
 }
 
 /// @return whether there was any.
 bool SafeSteps::take_classic_steps(Point& to) {
-    const std::size_t rows = refused_.size();
-    bool any = false;
-    for (std::size_t row = 0; row < rows; ++row) {
+    const std::int64_t before = fallbacks_;
+    for (std::size_t row = 0; row < refused_.size(); ++row) {
         if (refused_[row] == 0) continue;
-        copy_row(image_.x, to.x, row, rows);
-        any = true;
-        if (!stepper_.has_ended(static_cast<std::int64_t>(row))) ++fallbacks_;
+        take_row(image_, to, static_cast<std::int64_t>(row));
+        ++fallbacks_;
     }
-    if (any) to.forget();
-    return any;
+    to.settle();
+    return fallbacks_ > before;
+}
+
+/// T(x) into `image`. The rows that were refused, or those that were not, have theirs in `known`: it stays as
+/// it is, and is not charged again.
+void SafeSteps::map(Point& x, Point& image, const Point& known, bool of_refused) {
+    charged_before_ = classic_.evaluations();
+    classic_.advance(x, image, 0);
+    for (std::size_t row = 0; row < refused_.size(); ++row) {
+        if ((refused_[row] != 0) != of_refused) continue;
+        refunds_[row] = refunds_[row] + classic_.evaluations()[row] - charged_before_[row];
+        take_row(known, image, static_cast<std::int64_t>(row));
+    }
+    image.settle();
 }
 
 void SafeSteps::judge_by_residual(Point& to) {
     const std::size_t rows = refused_.size();
-    classic_.advance(proposal_, other_image_, 0);
+    map(proposal_, other_image_, image_, true);
     for (std::size_t row = 0; row < rows; ++row) {
+        if (refused_[row] != 0) continue;
         const double residual = distance(proposal_.x, other_image_.x, row, rows);
-        if (refused_[row] == 0 && residual <= rule_.alpha * mu_[row]) {
-            lower_bound(row, residual);
-        } else {
-            refused_[row] = 1;
-        }
+        const bool has_passed = residual <= rule_.alpha * mu_[row];
+        if (has_passed) lower_bound(row, residual);
+        judge(row, has_passed);
     }
     if (take_classic_steps(to)) {
         move_to(at_, to);
         for (std::size_t row = 0; row < rows; ++row)
             if (refused_[row] == 0) take_known(proposal_, at_, static_cast<std::int64_t>(row));
         at_.settle();
-        charged_before_ = classic_.evaluations();
-        classic_.advance(at_, image_, 0);
-        for (std::size_t row = 0; row < rows; ++row)
-            if (refused_[row] == 0)
-                refunds_[row] = refunds_[row] + classic_.evaluations()[row] - charged_before_[row];
+        map(at_, image_, other_image_, false);
         for (std::size_t row = 0; row < rows; ++row) {
             const double residual = distance(at_.x, image_.x, row, rows);
             if (refused_[row] != 0 && residual <= rule_.alpha * mu_[row]) lower_bound(row, residual);
@@ -188,7 +199,7 @@ void SafeSteps::judge_by_objective(Point& to) {
     for (std::size_t row = 0; row < rows; ++row) {
         const auto i = static_cast<std::int64_t>(row);
         const double gain = at_.f.value(i) - image_.f.value(i);
-        if (!(proposal_.f.value(i) <= mu_[row] - (1 - rule_.alpha) * gain)) refused_[row] = 1;
+        judge(row, proposal_.f.value(i) <= mu_[row] - (1 - rule_.alpha) * gain);
     }
     take_classic_steps(to);
     with_values(

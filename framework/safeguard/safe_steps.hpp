@@ -44,7 +44,9 @@ class SafeSteps {
     void propose(Point& from, Point& to, std::int64_t t);
     void judge_by_residual(Point& to);
     void judge_by_objective(Point& to);
+    void judge(std::size_t row, bool has_passed);
     bool take_classic_steps(Point& to);
+    void map(Point& x, Point& image, const Point& known, bool of_refused);
     void lower_bound(std::size_t row, double newest);
 
     Stepper& stepper_;
@@ -55,7 +57,7 @@ class SafeSteps {
     Point proposal_, other_image_;                       // y and T(y)
     bool has_begun_ = false;                             // there are mu and what is known of x_k
     std::vector<char> refused_;                          // by row
-    std::vector<Evaluations> refunds_, charged_before_;  // by row: T of a proposal that was kept is known
+    std::vector<Evaluations> refunds_, charged_before_;  // by row: T of a point that did not change is known
     std::vector<double> mu_;                             // by row
     std::vector<double> newest_;                         // [row][recent]: what has lowered mu
     std::vector<std::int64_t> lowered_;                  // by row: how often

@@ -69,6 +69,17 @@ void Point::know(std::int64_t row, std::uint32_t kinds) {
     known[static_cast<std::size_t>(row)] |= static_cast<std::uint8_t>(kinds);
 }
 
+void Point::forget_row(std::int64_t row) {
+    const auto all =
+        static_cast<std::uint8_t>((has_f ? L2O_ORACLE_VALUE : 0U) | (has_g ? L2O_ORACLE_GRADIENT : 0U));
+    if (known.empty() && all == 0) return;
+    known.resize(static_cast<std::size_t>(x_rows[0].shape()[0]));
+    if (all != 0)
+        for (std::uint8_t& kinds : known) kinds |= all;
+    known[static_cast<std::size_t>(row)] = 0;
+    has_f = has_g = false;
+}
+
 void Point::settle() {
     if (known.empty()) return;
     const auto by_all = std::accumulate(known.begin(), known.end(), std::uint8_t{0xFF}, std::bit_and<>());

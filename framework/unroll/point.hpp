@@ -87,6 +87,9 @@ class Point {
     void know(std::int64_t row, std::uint32_t kinds);
     /// Rows that are known one by one may be all of them.
     void settle();
+    /// Nothing is known of f and g in a row; to be followed by settle() where something is known all the
+    /// same.
+    void forget_row(std::int64_t row);
     /// Nothing is known of f and g.
     void forget() {
         has_f = has_g = false;

@@ -226,6 +226,18 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("safeguard: a proposal that is not finite is charged nothing, and its row alone is refused") {
+    Bench bench = two_parabolas("gradient_descent", {{"learning_rate", "1e308"}}, "0.05");
+    set_values(bench.lab().problem().x()[0], {1, 0.5});  // the first is in its minimum
+    const Bench::Run classic = bench.run_classic(1);
+    for (const Test test : {Test::kResidual, Test::kObjective}) {
+        const Bench::Run safe = bench.run(1, SafeguardRule{.test = test});
+        CHECK(safe.fallbacks == 1);
+        CHECK(safe.x[1] == std::vector<double>{1, classic.x[1][1]});
+        for (const Evaluations& evaluations : safe.evaluations) CHECK(evaluations.gradients == 2);
+    }
+}
+
 TEST_CASE("safeguard: mu falls as its rule says") {
     // The first distance to the minimum shrinks by 0.4 in every step, so the residuals are r_k = 0.4^k r_0;
     // the other row is in its minimum.
