@@ -21,14 +21,24 @@ ResolvedOptions resolve(const Catalog::Entry& entry, const std::map<std::string,
     return resolve_options(entry.component.options, settings_from(settings, {.file = "--set"}), context);
 }
 
-void Case::run(std::byte poison, HostSize host) {
+l2o_status Case::attempt(std::byte poison, HostSize host) {
     context_ = std::make_unique<GuardedCall>(key, row0, scratch_bytes, host);
     context_->poison(poison);
     for (GuardedSet* set : outputs_) set->fill(poison);
-    const l2o_status status = call(context_->get());
+    return call(context_->get());
+}
+
+void Case::run(std::byte poison, HostSize host) {
+    const l2o_status status = attempt(poison, host);
     if (status != L2O_STATUS_OK)
         throw Broken(fmt::format("{}: returned status {}: {}", name_, status, context_->text()));
     after();
+}
+
+std::string Case::refusal() {
+    const l2o_status status = attempt(std::byte{0}, HostSize::kExact);
+    const bool is_refused = status == L2O_STATUS_INVALID || status == L2O_STATUS_UNSUPPORTED;
+    return is_refused ? context_->text() : "";
 }
 
 std::string Case::overrun() const {

@@ -43,6 +43,9 @@ class Case {
     /// Fills the outputs with `poison` and makes the call. Throws Broken if the plugin returns an error.
     /// @param host  how large the l2o_host is that the plugin sees
     void run(std::byte poison = std::byte{0}, HostSize host = HostSize::kExact);
+    /// Makes the call for the sake of its status. @return why the plugin does not take its arguments, in its
+    /// own words; "" if it does, or something else is wrong.
+    [[nodiscard]] std::string refusal();
     /// Another instance to call in place of the bench's own; of the same kind, and it outlives this.
     void call_on(const void* instance) { other_ = instance; }
 
@@ -79,6 +82,8 @@ class Case {
     bool draws_ = false;
 
   private:
+    l2o_status attempt(std::byte poison, HostSize host);
+
     std::string name_;
     const void* other_ = nullptr;
     std::unique_ptr<GuardedCall> context_;

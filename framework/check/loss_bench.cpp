@@ -22,11 +22,15 @@ Tensor random(Dtype dtype, const Shape& shape, std::uint64_t index) {
 }  // namespace
 
 LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up)
-    : Case(fmt::format("eval of points {} .. {}", made_up.t0, made_up.t0 + made_up.len - 1)),
+    : Case(fmt::format("eval of points {} .. {}{}",
+                       made_up.t0,
+                       made_up.t0 + made_up.len - 1,
+                       made_up.particles > 0 ? fmt::format(" of {} particles", made_up.particles) : "")),
       loss_(loss),
       t0_(made_up.t0),
       len_(made_up.len),
-      batch_(static_cast<std::uint32_t>(made_up.batch)) {
+      batch_(static_cast<std::uint32_t>(made_up.batch)),
+      particles_(static_cast<std::uint32_t>(made_up.particles)) {
     f.add("f", made_up.f);
     for (const Tensor& block : made_up.x) x.add("x", block);
     for (const Tensor& block : made_up.g) g.add("g", block);
@@ -42,6 +46,7 @@ LossCase::LossCase(const Loss& loss, const MadeUpTrajectory& made_up)
 l2o_trajectory LossCase::trajectory() const {
     l2o_trajectory out{};
     out.batch = batch_;
+    out.particles = particles_;
     out.t0 = t0_;
     out.len = len_;
     out.horizon = LossBench::kLength - 1;
@@ -62,31 +67,46 @@ LossBench::LossBench(const Subject& subject, Dtype dtype, std::int64_t batch) : 
     task_ = task_of(*optimizee_, kLength - 1);
     loss_ = std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), task_);
     ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, loss_->needs_solution());
-    whole_.batch = batch_;
-    whole_.len = kLength;
     for (const int index : loss_->needs())
-        whole_.data.push_back(index < 0 ? Tensor()
-                                        : std::move(data.tensors[static_cast<std::size_t>(index)]));
+        data_.push_back(index < 0 ? Tensor() : std::move(data.tensors[static_cast<std::size_t>(index)]));
+    if (!loss_->reads_f() && !loss_->reads_x() && !loss_->reads_g())
+        throw Broken("it declares to read neither f nor x nor g");
+    const std::uint64_t blocks = optimizee_->blocks().size();
+    whole_ = made_up(0, dtype, 1);
+    population_ = made_up(kParticles, dtype, 2 + 2 * blocks);
+    takes_populations_ = window(0, kLength, all_rows(batch_), true)->refusal().empty();
+}
+
+MadeUpTrajectory LossBench::made_up(std::int64_t particles, Dtype dtype, std::uint64_t index) const {
+    MadeUpTrajectory out;
+    out.batch = batch_;
+    out.len = kLength;
+    out.particles = particles;
+    const auto shaped = [&](const l2o_spec* block) {
+        Shape shape = block == nullptr ? Shape{batch_} : shape_of(*block, batch_);
+        if (particles > 0) shape.insert(shape.begin() + 1, particles);
+        shape.insert(shape.begin(), kLength);
+        return shape;
+    };
     if (loss_->reads_f()) {
         // Positive: a loss may take logarithms of the objective.
-        whole_.f = random(dtype, {kLength, batch_}, 1);
-        for (std::int64_t i = 0; i < whole_.f.size(); ++i) set(whole_.f, i, std::exp(whole_.f.value(i)));
+        out.f = random(dtype, shaped(nullptr), index);
+        for (std::int64_t i = 0; i < out.f.size(); ++i) set(out.f, i, std::exp(out.f.value(i)));
     }
-    const std::size_t blocks = optimizee_->blocks().size();
-    for (std::size_t k = 0; k < blocks; ++k) {
-        Shape shape = shape_of(*optimizee_->blocks()[k], batch_);
-        shape.insert(shape.begin(), kLength);
-        if (loss_->reads_x()) whole_.x.push_back(random(dtype, shape, 2 + k));
-        if (loss_->reads_g()) whole_.g.push_back(random(dtype, shape, 2 + blocks + k));
+    for (const l2o_spec* block : optimizee_->blocks()) {
+        if (loss_->reads_x()) out.x.push_back(random(dtype, shaped(block), ++index));
+        if (loss_->reads_g()) out.g.push_back(random(dtype, shaped(block), ++index));
     }
-    if (!whole_.f && whole_.x.empty() && whole_.g.empty())
-        throw Broken("it declares to read neither f nor x nor g");
+    return out;
 }
 
 std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
                                             std::int64_t len,
-                                            const std::vector<std::int64_t>& rows) const {
+                                            const std::vector<std::int64_t>& rows,
+                                            bool is_population) const {
+    const MadeUpTrajectory& whole = is_population ? population_ : whole_;
     MadeUpTrajectory part;
+    part.particles = whole.particles;
     part.batch = static_cast<std::int64_t>(rows.size());
     part.t0 = first;
     part.len = len;
@@ -95,26 +115,32 @@ std::unique_ptr<LossCase> LossBench::window(std::int64_t first,
         for (std::int64_t& point : out) point += first;
         return out;
     }();
-    part.f = gather(gather(whole_.f, 0, points), 1, rows);
-    for (const Tensor& block : whole_.x) part.x.push_back(gather(gather(block, 0, points), 1, rows));
-    for (const Tensor& block : whole_.g) part.g.push_back(gather(gather(block, 0, points), 1, rows));
-    for (std::size_t i = 0; i < whole_.data.size(); ++i) {
+    part.f = gather(gather(whole.f, 0, points), 1, rows);
+    for (const Tensor& block : whole.x) part.x.push_back(gather(gather(block, 0, points), 1, rows));
+    for (const Tensor& block : whole.g) part.g.push_back(gather(gather(block, 0, points), 1, rows));
+    for (std::size_t i = 0; i < data_.size(); ++i) {
         const int index = loss_->needs()[i];
         const bool batched =
             index >= 0 && has(*optimizee_->data()[static_cast<std::size_t>(index)], L2O_SPEC_BATCHED);
-        part.data.push_back(batched          ? gather(whole_.data[i], 0, rows)
-                            : whole_.data[i] ? whole_.data[i].clone()
-                                             : Tensor());
+        part.data.push_back(batched ? gather(data_[i], 0, rows) : data_[i] ? data_[i].clone() : Tensor());
     }
     return std::make_unique<LossCase>(*loss_, part);
+}
+
+std::vector<std::unique_ptr<LossCase>> LossBench::trajectories(const std::vector<std::int64_t>& rows) const {
+    std::vector<std::unique_ptr<LossCase>> out;
+    for (const bool is_population : {false, true}) {
+        if (is_population && !takes_populations_) continue;
+        out.push_back(window(0, kLength, rows, is_population));
+        if (loss_->scores_windows()) out.push_back(window(2, 3, rows, is_population));
+    }
+    return out;
 }
 
 std::vector<std::unique_ptr<Case>> LossBench::cases_of_rows(const std::vector<std::int64_t>& rows,
                                                             std::uint64_t row0) const {
     std::vector<std::unique_ptr<Case>> out;
-    out.push_back(window(0, kLength, rows));
-    // Only a loss that is a sum over time may be asked for a window in the middle.
-    if (loss_->scores_windows()) out.push_back(window(2, 3, rows));
+    for (auto& one : trajectories(rows)) out.push_back(std::move(one));
     for (const auto& one : out) one->row0 = row0;
     return out;
 }

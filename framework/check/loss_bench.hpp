@@ -6,9 +6,11 @@ namespace l2o::framework {
 
 /// A made-up trajectory: what a loss reads.
 struct MadeUpTrajectory {
-    std::vector<Tensor> x, g, data;  ///< x, g: per block [len, B, shape]; empty: not read
-    Tensor f;                        ///< [len, B]; empty: not read
+    /// x, g: per block [len, B, shape], of a population [len, B, P, shape]; empty: not read
+    std::vector<Tensor> x, g, data;
+    Tensor f;  ///< [len, B] or [len, B, P]; empty: not read
     std::int64_t batch = 0, t0 = 0, len = 0;
+    std::int64_t particles = 0;  ///< 0: no population
 };
 
 /// A call of a loss's eval.
@@ -26,10 +28,10 @@ class LossCase : public Case {
   private:
     const Loss& loss_;
     std::int64_t t0_, len_;
-    std::uint32_t batch_;
+    std::uint32_t batch_, particles_;
 };
 
-/// A loss on a trajectory of random numbers.
+/// A loss on trajectories of random numbers: of points, and of populations.
 class LossBench : public Bench {
   public:
     LossBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
@@ -50,18 +52,28 @@ class LossBench : public Bench {
     [[nodiscard]] const Loss& loss() const { return *loss_; }
     [[nodiscard]] l2o_loss_info info() const { return normalised(*loss_->api().info(loss_->raw())); }
     [[nodiscard]] const Optimizee& optimizee() const { return *optimizee_; }
-    /// A window of the trajectory, with a buffer of its own. @pre first + len <= kLength
+    /// A window of a trajectory, with a buffer of its own. @pre first + len <= kLength
     [[nodiscard]] std::unique_ptr<LossCase> window(std::int64_t first,
                                                    std::int64_t len,
-                                                   const std::vector<std::int64_t>& rows) const;
+                                                   const std::vector<std::int64_t>& rows,
+                                                   bool is_population = false) const;
+    /// Every kind of trajectory that the loss is called with: the whole one and, where windows may be scored,
+    /// one in the middle; of points, and of populations, unless the loss refuses these.
+    [[nodiscard]] std::vector<std::unique_ptr<LossCase>> trajectories(
+        const std::vector<std::int64_t>& rows) const;
 
     static constexpr std::int64_t kLength = 7;  ///< points 0 .. horizon
+    static constexpr std::int64_t kParticles = 3;
 
   private:
+    [[nodiscard]] MadeUpTrajectory made_up(std::int64_t particles, Dtype dtype, std::uint64_t index) const;
+
     std::unique_ptr<Optimizee> optimizee_;
     Task task_;
     std::unique_ptr<Loss> loss_;
-    MadeUpTrajectory whole_;
+    std::vector<Tensor> data_;
+    MadeUpTrajectory whole_, population_;
+    bool takes_populations_ = false;
 };
 
 }  // namespace l2o::framework

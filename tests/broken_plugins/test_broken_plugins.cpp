@@ -112,6 +112,25 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizee_writes_unwanted", "unwanted", "ed "},  // crashed, or ended by a sanitizer
         {"optimizee_shares_splits", "splits", "instance 0 of train is instance 0 of validation"},
         {"optimizee_numbers_from_zero", "sample", "[0,16) and [8,16)"},
+        {"loss_scores", "float32", "in float64 and float32: 'per_row' differs", "wrong_in_float32"},
+        {"loss_scores", "batch", "row 0 of 37 alone: 'per_row' differs", "wrong_of_many"},
+        {"loss_scores",
+         "vjp",
+         "vjp of points 0 .. 6, in float64 and float32: 'cotangent of f' differs",
+         "wrong_vjp_in_float32"},
+        {"loss_scores", "vjp", "vjp of points 0 .. 6, of row 0 of 37 alone", "wrong_vjp_of_many"},
+        {"loss_scores",
+         "vjp",
+         "vjp of points 0 .. 6 of 3 particles by f: wrong along",
+         "wrong_vjp_of_populations"},
+        {"loss_scores", "vjp", "vjp of points 2 .. 4 by f: wrong along", "wrong_vjp_of_windows"},
+        {"loss_scores", "bounds", "of 3 particles: the memory behind 'per_row'", "scores_particles"},
+        {"loss_scores",
+         "row_invariant",
+         "eval of points 0 .. 6 of 3 particles: row 0 of 5 alone",
+         "deals_particles"},
+        {"loss_scores", "additive", "points 0 .. 1 and 1 .. 6 together", "falsely_additive"},
+        {"loss_scores", "vjp_sums", "ed ", "asks_nobody"},  // crashed, or ended by a sanitizer
     };
     for (const Defect& defect : kDefects) {
         CAPTURE(std::string(defect.plugin));
@@ -151,6 +170,9 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizee_shares_splits", {})) == Names{"splits"});
     CHECK(failed(check("optimizer_asks", {}, 500, "asks_soundly")).empty());
     CHECK(failed(check("optimizer_lies", {}, 500, "reverses_soundly")).empty());
+    CHECK(failed(check("loss_scores", {}, 500, "scores_soundly")).empty());
+    CHECK(failed(check("loss_scores", {}, 500, "wrong_vjp_of_populations")) == Names{"vjp"});
+    CHECK(failed(check("loss_scores", {}, 500, "falsely_additive")) == Names{"vjp", "additive"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_late")) == Names{"vjp"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
     CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
