@@ -69,6 +69,12 @@ inline void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int6
                 static_cast<std::size_t>(bytes));
 }
 
+/// Row `row` of `rows`, whatever the axes are.
+inline void zero_row(Tensor& tensor, std::int64_t row, std::int64_t rows) {
+    const std::int64_t bytes = tensor.bytes() / rows;
+    std::memset(static_cast<std::byte*>(tensor.data()) + row * bytes, 0, static_cast<std::size_t>(bytes));
+}
+
 inline void copy_values(Tensor& to, const Tensor& from) {
     with_values(
         [](auto target, auto source) { std::copy(source.begin(), source.end(), target.begin()); }, to, from);

@@ -177,7 +177,7 @@ void Unroll::step_back(
                                                                    &acc),
                                   scene_.optimizer.id());
         }
-        if (r > 0 && second) answers_back(t, rounds_[r], round_cot[r]);
+        if (r > 0 && second) answers_back(point, t, rounds_[r], round_cot[r]);
     }
     if (to_g && !is_last) {
         hessian_product(point.x_rows, before.g_rows, t);
@@ -244,13 +244,23 @@ void Unroll::hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, s
     }
 }
 
-/// cot.q += cot(f(q)) g(q) + H(q) cot(g(q)) for every question of a round.
-void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot) {
+/// cot.q += cot(f(q)) g(q) + H(q) cot(g(q)) for every question of a round; 0 of what a row did not want.
+void Unroll::answers_back(const Point& point,
+                          std::int64_t t,
+                          const Stepper::Round& round,
+                          Stepper::Round& cot) {
     const PointLayout& layout = stepper_.layout();
     for (std::int64_t k = 0; k < round.n; ++k) {
-        const TensorSet q = rows_of(round.q, k, layout);
-        TensorSet q_cot = rows_of(cot.q, k, layout);
-        const Tensor f_cot = point_of(cot.qf, k);
+        const TensorSet q = stepper_.asked(point, round, k);
+        TensorSet q_cot = rows_of(cot.q, k, layout),
+                  g_cot = cot.qg.empty() ? TensorSet() : rows_of(cot.qg, k, layout);
+        Tensor f_cot = point_of(cot.qf, k);
+        for (std::int64_t row = 0; row < layout.rows; ++row) {
+            const std::uint32_t wanted = stepper_.wanted_of(round, k, row);
+            if ((wanted & L2O_ORACLE_VALUE) == 0) zero_row(f_cot, row, layout.rows);
+            for (std::size_t block = 0; block < g_cot.size() && (wanted & L2O_ORACLE_GRADIENT) == 0; ++block)
+                zero_row(g_cot[block], row, layout.rows);
+        }
         if ((round.kinds & L2O_ORACLE_VALUE) != 0 && !all_zero(f_cot)) {
             stepper_.gradient_at(q, t, scratch_.g_rows);
             for (std::size_t block = 0; block < q.size(); ++block) {
@@ -258,7 +268,7 @@ void Unroll::answers_back(std::int64_t t, const Stepper::Round& round, Stepper::
             }
         }
         if ((round.kinds & L2O_ORACLE_GRADIENT) != 0) {
-            hessian_product(q, rows_of(cot.qg, k, layout), t);
+            hessian_product(q, g_cot, t);
             for (std::size_t block = 0; block < q.size(); ++block) add(q_cot[block], scratch_.g[block]);
         }
     }

@@ -227,49 +227,37 @@ void Stepper::hvp(const TensorSet& x_rows,
                 scene_.optimizee.id());
 }
 
-/// Answers and charges what each row wants. What a row does not want is evaluated at its x: nobody knows what
-/// stands in its question.
+/// Answers and charges what each row wants.
 void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
-    const auto wanted = round.wanted.values<std::int32_t>();
     for (std::int64_t k = 0; k < round.n; ++k) {
-        std::vector<Tensor> q, qg;
         std::uint32_t kinds = 0;
-        bool all = true;
-        for (std::size_t block = 0; block < layout_.blocks.size(); ++block)
-            q.push_back(member_of(round.q[block], k, layout_.blocks_as_rows[block]));
         for (std::int64_t row = 0; row < layout_.rows; ++row) {
-            const auto wants =
-                static_cast<std::uint32_t>(wanted[static_cast<std::size_t>(k * layout_.rows + row)]);
+            const std::uint32_t wants = wanted_of(round, k, row);
             kinds |= wants;
-            all = all && wants != 0;
             charge(row, wants);
         }
         const bool f = (kinds & L2O_ORACLE_VALUE) != 0, g = (kinds & L2O_ORACLE_GRADIENT) != 0;
         if (!f && !g) continue;
-        for (std::size_t block = 0; block < layout_.blocks.size() && g; ++block)
-            qg.push_back(member_of(round.qg[block], k, layout_.blocks_as_rows[block]));
         Tensor qf = member_of(round.qf, k, {layout_.rows});
-        const TensorSet questions(std::move(q)), gradients(std::move(qg));
-        if (!all)
-            put_x_where_nothing_is_wanted(
-                from, questions, wanted.subspan(static_cast<std::size_t>(k * layout_.rows)));
-        evaluate_rows((all ? questions : missing_.x_rows).in(),
-                      t,
-                      f ? qf.abi() : nullptr,
-                      g ? gradients.out() : nullptr);
+        const TensorSet gradients = g ? rows_of(round.qg, k, layout_) : TensorSet();
+        evaluate_rows(asked(from, round, k).in(), t, f ? qf.abi() : nullptr, g ? gradients.out() : nullptr);
     }
 }
 
-void Stepper::put_x_where_nothing_is_wanted(const Point& from,
-                                            const TensorSet& questions,
-                                            std::span<const std::int32_t> wanted) {
+TensorSet Stepper::asked(const Point& from, const Round& round, std::int64_t k) {
+    TensorSet questions = rows_of(round.q, k, layout_);
+    bool all = true;
+    for (std::int64_t row = 0; row < layout_.rows; ++row) all = all && wanted_of(round, k, row) != 0;
+    if (all) return questions;
     if (!missing_.f) missing_ = Point(layout_, {.g = true, .f = true, .state = false});
-    for (std::size_t block = 0; block < questions.size(); ++block)
+    std::vector<Tensor> at;
+    for (std::size_t block = 0; block < questions.size(); ++block) {
+        Tensor& x = missing_.x_rows[block];
         for (std::int64_t row = 0; row < layout_.rows; ++row)
-            copy_row(wanted[static_cast<std::size_t>(row)] != 0 ? questions[block] : from.x_rows[block],
-                     row,
-                     missing_.x_rows[block],
-                     row);
+            copy_row(wanted_of(round, k, row) != 0 ? questions[block] : from.x_rows[block], row, x, row);
+        at.push_back(Tensor::borrow(x.dtype(), x.shape(), x.data()));
+    }
+    return TensorSet(std::move(at));
 }
 
 bool Stepper::run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "framework/plugin/call.hpp"
@@ -84,6 +83,14 @@ class Stepper {
         Tensor qf, wanted;
         std::uint32_t n = 0, kinds = 0;  ///< questions that it answers, and what some row wants; 0 in round 0
     };
+    /// What a row of the optimizee wants to know of question k: L2O_ORACLE_*.
+    [[nodiscard]] std::uint32_t wanted_of(const Round& round, std::int64_t k, std::int64_t row) const {
+        return static_cast<std::uint32_t>(
+            round.wanted.values<std::int32_t>()[static_cast<std::size_t>(k * layout_.rows + row)]);
+    }
+    /// Where question k is evaluated, as rows of the optimizee; borrowed until the next call. A row that
+    /// wants nothing is at its x: nobody knows what stands in its question.
+    [[nodiscard]] TensorSet asked(const Point& from, const Round& round, std::int64_t k);
     /// Repeats an iteration and keeps its rounds; `to` is overwritten with the same bits.
     void replay(Point& from, Point& to, std::int64_t t, std::vector<Round>& rounds);
 
@@ -110,9 +117,6 @@ class Stepper {
     void answer(const Point& from, Round& round, std::int64_t t);
     Round make_round() const;
     bool run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t);
-    void put_x_where_nothing_is_wanted(const Point& from,
-                                       const TensorSet& questions,
-                                       std::span<const std::int32_t> wanted);
     void take_over(const Point& from, const Round& last, const Round& next, Point& to);
     void take_answer(const Round& last, std::int64_t at, Point& to, std::int64_t row) const;
     bool says_what_x_is();

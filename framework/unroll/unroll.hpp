@@ -115,7 +115,7 @@ class Unroll {
     void hessian_product(const TensorSet& x_rows, const TensorSet& v_rows, std::int64_t t);
     void initial_state_back(TensorSet& gradient);
     Window step_beside(std::int64_t n, Teacher& teacher);
-    void answers_back(std::int64_t t, const Stepper::Round& round, Stepper::Round& cot);
+    void answers_back(const Point& point, std::int64_t t, const Stepper::Round& round, Stepper::Round& cot);
     void keep_point(std::int64_t segment);
     void recompute_segment(std::int64_t segment);
     void reverse_slices(std::int64_t n, TensorSet& gradient, std::int64_t stop);

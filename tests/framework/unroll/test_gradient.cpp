@@ -140,6 +140,20 @@ TEST_CASE("a population: the meta-gradient of [B, P, n] blocks and [B, P] object
     check_error(rig.gradient_error(1e-4, true));
 }
 
+TEST_CASE("a population that asks: the meta-gradient goes through the questions of every particle to 1e-6") {
+    for (const SecondOrder order : {SecondOrder::kExact, SecondOrder::kFd}) {
+        for (const char* particles : {"1", "4"}) {
+            Rig rig({.lab = {.optimizer = "learned_scouts",
+                             .options = {{"particles", particles}},
+                             .problem = {.optimizee = "rastrigin", .options = {{"n", "4"}}, .instances = 3},
+                             .horizon = kHorizon},
+                     .loss = "trajectory_sum",
+                     .second_order = order});
+            check_error(rig.gradient_error(1e-6, true));
+        }
+    }
+}
+
 TEST_CASE("the weight of a window multiplies its gradient, which is added to what is there") {
     Rig rig({.lab = learned_momentum("rastrigin", "0"), .loss = "trajectory_sum"});
     auto once = rig.zero_gradient(), twice = rig.zero_gradient();

@@ -10,7 +10,8 @@ namespace {
 
 using namespace l2o::test;
 
-/// @param optimizer  learned_momentum reads f, l2o_dm does not, learned_extragradient asks.
+/// @param optimizer  learned_momentum reads f, l2o_dm does not, learned_extragradient asks, learned_scouts is
+/// a population that asks.
 Rig::Setup setup(const std::string& optimizer,
                  std::int64_t horizon,
                  const std::string& loss = "trajectory_sum") {
@@ -53,6 +54,7 @@ TEST_CASE("under any budget the gradient has the bits of the one that keeps all 
     for (const auto& [optimizer, loss] : {Case{"learned_momentum", "trajectory_sum"},
                                           Case{"l2o_dm", "trajectory_sum"},
                                           Case{"learned_extragradient", "trajectory_sum"},
+                                          Case{"learned_scouts", "trajectory_sum"},
                                           Case{"learned_momentum", "jacobian_regularized"}}) {
         CAPTURE(optimizer);
         CAPTURE(loss);

@@ -122,6 +122,19 @@ TEST_CASE("subsample: an optimizer that cannot be sliced is refused by name") {
                       doctest::Contains("train.coordinate_subsample is 0.5; it needs second_order drop"));
 }
 
+TEST_CASE("slices: a population that asks sees whole blocks, and is refused a subsample") {
+    Rig::Setup scouts = setup("learned_scouts");
+    scouts.lab.options = {};
+    Rig rig(scouts);
+    CHECK(Stepper(rig.scene(), {.length = 512}).slices() == nullptr);
+    CHECK(Stepper(Rig(setup("l2o_dm")).scene(), {.length = 512}).slices() != nullptr);
+    const auto whole = run(rig, {}, rig.start());
+    CHECK(same_bits(run(rig, {.threads = 2}, rig.start()).gradient, whole.gradient));
+    CHECK_THROWS_WITH(run(rig, {.subsample = 0.5}, rig.start()),
+                      doctest::Contains("train.coordinate_subsample is 0.5; it needs second_order drop and a "
+                                        "differentiable coordinate-wise optimizer"));
+}
+
 TEST_CASE("binomial checkpoints: the chain of a repetition more is the sum of its two parts") {
     for (std::int64_t kept = 2; kept < 10; ++kept)
         for (std::int64_t repeats = 1; repeats < 6; ++repeats)

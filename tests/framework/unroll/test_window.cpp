@@ -15,6 +15,12 @@ Rig::Setup momentum(OptionText options = {}) {
                     .problem = {.optimizee = "rastrigin", .options = {{"n", "3"}}, .instances = 2}},
             .loss = "trajectory_sum"};
 }
+/// A population that asks.
+Rig::Setup scouts() {
+    auto setup = momentum();
+    setup.lab.optimizer = "learned_scouts";
+    return setup;
+}
 Rig::Setup l2o_dm() {
     return {.lab = {.optimizer = "l2o_dm", .problem = {.optimizee = "quadratic", .instances = 2}},
             .loss = "trajectory_sum"};
@@ -32,7 +38,7 @@ std::vector<double> carried(const l2o::framework::Unroll& unroll) {
 }  // namespace
 
 TEST_CASE("two windows of 10 steps end where one of 20 ends, bit for bit, with and without a gradient") {
-    for (const auto& setup : {momentum(), l2o_dm()}) {
+    for (const auto& setup : {momentum(), scouts(), l2o_dm()}) {
         Rig rig(setup);
         auto gradient = rig.zero_gradient();
         const auto whole = rig.unroll(), halves = rig.unroll(), scored = rig.unroll();
@@ -49,15 +55,17 @@ TEST_CASE("two windows of 10 steps end where one of 20 ends, bit for bit, with a
 }
 
 TEST_CASE("what was carried away can be restored elsewhere: the second window repeats its gradient's bits") {
-    Rig rig(l2o_dm());
-    const auto first = rig.unroll(), second = rig.unroll();
-    first->score(10);
-    second->restore(first->t(), first->carried());
-    auto want = rig.zero_gradient(), got = rig.zero_gradient();
-    first->window(10, 1, want);
-    second->window(10, 1, got);
-    CHECK(same_bits(Rig::flat(got), Rig::flat(want)));
-    CHECK(same_bits(carried(*second), carried(*first)));
+    for (const auto& setup : {scouts(), l2o_dm()}) {
+        Rig rig(setup);
+        const auto first = rig.unroll(), second = rig.unroll();
+        first->score(10);
+        second->restore(first->t(), first->carried());
+        auto want = rig.zero_gradient(), got = rig.zero_gradient();
+        first->window(10, 1, want);
+        second->window(10, 1, got);
+        CHECK(same_bits(Rig::flat(got), Rig::flat(want)));
+        CHECK(same_bits(carried(*second), carried(*first)));
+    }
 }
 
 TEST_CASE("the gradient of a second window takes its start as a constant") {
