@@ -4,18 +4,15 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <l2o/numerics/philox.hpp>
 #include <optional>
 
 #include "framework/error.hpp"
 #include "framework/safeguard/safe_steps.hpp"
 #include "framework/unroll/arithmetic.hpp"
+#include "framework/unroll/start.hpp"
 
 namespace l2o::framework {
 namespace {
-
-// Tag of derived keys: start points of the particles after the first.
-constexpr std::uint64_t kParticleTag = 0x70617274;
 
 /// Looks at points without charging the optimizer for it.
 class Recorder {
@@ -107,23 +104,18 @@ class Recorder {
     std::vector<l2o_tensor*> outputs_;
 };
 
-/// Puts the shard's rows of x0 into a point; every further particle of a row has a start of its own.
+/// Puts the shard's rows of x0 into a point.
 void set_start(const ShardTask& task, const ProblemData& data, const PointLayout& layout, Point& point) {
-    const std::int64_t particles = std::max<std::int64_t>(layout.particles, 1);
-    for (std::size_t block = 0; block < task.x0.size(); ++block) {
-        for (std::int64_t row = 0; row < task.count; ++row)
-            copy_row(task.x0[block], task.first + row, point.x_rows[block], row * particles);
-    }
-    for (std::int64_t p = 1; p < particles; ++p) {
-        const Key key =
-            numerics::derive_key(task.keys.test_start, kParticleTag, static_cast<std::uint64_t>(p));
-        const std::vector<Tensor> x =
-            task.optimizee.init_point(key, static_cast<std::uint64_t>(task.first), data);
-        for (std::size_t block = 0; block < x.size(); ++block) {
-            for (std::int64_t row = 0; row < task.count; ++row)
-                copy_row(x[block], row, point.x_rows[block], row * particles + p);
-        }
-    }
+    std::vector<Tensor> x;
+    for (const Tensor& x0 : task.x0) x.push_back(x0.rows(task.first, task.count));
+    if (layout.particles > 0)
+        x = start_particles(task.optimizee,
+                            task.keys.test_start,
+                            static_cast<std::uint64_t>(task.first),
+                            data,
+                            x,
+                            layout.particles);
+    for (std::size_t block = 0; block < x.size(); ++block) copy_values(point.x[block], x[block]);
 }
 
 /// The trajectories of a shard, under one optimizer after the other.

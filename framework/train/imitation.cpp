@@ -34,6 +34,11 @@ Imitation::Imitation(const Lesson& lesson)
                     context.origin + ": " + context.path + ": '" + teacher_.id() +
                         "' is a population, of which no point is the one to imitate");
     }
+    if (lesson.optimizer.info().particles > 0) {
+        throw Error(ExitCode::kUsage,
+                    "optimizer '" + lesson.optimizer.id() +
+                        "' is a population, and a teacher has one point alone; remove train.imitation");
+    }
     for (const Scene* scene : shards_.scenes()) {
         scenes_.push_back(std::make_unique<Scene>(
             Scene{teacher_, lesson.optimizee, scene->data, teacher_params_, scene->key, scene->row0}));

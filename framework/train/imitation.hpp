@@ -15,7 +15,7 @@ namespace l2o::framework {
 class Imitation : public Estimator {
   public:
     /// @pre settings.imitation; the optimizer has a derivative.
-    /// @throw Error kUsage if the teacher is a population.
+    /// @throw Error kUsage if the teacher or the optimizer is a population.
     explicit Imitation(const Lesson& lesson);
 
     std::int64_t start(std::uint64_t index) override;

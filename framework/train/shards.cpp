@@ -10,6 +10,7 @@
 #include "framework/parallel.hpp"
 #include "framework/plugin/unsolved.hpp"
 #include "framework/unroll/arithmetic.hpp"
+#include "framework/unroll/start.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -82,10 +83,6 @@ Shards::Shards(const Optimizer& optimizer,
       threads_(threads),
       with_solutions_(options.with_solutions || loss.needs_solution()),
       loss_needing_solutions_(loss.needs_solution() ? loss.id() : "") {
-    if (optimizer.info().particles > 0) {
-        throw Error(ExitCode::kUsage,
-                    "optimizer '" + optimizer.id() + "' is a population; training one is not offered yet");
-    }
     data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
     const std::int64_t count = (options.batch + options.shard_rows - 1) / options.shard_rows;
     UnrollOptions unroll = options.unroll;
@@ -130,7 +127,9 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     const auto split = static_cast<std::uint64_t>(options_.split);
     const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
     const auto row0 = static_cast<std::uint64_t>(options_.row0);
-    const std::vector<Tensor> x0 = optimizee_.init_point(start, row0, data_);
+    std::vector<Tensor> x0 = optimizee_.init_point(start, row0, data_);
+    if (const std::int64_t particles = optimizer_.info().particles; particles > 0)
+        x0 = start_particles(optimizee_, start, row0, data_, x0, particles);
     for (const auto& shard : shards_) {
         shard->scene.key = numerics::derive_key(keys_.train_steps, kTrajectoryTag + split, index);
         std::vector<Tensor> rows;

@@ -204,10 +204,14 @@ TEST_CASE("imitation and evolution strategies take turns") {
     CHECK(bytes(result.params) == bytes(trainee.train({}, 2).params));
 }
 
-TEST_CASE("a teacher that is a population, and a pupil without a derivative, are refused") {
+TEST_CASE("a population does not teach, nor learn by imitation; no more does a pupil without a derivative") {
     Trainee swarm = pupil("particle_swarm", {}, 0.5);
     CHECK(refusal([&] { swarm.train(); }) ==
           "2 test: optimizer: 'particle_swarm' is a population, of which no point is the one to imitate");
+    Trainee scouts = pupil("adam", {}, 0.5, {.optimizer = "learned_scouts"});
+    CHECK(refusal([&] { scouts.train(); }) ==
+          "2 optimizer 'learned_scouts' is a population, and a teacher has one point alone; remove "
+          "train.imitation");
     Trainee opaque = pupil("adam", {}, 0.5, {.optimizer = "learned_step"});
     opaque.settings().estimator = EstimatorKind::kEs;
     opaque.settings().pairs = 5;

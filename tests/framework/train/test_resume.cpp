@@ -30,6 +30,12 @@ Trainee windows_of(Dtype dtype) {
 }
 Trainee flat() { return windows_of(Dtype::kF64); }
 Trainee single() { return windows_of(Dtype::kF32); }
+/// A population that asks: 9 windows.
+Trainee scouting() {
+    Trainee trainee({.optimizer = "learned_scouts"});
+    trainee.settings() = flat().settings();
+    return trainee;
+}
 /// 15 windows in 9 stages.
 Trainee layerwise() {
     Trainee trainee({.optimizer = "lista",
@@ -180,6 +186,7 @@ TEST_CASE(
     "a training interrupted after any window and resumed ends with the bits and records of a whole one") {
     for (Trainee (*make)() : {flat,
                               single,
+                              scouting,
                               layerwise,
                               staged,
                               diverging,

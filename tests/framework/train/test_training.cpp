@@ -30,6 +30,9 @@ Trainee uneven(Trainee::Setup setup = {}) {
     return trainee;
 }
 
+/// A population that asks.
+const Trainee::Setup kScouts{.optimizer = "learned_scouts"};
+
 }  // namespace
 
 TEST_CASE("l2o_dm trained for 40 trajectories more than halves its validation loss") {
@@ -206,7 +209,7 @@ TEST_CASE("1, 2 and 5 threads give the same bits, for shards of unequal size") {
     const Trainee::Setup dm{.optimizer = "l2o_dm", .options = {{"hidden", "4"}}};
     Trainee::Setup single = dm;
     single.dtype = Dtype::kF32;
-    for (const Trainee::Setup& setup : {Trainee::Setup{}, dm, single}) {
+    for (const Trainee::Setup& setup : {Trainee::Setup{}, dm, single, kScouts}) {
         Trainee trainee = uneven(setup);
         const TrainResult one = trainee.train({}, 1), two = trainee.train({}, 2), five = trainee.train({}, 5);
         CHECK(one.meta_steps == 12);
@@ -217,12 +220,27 @@ TEST_CASE("1, 2 and 5 threads give the same bits, for shards of unequal size") {
 }
 
 TEST_CASE("shards of another size give the same result to rounding") {
-    Trainee trainee = uneven();
-    const TrainResult small = trainee.train();
-    trainee.settings().shard_rows = 32;
-    const TrainResult whole = trainee.train();
-    for (std::size_t i = 0; i < small.params.size(); ++i)
-        CHECK(relative_error(values(small.params[i]), values(whole.params[i])) < 1e-9);
+    for (const Trainee::Setup& setup : {Trainee::Setup{}, kScouts}) {
+        Trainee trainee = uneven(setup);
+        const TrainResult small = trainee.train();
+        trainee.settings().shard_rows = 32;
+        const TrainResult whole = trainee.train();
+        for (std::size_t i = 0; i < small.params.size(); ++i)
+            CHECK(relative_error(values(small.params[i]), values(whole.params[i])) < 1e-9);
+    }
+}
+
+TEST_CASE("a population is trained, one that asks as well: its validation loss more than halves") {
+    for (Trainee::Setup setup : {Trainee::Setup{.options = {{"particles", "3"}}}, kScouts}) {
+        setup.meta_options = {{"learning_rate", "0.1"}};
+        Trainee trainee = uneven(setup);
+        trainee.settings().epochs = 20;
+        const double before = trainee.validation_loss(trainee.initial_params());
+        const TrainResult result = trainee.train();
+        MESSAGE("validation loss " << before << " -> " << result.best_validation);
+        CHECK(result.skipped == 0);
+        CHECK(result.best_validation < before / 2);
+    }
 }
 
 TEST_CASE("every window is one step along its own gradient, from the state that the last one left") {
@@ -331,9 +349,6 @@ TEST_CASE("an optimizer without a derivative, or without parameters, is refused 
     CHECK(refusal([&] { analytic.train(); }) ==
           "3 optimizer 'gradient_descent' has no derivative (step_vjp); it cannot be trained by bptt; "
           "use 'estimator es' or 'estimator pes'");
-    Trainee swarm = uneven({.options = {{"particles", "3"}}});
-    CHECK(refusal([&] { swarm.train(); }) ==
-          "2 optimizer 'learned_momentum' is a population; training one is not offered yet");
 }
 
 TEST_CASE("an optimizer that is defined from 0 only refuses a problem that starts elsewhere") {
