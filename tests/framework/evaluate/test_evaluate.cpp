@@ -129,6 +129,9 @@ std::vector<Pair> pairs_that_ask() {
         {kSparse, alone(armijo), false},
         {kSparse, alone(projected), false},
         {kSparse, alone(nag), false},
+        {saddle, alone("use learned_extragradient\n"), true},
+        {rastrigin, alone("use learned_scouts\n"), true},
+        {kSparse, alone("use learned_scouts\n"), false},
         {rastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n"), true},
     };
     // Classic ones keep no state, and those that search do.
@@ -325,6 +328,45 @@ TEST_CASE("evaluate: what a row does and is charged does not depend on the other
         }
     }
     MESSAGE(at_ties << " of " << compared << " rows departed at a tie");
+}
+
+TEST_CASE("evaluate: every optimizer that asks, or does under an option, is among those that are compared") {
+    std::string compared;
+    for (const Pair& pair : pairs_that_ask()) compared += pair.contestant;
+    const ProblemLab minimise({.optimizee = "lasso", .options = {{"m", "4"}, {"n", "6"}}, .instances = 1}),
+        minimax({.optimizee = "rotated_saddle", .instances = 1});
+    const auto asks = [&](const Catalog::Entry& entry, const OptionText& options) {
+        for (const ProblemLab* lab : {&minimise, &minimax}) {
+            try {
+                const auto resolved =
+                    resolve_options(entry.component.options, settings_from(options, {.file = "test"}), {});
+                if (Optimizer(entry, resolved.clone(), task_of(lab->optimizee(), 10)).info().max_questions >
+                    0)
+                    return true;
+            } catch (const Error&) {
+                continue;  // not on this problem, or not without an option that has no default
+            }
+        }
+        return false;
+    };
+    std::size_t asking = 0;
+    for (const Catalog::Entry& entry : catalog().entries()) {
+        if (entry.component.kind != Kind::kOptimizer) continue;
+        const std::string use = "use " + entry.component.id + "\n";
+        std::vector<std::string> written;
+        if (asks(entry, {})) written = {use};
+        for (const OptionSchema& option : entry.component.options) {
+            std::vector<std::string> choices = option.choices;
+            if (option.type == L2O_OPTION_BOOL) choices = {"true", "false"};
+            for (const std::string& choice : choices)
+                if (written != std::vector{use} && asks(entry, {{option.key, choice}}))
+                    written.push_back(use + " " + option.key + " " + choice);
+        }
+        asking += written.size();
+        for (const std::string& one : written)
+            CHECK_MESSAGE(compared.find(one) != std::string::npos, "not compared: " << one);
+    }
+    CHECK(asking >= 7);
 }
 
 TEST_CASE(
