@@ -4,6 +4,7 @@
 #include <l2o/abi/loss.h>
 #include <l2o/abi/optimizee.h>
 #include <l2o/abi/optimizer.h>
+#include <l2o/c/problem.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +16,7 @@
 #include <l2o/sdk/optimizee.hpp>
 #include <l2o/sdk/view.hpp>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +70,23 @@ l2o_value value(std::int32_t type, std::int64_t i, double d = 0) {
             .count = 0};
 }
 
+/// A struct of `size` bytes, as a host of another minor gives it: AddressSanitizer sees who reads on, and
+/// behind what this header knows are pointers to nowhere.
+template <class S>
+class Sized {
+  public:
+    Sized(S given, std::size_t size) : memory_(size, std::byte{0xA5}) {
+        given.struct_size = static_cast<std::uint32_t>(size);
+        std::memcpy(memory_.data(), &given, std::min(size, sizeof given));
+    }
+    [[nodiscard]] const S* get() const { return reinterpret_cast<const S*>(memory_.data()); }
+
+  private:
+    std::vector<std::byte> memory_;
+};
+template <class S>
+constexpr std::size_t kLonger = sizeof(S) + 64;
+
 template <class Api>
 const Api& api_of(const l2o_plugin* plugin) {
     return *static_cast<const Api*>(plugin->components[0]->api);
@@ -81,7 +100,6 @@ const l2o_loss_api& loss() { return api_of<l2o_loss_api>(l2o_test_c_loss()); }
 struct OptimizerSetup {
     OptimizerSetup() {
         for (l2o_spec* block : {&x, &y}) {
-            block->struct_size = sizeof(l2o_spec);
             block->dtype = L2O_DTYPE_F32;
             block->flags = L2O_SPEC_BATCHED;
         }
@@ -111,19 +129,20 @@ struct OptimizerSetup {
         values[7].s = path.c_str();
         std::vector<const l2o_value*> list;
         for (const l2o_value& v : values) list.push_back(&v);
-        const l2o_spec* blocks[] = {&x, &y};
+        const Sized given_x(x, spec_size), given_y(y, spec_size);
+        const l2o_spec* blocks[] = {given_x.get(), given_y.get()};
         l2o_problem problem{};
-        problem.struct_size = sizeof problem;
         problem.n_blocks = 2;
         problem.dtype = dtype;
         problem.blocks = blocks;
         problem.answers = answers;
-        return optimizer().create(&call.call, list.data(), n_values, &problem, out);
+        return optimizer().create(&call.call, list.data(), n_values, Sized(problem, problem_size).get(), out);
     }
     Call call;
     std::int64_t size = 3;
     l2o_spec x{}, y{};
     std::uint32_t dtype = L2O_DTYPE_F32, answers = L2O_ORACLE_VALUE, n_values = 8;
+    std::size_t problem_size = sizeof(l2o_problem), spec_size = sizeof(l2o_spec);
 };
 
 std::string refusal(OptimizerSetup& setup, l2o_status expected) {
@@ -134,11 +153,12 @@ std::string refusal(OptimizerSetup& setup, l2o_status expected) {
 }
 
 struct OptimizeeSetup {
-    explicit OptimizeeSetup(std::uint32_t dtype = L2O_DTYPE_F64) {
+    explicit OptimizeeSetup(std::uint32_t dtype = L2O_DTYPE_F64,
+                            std::size_t setting_size = sizeof(l2o_optimizee_setting)) {
         const l2o_value rows = value(L2O_OPTION_INT, 2), row = value(L2O_OPTION_INT, 3);
         const l2o_value* const values[] = {&rows, &row};
-        const l2o_optimizee_setting setting{sizeof setting, dtype};
-        status = optimizee().create(&call.call, values, 2, &setting, &instance);
+        const Sized setting(l2o_optimizee_setting{0, dtype}, setting_size);
+        status = optimizee().create(&call.call, values, 2, setting.get(), &instance);
     }
     ~OptimizeeSetup() {
         if (instance != nullptr) optimizee().destroy(instance);
@@ -273,19 +293,16 @@ TEST_CASE("an optimizer in C refuses what it cannot do, in a sentence") {
     CHECK(refusal(schema, L2O_STATUS_INVALID) == "the host passed 7 option values; expected 8");
 }
 
-TEST_CASE("a loss in C: values of a host that knows less of them, and of one that knows more") {
+TEST_CASE("a loss in C: structs of a host that knows less of them, and of one that knows more") {
     Call call;
-    const l2o_problem problem{};
-    for (const std::size_t size : {offsetof(l2o_value, s), sizeof(l2o_value) + 64}) {
-        l2o_value scale = value(L2O_OPTION_REAL, 0, 10);
-        scale.struct_size = static_cast<std::uint32_t>(size);
-        // No byte more, which AddressSanitizer sees; behind what is known, pointers to nowhere.
-        std::vector<std::uint64_t> memory(size / 8, 1);
-        std::memcpy(memory.data(), &scale, std::min(size, sizeof scale));
-        const l2o_value* const values[] = {reinterpret_cast<const l2o_value*>(memory.data())};
+    for (const bool is_longer : {false, true}) {
+        const Sized problem(l2o_problem{}, is_longer ? kLonger<l2o_problem> : offsetof(l2o_problem, blocks));
+        auto scale = std::make_unique<const Sized<l2o_value>>(
+            value(L2O_OPTION_REAL, 0, 10), is_longer ? kLonger<l2o_value> : offsetof(l2o_value, s));
+        const l2o_value* const values[] = {scale->get()};
         l2o_loss* instance = nullptr;
-        CHECK(loss().create(&call.call, values, 1, &problem, &instance) == L2O_STATUS_OK);
-        memory.assign(memory.size(), 1);
+        CHECK(loss().create(&call.call, values, 1, problem.get(), &instance) == L2O_STATUS_OK);
+        scale.reset();
         Held<double> f({1, 1}), per_row({1});
         f.data = {2};
         l2o_trajectory trajectory{};
@@ -296,6 +313,67 @@ TEST_CASE("a loss in C: values of a host that knows less of them, and of one tha
         CHECK(per_row.data == std::vector<double>{20});
         loss().destroy(instance);
     }
+}
+
+TEST_CASE(
+    "a problem in C: of a host that knows less of it what is absent is 0, of one that knows more all is") {
+    Call call;
+    for (const bool is_longer : {false, true}) {
+        l2o_spec described{};
+        described.dtype = L2O_DTYPE_F32;
+        described.flags = L2O_SPEC_BATCHED | L2O_SPEC_BOUNDED;
+        described.lower = -2;
+        described.upper = 3;
+        const Sized spec(described, is_longer ? kLonger<l2o_spec> : offsetof(l2o_spec, lower));
+        const l2o_spec *const blocks[] = {spec.get(), spec.get()}, *const data[] = {nullptr, spec.get()};
+        l2o_problem problem{};
+        problem.n_blocks = problem.n_data = 2;
+        problem.blocks = blocks;
+        problem.data = data;
+        problem.horizon = 7;
+        problem.max_evaluations = 9;
+        const Sized given(problem, is_longer ? kLonger<l2o_problem> : offsetof(l2o_problem, max_evaluations));
+        l2o_c_problem own;
+        REQUIRE(l2o_c_take_problem(&call.call, given.get(), &own) == L2O_STATUS_OK);
+        CHECK(own.abi.struct_size == sizeof own.abi);
+        CHECK(own.abi.horizon == 7);
+        CHECK(own.abi.max_evaluations == (is_longer ? 9 : 0));
+        CHECK(own.abi.data[0] == nullptr);
+        for (const l2o_spec* taken : {own.abi.blocks[0], own.abi.blocks[1], own.abi.data[1]}) {
+            CHECK(taken->struct_size == sizeof *taken);
+            CHECK(taken->dtype == L2O_DTYPE_F32);
+            CHECK(taken->lower == (is_longer ? -2 : 0));
+            CHECK(taken->upper == (is_longer ? 3 : 0));
+        }
+        l2o_c_drop_problem(&own);
+    }
+}
+
+TEST_CASE("an optimizer in C: a problem of a host that knows less of it, and of one that knows more") {
+    OptimizerSetup longer, shorter, too_short;
+    longer.problem_size = kLonger<l2o_problem>;
+    longer.spec_size = kLonger<l2o_spec>;
+    shorter.problem_size = offsetof(l2o_problem, horizon);
+    shorter.spec_size = offsetof(l2o_spec, layer);
+    for (OptimizerSetup* setup : {&longer, &shorter}) {
+        l2o_optimizer* instance = nullptr;
+        REQUIRE(setup->create(&instance) == L2O_STATUS_OK);
+        const l2o_spec& v_x = *optimizer().state_spec(instance, 2);
+        CHECK(v_x.name == std::string("v.x"));
+        CHECK(shape(&v_x) == std::vector<std::int64_t>{3});
+        optimizer().destroy(instance);
+    }
+    too_short.problem_size = offsetof(l2o_problem, answers);
+    CHECK(refusal(too_short, L2O_STATUS_UNSUPPORTED).ends_with("the problem does not answer such questions"));
+}
+
+TEST_CASE("an optimizee in C: a setting of a host that knows more of it, and one that ends too early") {
+    const OptimizeeSetup longer(L2O_DTYPE_F64, kLonger<l2o_optimizee_setting>);
+    REQUIRE(longer.status == L2O_STATUS_OK);
+    CHECK(optimizee().block_spec(longer.instance, 0)->dtype == L2O_DTYPE_F64);
+    const OptimizeeSetup cut(L2O_DTYPE_F64, offsetof(l2o_optimizee_setting, dtype));
+    CHECK(cut.status == L2O_STATUS_UNSUPPORTED);
+    CHECK(cut.call.text == std::string("in_c computes in float32 or float64 only"));
 }
 
 TEST_CASE("an optimizee in C: shapes come from the options that its axes are called like") {

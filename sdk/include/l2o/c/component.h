@@ -133,6 +133,17 @@ static inline uint32_t l2o_c_count_options(const l2o_c_about* about) {
     return n;
 }
 
+/* A struct of the host, which begins with its struct_size, in a zeroed one of this header: rule R2 of
+ * l2o/abi/base.h. Nothing else looks at struct_size. */
+static inline void l2o_c_normalise(const void* given, void* own, size_t size) {
+    uint32_t bytes = 0;
+    memcpy(&bytes, given, sizeof bytes);
+    memset(own, 0, size);
+    memcpy(own, given, bytes < size ? bytes : size);
+    bytes = (uint32_t)size;
+    memcpy(own, &bytes, sizeof bytes);
+}
+
 /* A copy that stays, 0 bytes included; NULL of NULL. *failed is set if there is no memory. */
 static inline void* l2o_c_copy(const void* from, size_t bytes, int* failed) {
     void* to = from == NULL ? NULL : malloc(bytes + 1);
@@ -148,8 +159,7 @@ static inline void l2o_c_drop_values(const l2o_value* kept) {
     }
 }
 /* Copies the values of the host, which die with create, to kept[L2O_C_MAX_OPTIONS], which is zero; after a
- * failure too, l2o_c_drop_values() frees what was copied. A host of another minor has longer or shorter ones
- * (R2 of l2o/abi/base.h). */
+ * failure too, l2o_c_drop_values() frees what was copied. */
 static inline l2o_status l2o_c_keep_values(
     const l2o_c_about* about, l2o_call* call, const l2o_value* const* values, uint32_t n, l2o_value* kept) {
     int failed = 0;
@@ -161,10 +171,7 @@ static inline l2o_status l2o_c_keep_values(
                           (unsigned)l2o_c_count_options(about));
     for (uint32_t i = 0; i < n; ++i) {
         l2o_value value;
-        memset(&value, 0, sizeof value);
-        memcpy(
-            &value, values[i], values[i]->struct_size < sizeof value ? values[i]->struct_size : sizeof value);
-        value.struct_size = sizeof value;
+        l2o_c_normalise(values[i], &value, sizeof value);
         value.s = (const char*)l2o_c_copy(value.s, value.s == NULL ? 0 : strlen(value.s) + 1, &failed);
         value.iv = (const int64_t*)l2o_c_copy(value.iv, value.count * sizeof *value.iv, &failed);
         value.dv = (const double*)l2o_c_copy(value.dv, value.count * sizeof *value.dv, &failed);

@@ -8,7 +8,7 @@
 #define L2O_C_LOSS_H
 
 #include <l2o/abi/loss.h>
-#include <l2o/c/component.h>
+#include <l2o/c/problem.h>
 
 /* Point j of a trajectory is row j of its f, x and g (l2o_c_get(in->f, j, b) of row b, without a population).
  */
@@ -45,11 +45,13 @@ static inline l2o_status l2o_c_create_loss(const l2o_c_loss* loss,
                                            const l2o_problem* problem,
                                            l2o_loss** out) {
     l2o_loss* self = (l2o_loss*)calloc(1, sizeof *self);
+    l2o_problem own;
     l2o_status status = L2O_STATUS_OK;
     if (self == NULL) return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
     self->info = loss->info;
     self->info.struct_size = sizeof self->info;
-    self->n_blocks = problem->n_blocks;
+    l2o_c_normalise(problem, &own, sizeof own);
+    self->n_blocks = own.n_blocks;
     status = l2o_c_keep_values(&loss->about, call, values, n, self->option);
     if (status == L2O_STATUS_OK)
         *out = self;

@@ -163,10 +163,12 @@ static inline l2o_status l2o_c_create_optimizee(const l2o_c_optimizee* problem,
                                                 const l2o_optimizee_setting* setting,
                                                 l2o_optimizee** out) {
     l2o_optimizee* self = (l2o_optimizee*)calloc(1, sizeof *self);
+    l2o_optimizee_setting own;
     l2o_status status = L2O_STATUS_OK;
     if (self == NULL) return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
     self->problem = problem;
-    status = l2o_c_fill_optimizee(self, call, values, n, setting);
+    l2o_c_normalise(setting, &own, sizeof own);
+    status = l2o_c_fill_optimizee(self, call, values, n, &own);
     if (status == L2O_STATUS_OK)
         *out = self;
     else

@@ -1,6 +1,6 @@
 /* The tables of an optimizer in C99: a method with options, state tensors like its variable and no learned
- * parameters is one or two steps and an L2O_C_OPTIMIZER(...). Anything else
- * fills l2o_optimizer_api itself.
+ * parameters is one or two steps and an L2O_C_OPTIMIZER(...). Anything else fills l2o_optimizer_api itself,
+ * and takes what create is given with l2o_c_take_problem() and l2o_c_keep_values().
  *
  *   static l2o_status step(const l2o_optimizer* self, l2o_call*, const l2o_step_in*, l2o_step_out*);
  *   L2O_C_OPTIMIZER(.about = {.id = "org.example.mine", ...,
@@ -12,7 +12,7 @@
 #define L2O_C_OPTIMIZER_H
 
 #include <l2o/abi/optimizer.h>
-#include <l2o/c/component.h>
+#include <l2o/c/problem.h>
 
 #define L2O_C_MAX_STATES 16
 
@@ -162,10 +162,13 @@ static inline l2o_status l2o_c_create_optimizer(const l2o_c_optimizer* method,
                                                 const l2o_problem* problem,
                                                 l2o_optimizer** out) {
     l2o_optimizer* self = (l2o_optimizer*)calloc(1, sizeof *self);
+    l2o_c_problem own;
     l2o_status status = L2O_STATUS_OK;
     if (self == NULL) return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
     self->method = method;
-    status = l2o_c_fill_optimizer(self, call, values, n, problem);
+    status = l2o_c_take_problem(call, problem, &own);
+    if (status == L2O_STATUS_OK) status = l2o_c_fill_optimizer(self, call, values, n, &own.abi);
+    l2o_c_drop_problem(&own);
     if (status == L2O_STATUS_OK)
         *out = self;
     else
