@@ -12,6 +12,14 @@
 
 #include "tables.h"
 
+/* Where a struct ends that cannot do without its last fields. */
+#ifndef SETTING_SIZE
+#define SETTING_SIZE sizeof(l2o_optimizee_setting)
+#endif
+#ifndef BOUNDED_SPEC_SIZE
+#define BOUNDED_SPEC_SIZE sizeof(l2o_spec)
+#endif
+
 enum { MOST = 16 };
 
 #define NEED(claim, ...)                  \
@@ -58,8 +66,8 @@ static void add_spec(specs* to, const l2o_spec* given) {
     l2o_spec* own = &to->own[to->n];
     NEED(to->n < MOST && given != NULL, "more than %d specs, or a missing one", MOST);
     TAKE(*own, given);
-    to->given[to->n++] =
-        GIVE(l2o_spec, *own, (own->flags & L2O_SPEC_BOUNDED) != 0 ? sizeof *own : offsetof(l2o_spec, lower));
+    to->given[to->n++] = GIVE(
+        l2o_spec, *own, (own->flags & L2O_SPEC_BOUNDED) != 0 ? BOUNDED_SPEC_SIZE : offsetof(l2o_spec, lower));
 }
 
 /* A tensor whose first axes are these; 0 ends them. */
@@ -170,7 +178,7 @@ static void create_problem(const loaded* from) {
     check(problem_api.create(call(0, 0, 0),
                              from->values,
                              from->n_values,
-                             GIVE(l2o_optimizee_setting, setting, sizeof setting),
+                             GIVE(l2o_optimizee_setting, setting, SETTING_SIZE),
                              &problem),
           "optimizee: create");
     TAKE(problem_info, problem_api.info(problem));

@@ -22,6 +22,10 @@
 #ifndef LOSS_API_SIZE
 #define LOSS_API_SIZE sizeof(l2o_loss_api)
 #endif
+/* Of a spec with bounds. */
+#ifndef BOUNDED_SPEC_SIZE
+#define BOUNDED_SPEC_SIZE sizeof(l2o_spec)
+#endif
 
 enum { N = 3 };
 static const int64_t shape[] = {N};
@@ -313,7 +317,7 @@ static const void* trial_extension(const l2o_optimizer* self, const char* id) {
     return NULL;
 }
 
-/* ---- last: f of the last point, times a number */
+/* ---- last: f of the last point, of a population the sum over its particles, times a number */
 
 struct l2o_loss {
     double times;
@@ -336,12 +340,18 @@ static const l2o_loss_info* last_info(const l2o_loss* self) {
     (void)self;
     return last_info_given;
 }
+static uint32_t particles_of(const l2o_trajectory* in) { return in->particles > 0 ? in->particles : 1; }
 static l2o_status last_eval(const l2o_loss* self,
                             l2o_call* call,
                             const l2o_trajectory* in,
                             l2o_tensor* per_row) {
+    const uint32_t particles = particles_of(in);
     (void)call;
-    for (uint32_t b = 0; b < in->batch; ++b) *row(per_row, b) = self->times * row(in->f, in->len - 1)[b];
+    for (uint32_t b = 0; b < in->batch; ++b) {
+        double sum = 0;
+        for (uint32_t p = 0; p < particles; ++p) sum += row(in->f, in->len - 1)[b * particles + p];
+        *row(per_row, b) = self->times * sum;
+    }
     return L2O_STATUS_OK;
 }
 static l2o_status last_vjp(const l2o_loss* self,
@@ -349,9 +359,10 @@ static l2o_status last_vjp(const l2o_loss* self,
                            const l2o_trajectory* in,
                            const l2o_tensor* cot_row,
                            const l2o_trajectory_acc* acc) {
+    const uint32_t particles = particles_of(in);
     (void)call;
-    for (uint32_t b = 0; b < in->batch && acc->f != NULL; ++b)
-        row(acc->f, in->len - 1)[b] += self->times * *row(cot_row, b);
+    for (uint32_t b = 0; b < in->batch * particles && acc->f != NULL; ++b)
+        row(acc->f, in->len - 1)[b] += self->times * *row(cot_row, b / particles);
     return L2O_STATUS_OK;
 }
 static const void* last_extension(const l2o_loss* self, const char* id) {
@@ -480,7 +491,7 @@ static const l2o_plugin* tables(void) {
                                .components = components,
                                .init = init};
 
-    x_given = GIVE(l2o_spec, x, sizeof x); /* with its bounds */
+    x_given = GIVE(l2o_spec, x, BOUNDED_SPEC_SIZE);
     data_given[B] = GIVE(l2o_spec, b, spec_size);
     data_given[F_STAR] = GIVE(l2o_spec, f_star, spec_size);
     distance_given = GIVE(l2o_spec, distance, spec_size);

@@ -69,6 +69,44 @@ TEST_CASE("abi history: a host of any age computes with today's plugins what tod
     }
 }
 
+TEST_CASE("abi history: a host of any age computes with plugins in C what today's host computes") {
+    const std::string folder = L2O_ABI_HISTORY "/in_c/";
+    const std::vector<double> want = framework(100, "org.example.counted_points_c", "org.example.momentum_c");
+    CHECK(want.back() < want.front() / 2);
+    for (const std::string& age : ages()) {
+        CAPTURE(age);
+        const Printed printed = solve(age,
+                                      100,
+                                      folder + "counted_points.so org.example.counted_points_c " + folder +
+                                          "momentum.so org.example.momentum_c " + kToday +
+                                          "l2o_loss_final_objective.so final_objective");
+        CHECK(printed.f == want);
+    }
+}
+
+TEST_CASE("abi history: nobody reads a setting, or a spec with bounds, behind where it ends") {
+    const auto run = [](const std::string& host, const std::string& components) {
+        const ScratchFolder folder;
+        return l2o::test::run_program(folder, L2O_ABI_HISTORY "/cut/" + host, "9 " + components).refusal();
+    };
+    const std::string path = std::getenv("L2O_PLUGIN_PATH");
+    const std::string library = path.substr(0, path.find(':')) + "/of_history.so ",
+                      loss = kToday + "l2o_loss_final_objective.so final_objective";
+    CHECK(run("host_setting", library + "bowl " + library + "slope " + loss) ==
+          "1 optimizee: create: status 3, expected float64\n");
+    const std::string optimizer = kToday + "l2o_optimizer_momentum.so momentum " + loss;
+    CHECK(
+        run("host_setting",
+            L2O_ABI_HISTORY "/in_c/counted_points.so org.example.counted_points_c " + optimizer) ==
+        "1 optimizee: create: status 3, org.example.counted_points_c computes in float32 or float64 only\n");
+    CHECK(run("host_setting", kToday + "l2o_optimizee_quadratic.so quadratic " + optimizer) ==
+          "1 optimizee: create: status 3, quadratic computes in float32 or float64 only\n");
+    for (const std::string& steps : {std::string(library + "slope "),
+                                     std::string(L2O_ABI_HISTORY "/in_c/momentum.so org.example.momentum_c "),
+                                     kToday + "l2o_optimizer_projected_gradient.so projected_gradient "})
+        CHECK(run("host_bounded_spec", library + "bowl " + steps + loss) == "0 ");
+}
+
 TEST_CASE("abi history: a host of any age computes with plugins of any age what today's host computes") {
     const std::string path = std::getenv("L2O_PLUGIN_PATH");
     const std::string library = path.substr(0, path.find(':')) + "/of_history.so ";

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -110,4 +111,13 @@ TEST_CASE("abi history: a table that ends before what it cannot do without is re
     CHECK(refusal("optimizee_api") == "component 'bowl' leaves a mandatory function NULL");
     CHECK(refusal("optimizer_api") == "component 'slope' leaves a mandatory function NULL");
     CHECK(refusal("loss_api") == "component 'last' leaves a mandatory function NULL");
+}
+
+TEST_CASE("abi history: bounds that lie behind where a spec ends are not read, and are 0") {
+    const Catalog cut(std::vector<std::filesystem::path>{L2O_ABI_HISTORY "/cut"});
+    const Catalog::Entry& entry = cut.find(Kind::kOptimizee, "bowl");
+    const Optimizee bowl(entry, resolve_options(entry.component.options, {}, {}), Dtype::kF64);
+    CHECK(has(*bowl.blocks()[0], L2O_SPEC_BOUNDED));
+    CHECK(bowl.blocks()[0]->lower == 0);
+    CHECK(bowl.blocks()[0]->upper == 0);
 }
