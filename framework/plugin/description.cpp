@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
+#include "framework/plugin/library_file.hpp"
 #include "framework/plugin/specs.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/text/json.hpp"
@@ -186,6 +187,11 @@ bool ComponentDescription::has_tag(const std::string& tag) const {
 }
 
 PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path& library) {
+    const auto entry = [&](auto* const* list, std::uint32_t i, const std::string& what) {
+        if (list == nullptr || list[i] == nullptr)
+            throw library_error(library, what + " " + std::to_string(i) + " is NULL; expected its table");
+        return normalised(*list[i]);
+    };
     PluginDescription description{.library = library,
                                   .id = text_of(plugin.id),
                                   .version = text_of(plugin.version),
@@ -197,7 +203,7 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
                                   .required_minor = plugin.required_minor,
                                   .components = {}};
     for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
-        const l2o_component table = normalised(*plugin.components[i]);
+        const l2o_component table = entry(plugin.components, i, "component");
         ComponentDescription component;
         component.kind = kind_from_abi(text_of(table.kind), library);
         component.id = text_of(table.id);
@@ -207,7 +213,8 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
         for (auto tag = table.tags; tag != nullptr && *tag != nullptr; ++tag)
             component.tags.emplace_back(*tag);
         for (std::uint32_t k = 0; k < table.n_options; ++k) {
-            component.options.push_back(option_schema(normalised(*table.options[k])));
+            component.options.push_back(
+                option_schema(entry(table.options, k, "component '" + component.id + "': option")));
         }
         description.components.push_back(std::move(component));
     }

@@ -227,7 +227,7 @@ static l2o_status slope_step(const l2o_optimizer* self,
                              const l2o_step_in* in,
                              l2o_step_out* out) {
     const double rate = exp(*(const double*)in->params[0]->data);
-    (void)call;
+    if (in->g == NULL) return fail(call, L2O_STATUS_INVALID, "expected the gradient");
     for (uint32_t b = 0; b < in->batch; ++b)
         for (int64_t j = 0; j < self->n; ++j)
             row(out->x[0], b)[j] = row(in->x[0], b)[j] - rate * row(in->g[0], b)[j];
@@ -287,7 +287,7 @@ static l2o_status trial_step(const l2o_optimizer* self,
                              const l2o_step_in* in,
                              l2o_step_out* out) {
     const size_t bytes = (size_t)self->n * sizeof(double);
-    (void)call;
+    if (in->g == NULL || in->f == NULL) return fail(call, L2O_STATUS_INVALID, "expected the gradient");
     for (uint32_t b = 0; b < in->batch; ++b) {
         const double *x = row(in->x[0], b), *g = row(in->g[0], b);
         const double s = *row(in->state[0], b);
@@ -383,7 +383,8 @@ static l2o_status init(const l2o_host* given, l2o_call* call) {
 
 static const l2o_component* component(
     const char* kind, const char* id, const char* key, const char* def, const void* api) {
-    static const char* const tags[] = {NULL};
+    static const char* const none[] = {NULL};
+    static const char* const learned[] = {"learned", "differentiable", NULL};
     const l2o_option option = {.type = L2O_OPTION_REAL,
                                .flags = L2O_OPTION_OPEN_MIN,
                                .key = key,
@@ -393,8 +394,9 @@ static const l2o_component* component(
                                .max = 100};
     const l2o_option** options = (const l2o_option**)malloc(sizeof *options);
     l2o_component table = {
-        .n_options = 1, .kind = kind, .id = id, .title = id, .doc = "For tests.", .tags = tags, .needs = ""};
+        .n_options = 1, .kind = kind, .id = id, .title = id, .doc = "For tests.", .tags = none, .needs = ""};
     if (options == NULL) abort();
+    if (strcmp(id, "slope") == 0) table.tags = learned;
     options[0] = GIVE(l2o_option, option, offsetof(l2o_option, choices));
     table.options = options;
     table.api = api;
