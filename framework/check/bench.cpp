@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <l2o/numerics/philox.hpp>
 #include <numeric>
 #include <optional>
@@ -115,7 +116,7 @@ std::map<std::string, std::string>& problem_settings(Subject& subject) {
 
 namespace {
 
-/// Of kBatch instances with their points, in float64.
+/// Of a few instances with their points, in float64.
 double bytes_of_problem(const Catalog::Entry& entry, const std::map<std::string, std::string>& settings) {
     std::unique_ptr<Optimizee> optimizee;
     try {
@@ -126,7 +127,7 @@ double bytes_of_problem(const Catalog::Entry& entry, const std::map<std::string,
     double bytes = 0;
     for (const auto* specs : {&optimizee->data(), &optimizee->blocks()})
         for (const l2o_spec* spec : *specs)
-            bytes += static_cast<double>(element_count(shape_of(*spec, Bench::kBatch)) *
+            bytes += static_cast<double>(element_count(shape_of(*spec, Circumstances{}.batch)) *
                                          bytes_of(dtype_of(*spec)));
     return bytes;
 }
@@ -136,17 +137,21 @@ double bytes_of_problem(const Catalog::Entry& entry, const std::map<std::string,
 std::map<std::string, std::string> sizes_of(const Subject& subject, double most_bytes) {
     Subject copy = subject;
     const bool is_problem = subject.entry.component.kind == Kind::kOptimizee;
-    if (!problem_settings(copy).empty() || (!is_problem && !subject.optimizee)) return {};
+    if (!is_problem && !subject.optimizee) return {};
     const Catalog::Entry& entry = is_problem ? subject.entry : *subject.optimizee;
+    const std::map<std::string, std::string>& given = problem_settings(copy);
     std::map<std::string, std::string> sizes;
-    double bytes = bytes_of_problem(entry, sizes);
-    for (const int size : {64, 32, 16, 8}) {
+    double bytes = bytes_of_problem(entry, given);
+    for (const int size : {64, 32, 16, 8, 4, 2}) {
         for (const OptionSchema& option : entry.component.options) {
-            if (option.type != L2O_OPTION_INT || bytes <= most_bytes) continue;
+            const bool is_size = option.type == L2O_OPTION_INT || option.type == L2O_OPTION_INTS;
+            if (!is_size || given.contains(option.key) || bytes <= most_bytes) continue;
             std::map<std::string, std::string> smaller = sizes;
             smaller[option.key] = std::to_string(size);
             try {
-                const double other = bytes_of_problem(entry, smaller);
+                std::map<std::string, std::string> settings = smaller;
+                settings.insert(given.begin(), given.end());
+                const double other = bytes_of_problem(entry, settings);
                 if (other < bytes) bytes = other, sizes = smaller;
             } catch (const Error&) {
                 // Not of this one.
@@ -228,11 +233,47 @@ std::vector<std::int64_t> all_rows(std::int64_t n) {
     return rows;
 }
 
+std::vector<std::int64_t> some_rows(std::int64_t n) {
+    constexpr std::int64_t kMost = 5;
+    if (n <= kMost) return all_rows(n);
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < kMost; ++i) rows.push_back(i * (n - 1) / (kMost - 1));
+    return rows;
+}
+
+namespace {
+std::uint64_t the_seed = 0;
+}  // namespace
+
+void seed_draws(std::uint64_t seed) { the_seed = seed; }
+
 std::vector<double> normals(std::int64_t n, std::uint64_t index) {
-    numerics::Stream stream(Key{271828, 314159}, index);
+    numerics::Stream stream(Key{271828 ^ the_seed, 314159}, index);
     std::vector<double> out(static_cast<std::size_t>(n));
     for (double& value : out) value = stream.normal();
     return out;
+}
+
+Key seeded(const Key& key) { return {key[0] ^ the_seed, key[1]}; }
+
+namespace {
+
+Dtype preferred(const Subject& subject, const std::vector<Dtype>& offered, Dtype otherwise) {
+    const std::optional<Dtype> wanted = subject.circumstances.dtype;
+    return wanted && std::find(offered.begin(), offered.end(), *wanted) != offered.end() ? *wanted
+                                                                                         : otherwise;
+}
+
+}  // namespace
+
+Dtype narrowest(const Subject& subject) {
+    const std::vector<Dtype> offered = dtypes(subject);
+    return preferred(subject, offered, offered.front());
+}
+
+Dtype widest(const Subject& subject) {
+    const std::vector<Dtype> offered = dtypes(subject);
+    return preferred(subject, offered, offered.back());
 }
 
 void set(Tensor& tensor, std::int64_t i, double value) {

@@ -16,6 +16,19 @@
 
 namespace l2o::framework {
 
+/// In which an instance is looked at. The defaults are those of every check; --fuzz draws them.
+struct Circumstances {
+    std::uint64_t seed = 0;  ///< of problems, starts, parameters, points, cotangents and directions
+    std::int64_t batch = 5;
+    std::optional<Dtype>
+        dtype{};  ///< where one is enough; else that with fewer bits to hide in, or the widest
+    std::int64_t later = 2, last = 21;  ///< the iterations that are looked at beside the first
+    double spread = 1;  ///< of points: so many times as far from their start, or so large, as by default
+    int slope = 0;      ///< an optimizer sees the objective times 2^slope
+
+    friend bool operator==(const Circumstances&, const Circumstances&) = default;
+};
+
 /// What is checked: a component, with which settings, and on which optimizee.
 struct Subject {
     Catalog::Entry entry;
@@ -24,8 +37,9 @@ struct Subject {
     std::string unsuited{};                     ///< why there is none
     std::map<std::string, std::string> optimizee_settings{};
     std::map<std::string, std::string> sizes{};  ///< those settings of the problem that nobody has given
-    bool two_blocks = false;                     ///< of an optimizer: the optimizee gets another block
-    bool thorough = false;  ///< looks for what takes thousands of calls, or large batches
+    Circumstances circumstances{};
+    bool two_blocks = false;  ///< of an optimizer: the optimizee gets another block
+    bool thorough = false;    ///< looks for what takes thousands of calls, or large batches
 };
 
 /// The options of a component from texts.
@@ -106,7 +120,9 @@ void expect_rows(const Case& whole,
 /// An instance under check, and the calls that can be made to it.
 class Bench {
   public:
-    explicit Bench(std::int64_t batch) : batch_(batch) {}
+    /// @param batch  0: that of the circumstances.
+    Bench(const Circumstances& circumstances, std::int64_t batch)
+        : batch_(batch > 0 ? batch : circumstances.batch), circumstances_(circumstances) {}
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
     virtual ~Bench() = default;
@@ -129,36 +145,44 @@ class Bench {
     /// Number of rows that the cases have.
     [[nodiscard]] std::int64_t batch() const { return batch_; }
 
-    static constexpr std::int64_t kBatch = 5;
-
   protected:
     std::int64_t batch_;
+    Circumstances circumstances_;
 };
 
 /// The optimizee that an optimizer or a loss is created for. Throws Error if it refuses, or there is none.
 [[nodiscard]] std::unique_ptr<Optimizee> make_optimizee(const Subject& subject, Dtype dtype);
 /// The settings of the optimizee that is checked, or that an optimizer or a loss is checked on.
 [[nodiscard]] std::map<std::string, std::string>& problem_settings(Subject& subject);
-/// Smaller sizes for the problem of a subject, if nothing is set of it and kBatch instances of it take more
-/// than `most_bytes`: of whole-number options, those that make them smaller. Throws Error if it cannot be
-/// created.
+/// Smaller sizes for the problem of a subject, where nobody has set them and a few instances take more
+/// than `most_bytes`: of the options that are whole numbers, or a list of them, those that make them smaller.
+/// Throws Error if it cannot be created.
 [[nodiscard]] std::map<std::string, std::string> sizes_of(const Subject& subject, double most_bytes);
 /// Whether a refusal of create() says why.
 [[nodiscard]] bool is_reasoned(const std::string& refusal);
 /// Why the optimizee does not suit, in the words of whoever refuses; "" if it does, or something is wrong.
 [[nodiscard]] std::string refusal_of(const Subject& subject);
 /// Creates an instance as the subject says. Throws Error if it, or its optimizee, refuses.
-[[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject,
-                                                Dtype dtype,
-                                                std::int64_t batch = Bench::kBatch);
-/// The element types that the subject can be created for. Throws Broken with its text if there is none.
+[[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype, std::int64_t batch = 0);
+/// The element types that the subject can be created for, the widest last. Throws Broken with its text if
+/// there is none.
 [[nodiscard]] std::vector<Dtype> dtypes(const Subject& subject);
+
+/// Of those, the one that the circumstances ask for; else the one with the fewest bits, or the most.
+[[nodiscard]] Dtype narrowest(const Subject& subject);
+[[nodiscard]] Dtype widest(const Subject& subject);
 
 /// Rows of a tensor along an axis, in the given order; an empty tensor stays empty.
 [[nodiscard]] Tensor gather(const Tensor& tensor, std::size_t axis, const std::vector<std::int64_t>& rows);
 [[nodiscard]] std::vector<std::int64_t> all_rows(std::int64_t n);
+/// A few of n rows, the first and the last among them.
+[[nodiscard]] std::vector<std::int64_t> some_rows(std::int64_t n);
+/// What normals() and seeded() give from now on in this process, which is that of one check.
+void seed_draws(std::uint64_t seed);
 /// Independent normal numbers; another `index` gives others.
 [[nodiscard]] std::vector<double> normals(std::int64_t n, std::uint64_t index);
+/// A key of its own for every seed.
+[[nodiscard]] Key seeded(const Key& key);
 /// Sets a floating-point element.
 void set(Tensor& tensor, std::int64_t i, double value);
 /// "f and g", of those that are not empty.

@@ -147,6 +147,7 @@ std::string check_component(const Conformance& conformance, const Subject& subje
 
 /// What there is to know of a subject before it is checked.
 struct Tried {
+    bool is_answered = false;
     std::string refusal;  ///< why its optimizee does not suit; "" also if asking ends the process: see checks
     std::map<std::string, std::string> sizes;  ///< of the problem, which are too large without them
 };
@@ -172,7 +173,7 @@ Tried tried(const Conformance& conformance, const Subject& subject, double most_
         ask,
         [&](const std::string& line) {
             const json message = json::parse(line);
-            out = {message.at("refusal"), message.at("sizes")};
+            out = {true, message.at("refusal"), message.at("sizes")};
         },
         limit_of(conformance));
     return out;
@@ -211,7 +212,7 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
 
 /// Sizes are reduced where a problem is larger than this and nobody has said how large it is to be: an
 /// instance is made for every check, many times.
-constexpr double kMostBytes = 4e6, kMostBytesOfMany = 3e5;
+constexpr double kMostBytes = 1e6, kMostBytesOfMany = 1e5;
 
 void check_on(const Conformance& conformance,
               const std::vector<Catalog::Entry>& optimizees,
@@ -244,6 +245,8 @@ void check_on(const Conformance& conformance,
         const Tried answer = tried(conformance, subject, is_all ? kMostBytesOfMany : kMostBytes);
         if (answer.refusal.empty()) {
             is_any = true;
+            // Once, not in the process of every check: some take long to load.
+            if (answer.is_answered) (void)Catalog::load(entry);
             const std::string on = check_component(conformance, with(answer), on_found);
             if (!is_all) return;
             if (!on.empty()) hung = on + " on " + entry.component.id;

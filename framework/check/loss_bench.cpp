@@ -12,10 +12,11 @@ namespace {
 
 constexpr Key kDataKey{0xda7a, 1};
 
-Tensor random(Dtype dtype, const Shape& shape, std::uint64_t index) {
+Tensor random(Dtype dtype, const Shape& shape, std::uint64_t index, double size = 1) {
     Tensor tensor(dtype, shape);
     const std::vector<double> draws = normals(tensor.size(), index);
-    for (std::int64_t i = 0; i < tensor.size(); ++i) set(tensor, i, draws[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < tensor.size(); ++i)
+        set(tensor, i, size * draws[static_cast<std::size_t>(i)]);
     return tensor;
 }
 
@@ -62,11 +63,13 @@ l2o_status LossCase::call(l2o_call* context) {
     return loss_.api().eval(instance(loss_.raw()), context, &points, per_row.out()[0]);
 }
 
-LossBench::LossBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
+LossBench::LossBench(const Subject& subject, Dtype dtype, std::int64_t batch)
+    : Bench(subject.circumstances, batch) {
     optimizee_ = make_optimizee(subject, dtype);
     task_ = task_of(*optimizee_, kLength - 1);
     loss_ = std::make_unique<Loss>(subject.entry, resolve(subject.entry, subject.settings), task_);
-    ProblemData data = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, loss_->needs_solution());
+    ProblemData data =
+        optimizee_->sample(seeded(kDataKey), Split::kTrain, 0, batch_, loss_->needs_solution());
     for (const int index : loss_->needs())
         data_.push_back(index < 0 ? Tensor() : std::move(data.tensors[static_cast<std::size_t>(index)]));
     if (!loss_->reads_f() && !loss_->reads_x() && !loss_->reads_g())
@@ -91,11 +94,12 @@ MadeUpTrajectory LossBench::made_up(std::int64_t particles, Dtype dtype, std::ui
     if (loss_->reads_f()) {
         // Positive: a loss may take logarithms of the objective.
         out.f = random(dtype, shaped(nullptr), index);
-        for (std::int64_t i = 0; i < out.f.size(); ++i) set(out.f, i, std::exp(out.f.value(i)));
+        for (std::int64_t i = 0; i < out.f.size(); ++i)
+            set(out.f, i, circumstances_.spread * std::exp(out.f.value(i)));
     }
     for (const l2o_spec* block : optimizee_->blocks()) {
-        if (loss_->reads_x()) out.x.push_back(random(dtype, shaped(block), ++index));
-        if (loss_->reads_g()) out.g.push_back(random(dtype, shaped(block), ++index));
+        if (loss_->reads_x()) out.x.push_back(random(dtype, shaped(block), ++index, circumstances_.spread));
+        if (loss_->reads_g()) out.g.push_back(random(dtype, shaped(block), ++index, circumstances_.spread));
     }
     return out;
 }

@@ -34,7 +34,7 @@ class LossCase : public Case {
 /// A loss on trajectories of random numbers: of points, and of populations.
 class LossBench : public Bench {
   public:
-    LossBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
+    LossBench(const Subject& subject, Dtype dtype, std::int64_t batch = 0);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override {
         return cases_of_rows(all_rows(batch_), 0);

@@ -179,7 +179,7 @@ SampleCase::SampleCase(const Optimizee& optimizee, Split split, std::uint64_t fi
             data.add(spec->name, dtype_of(*spec), shape_of(*spec, count));
         }
     }
-    key = kDataKey;
+    key = seeded(kDataKey);
     draws_ = true;
     outputs_ = {&data};
 }
@@ -210,7 +210,7 @@ l2o_status StartCase::call(l2o_call* context) {
 }
 
 OptimizeeBench::OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t batch)
-    : Bench(batch),
+    : Bench(subject.circumstances, batch),
       optimizee_(
           std::make_unique<Optimizee>(subject.entry, resolve(subject.entry, subject.settings), dtype)) {
     SampleCase sample(*optimizee_, Split::kTrain, 0, batch_);
@@ -223,7 +223,7 @@ OptimizeeBench::OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t
     for (std::size_t k = 0; k < x_.size(); ++k) {
         const std::vector<double> noise = normals(x_[k].size(), k);
         for (std::int64_t i = 0; i < x_[k].size(); ++i)
-            set(x_[k], i, x_[k].value(i) + 0.1 * noise[static_cast<std::size_t>(i)]);
+            set(x_[k], i, x_[k].value(i) + 0.1 * circumstances_.spread * noise[static_cast<std::size_t>(i)]);
     }
 }
 

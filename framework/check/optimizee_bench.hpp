@@ -83,7 +83,7 @@ class StartCase : public Case {
 /// An optimizee with a batch of its instances, and points near their starts.
 class OptimizeeBench : public Bench {
   public:
-    OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
+    OptimizeeBench(const Subject& subject, Dtype dtype, std::int64_t batch = 0);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,

@@ -11,14 +11,13 @@
 namespace l2o::framework {
 namespace {
 
-std::unique_ptr<OptimizeeBench> bench_of(const Subject& subject) {
-    return std::make_unique<OptimizeeBench>(subject, dtypes(subject).back());
+std::unique_ptr<OptimizeeBench> bench_of(const Subject& subject, std::int64_t batch = 0) {
+    return std::make_unique<OptimizeeBench>(subject, widest(subject), batch);
 }
 
 std::unique_ptr<OptimizeeBench> float64_bench(const Subject& subject) {
-    auto bench = bench_of(subject);
-    if (bench->optimizee().dtype() != Dtype::kF64) throw NotApplicable("does not compute in float64");
-    return bench;
+    if (dtypes(subject).back() != Dtype::kF64) throw NotApplicable("does not compute in float64");
+    return std::make_unique<OptimizeeBench>(subject, Dtype::kF64);
 }
 
 /// Row `row` of a set of tensors, a set of its own.
@@ -91,8 +90,8 @@ std::string check_unwanted(const Subject& subject) {
     const auto expect_same = [](const std::string& what, const GuardedSet& want, const GuardedSet& got) {
         if (const std::string text = difference(want, got); !text.empty()) throw Broken(what + ": " + text);
     };
-    SampleCase whole(optimizee, Split::kTrain, 3, Bench::kBatch),
-        without(optimizee, Split::kTrain, 3, Bench::kBatch);
+    SampleCase whole(optimizee, Split::kTrain, 3, bench->batch()),
+        without(optimizee, Split::kTrain, 3, bench->batch());
     bool has_solutions = false;
     for (std::size_t i = 0; i < whole.data.size(); ++i) {
         if (!is_solution(i) || !whole.data[i]) continue;
@@ -110,7 +109,7 @@ std::string check_unwanted(const Subject& subject) {
         expect_same("sample with and without solution tensors", want, got);
     }
     if (optimizee.api().metrics != nullptr) {
-        const std::vector<Tensor> data = bench->data_of(all_rows(Bench::kBatch));
+        const std::vector<Tensor> data = bench->data_of(all_rows(bench->batch()));
         MetricsCase one(optimizee, bench->x(), data, false), again(optimizee, bench->x(), data, false);
         one.run(), again.run(std::byte{0x5a});
         if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
@@ -152,11 +151,11 @@ std::string check_splits(const Subject& subject) {
 
 std::string check_starts(const Subject& subject) {
     const auto bench = bench_of(subject);
-    StartCase whole(bench->optimizee(), bench->data_of(all_rows(Bench::kBatch)), Bench::kBatch);
+    StartCase whole(bench->optimizee(), bench->data_of(all_rows(bench->batch())), bench->batch());
     whole.row0 = 10;
     whole.run();
     const std::vector<Tensor> x = whole.x.clone();
-    for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+    for (const std::int64_t row : some_rows(bench->batch())) {
         StartCase alone(bench->optimizee(), bench->data_of({row}), 1);
         alone.row0 = 10 + static_cast<std::uint64_t>(row);
         alone.run();
@@ -164,7 +163,7 @@ std::string check_starts(const Subject& subject) {
         const std::vector<Tensor> rows = row_of(x, row);
         for (std::size_t k = 0; k < rows.size(); ++k) want.add(whole.x.name(k), rows[k]);
         if (const std::string text = difference(want, alone.x); !text.empty())
-            throw Broken(fmt::format("row {} of a batch of {}, and alone: {}", row, Bench::kBatch, text));
+            throw Broken(fmt::format("row {} of a batch of {}, and alone: {}", row, bench->batch(), text));
     }
     return "";
 }
@@ -196,7 +195,8 @@ std::string check_parts(const Subject& subject) {
 }
 
 std::string check_particles(const Subject& subject) {
-    const auto bench = bench_of(subject);
+    constexpr std::int64_t kRows = 4;
+    const auto bench = bench_of(subject, kRows);
     const Optimizee& optimizee = bench->optimizee();
     if ((bench->flags() & L2O_FLAG_STOCHASTIC) != 0 && !is_any_batched(optimizee))
         throw NotApplicable("its instances have no data of their own");
@@ -223,7 +223,7 @@ std::string check_gradient(const Subject& subject) {
     const auto bench = float64_bench(subject);
     if (!bench->has_gradient()) throw NotApplicable("has no gradient");
     // Row by row: a gradient that is wrong in one row is not outvoted by the others.
-    for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+    for (const std::int64_t row : some_rows(bench->batch())) {
         EvalCase fused(
             bench->optimizee(), row_of(bench->x(), row), bench->data_of({row}), 1, Oracle::kEval, {});
         EvalCase value(bench->optimizee(),
@@ -250,7 +250,7 @@ std::string check_hvp(const Subject& subject) {
     const auto bench = float64_bench(subject);
     if (!bench->has(Oracle::kHvp)) throw NotApplicable("has no hvp");
     if (!bench->has_gradient()) throw NotApplicable("has no gradient");
-    for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+    for (const std::int64_t row : some_rows(bench->batch())) {
         const auto at_row = [&](Oracle oracle) {
             auto one = std::make_unique<EvalCase>(bench->optimizee(),
                                                   row_of(bench->x(), row),
@@ -304,12 +304,12 @@ std::string check_prox(const Subject& subject) {
             set(other->x[k], i, other->x[k].value(i) + draws[static_cast<std::size_t>(i)]);
     }
     other->run();
-    for (std::int64_t r = 0; r < Bench::kBatch; ++r) {
+    for (std::int64_t r = 0; r < bench->batch(); ++r) {
         const double tau = one->tau[0].value(r), next = 2.5 * tau;
         double apart = 0, aligned = 0;
         set(again->tau[0], r, next);
         for (std::size_t k = 0; k < one->x.size(); ++k) {
-            const std::int64_t n = one->x[k].size() / Bench::kBatch;
+            const std::int64_t n = one->x[k].size() / bench->batch();
             for (std::int64_t i = r * n; i < (r + 1) * n; ++i) {
                 const double u = one->g[k].value(i), w = other->g[k].value(i);
                 apart += (u - w) * (u - w);

@@ -15,6 +15,7 @@ namespace l2o::framework {
 namespace {
 
 constexpr Key kDataKey{0xda7a, 1}, kStartKey{0x57a7, 2}, kParamsKey{0x9a7a, 3}, kMinibatchKey{0x3175, 4};
+constexpr double kApart = 0.1;
 /// Of an iteration; an optimizer that needs more asks without an end.
 constexpr std::uint32_t kMaxRounds = 1000;
 
@@ -307,20 +308,21 @@ l2o_status InitStateCase::call(l2o_call* context) {
     return optimizer_.api().init_state(instance(optimizer_.raw()), context, &in, state_out.out());
 }
 
-OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch) : Bench(batch) {
+OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch)
+    : Bench(subject.circumstances, batch) {
     std::unique_ptr<Optimizee> optimizee = make_optimizee(subject, dtype);
     optimizee_ = subject.two_blocks ? augmented(std::move(optimizee), {.convex_term = 3})
                                     : std::unique_ptr<const Optimizee>(std::move(optimizee));
     task_ = task_of(*optimizee_, kHorizon);
     optimizer_ = std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task_);
-    data_ = optimizee_->sample(kDataKey, Split::kTrain, 0, batch_, false);
+    data_ = optimizee_->sample(seeded(kDataKey), Split::kTrain, 0, batch_, false);
     start_.batch = batch_;
     start_.status.resize(static_cast<std::size_t>(batch_), L2O_ROW_GOES_ON);
     for (const int index : optimizer_->needs()) {
         const Tensor* tensor = index < 0 ? nullptr : &data_.tensors[static_cast<std::size_t>(index)];
         start_.data.push_back(tensor != nullptr && *tensor ? tensor->clone() : Tensor());
     }
-    const std::vector<Tensor> x = optimizee_->init_point(kStartKey, 0, data_);
+    const std::vector<Tensor> x = optimizee_->init_point(seeded(kStartKey), 0, data_);
     const std::int64_t particles = optimizer_->info().particles;
     for (std::size_t k = 0; k < x.size(); ++k) {
         Shape shape = x[k].shape();
@@ -333,11 +335,13 @@ OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t
         const std::int64_t copies = std::max<std::int64_t>(particles, 1);
         for (std::int64_t i = 0; i < start_.x[k].size() && !at_zero; ++i) {
             const std::int64_t from = i / (per_row * copies) * per_row + i % per_row;
-            set(start_.x[k], i, x[k].value(from) + 0.1 * noise[static_cast<std::size_t>(i)]);
+            set(start_.x[k],
+                i,
+                x[k].value(from) + kApart * circumstances_.spread * noise[static_cast<std::size_t>(i)]);
         }
     }
     InitParamsCase init(*optimizer_, start_);
-    init.key = kParamsKey;
+    init.key = seeded(kParamsKey);
     if (!optimizer_->params().empty()) init.run();
     start_.params = init.params_out.clone();
 }
@@ -380,6 +384,7 @@ void OptimizerBench::evaluate(const std::vector<Tensor>& x,
                   optimizee_->id());
     // Rows of one distribution may all need the same number of questions: the objective of each has its own
     // scale.
+    constexpr std::int64_t kScales = 5;
     const int by_row = optimizer_->info().max_questions > 0 ? 2 : 0;
     if (by_row == 0 && at.slope == 0) return;
     const auto scale = [&](Tensor& tensor) {
@@ -388,7 +393,7 @@ void OptimizerBench::evaluate(const std::vector<Tensor>& x,
             set(tensor,
                 i,
                 std::ldexp(tensor.value(i),
-                           at.slope + by_row * static_cast<int>(i / per_row % batch_ % kBatch)));
+                           at.slope + by_row * static_cast<int>(i / per_row % batch_ % kScales)));
     };
     if (f != nullptr) scale(*f);
     for (Tensor& block : g_rows) scale(block);
@@ -504,24 +509,24 @@ Moment OptimizerBench::first(const Optimizer& optimizer, int slope) const {
     return moment;
 }
 
-std::vector<Moment> OptimizerBench::moments() const {
+const std::vector<Moment>& OptimizerBench::moments() const {
+    if (moments_) return *moments_;
     // The first iteration, a later one and the last one, and a few rounds of each.
-    constexpr std::int64_t kLater = 2, kLast = 21;
     constexpr std::uint32_t kRounds = 3;
-    const std::int64_t n = steps(kLast + 1);
+    const std::int64_t n = steps(circumstances_.last + 1);
     std::vector<Moment> seen;
     // Some go far off in so many steps on a problem that they were not made for; not on a much flatter one.
-    for (const int slope : {0, -12}) {
-        Moment moment = first(*optimizer_, slope);
+    for (const int flatter : {0, 12}) {
+        Moment moment = first(*optimizer_, circumstances_.slope - flatter);
         while (moment.t < n && is_moderate(moment.x)) {
-            const bool is_early = moment.t == 0 || moment.t == std::min(kLater, n - 1);
-            const bool is_wanted = (is_early && slope == 0) || moment.t == n - 1;
+            const bool is_early = moment.t == 0 || moment.t == std::min(circumstances_.later, n - 1);
+            const bool is_wanted = (is_early && flatter == 0) || moment.t == n - 1;
             iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
         }
         if (moment.t == n) break;
     }
     std::erase_if(seen, [&](const Moment& m) { return m.round >= kRounds; });
-    return seen;
+    return moments_.emplace(std::move(seen));
 }
 
 Moment OptimizerBench::rows_of(const Moment& moment, const std::vector<std::int64_t>& rows) const {

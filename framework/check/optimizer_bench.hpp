@@ -34,6 +34,7 @@ class StepCase : public Case {
     [[nodiscard]] std::uint32_t n_questions() const;
     /// The questions as the step left them, also where they are not wanted.
     [[nodiscard]] const std::vector<Tensor>& questions() const { return questions_; }
+    [[nodiscard]] std::int64_t batch() const { return batch_; }
     /// Whether a row wants something: its x' is not there yet.
     [[nodiscard]] bool is_open(std::int64_t row) const;
     [[nodiscard]] bool decides() const override { return static_cast<bool>(q_wanted[0]); }
@@ -84,7 +85,7 @@ class InitStateCase : public Case {
 /// buffers, so that a plugin that writes outside of them does not harm the host.
 class OptimizerBench : public Bench {
   public:
-    OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch = kBatch);
+    OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t batch = 0);
 
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases() const override;
     [[nodiscard]] std::vector<std::unique_ptr<Case>> cases_of_rows(const std::vector<std::int64_t>& rows,
@@ -108,8 +109,8 @@ class OptimizerBench : public Bench {
     void iterate(const Optimizer& optimizer, Moment& moment, std::vector<Moment>* seen = nullptr) const;
     /// The first iteration: start() with its state, f and g.
     [[nodiscard]] Moment first(const Optimizer& optimizer, int slope = 0) const;
-    /// Rounds of some iterations from the start.
-    [[nodiscard]] std::vector<Moment> moments() const;
+    /// Rounds of some iterations from the start; iterated once, by the first who asks.
+    [[nodiscard]] const std::vector<Moment>& moments() const;
     /// Number of steps that can be taken, at most `wanted`.
     [[nodiscard]] std::int64_t steps(std::int64_t wanted) const;
     /// Rows of everything that has rows.
@@ -128,6 +129,7 @@ class OptimizerBench : public Bench {
     std::unique_ptr<Optimizer> optimizer_;
     ProblemData data_;
     Moment start_;
+    mutable std::optional<std::vector<Moment>> moments_;
 };
 
 }  // namespace l2o::framework

@@ -12,8 +12,6 @@
 namespace l2o::framework {
 namespace {
 
-Dtype widest(const Subject& subject) { return dtypes(subject).back(); }
-
 /// The blocks of a task with other sizes along their axes: coordinates [first, first + count) of vectors.
 class SizedBlocks {
   public:
@@ -199,7 +197,7 @@ bool check_x_is(const StepCase& step, const Moment& round, std::int64_t row) {
 /// What a row that wants nothing has to repeat.
 void check_repeats(const StepCase& now, const StepCase& then, const Optimizer& optimizer, std::int64_t row) {
     const auto compare = [&](const GuardedSet& a, const GuardedSet& b, std::size_t i) {
-        if (!is_row(a[i], row, b[i], row, Bench::kBatch))
+        if (!is_row(a[i], row, b[i], row, now.batch()))
             throw Broken(fmt::format("{}: row {} wanted nothing at {}, and its '{}' differs",
                                      now.name(),
                                      row,
@@ -226,7 +224,7 @@ std::string check_questions(const Subject& subject) {
     }
     std::size_t named = 0;
     std::vector<std::shared_ptr<const StepCase>> done(
-        Bench::kBatch);  // where a row wanted nothing for the first time
+        bench.batch());  // where a row wanted nothing for the first time
     for (const Moment& round : seen) {
         if (round.round == 0) std::fill(done.begin(), done.end(), nullptr);
         const auto step = std::make_shared<StepCase>(optimizer, round);
@@ -238,8 +236,8 @@ std::string check_questions(const Subject& subject) {
         if ((bench.flags() & L2O_FLAG_DETERMINISTIC) != 0)
             if (const std::string text = difference(*step, other); !text.empty())
                 throw Broken("depends on an answer that was not wanted: " + text);
-        const std::int64_t particles = step->x_is[0].size() / Bench::kBatch;
-        for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+        const std::int64_t particles = step->x_is[0].size() / bench.batch();
+        for (std::int64_t row = 0; row < bench.batch(); ++row) {
             std::shared_ptr<const StepCase>& then = done[static_cast<std::size_t>(row)];
             if (step->is_open(row)) {
                 if (then)
@@ -256,12 +254,12 @@ std::string check_questions(const Subject& subject) {
             then = step;
         }
         // What a row asks, and when it is done, is its own.
-        for (std::int64_t row = 0; row < Bench::kBatch && (bench.flags() & L2O_FLAG_ROW_INVARIANT) != 0;
-             ++row) {
+        for (const std::int64_t row : some_rows(bench.batch())) {
+            if ((bench.flags() & L2O_FLAG_ROW_INVARIANT) == 0) break;
             StepCase alone(optimizer, bench.rows_of(round, {row}));
             alone.row0 = static_cast<std::uint64_t>(row);
             alone.run();
-            expect_rows(*step, Bench::kBatch, alone, {row});
+            expect_rows(*step, bench.batch(), alone, {row});
         }
     }
     return fmt::format("{} rounds in {} iterations, {} rows taken from a question or left",
@@ -281,7 +279,7 @@ std::string check_rows(const Subject& subject) {
         bench.iterate(bench.optimizer(), moment, &seen);
         StepCase last(bench.optimizer(), seen.back());
         last.run();
-        for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+        for (std::int64_t row = 0; row < bench.batch(); ++row) {
             const auto status = static_cast<std::int32_t>(last.row_status[0].value(row));
             if (status < L2O_ROW_GOES_ON || status > L2O_ROW_FAILED)
                 throw Broken(fmt::format(
@@ -290,7 +288,7 @@ std::string check_rows(const Subject& subject) {
     }
     const auto ended = std::count_if(
         moment.status.begin(), moment.status.end(), [](std::int32_t s) { return s != L2O_ROW_GOES_ON; });
-    return fmt::format("{} of {} rows end within {} steps", ended, Bench::kBatch, bench.steps(kSteps));
+    return fmt::format("{} of {} rows end within {} steps", ended, bench.batch(), bench.steps(kSteps));
 }
 
 std::string check_second_block(const Subject& subject) {

@@ -348,7 +348,7 @@ void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
     const std::vector<Dtype> offered = dtypes(subject);
     if (offered.front() != Dtype::kF32 || (bench.flags() & L2O_FLAG_STOCHASTIC) != 0) return;
     const OptimizerBench narrow(subject, Dtype::kF32);
-    const std::vector<Moment> in_float64 = bench.moments(), in_float32 = narrow.moments();
+    const std::vector<Moment>&in_float64 = bench.moments(), &in_float32 = narrow.moments();
     for (std::size_t m = 0; m < std::min(in_float64.size(), in_float32.size()); ++m) {
         StepVjp other(narrow.optimizer(), prepared(narrow, in_float32[m])),
             one(bench.optimizer(), prepared(bench, in_float64[m]));
@@ -527,8 +527,8 @@ void check_batch_of_loss(const Subject& subject) {
 void check_float32_of_loss(const Subject& subject, const LossBench& wide) {
     if (dtypes(subject).front() != Dtype::kF32) return;
     const LossBench narrow(subject, Dtype::kF32);
-    const auto ones = wide.trajectories(all_rows(Bench::kBatch)),
-               others = narrow.trajectories(all_rows(Bench::kBatch));
+    const auto ones = wide.trajectories(all_rows(wide.batch())),
+               others = narrow.trajectories(all_rows(wide.batch()));
     for (std::size_t i = 0; i < std::min(ones.size(), others.size()); ++i) {
         bool is_twin = ones[i]->name() == others[i]->name();
         for (std::size_t s = 0; is_twin && s < ones[i]->inputs().size(); ++s)
@@ -548,7 +548,7 @@ void check_float32_of_loss(const Subject& subject, const LossBench& wide) {
 
 std::string check_loss_vjp(const Subject& subject) {
     const auto bench = float64_loss(subject);
-    for (const auto& trajectory : bench->trajectories(all_rows(Bench::kBatch))) {
+    for (const auto& trajectory : bench->trajectories(all_rows(bench->batch()))) {
         LossVjp vjp(*bench, *trajectory);
         LossGradient gradient = vjp.zero();
         vjp.add_to(gradient);
@@ -569,7 +569,7 @@ std::string check_loss_vjp(const Subject& subject) {
 
 std::string check_loss_vjp_sums(const Subject& subject) {
     const auto bench = float64_loss(subject);
-    for (const auto& trajectory : bench->trajectories(all_rows(Bench::kBatch))) {
+    for (const auto& trajectory : bench->trajectories(all_rows(bench->batch()))) {
         LossVjp vjp(*bench, *trajectory);
         const std::string who = vjp.name();
         const auto expect = [](LossGradient& got, LossGradient& want, const std::string& what) {
@@ -610,7 +610,7 @@ std::string check_loss_vjp_sums(const Subject& subject) {
 std::string check_additive(const Subject& subject) {
     const LossBench bench(subject, dtypes(subject).back());
     if (!bench.loss().is_additive()) throw NotApplicable("does not promise L2O_LOSS_ADDITIVE");
-    const std::vector<std::int64_t> rows = all_rows(Bench::kBatch);
+    const std::vector<std::int64_t> rows = all_rows(bench.batch());
     for (const auto& whole : bench.trajectories(rows)) {
         const l2o_trajectory points = whole->trajectory();
         const bool is_population = points.particles > 0;
@@ -621,7 +621,7 @@ std::string check_additive(const Subject& subject) {
             const auto first = bench.window(points.t0, at - points.t0 + 1, rows, is_population),
                        second = bench.window(at, last - at + 1, rows, is_population);
             first->run(), second->run();
-            for (std::int64_t row = 0; row < Bench::kBatch; ++row) {
+            for (std::int64_t row = 0; row < bench.batch(); ++row) {
                 const double want = whole->per_row[0].value(row),
                              got = first->per_row[0].value(row) + second->per_row[0].value(row);
                 if (!(std::abs(got - want) <= 1e-4 * (1 + std::abs(want))))

@@ -24,26 +24,7 @@ lines=$(grep -cvE '^[[:space:]]*(//.*|/\*.*\*/)?[[:space:]]*$' "$source")
 echo "$source: $lines lines, at most $max_lines"
 [ "$lines" -le "$max_lines" ] || fail "$lines lines; expected at most $max_lines"
 
-if [ -f "$project/CMakeLists.txt" ]; then
-    plugins=$work/build/lib/l2o/plugins
-    cmake -S "$project" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" \
-        -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >"$work/log" 2>&1 ||
-        { cat "$work/log" >&2; fail "does not configure"; }
-    cmake --build "$work/build"
-else
-    plugins=$work/plugins
-    mkdir "$plugins"
-    export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-    if [[ $source == *.rs ]]; then
-        command -v rustc >/dev/null || { echo "SKIPPED: $(basename "$project"): there is no rustc"; exit 77; }
-        rustc --edition 2021 --crate-type cdylib -O -D warnings "$source" -o "$plugins/plugin.so" \
-            -C link-args="-Wl,-z,nodelete -Wl,--build-id=sha1"
-    else
-        read -ra flags <<<"$(pkg-config --cflags --libs l2o)"
-        ${CXX:-c++} -std=c++20 -O2 -Wall -Wextra -Werror -fPIC -shared "$source" -o "$plugins/plugin.so" "${flags[@]}"
-    fi
-    "$(pkg-config --variable=manifest l2o)" "$plugins/plugin.so"
-fi
+plugins=$("$(dirname "$0")/build.sh" "$prefix" "$project" "$work") || exit $?
 
 for library in "$plugins"/*.so; do
     symbols=$(nm -D --defined-only "$library" | awk '{ print $3 }')
