@@ -4,6 +4,7 @@
 #include <map>
 
 #include "framework/check/conformance.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/command.hpp"
@@ -28,12 +29,18 @@ Usage usage() {
             "with\n"
             "--optimizee all, or --thorough, on every one, and those that do not suit are listed. Of a "
             "problem\n"
-            "that would be large there, sizes that nobody has set are small; 'creates' says which.\n",
+            "that would be large there, sizes that nobody has set are small; 'creates' says which.\n\n"
+            "--fuzz N makes the checks in N cases that are drawn: values that the schema allows of options "
+            "that\n"
+            "are not given, an optimizee that suits and its options, element type, rows, iterations, "
+            "points,\n"
+            "cotangents. A failure tells the command that repeats its case.\n",
         .examples =
             "  l2o check my-plugins/l2o_optimizer_mine.so\n"
             "  l2o check l2o_optimizer_mine.so --only vjp --only resume --set layers=4\n"
             "  l2o check l2o_optimizer_mine.so --optimizee quadratic --json\n"
-            "  l2o check l2o_optimizer_mine.so --optimizee all --optimizee-set lasso.n=20\n",
+            "  l2o check l2o_optimizer_mine.so --optimizee all --optimizee-set lasso.n=20\n"
+            "  l2o check l2o_optimizer_mine.so --fuzz 1000 --seed 7\n",
         .max_arguments = 1};
     usage.options.add_options()  //
         ("only",
@@ -43,6 +50,10 @@ Usage usage() {
          po::value<std::string>()->value_name("ID"),
          "check this component of the library only")                                                      //
         ("thorough", "also look for what takes thousands of calls, or large batches; on all optimizees")  //
+        ("fuzz",
+         po::value<std::string>()->value_name("N"),
+         "check N cases drawn from --seed: options, optimizees, sizes, points")             //
+        ("case", po::value<std::string>()->value_name("I"), "check this one of them only")  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
          "an option of the plugin")  //
@@ -75,6 +86,8 @@ void print(const Finding& finding, std::string& component) {
     std::cout << text << "\n";
     if (finding.verdict == Verdict::kFailed)
         std::cout << fmt::format("  {:<7}  {:<14} rule: {}\n", "", "", finding.rule);
+    if (!finding.repeat.empty())
+        std::cout << fmt::format("  {:<7}  {:<14} repeat: {}\n", "", "", finding.repeat);
     std::cout << std::flush;
 }
 
@@ -94,6 +107,14 @@ framework::ExitCode check(const Arguments& given) {
     conformance.optimizee_settings = settings(*line, "optimizee-set");
     if (const auto limit = line->integer("time-limit", 1, 1'000'000))
         conformance.time_limit_s = static_cast<double>(*limit);
+
+    if (const auto cases = line->integer("fuzz", 1))
+        conformance.fuzz.cases = static_cast<std::uint64_t>(*cases);
+    if (const auto index = line->integer("case", 0))
+        conformance.fuzz.only = static_cast<std::uint64_t>(*index);
+    conformance.fuzz.seed = line->common().seed.value_or(0);
+    for (const auto& folder : line->common().plugin_folders)
+        conformance.command_tail += " --plugin-path " + framework::shell_word(folder.string());
 
     (void)line->common().catalog();  // refuses a --plugin-path that is none
     const bool wants_json = line->common().wants_json;

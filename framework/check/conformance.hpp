@@ -23,6 +23,14 @@ struct Finding {
     Verdict verdict = Verdict::kOk;
     std::string text{};       ///< what was seen; why it was skipped
     std::string optimizee{};  ///< id of the one that it was created for; "" of an optimizee or a library
+    std::string repeat{};     ///< of a random case: the command that checks it again
+};
+
+/// Random cases in place of the one that every check is made in.
+struct Fuzz {
+    std::uint64_t cases = 0;  ///< 0: none
+    std::uint64_t seed = 0;
+    std::optional<std::uint64_t> only{};  ///< this one of them
 };
 
 /// For Conformance::optimizee: every optimizee that suits.
@@ -39,6 +47,9 @@ struct Conformance {
     std::map<std::string, std::string> optimizee_settings{};  ///< with kAllOptimizees of "ID.KEY"
     std::optional<double> time_limit_s{};                     ///< of one check; 60, or 600, if thorough
     bool thorough = false;  ///< also what takes thousands of calls, or large batches
+    Fuzz fuzz{};
+    /// What a command that repeats a random case says beside it: " --plugin-path plugins".
+    std::string command_tail{};
 };
 
 /// Checks a plugin library, each check in a process of its own; a crash or a hang is a failed check.

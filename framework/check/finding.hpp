@@ -10,6 +10,11 @@ struct Broken : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// Of these: the plugin says in a sentence that it does not take its arguments.
+struct Refused : Broken {
+    using Broken::Broken;
+};
+
 /// Thrown by a check that has nothing to look at: the plugin promises nothing of the kind.
 struct NotApplicable : std::runtime_error {
     using std::runtime_error::runtime_error;

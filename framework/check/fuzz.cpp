@@ -11,8 +11,8 @@
 namespace l2o::framework {
 namespace {
 
-/// What a stream of random numbers is for; each has its own, so that a case that is repeated with some of it given
-/// draws the rest as before.
+/// What a stream of random numbers is for; each has its own, so that a case that is repeated with some of it
+/// given draws the rest as before.
 enum Purpose : std::uint32_t { kOptions, kPartner, kOptionsOfProblem, kCircumstances };
 
 class Draws {
@@ -132,7 +132,8 @@ void draw_options(Draws& draws,
 
 std::string in_words(const std::map<std::string, std::string>& settings) {
     std::string text;
-    for (const auto& [key, value] : settings) text += (text.empty() ? "" : " ") + key + "=" + shell_word(value);
+    for (const auto& [key, value] : settings)
+        text += (text.empty() ? "" : " ") + key + "=" + shell_word(value);
     return text.empty() ? "defaults" : text;
 }
 
@@ -175,10 +176,10 @@ FuzzCase fuzz_case(const Subject& subject,
     out.in_words = fmt::format(
         "{}{}; {}, {} rows, t = 0, {} and {}, points spread {:.3g} times as far, objective times 2^{}{}",
         in_words(drawn.settings),
-        drawn.optimizee ? fmt::format(", on {} with {}",
-                                      drawn.optimizee->component.id,
-                                      in_words(drawn.optimizee_settings))
-                        : "",
+        drawn.optimizee
+            ? fmt::format(
+                  ", on {} with {}", drawn.optimizee->component.id, in_words(drawn.optimizee_settings))
+            : "",
         name_of(*in.dtype),
         in.batch,
         in.later,

@@ -342,7 +342,11 @@ OptimizerBench::OptimizerBench(const Subject& subject, Dtype dtype, std::int64_t
     }
     InitParamsCase init(*optimizer_, start_);
     init.key = seeded(kParamsKey);
-    if (!optimizer_->params().empty()) init.run();
+    try {
+        if (!optimizer_->params().empty()) init.run();
+    } catch (const Refused& refused) {
+        throw Error(ExitCode::kPlugin, "optimizer '" + optimizer_->id() + "': " + refused.what());
+    }
     start_.params = init.params_out.clone();
 }
 

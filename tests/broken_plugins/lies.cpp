@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cstdlib>
 #include <l2o/numerics/philox.hpp>
 #include <string>
 #include <thread>
@@ -219,6 +220,51 @@ struct BadDefault : Descent {
     }
 };
 
+/// With an option of which only some values are wrong.
+template <class Self>
+struct Damped : Reversible {
+    static constexpr l2o::About about = Descent::about_as(Self::kId);
+    double damping = 0;
+    static l2o::Options<Self> options() {
+        l2o::Options<Self> options;
+        options.real("damping", &Self::damping, "of nothing", l2o::kFraction);
+        return options;
+    }
+};
+struct WrongWhenDamped : Damped<WrongWhenDamped> {
+    static constexpr const char* kId = "wrong_when_damped";
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return damping > 0.5 ? 1.1 : 1; });
+    }
+};
+struct CrashesWhenDamped : Damped<CrashesWhenDamped> {
+    static constexpr const char* kId = "crashes_when_damped";
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        if (damping > 0.5) std::abort();
+        Descent::step(in, out);
+    }
+};
+struct RefusesDamping : Damped<RefusesDamping> {
+    static constexpr const char* kId = "refuses_damping";
+    void declare(l2o::OptimizerSpec& spec) {
+        if (damping > 0.5) l2o::invalid("damping is too large; expected at most 0.5");
+        Descent::declare(spec);
+    }
+};
+
+// Wrong of points that are far out.
+struct WrongFarOut : Descent {
+    static constexpr l2o::About about = about_as("wrong_far_out");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch(); ++row)
+            if (in.x(0)(row, 0) > T(0.7)) out.x(0)(row, 0) += in.x(0)(0, 0);
+    }
+};
+
 }  // namespace
 
 L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
@@ -239,4 +285,8 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<NameOfTwoLines>,
            l2o::Optimizer<NameIsHuge>,
            l2o::Optimizer<FitsTheProblem>,
-           l2o::Optimizer<BadDefault>)
+           l2o::Optimizer<BadDefault>,
+           l2o::Optimizer<WrongWhenDamped>,
+           l2o::Optimizer<CrashesWhenDamped>,
+           l2o::Optimizer<RefusesDamping>,
+           l2o::Optimizer<WrongFarOut>)

@@ -144,6 +144,68 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
     }
 }
 
+namespace {
+
+std::vector<Finding> fuzz(const std::string& component,
+                          std::uint64_t cases,
+                          std::optional<std::uint64_t> only = {}) {
+    return check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_optimizer_lies.so"),
+                          .component = component,
+                          .only = {"vjp", "bounds", "row_invariant"},
+                          .optimizee = "quadratic",
+                          .fuzz = {.cases = cases, .seed = 3, .only = only}},
+                         plugin_search_path(),
+                         [](const Finding&) {});
+}
+
+}  // namespace
+
+TEST_CASE("random cases find what is wrong for some values of an option, or far out, and how to repeat it") {
+    struct Hidden {
+        const char *component, *check, *text;
+    };
+    for (const Hidden& hidden :
+         {Hidden{"wrong_when_damped", "vjp", "by g: wrong along"},
+          Hidden{"crashes_when_damped", "bounds", "ed "},  // crashed, or ended by a sanitizer
+          Hidden{"wrong_far_out", "row_invariant", "alone: 'x'"}}) {
+        CAPTURE(std::string(hidden.component));
+        CHECK(failed(check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_optimizer_lies.so"),
+                                    .component = hidden.component,
+                                    .only = {hidden.check},
+                                    .optimizee = "quadratic"},
+                                   plugin_search_path(),
+                                   [](const Finding&) {}))
+                  .empty());
+        const std::vector<Finding> found = fuzz(hidden.component, 30), again = fuzz(hidden.component, 30);
+        REQUIRE(found.size() > 1);
+        const Finding& first = found.front();
+        CHECK(first.check == hidden.check);
+        CHECK_MESSAGE(first.text.find(hidden.text) != std::string::npos, first.text);
+        CHECK(first.optimizee == "quadratic");
+        CHECK(first.repeat.find(" --seed 3 --case ") != std::string::npos);
+        CHECK(first.repeat.ends_with(std::string(" --only ") + hidden.check));
+        CHECK(found.back().check == "fuzz");
+        // The same cases, and of them one alone.
+        REQUIRE(again.size() == found.size());
+        for (std::size_t i = 0; i < found.size(); ++i) CHECK(again[i].text == found[i].text);
+        const std::size_t at = first.repeat.find(" --case ") + 8;
+        const std::vector<Finding> alone = fuzz(hidden.component, 0, std::stoull(first.repeat.substr(at)));
+        REQUIRE(!alone.empty());
+        CHECK(alone.front().text == first.text);
+    }
+}
+
+TEST_CASE("random cases find nothing in a sound plugin, and take a refusal for one") {
+    const std::vector<Finding> sound = fuzz("reverses_soundly", 30), refused = fuzz("refuses_damping", 30);
+    REQUIRE(sound.size() == 1);
+    CHECK(sound[0].verdict == Verdict::kOk);
+    CHECK(sound[0].text == "30 cases of seed 3: 0 refused, 0 failed");
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].verdict == Verdict::kOk);
+    CHECK(refused[0].text.find(": 0 refused") == std::string::npos);
+    CHECK(refused[0].text.ends_with(" refused, 0 failed"));
+}
+
 TEST_CASE("a hang is a failed check, after the time limit, and the others do not wait as long") {
     const std::vector<Finding> hung = check("optimizer_hangs", {"bounds"}, 1);
     REQUIRE(hung.size() == 1);
