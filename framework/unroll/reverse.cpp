@@ -256,7 +256,8 @@ void Unroll::answers_back(const Point& point,
                   g_cot = cot.qg.empty() ? TensorSet() : rows_of(cot.qg, k, layout);
         Tensor f_cot = point_of(cot.qf, k);
         for (std::int64_t row = 0; row < layout.rows; ++row) {
-            const std::uint32_t wanted = stepper_.wanted_of(round, k, row);
+            const auto wanted =
+                static_cast<std::uint32_t>(stepper_.wanted_of(round, k)[static_cast<std::size_t>(row)]);
             if ((wanted & L2O_ORACLE_VALUE) == 0) zero_row(f_cot, row, layout.rows);
             for (std::size_t block = 0; block < g_cot.size() && (wanted & L2O_ORACLE_GRADIENT) == 0; ++block)
                 zero_row(g_cot[block], row, layout.rows);

@@ -231,10 +231,10 @@ void Stepper::hvp(const TensorSet& x_rows,
 void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
     for (std::int64_t k = 0; k < round.n; ++k) {
         std::uint32_t kinds = 0;
-        for (std::int64_t row = 0; row < layout_.rows; ++row) {
-            const std::uint32_t wants = wanted_of(round, k, row);
-            kinds |= wants;
-            charge(row, wants);
+        std::int64_t row = 0;
+        for (const std::int32_t wants : wanted_of(round, k)) {
+            kinds |= static_cast<std::uint32_t>(wants);
+            charge(row++, static_cast<std::uint32_t>(wants));
         }
         const bool f = (kinds & L2O_ORACLE_VALUE) != 0, g = (kinds & L2O_ORACLE_GRADIENT) != 0;
         if (!f && !g) continue;
@@ -246,15 +246,17 @@ void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
 
 TensorSet Stepper::asked(const Point& from, const Round& round, std::int64_t k) {
     TensorSet questions = rows_of(round.q, k, layout_);
-    bool all = true;
-    for (std::int64_t row = 0; row < layout_.rows; ++row) all = all && wanted_of(round, k, row) != 0;
-    if (all) return questions;
+    const auto wanted = wanted_of(round, k);
+    if (std::ranges::find(wanted, 0) == wanted.end()) return questions;
     if (!missing_.f) missing_ = Point(layout_, {.g = true, .f = true, .state = false});
     std::vector<Tensor> at;
     for (std::size_t block = 0; block < questions.size(); ++block) {
         Tensor& x = missing_.x_rows[block];
         for (std::int64_t row = 0; row < layout_.rows; ++row)
-            copy_row(wanted_of(round, k, row) != 0 ? questions[block] : from.x_rows[block], row, x, row);
+            copy_row(wanted[static_cast<std::size_t>(row)] != 0 ? questions[block] : from.x_rows[block],
+                     row,
+                     x,
+                     row);
         at.push_back(Tensor::borrow(x.dtype(), x.shape(), x.data()));
     }
     return TensorSet(std::move(at));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "framework/plugin/call.hpp"
@@ -83,10 +84,10 @@ class Stepper {
         Tensor qf, wanted;
         std::uint32_t n = 0, kinds = 0;  ///< questions that it answers, and what some row wants; 0 in round 0
     };
-    /// What a row of the optimizee wants to know of question k: L2O_ORACLE_*.
-    [[nodiscard]] std::uint32_t wanted_of(const Round& round, std::int64_t k, std::int64_t row) const {
-        return static_cast<std::uint32_t>(
-            round.wanted.values<std::int32_t>()[static_cast<std::size_t>(k * layout_.rows + row)]);
+    /// What the rows of the optimizee want to know of question k: L2O_ORACLE_*.
+    [[nodiscard]] std::span<const std::int32_t> wanted_of(const Round& round, std::int64_t k) const {
+        const auto rows = static_cast<std::size_t>(layout_.rows);
+        return round.wanted.values<std::int32_t>().subspan(static_cast<std::size_t>(k) * rows, rows);
     }
     /// Where question k is evaluated, as rows of the optimizee; borrowed until the next call. A row that
     /// wants nothing is at its x: nobody knows what stands in its question.
