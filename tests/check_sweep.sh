@@ -3,16 +3,21 @@
 # be built here, with its defaults and with every variant of its options, each on every optimizee that it fits. Prints a
 # line per variant, then the findings that failed, and their number.
 #
-#   tests/check_sweep.sh [--without OPTIMIZEE] [--default | --fuzz N] BUILD_DIR
+#   tests/check_sweep.sh [--without OPTIMIZEE] [--only REGEX] [--default | --fuzz N] BUILD_DIR
 #
-# --without: not on this one; mlp takes most of the time. --default: with defaults, as `l2o check FILE` does, for its times. --fuzz: N random cases of each in place of variants.
+# --without: not on this one; mlp takes most of the time. --only: components whose "KIND ID" matches. --default: with
+# defaults, as `l2o check FILE` does, for its times. --fuzz: N random cases of each in place of variants.
 # A variant sets one option: every other value of a choice or a boolean, and the ends of the range of a number, but for an
 # upper end of a whole number, which may be gigabytes. Takes jq. One process at a time; with variants for an hour or two.
 set -euo pipefail
 
-mode=thorough cases= without=
+mode=thorough cases= without= only=.
 if [ "${1:-}" = --without ]; then
     without=$2
+    shift 2
+fi
+if [ "${1:-}" = --only ]; then
+    only=$2
     shift 2
 fi
 case ${1:-} in
@@ -65,6 +70,7 @@ total=0 runs=0 refused=0 findings=0 skipped=0
 for library in "${libraries[@]}"; do
     manifest=${library%.so}.l2o.json
     while read -r kind id; do
+        [[ "$kind $id" =~ $only ]] || continue
         while read -r variant; do
             arguments=("$library" --component "$id" --json)
             [ "$mode" != thorough ] || arguments+=(--thorough)

@@ -214,7 +214,7 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
 
 /// Sizes are reduced where a problem is larger than this and nobody has said how large it is to be: an
 /// instance is made for every check, many times.
-constexpr double kMostBytes = 1e6, kMostBytesOfMany = 1e5;
+constexpr double kMostBytes = 1e5;
 
 void check_on(const Conformance& conformance,
               const std::vector<Catalog::Entry>& optimizees,
@@ -244,7 +244,7 @@ void check_on(const Conformance& conformance,
             skip(hung + "; this one can be asked for with --optimizee");
             continue;
         }
-        const Tried answer = tried(conformance, subject, is_all ? kMostBytesOfMany : kMostBytes);
+        const Tried answer = tried(conformance, subject, kMostBytes);
         if (answer.refusal.empty()) {
             is_any = true;
             // Once, not in the process of every check: some take long to load.
@@ -343,12 +343,12 @@ void fuzz(const Conformance& conformance,
     std::vector<Partner> partners;
     std::string refusals;
     if (subject.entry.component.kind == Kind::kOptimizee) {
-        subject.sizes = tried(conformance, subject, kMostBytesOfMany).sizes;
+        subject.sizes = tried(conformance, subject, kMostBytes).sizes;
     } else {
         for (const Catalog::Entry& entry : optimizees) {
             subject.optimizee = entry;
             subject.optimizee_settings = settings_for(conformance, entry);
-            const Tried answer = tried(conformance, subject, kMostBytesOfMany);
+            const Tried answer = tried(conformance, subject, kMostBytes);
             alive();
             if (!answer.refusal.empty()) {
                 refusals += (refusals.empty() ? "" : "; ") + answer.refusal;
