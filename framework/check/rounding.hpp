@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "framework/check/bench.hpp"
 #include "framework/check/guarded.hpp"
 
 namespace l2o::framework {
@@ -12,20 +11,13 @@ namespace l2o::framework {
 /// Of inputs and of what is computed from them: some units in the last place.
 inline constexpr double kRoundingOfFloat32 = 1e-6, kRoundingOfFloat64 = 1e-14;
 
-/// How far float32 may be from float64, of the largest number. Some lose digits by design: a logarithm of
-/// what is small, a difference; with options that are drawn (chosen on the shipped plugins) more than with
-/// their own.
-[[nodiscard]] inline double tolerance_of_float32(const Circumstances& circumstances) {
-    return circumstances == Circumstances{} ? 1e-3 : 2e-2;
-}
-
 /// What a computation gives, in the order of its outputs.
 using Results = std::vector<GuardedSet*>;
 
 /// difference_beyond() of results that may be far apart for a good reason: the problem is ill-conditioned, a
 /// comparison is a tie. Where they differ, `compute` is called again with the inputs moved by a few parts in
 /// 1 / `rounding`; a tensor that goes as far then is not judged. The inputs are as before afterwards.
-/// @param wants    what `compute` gives for `inputs`, of float64 if any is; written to by it.
+/// @param wants    what `compute` gives for `inputs`, of float32 if any is; written to by it.
 /// @return "" if they are the same as far as can be said.
 [[nodiscard]] std::string difference_beyond_rounding(const Results& wants,
                                                      const Results& gots,

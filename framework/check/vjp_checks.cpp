@@ -363,19 +363,14 @@ void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
         one.set_cotangents(1), other.set_cotangents(1);
         Gradient want = one.zero_gradient(), got = other.zero_gradient();
         one.add_to(want), other.add_to(got);
-        const std::string text = difference_beyond_rounding(want.sets(),
-                                                            got.sets(),
-                                                            tolerance_of_float32(subject.circumstances),
-                                                            1e-3,
-                                                            one.step.inputs(),
-                                                            kRoundingOfFloat32,
-                                                            [&] {
-                                                                want.fill_with(0);
-                                                                one.step.run();
-                                                                one.add_to(want);
-                                                            });
+        const std::string text = difference_beyond_rounding(
+            got.sets(), want.sets(), 1e-3, 1e-3, other.step.inputs(), kRoundingOfFloat32, [&] {
+                got.fill_with(0);
+                other.step.run();
+                other.add_to(got);
+            });
         if (!text.empty())
-            throw Broken(fmt::format("step_vjp of {}, in float64 and float32: {}", one.step.name(), text));
+            throw Broken(fmt::format("step_vjp of {}, in float32 and float64: {}", one.step.name(), text));
     }
 }
 
@@ -546,19 +541,13 @@ void check_float32_of_loss(const Subject& subject, const LossBench& wide) {
         LossVjp one(wide, *ones[i]), other(narrow, *others[i]);
         LossGradient want = one.zero(), got = other.zero();
         one.add_to(want), other.add_to(got);
-        const std::string text = difference_beyond_rounding(want.sets(),
-                                                            got.sets(),
-                                                            tolerance_of_float32(subject.circumstances),
-                                                            1e-3,
-                                                            one.eval.inputs(),
-                                                            kRoundingOfFloat32,
-                                                            [&] {
-                                                                for (GuardedSet* set : want.sets())
-                                                                    set->fill(std::byte{0});
-                                                                one.eval.run();
-                                                                one.add_to(want);
-                                                            });
-        if (!text.empty()) throw Broken(fmt::format("{}, in float64 and float32: {}", one.name(), text));
+        const std::string text = difference_beyond_rounding(
+            got.sets(), want.sets(), 1e-3, 1e-3, other.eval.inputs(), kRoundingOfFloat32, [&] {
+                for (GuardedSet* set : got.sets()) set->fill(std::byte{0});
+                other.eval.run();
+                other.add_to(got);
+            });
+        if (!text.empty()) throw Broken(fmt::format("{}, in float32 and float64: {}", one.name(), text));
     }
 }
 
