@@ -69,7 +69,7 @@ std::string difference_beyond_rounding(const Results& wants,
         for (std::size_t i = 0; i < wants[s]->size(); ++i) is_same = is_same && difference(s, i).empty();
     if (is_same) return "";
 
-    constexpr int kTimes = 4;
+    constexpr int kTimes = 16;
     constexpr double kAsFar = 20;  // chosen: what is added up in another order is rounded more often
     const Contents kept = contents(inputs), results = contents(wants);
     std::vector<std::vector<double>> moved;
