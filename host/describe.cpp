@@ -4,8 +4,12 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <iostream>
 #include <map>
+#include <string_view>
+#include <utility>
 
+#include "framework/config/options_text.hpp"
 #include "framework/config/suggest.hpp"
+#include "framework/experiment/section_schemas.hpp"
 #include "framework/plugin/published.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
@@ -16,16 +20,17 @@
 namespace l2o::host {
 namespace {
 
-using framework::Catalog, framework::Kind;
+using framework::Catalog, framework::Kind, framework::OptionSchema, framework::SectionSchema;
 
 namespace po = boost::program_options;
 
 Usage usage() {
     Usage usage{
         .verb = "describe",
-        .synopsis = "ID",
+        .synopsis = "ID|train|evaluate|safeguard",
         .text =
-            "Shows what a plugin does, where it comes from, what it needs and the options it takes.\n"
+            "Shows what a plugin does, where it comes from, what it needs and the options it takes; or the\n"
+            "settings of a section of experiment files: train, evaluate or safeguard.\n"
             "An id that several kinds have shows all of them; ID@VERSION names one of several versions.\n"
             "Of an optimizee also what it publishes with its defaults or --set: its variables, the data of "
             "a\n"
@@ -34,6 +39,7 @@ Usage usage() {
             "runs.\n",
         .examples =
             "  l2o describe lista\n"
+            "  l2o describe train\n"
             "  l2o describe lista@1.0.0\n"
             "  l2o describe lasso --set m=5 --set n=10\n"
             "  l2o describe adam --json\n",
@@ -42,6 +48,14 @@ Usage usage() {
                                 po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
                                 "an option of the optimizee; may be given again");
     return usage;
+}
+
+/// "train, evaluate, safeguard"
+std::string section_names() {
+    std::string names;
+    for (const SectionSchema* section : framework::section_schemas())
+        names += (names.empty() ? "" : ", ") + section->key;
+    return names;
 }
 
 /// The columns that texts may take.
@@ -115,6 +129,41 @@ void print_published(const nlohmann::json& published) {
               << (published.at("stochastic").get<bool>() ? ", of a minibatch" : "") << "\n";
 }
 
+/// Options below each other: key, default, values, and the doc in a paragraph of its own.
+class OptionTable {
+  public:
+    /// @param title  of the column of keys.
+    explicit OptionTable(std::string title) : title_(std::move(title)), key_(framework::width_of(title_)) {}
+
+    /// Before anything is printed: columns are as wide as all options need.
+    void fit(const OptionSchema& option) {
+        key_ = std::max(key_, framework::width_of(framework::one_line(option.key)));
+        def_ = std::max(def_, framework::width_of(framework::one_line(option.def.value_or("required"))));
+    }
+    void print_head() const { std::cout << "\n" << row(title_, "default", "values"); }
+    void print(const OptionSchema& option, const std::string& expected) const {
+        std::cout << row(option.key, option.def.value_or("required"), expected)
+                  << (option.doc.empty() ? "" : paragraph(option.doc, "      "));
+    }
+
+  private:
+    [[nodiscard]] std::string row(const std::string& name,
+                                  const std::string& absent,
+                                  const std::string& values) const {
+        const auto padded = [](const std::string& text, std::size_t columns) {
+            const std::string line = framework::one_line(text);
+            return line + std::string(columns - framework::width_of(line) + 2, ' ');
+        };
+        return framework::wrapped(framework::one_line(values),
+                                  "  " + padded(name, key_) + padded(absent, def_),
+                                  std::string(4, ' '),
+                                  text_columns());
+    }
+
+    std::string title_;
+    std::size_t key_, def_ = std::string_view("default").size();
+};
+
 void print(const Catalog::Entry& entry) {
     const framework::ComponentDescription& component = entry.component;
     const auto field = [](const char* name, const std::string& text) {
@@ -142,26 +191,66 @@ void print(const Catalog::Entry& entry) {
         std::cout << "  it has no options\n";
         return;
     }
-    std::size_t key = 6, def = 7;  // "option", "default"
-    for (const framework::OptionSchema& option : component.options) {
-        key = std::max(key, framework::width_of(framework::one_line(option.key)));
-        def = std::max(def, framework::width_of(framework::one_line(option.def.value_or("required"))));
+    OptionTable table("option");
+    for (const OptionSchema& option : component.options) table.fit(option);
+    table.print_head();
+    for (const OptionSchema& option : component.options)
+        table.print(option, framework::expected_value(option));
+}
+
+/// The values that a setting of ours takes.
+std::string expected_in(const SectionSchema& section, const OptionSchema& option) {
+    if (section.plugin.empty() || option.key != "use") return framework::expected_value(option);
+    return "see 'l2o list " + section.plugin + (section.plugin == "loss" ? "es" : "s") + "'";
+}
+
+std::string dotted(const std::string& path, const std::string& key) {
+    return path.empty() ? key : path + "." + key;
+}
+
+/// Settings are printed under their paths, as in 'l2o run FILE train.PATH=VALUE'.
+void fit(const SectionSchema& section, const std::string& path, OptionTable& table) {
+    for (OptionSchema option : section.options) {
+        option.key = dotted(path, option.key);
+        table.fit(option);
     }
-    const auto row = [&](const std::string& name, const std::string& absent, const std::string& values) {
-        const auto padded = [](const std::string& text, std::size_t columns) {
-            const std::string line = framework::one_line(text);
-            return line + std::string(columns - framework::width_of(line) + 2, ' ');
-        };
-        return framework::wrapped(framework::one_line(values),
-                                  "  " + padded(name, key) + padded(absent, def),
-                                  std::string(4, ' '),
-                                  text_columns());
-    };
-    std::cout << "\n" << row("option", "default", "values");
-    for (const framework::OptionSchema& option : component.options) {
-        std::cout << row(option.key, option.def.value_or("required"), framework::expected_value(option))
-                  << (option.doc.empty() ? "" : paragraph(option.doc, "      "));
+    for (const SectionSchema& child : section.sections) fit(child, dotted(path, child.key), table);
+}
+
+void print(const SectionSchema& section, const std::string& path, const OptionTable& table) {
+    for (OptionSchema option : section.options) {
+        const std::string expected = expected_in(section, option);
+        option.key = dotted(path, option.key);
+        table.print(option, expected);
     }
+    for (const SectionSchema& child : section.sections) {
+        const std::string below = dotted(path, child.key);
+        std::cout << "\n" << paragraph(below + " { ... }: " + child.doc, "  ");
+        print(child, below, table);
+    }
+}
+
+/// The manual of a section.
+void print(const SectionSchema& section) {
+    std::cout << section.key << " { ... }, a section of experiment files\n" << paragraph(section.doc, "  ");
+    OptionTable table("setting");
+    fit(section, "", table);
+    table.print_head();
+    print(section, "", table);
+}
+
+nlohmann::json json_of(const SectionSchema& section) {
+    nlohmann::json out{{"id", section.key},
+                       {"doc", section.doc},
+                       {"options", nlohmann::json::array()},
+                       {"sections", nlohmann::json::array()}};
+    if (!section.plugin.empty()) out["plugin"] = section.plugin;
+    for (const OptionSchema& option : section.options) {
+        out["options"].push_back(to_json(option));
+        out["options"].back()["expected"] = expected_in(section, option);
+    }
+    for (const SectionSchema& child : section.sections) out["sections"].push_back(json_of(child));
+    return out;
 }
 
 /// The manifest of the plugin, with this component in the place of the list of all.
@@ -188,7 +277,9 @@ nlohmann::json json_of(const Catalog::Entry& entry) {
 framework::ExitCode describe(const Arguments& given) {
     const auto line = CommandLine::parse(usage(), given);
     if (!line) return framework::ExitCode::kOk;
-    if (line->arguments().empty()) throw line->refusal("l2o describe: the id of a plugin is missing");
+    if (line->arguments().empty())
+        throw line->refusal("l2o describe: the id of a plugin is missing; expected one, or " +
+                            section_names());
     const std::string& name = line->arguments()[0];
     const Catalog catalog = line->common().catalog();
     nlohmann::json all = nlohmann::json::array();
@@ -196,6 +287,16 @@ framework::ExitCode describe(const Arguments& given) {
     if (line->has("set") && catalog.look_up(Kind::kOptimizee, name) == nullptr)
         throw line->refusal("--set is for the options of an optimizee, and there is none called '" + name +
                             "'");
+    for (const SectionSchema* section : framework::section_schemas()) {
+        if (section->key != name) continue;
+        if (line->common().wants_json) {
+            all.push_back(json_of(*section));
+            all.back()["kind"] = "section";
+        } else {
+            print(*section);
+        }
+        is_first = false;
+    }
     for (const Kind kind : {Kind::kOptimizer, Kind::kOptimizee, Kind::kLoss}) {
         const Catalog::Entry* entry = catalog.look_up(kind, name);
         if (entry == nullptr) continue;
@@ -215,9 +316,10 @@ framework::ExitCode describe(const Arguments& given) {
             throw framework::Error(framework::ExitCode::kPlugin, why);
         std::vector<std::string> ids;
         for (const Catalog::Entry& entry : catalog.entries()) ids.push_back(entry.component.id);
-        throw framework::Error(
-            framework::ExitCode::kUsage,
-            "unknown plugin '" + name + "'" + framework::did_you_mean(name, ids) + "; 'l2o list' shows all");
+        for (const SectionSchema* section : framework::section_schemas()) ids.push_back(section->key);
+        throw framework::Error(framework::ExitCode::kUsage,
+                               "unknown plugin '" + name + "'" + framework::did_you_mean(name, ids) +
+                                   "; 'l2o list' shows all, and " + section_names() + " are sections");
     }
     if (line->common().wants_json) std::cout << framework::json_text(all, 2) << "\n";
     return framework::ExitCode::kOk;

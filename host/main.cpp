@@ -38,7 +38,9 @@ constexpr Verb kVerbs[] = {
     {"report", "write a page with tables and figures from finished runs", &l2o::host::report},
     {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
     {"list", "list the plugins that are installed", &l2o::host::list},
-    {"describe", "show what a plugin does and the options it takes", &l2o::host::describe},
+    {"describe",
+     "show the options of a plugin, or the settings of train, evaluate, safeguard",
+     &l2o::host::describe},
     {"check", "check that a plugin library keeps the contract", &l2o::host::check},
 };
 

@@ -18,6 +18,7 @@ Usage usage() {
             "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  request.json  metrics.jsonl\n"
             "                                    curves.csv  finals.csv  summary.csv  results.json\n"
             "                                    checkpoints/*.safetensors  report.html  figures/\n"
+            "The settings of a file: 'l2o describe train', evaluate, safeguard, and the ids of plugins.\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
             "training depends on changes. Interrupted, by Ctrl-C or a closed terminal, it says how to go on\n"
             "with what was asked for, be it by run, train or evaluate. The table shows the final metric\n"

@@ -69,8 +69,7 @@ Usage usage(const std::string& optimizees) {
             "the\n"
             "classic optimizer comes to rest is replaced by a step of that. --safeguard-set takes its "
             "options\n"
-            "and those of the test: test residual|objective, bound ema|geometric|recent_max, alpha, theta,\n"
-            "recent.\n",
+            "and those of the test, see 'l2o describe safeguard'.\n",
         .examples =
             "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
             "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"

@@ -1,10 +1,12 @@
 #include "framework/config/options.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <l2o/files/json.hpp>
 #include <utility>
 
 #include "framework/config/options_text.hpp"
+#include "framework/config/settings.hpp"
 #include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
@@ -14,13 +16,6 @@
 
 namespace l2o::framework {
 namespace {
-
-Range range_of(const OptionSchema& schema) {
-    return {.min = schema.min,
-            .max = schema.max,
-            .open_min = (schema.flags & L2O_OPTION_OPEN_MIN) != 0,
-            .open_max = (schema.flags & L2O_OPTION_OPEN_MAX) != 0};
-}
 
 std::string owner(const OptionContext& context) { return context.kind + " '" + context.id + "'"; }
 
@@ -38,6 +33,16 @@ OptionSchema option_schema(const l2o_option& option) {
     for (const char* const* choice = option.choices; choice && *choice; ++choice)
         schema.choices.emplace_back(*choice);
     return schema;
+}
+
+nlohmann::json to_json(const OptionSchema& option) {
+    nlohmann::json json{{"key", option.key}, {"type", option.type}, {"doc", option.doc}};
+    if (option.def) json["default"] = *option.def;
+    if (std::isfinite(option.min)) json["min"] = option.min;
+    if (std::isfinite(option.max)) json["max"] = option.max;
+    if (!option.choices.empty()) json["choices"] = option.choices;
+    if (option.flags != 0) json["flags"] = option.flags;
+    return json;
 }
 
 std::string expected_value(const OptionSchema& schema) {
@@ -59,6 +64,8 @@ std::string expected_value(const OptionSchema& schema) {
             return "a text without control characters";
         case L2O_OPTION_CHOICE:
             return one_of(schema.choices);
+        case kOptionBytes:
+            return kExpectedBytes;
         default:
             return "a value of type " + std::to_string(schema.type) + ", which this host does not know";
     }

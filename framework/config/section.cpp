@@ -12,7 +12,6 @@ namespace l2o::framework {
 namespace {
 
 const char* const kExpectedBool = "true or false";
-const char* const kExpectedBytes = "a size as '512MiB', '4GiB' or a number of bytes";
 const char* const kExpectedString = "a text";
 const char* const kExpectedPath = "a path";
 

@@ -19,6 +19,9 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> kno
 /// "one of: drop, exact, fd": what a choice expects, in the order given.
 std::string one_of(std::span<const std::string> choices);
 
+/// What parse_bytes takes.
+inline constexpr const char* kExpectedBytes = "a size as '512MiB', '4GiB' or a number of bytes";
+
 /// The tail of an error message about a wrong choice whose choices were already listed:
 /// "; did you mean 'drop'?", or "" if nothing is near.
 std::string near_choice(std::string_view text, std::span<const std::string> choices);

@@ -5,6 +5,7 @@
 
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
+#include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/text/printable.hpp"
@@ -114,7 +115,7 @@ Contestant read_contestant(const Catalog& catalog, const ConfigNode& node, const
     }
     static_cast<void>(contestant.optimizer.resolve(from_weights));
     if (const ConfigNode* train = node.find("train"))
-        contestant.train = read_train(catalog, *train, section.child("train"));
+        contestant.train = read_train(catalog, *train, {section.child("train"), train_schema()});
     return contestant;
 }
 

@@ -10,6 +10,7 @@
 #include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/contestants.hpp"
+#include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
 #include "framework/experiment/weights.hpp"
@@ -19,24 +20,18 @@
 namespace l2o::framework {
 namespace {
 
-constexpr Range kOpenUnit{.min = 0, .max = 1, .open_min = true, .open_max = true};
-constexpr Range kAtLeastZero{.min = 0}, kCount{.min = 1, .max = kMaxCount};
-
-EvaluateSettings read_evaluate(const Section& section) {
-    EvaluateSettings evaluate;
-    evaluate.instances = section.get_int("instances", evaluate.instances, kCount);
-    evaluate.starts = section.get_int("starts", evaluate.starts, kCount);
-    evaluate.iterations = section.get_int("iterations", evaluate.iterations, kCount);
-    evaluate.max_evaluations = section.get_int("max_evaluations", evaluate.max_evaluations, kAtLeastZero);
-    evaluate.metrics_every = section.get_int("metrics_every", evaluate.metrics_every, kCount);
-    evaluate.metric = section.get_string("metric", evaluate.metric);
-    evaluate.shard_rows = section.get_int("shard_rows", evaluate.shard_rows, kCount);
-    evaluate.reference = section.get_string("reference", evaluate.reference);
-    if (section.has("target")) evaluate.target = section.require_real("target");
-    evaluate.checkpoint_every_s =
-        section.get_real("checkpoint_every_s", evaluate.checkpoint_every_s, kAtLeastZero);
-    evaluate.tolerance = section.get_real("tolerance", evaluate.tolerance, kOpenUnit);
-    return evaluate;
+EvaluateSettings read_evaluate(const Settings& section) {
+    return {.instances = section.get_int("instances"),
+            .starts = section.get_int("starts"),
+            .iterations = section.get_int("iterations"),
+            .max_evaluations = section.get_int("max_evaluations"),
+            .metrics_every = section.get_int("metrics_every"),
+            .metric = section.get_text("metric"),
+            .shard_rows = section.get_int("shard_rows"),
+            .reference = section.get_text("reference"),
+            .target = section.find_real("target"),
+            .tolerance = section.get_real("tolerance"),
+            .checkpoint_every_s = section.get_real("checkpoint_every_s")};
 }
 
 /// The contestant that the others are compared to.
@@ -154,10 +149,10 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
     const Section section(tree);
     Experiment experiment{
         .name = read_name(section),
-        .seed = static_cast<std::uint64_t>(section.get_int("seed", 0, kAtLeastZero)),
+        .seed = static_cast<std::uint64_t>(section.get_int("seed", 0, {.min = 0})),
         .dtype = dtype_from_name(section.get_choice("dtype", "float32", {"float32", "float64"})),
         .optimizee = read_choice(catalog, Kind::kOptimizee, section.child("optimizee")),
-        .evaluate = read_evaluate(section.child("evaluate")),
+        .evaluate = read_evaluate({section.child("evaluate"), evaluate_schema()}),
         .builds = known_builds(catalog)};
     if (seed) experiment.seed = checked_seed(*seed);
     const Section contestants = section.child("contestants");
@@ -179,7 +174,7 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
         lay_train_over(merged, *train, "train");
         only.children.push_back(merged);
         const Section unused(only);
-        static_cast<void>(read_train(catalog, merged, unused.child("train")));
+        static_cast<void>(read_train(catalog, merged, {unused.child("train"), train_schema()}));
         unused.refuse_unknown();
     }
 

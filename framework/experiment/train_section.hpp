@@ -1,12 +1,9 @@
 #pragma once
 
+#include "framework/config/settings.hpp"
 #include "framework/experiment/experiment.hpp"
 
 namespace l2o::framework {
-
-/// The largest count that an experiment may ask for, of instances, iterations, epochs ...: the product of two
-/// fits std::int64_t a hundred times.
-inline constexpr double kMaxCount = 1e8;
 
 /// What every `train` section is merged over: the experiment's problem, the loss trajectory_sum, the
 /// meta-optimizer adam.
@@ -20,6 +17,6 @@ void lay_train_over(ConfigNode& base, const ConfigNode& overlay, const std::stri
 /// @param node  the same section: it tells which multipliers there are.
 [[nodiscard]] TrainSettings read_train(const Catalog& catalog,
                                        const ConfigNode& node,
-                                       const Section& section);
+                                       const Settings& section);
 
 }  // namespace l2o::framework

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "framework/config/options_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/library_file.hpp"
 #include "framework/plugin/specs.hpp"
@@ -132,16 +133,6 @@ void make_printable(PluginDescription& plugin) {
                 throw std::invalid_argument("option '" + option.key + "' has a bound that is no number");
         }
     }
-}
-
-nlohmann::json to_json(const OptionSchema& option) {
-    nlohmann::json json{{"key", option.key}, {"type", option.type}, {"doc", option.doc}};
-    if (option.def) json["default"] = *option.def;
-    if (std::isfinite(option.min)) json["min"] = option.min;
-    if (std::isfinite(option.max)) json["max"] = option.max;
-    if (!option.choices.empty()) json["choices"] = option.choices;
-    if (option.flags != 0) json["flags"] = option.flags;
-    return json;
 }
 
 /// A text of a manifest, which is read once.

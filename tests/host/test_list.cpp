@@ -188,8 +188,49 @@ TEST_CASE("l2o solve --help lists the problems that are here") {
 TEST_CASE("l2o describe knows the nearest id") {
     CHECK(contains(run_l2o("describe quadratik").refusal(),
                    "2 l2o: error: unknown plugin 'quadratik'; did you mean 'quadratic'?"));
-    CHECK(
-        contains(run_l2o("describe").refusal(), "2 l2o: error: l2o describe: the id of a plugin is missing"));
+    CHECK(contains(run_l2o("describe").refusal(),
+                   "2 l2o: error: l2o describe: the id of a plugin is missing; expected one, or train, "
+                   "evaluate, safeguard"));
+}
+
+TEST_CASE("l2o describe train, evaluate and safeguard are the manuals of those sections") {
+    for (const char* section : {"train", "evaluate", "safeguard"}) {
+        CAPTURE(section);
+        const Outcome text = run_l2o(std::string("describe ") + section);
+        CHECK(text.code == 0);
+        CHECK(text.out.starts_with(std::string(section) + " { ... }, a section of experiment files\n"));
+    }
+    const std::string train = run_l2o("describe train").out;
+    for (const char* part :
+         {"schedule                      flat            one of: flat, layerwise, curriculum\n",
+          "memory                        0               a size as '512MiB'",
+          "loss.use                      trajectory_sum  see 'l2o list losses'\n",
+          "stages.NAME.rate              1               a number > 0\n",
+          "cannot see past the end of a window"}) {
+        CAPTURE(part);
+        CHECK(contains(train, part));
+    }
+    CHECK(contains(run_l2o("describe safeguard").out, "use      required  see 'l2o list optimizers'\n"));
+    CHECK(contains(run_l2o("describe trian").refusal(),
+                   "2 l2o: error: unknown plugin 'trian'; did you mean 'train'?"));
+    CHECK(contains(run_l2o("describe nothing_near").refusal(),
+                   "; 'l2o list' shows all, and train, evaluate, safeguard are sections"));
+}
+
+TEST_CASE("l2o describe --json has a section as plugins have their options") {
+    const json all = json::parse(run_l2o("describe train --json").out);
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].at("kind") == "section");
+    CHECK(all[0].at("id") == "train");
+    const json& schedule = all[0].at("options").at(0);
+    CHECK(schedule.at("key") == "schedule");
+    CHECK(schedule.at("default") == "flat");
+    CHECK(schedule.at("choices").size() == 3);
+    CHECK(schedule.at("expected") == "one of: flat, layerwise, curriculum");
+    const json& loss = all[0].at("sections").at(0);
+    CHECK(loss.at("id") == "loss");
+    CHECK(loss.at("plugin") == "loss");
+    CHECK(loss.at("options").at(0).at("default") == "trajectory_sum");
 }
 
 TEST_CASE("a library that cannot be loaded is exit code 3") {

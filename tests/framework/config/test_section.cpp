@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "framework/config/config.hpp"
 #include "framework/config/section.hpp"
+#include "framework/config/settings.hpp"
 #include "refusal.hpp"
 
 using namespace l2o::framework;
@@ -206,4 +208,57 @@ TEST_CASE("section: a section nobody opened and a section under a plain setting 
 TEST_CASE("section: a view outlives its configuration") {
     const Section train = Config::parse("train { epochs 5 }", "run.info").root().child("train");
     CHECK(train.get_int("epochs", 0) == 5);
+}
+
+namespace {
+
+/// What a section `train` may hold here.
+SectionSchema some_schema() {
+    return {.key = "train",
+            .options = {{.type = L2O_OPTION_INT, .key = "epochs", .def = "7", .min = 1, .max = 9},
+                        {.type = L2O_OPTION_REAL, .key = "target", .def = ""},
+                        {.type = L2O_OPTION_CHOICE, .key = "schedule", .def = "flat", .choices = kSchedules},
+                        {.type = kOptionBytes, .key = "memory", .def = "1KiB"},
+                        {.type = L2O_OPTION_BOOL, .key = "restore", .def = "true"}},
+            .sections = {{.key = "factors",
+                          .options = {{.type = L2O_OPTION_REAL, .key = kAnyKey, .def = "1", .min = 0}},
+                          .nests = true},
+                         {.key = "loss", .plugin = "loss"}}};
+}
+
+}  // namespace
+
+TEST_CASE("settings: defaults, ranges and choices are those of the schema") {
+    const SectionSchema schema = some_schema();
+    const Settings absent(section("").child("train"), schema);
+    CHECK(absent.get_int("epochs") == 7);
+    CHECK(absent.get_int("epochs", 8) == 8);
+    CHECK_FALSE(absent.find_real("target").has_value());
+    CHECK(absent.get_choice<int>("schedule") == 0);
+    CHECK(absent.get_choice<int>("schedule", 2) == 2);
+    CHECK(absent.get_bytes("memory") == 1024);
+    CHECK(absent.get_bool("restore"));
+    CHECK_FALSE(absent.has("loss"));
+
+    const Section root =
+        section("train { epochs 10 target 0.5 schedule curriculum factors { a { b 2 } c -1 } }");
+    const Settings given(root.child("train"), schema);
+    CHECK(given.find_real("target") == 0.5);
+    CHECK(given.get_choice<int>("schedule") == 2);
+    CHECK(given.child("factors").nested("a").get_real("b") == 2);
+    CHECK(refusal([&] { (void)given.get_int("epochs"); }) ==
+          "2 run.info:1: train.epochs is '10'; expected a whole number in [1, 9]");
+    CHECK(refusal([&] { (void)given.child("factors").get_real("c"); }) ==
+          "2 run.info:1: train.factors.c is '-1'; expected a number >= 0");
+}
+
+TEST_CASE("settings: what the schema does not have cannot be asked for") {
+    const SectionSchema schema = some_schema();
+    const Settings settings(section("train { batch 3 }").child("train"), schema);
+    CHECK_THROWS_WITH_AS(
+        settings.get_int("batch"), "the schema of section 'train' has no 'batch'", std::logic_error);
+    CHECK_THROWS_AS((void)settings.child("stages"), std::logic_error);
+    CHECK_THROWS_AS((void)settings.plugin("factors"), std::logic_error);
+    CHECK_THROWS_AS((void)settings.nested("loss"), std::logic_error);
+    CHECK(expected_value(schema.option("memory")) == "a size as '512MiB', '4GiB' or a number of bytes");
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/weights.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/safetensors.hpp"
@@ -45,7 +46,53 @@ std::string hash_of(const std::string& text, const std::vector<std::string>& ove
     return read(text, overrides).contestants.at(0).hash;
 }
 
+/// A value that a setting takes: its default, or where that depends on others the least of its range.
+std::string some_value(const OptionSchema& option) {
+    if (option.def && !option.def->empty()) return *option.def;
+    if (!option.choices.empty()) return option.choices.front();
+    return std::to_string(static_cast<int>(range_of(option).contains(0) ? 0 : option.min));
+}
+
+/// "train.validate.every=0" for all settings of a section and those in it, without the plugins'.
+void list_overrides(const SectionSchema& section,
+                    const std::string& path,
+                    std::vector<std::string>& overrides) {
+    if (!section.plugin.empty()) return;
+    for (const OptionSchema& option : section.options) {
+        if (option.type != L2O_OPTION_PATH && option.type != L2O_OPTION_TEXT)
+            overrides.push_back(path + "." + option.key + "=" + some_value(option));
+    }
+    for (const SectionSchema& child : section.sections)
+        list_overrides(child, path + "." + child.key, overrides);
+}
+
 }  // namespace
+
+TEST_CASE("experiment: every setting of the manual can be written") {
+    const std::string text = lista("imitation { teacher { use adam } }") + "evaluate { }\n";
+    for (const SectionSchema* section : {&train_schema(), &evaluate_schema()}) {
+        std::vector<std::string> overrides;
+        list_overrides(*section, section->key, overrides);
+        REQUIRE(overrides.size() >= 9);
+        for (const std::string& override : overrides) {
+            CAPTURE(override);
+            CHECK(refusal([&] { (void)read(text, {override}); }) == "no error");
+        }
+    }
+}
+
+TEST_CASE("experiment: a default that the manual states is the one that counts") {
+    std::vector<std::string> all, stated;
+    list_overrides(train_schema(), "train", all);
+    for (const std::string& override : all) {
+        if (override.find("NAME") == std::string::npos && override.find("imitation") == std::string::npos &&
+            override.find("pairs") == std::string::npos)
+            stated.push_back(override);
+    }
+    REQUIRE(stated.size() > 30);
+    CHECK(hash_of(lista("epochs 100"), stated) == hash_of(lista("epochs 100")));
+    CHECK(hash_of(lista("epochs 100"), {"train.epochs=101"}) != hash_of(lista("epochs 100")));
+}
 
 TEST_CASE("experiment: every setting of a full file arrives where it belongs") {
     const Experiment experiment = read(R"(
@@ -326,6 +373,8 @@ TEST_CASE("experiment: a curriculum is read with its stages, and refused without
         CHECK(hash_of(text) != hash_of(text, {change}));
 
     const std::string at = "2 dir/run.info:4: contestants.lista.train.";
+    CHECK(refused(lista("schedule curriculum validate { every 2 patience 0 }")) ==
+          at + "validate.patience is 0; a curriculum goes on by validation: expected a whole number >= 1");
     CHECK(refused(lista("schedule curriculum stages { a { horizon 2 } }")) ==
           at + "validate.every is 0; a curriculum goes on by validation: set validate.every, in epochs");
     CHECK(

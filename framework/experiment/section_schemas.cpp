@@ -1,0 +1,375 @@
+#include "framework/experiment/section_schemas.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "framework/experiment/experiment.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr std::uint64_t kOpenMin = L2O_OPTION_OPEN_MIN, kOpenMax = L2O_OPTION_OPEN_MAX;
+constexpr double kNoBound = std::numeric_limits<double>::infinity();
+
+/// A count from `min` on.
+OptionSchema count(std::string key, std::int64_t def, double min, std::string doc) {
+    return {.type = L2O_OPTION_INT,
+            .key = std::move(key),
+            .doc = std::move(doc),
+            .def = std::to_string(def),
+            .min = min,
+            .max = kMaxCount};
+}
+
+/// A count whose default the doc explains.
+OptionSchema derived_count(std::string key, double min, std::string doc) {
+    OptionSchema option = count(std::move(key), 0, min, std::move(doc));
+    option.def = "";
+    return option;
+}
+
+OptionSchema real(std::string key, double def, double min, double max, std::uint64_t open, std::string doc) {
+    return {.type = L2O_OPTION_REAL,
+            .key = std::move(key),
+            .doc = std::move(doc),
+            .def = format_real(def),
+            .min = min,
+            .max = max,
+            .flags = open};
+}
+
+OptionSchema choice(std::string key, std::vector<std::string> choices, std::size_t def, std::string doc) {
+    std::string text = choices.at(def);
+    return {.type = L2O_OPTION_CHOICE,
+            .key = std::move(key),
+            .doc = std::move(doc),
+            .def = std::move(text),
+            .choices = std::move(choices)};
+}
+
+template <typename Enum>
+std::size_t number(Enum value) {
+    return static_cast<std::size_t>(value);
+}
+
+/// @param use  its default; nullopt: none.
+SectionSchema plugin(std::string key, std::string kind, std::optional<std::string> use, std::string doc) {
+    return {.key = std::move(key),
+            .doc = std::move(doc),
+            .options = {{.type = L2O_OPTION_TEXT, .key = "use", .def = std::move(use)}},
+            .plugin = std::move(kind)};
+}
+
+OptionSchema decay(Decay def, std::string doc) {
+    return choice("decay", {"constant", "linear", "cosine"}, number(def), std::move(doc));
+}
+
+SectionSchema multipliers(std::string doc) {
+    return {.key = "multipliers",
+            .doc = std::move(doc),
+            .options = {real(kAnyKey, 1, 0, kNoBound, 0, "factor of the learning rate")},
+            .nests = true};
+}
+
+SectionSchema stages() {
+    SectionSchema stage{
+        .key = kAnyKey,
+        .doc = "one stage, under a name of your choice; what it does not set is that of the training",
+        .options =
+            {derived_count("epochs", 1, "trajectories of a batch"),
+             derived_count("horizon", 1, "steps of a trajectory; in a curriculum never fewer than before"),
+             derived_count("unroll", 1, "steps of a window"),
+             {.type = L2O_OPTION_REAL,
+              .key = "imitation",
+              .doc = "probability that a trajectory is one of the teacher",
+              .def = "",
+              .min = 0,
+              .max = 1},
+             real(
+                 "rate", StageSettings{}.rate, 0, kNoBound, kOpenMin, "factor of the meta-optimizer's steps"),
+             {.type = L2O_OPTION_CHOICE,
+              .key = "decay",
+              .doc = "how the rates fall over the epochs of this stage",
+              .def = "",
+              .choices = decay(Decay::kConstant, "").choices}},
+        .sections = {plugin("loss", "loss", "", "the meta-loss of this stage"),
+                     multipliers("added to those of the training, by the same rules")}};
+    return {.key = "stages",
+            .doc = "parts of a flat training or of a curriculum, in the order in which they are written",
+            .sections = {std::move(stage)}};
+}
+
+SectionSchema make_train_schema() {
+    const TrainSettings train{};
+    SectionSchema schema{
+        .key = "train",
+        .doc =
+            "How learned optimizers are trained. At the top level of an experiment file for all of them, in "
+            "a contestant for that one; what a contestant sets wins.",
+        .options = {
+            choice("schedule",
+                   {"flat", "layerwise", "curriculum"},
+                   number(train.schedule),
+                   "flat: all parameters, in stages if there are any; layerwise: one layer after the other; "
+                   "curriculum: from stage to stage, as validation allows"),
+            choice(
+                "estimator",
+                {"bptt", "es", "pes"},
+                number(train.estimator),
+                "where the gradient comes from. bptt: back-propagation through a window; es: evolution "
+                "strategies, which need no derivative; pes: persistent ones, unbiased for the whole "
+                "trajectory at the same windows (Vicol, Metz & Sohl-Dickstein 2021). es and bptt cannot see "
+                "past the end of a window"),
+            count("epochs", train.epochs, 1, "trajectories of a batch"),
+            count("horizon", train.horizon, 1, "steps of a trajectory"),
+            count("unroll",
+                  train.unroll,
+                  1,
+                  "steps of a window, after which the parameters move; at most the horizon, which is the "
+                  "default where it is shorter. The next window goes on from where this one ended"),
+            count("horizon_from",
+                  train.horizon_from,
+                  0,
+                  "horizons are drawn between this and horizon, log-uniformly; 0: always horizon"),
+            count("unroll_from", train.unroll_from, 0, "the same for windows; 0: always unroll"),
+            count("batch", train.batch, 1, "instances of a trajectory"),
+            count("instances",
+                  train.instances,
+                  0,
+                  "size of a training set that is drawn once; 0: fresh instances for every trajectory"),
+            choice("reduction", {"mean", "sum"}, train.mean ? 0 : 1, "of the losses of a batch"),
+            real(
+                "clip_norm", train.clip_norm, 0, kNoBound, 0, "largest norm of the gradient; 0: not clipped"),
+            choice("second_order",
+                   {"drop", "exact", "fd"},
+                   number(train.second_order),
+                   "the part of the derivative that goes through the gradients a step reads. drop: left out; "
+                   "exact: by the problem's Hessian-vector products; fd: by differences of its gradients. A "
+                   "loss that reads gradients always uses the products"),
+            real(
+                "coordinate_subsample",
+                train.coordinate_subsample,
+                0,
+                1,
+                kOpenMin,
+                "share of the coordinates that a window is differentiated on, drawn for each window, without "
+                "bias; for coordinate-wise optimizers"),
+            {.type = kOptionBytes,
+             .key = "memory",
+             .doc = "for the points of a window; those that do not fit are computed again. 0: unlimited",
+             .def = std::to_string(train.memory_bytes)},
+            count("shard_rows",
+                  train.shard_rows,
+                  1,
+                  "instances that are computed together; the last bits depend on it"),
+            decay(train.decay, "how the rates fall over the epochs of a stage"),
+            real(
+                "average",
+                train.average,
+                0,
+                1,
+                kOpenMax,
+                "weight of the past in a running mean of the parameters, which is then what is validated and "
+                "kept; 0: no mean"),
+            {.type = L2O_OPTION_PATH, .key = "warm_start", .doc = "weights to begin with", .def = ""},
+            real("random_scaling",
+                 train.augmentation.random_scaling,
+                 0,
+                 kNoBound,
+                 0,
+                 "R: every coordinate of a training problem is stretched by exp(u), u from U(-R, R). Lv, "
+                 "Jiang "
+                 "& Li 2017 use 3; not for optimizers that read the problem's data"),
+            count(
+                "convex_term",
+                train.augmentation.convex_term,
+                0,
+                "coordinates of a convex function that are optimized beside a training problem. Lv, Jiang & "
+                "Li 2017 use 20; not for optimizers that read the problem's data"),
+            real("checkpoint_every_s",
+                 train.checkpoint_every_s,
+                 0,
+                 kNoBound,
+                 0,
+                 "seconds between checkpoints, from which --resume goes on")}};
+    const ImitationSettings imitation{};
+    schema.sections = {
+        plugin("loss", "loss", "trajectory_sum", "the meta-loss: what is learned to be small"),
+        plugin("meta_optimizer", "optimizer", "adam", "what moves the parameters"),
+        plugin("optimizee",
+               "optimizee",
+               "",
+               "the distribution of training problems, laid over the experiment's, which is the default"),
+        {.key = "validate",
+         .doc =
+             "validation on instances of their own: every stage ends with the best parameters that it finds",
+         .options =
+             {count("every",
+                    train.validate_every,
+                    0,
+                    "epochs between validations, steps of the meta-optimizer if layerwise; 0: only what the "
+                    "training gained is measured, at its end"),
+              count("instances", train.validate_instances, 1, "instances that are validated on"),
+              derived_count(
+                  "patience",
+                  0,
+                  "validations without a better one that end a stage; 0, which no curriculum takes: "
+                  "none does. Default: 3 in a curriculum, else 0"),
+              {.type = L2O_OPTION_BOOL,
+               .key = "restore",
+               .doc = "a stage ends with its best parameters, not its last",
+               .def = train.restore ? "true" : "false"}}},
+        stages(),
+        multipliers(
+            "factors of learning rates, by the name of a parameter or the end of it: 'W 0.1' is that of all "
+            "layers, 'layer.03.W 0.1', or 'layer { 03 { W 0.1 } }', of one. The longer name wins"),
+        {.key = "imitation",
+         .doc = "some trajectories are those of a teacher, whose steps the optimizer learns from the same "
+                "gradients (Chen et al. 2020)",
+         .options = {real(
+             "probability", imitation.probability, 0, 1, 0, "that a trajectory is one of the teacher")},
+         .sections = {plugin(
+             "teacher", "optimizer", std::nullopt, "an optimizer that needs no training, as adam")}},
+        {.key = "evolution",
+         .doc = "for the estimators es and pes",
+         .options = {real("sigma",
+                          train.sigma,
+                          0,
+                          kNoBound,
+                          kOpenMin,
+                          "standard deviation of the perturbations of the parameters"),
+                     derived_count(
+                         "pairs",
+                         1,
+                         "antithetic pairs, among which the batch is dealt out; a divisor of batch. "
+                         "Default: the largest up to 16")}},
+        {.key = "layerwise",
+         .doc =
+             "for the schedule layerwise: each layer is trained alone, then with those before it, then all "
+             "of them gently",
+         .options = {count("steps_new", train.steps_new, 0, "steps of the meta-optimizer on the new layer"),
+                     count("steps_all", train.steps_all, 0, "on all layers so far"),
+                     count("steps_fine", train.steps_fine, 0, "on all layers so far, gently"),
+                     real("rate_new",
+                          train.rate_new,
+                          0,
+                          kNoBound,
+                          kOpenMin,
+                          "factor of the learning rate on the new layer"),
+                     real("rate_all", train.rate_all, 0, kNoBound, kOpenMin, "on all layers so far"),
+                     real(
+                         "rate_fine", train.rate_fine, 0, kNoBound, kOpenMin, "on all layers so far, gently"),
+                     real("layer_decay",
+                          train.layer_decay,
+                          0,
+                          kNoBound,
+                          0,
+                          "factor per layer of age, where all layers are trained"),
+                     choice("layer_decay_of",
+                            {"rate", "gradient"},
+                            number(train.layer_decay_of),
+                            "what it damps: the step of an old layer, or its gradient before the "
+                            "meta-optimizer sees it")}},
+        {.key = "update_probability",
+         .doc =
+             "with which a layer of the training problem moves in a step, by the third of the layers that it "
+             "is in; else it stays, with its state, and nothing is learned from it. HALO (Li et al. 2020) "
+             "has 0.1, 0.3, 0.5 and the loss jacobian_regularized",
+         .options = {real("first", train.update_probability.first, 0, 1, kOpenMin, "of the first third"),
+                     real("middle", train.update_probability.middle, 0, 1, kOpenMin, "of the second"),
+                     real("last", train.update_probability.last, 0, 1, kOpenMin, "of the last")}}};
+    return schema;
+}
+
+SectionSchema make_evaluate_schema() {
+    const EvaluateSettings evaluate{};
+    return {
+        .key = "evaluate",
+        .doc = "How contestants are compared: all of them on the same instances, starts and budgets.",
+        .options = {
+            count("instances", evaluate.instances, 1, "problems drawn from the test split"),
+            count("starts", evaluate.starts, 1, "starting points of each instance"),
+            count("iterations", evaluate.iterations, 1, "steps from each start"),
+            {.type = L2O_OPTION_INT,
+             .key = "max_evaluations",
+             .doc =
+                 "evaluations of values and gradients that a start may spend, all particles of a population "
+                 "together; 0: no limit",
+             .def = std::to_string(evaluate.max_evaluations),
+             .min = 0},
+            count("metrics_every", evaluate.metrics_every, 1, "iterations between recorded points"),
+            {.type = L2O_OPTION_TEXT,
+             .key = "metric",
+             .doc = "the one of the table; default: the problem's first, or its objective",
+             .def = evaluate.metric},
+            {.type = L2O_OPTION_TEXT,
+             .key = "reference",
+             .doc =
+                 "the contestant that the others are compared with; default: the first that is not learned",
+             .def = evaluate.reference},
+            {.type = L2O_OPTION_REAL,
+             .key = "target",
+             .doc =
+                 "value of the metric; the table says who reaches it, and when. Default: none, see tolerance",
+             .def = ""},
+            real(
+                "tolerance",
+                evaluate.tolerance,
+                0,
+                1,
+                kOpenMin | kOpenMax,
+                "without a target: share of the way from the start to the best that anybody had which may be "
+                "missing"),
+            count("shard_rows",
+                  evaluate.shard_rows,
+                  1,
+                  "starts that are computed together; the last bits depend on it"),
+            real("checkpoint_every_s",
+                 evaluate.checkpoint_every_s,
+                 0,
+                 kNoBound,
+                 0,
+                 "seconds at least between two writings of the contestants that are done, for --resume")}};
+}
+
+SectionSchema make_safeguard_schema() {
+    SectionSchema schema =
+        plugin("safeguard",
+               "optimizer",
+               std::nullopt,
+               "In a contestant: every step of its optimizer is tested, start by start, and one "
+               "that fails is replaced by a step of a classic optimizer, so that a learned "
+               "optimizer converges on problems it was never trained for. The share of replaced "
+               "steps is reported, the evaluations of the test are charged. In 'l2o solve': "
+               "--safeguard ID, --safeguard-set KEY=VALUE.");
+    schema.options.insert(schema.options.end(), safeguard_schema().begin(), safeguard_schema().end());
+    return schema;
+}
+
+}  // namespace
+
+const SectionSchema& train_schema() {
+    static const SectionSchema schema = make_train_schema();
+    return schema;
+}
+
+const SectionSchema& evaluate_schema() {
+    static const SectionSchema schema = make_evaluate_schema();
+    return schema;
+}
+
+const SectionSchema& safeguard_section_schema() {
+    static const SectionSchema schema = make_safeguard_schema();
+    return schema;
+}
+
+std::span<const SectionSchema* const> section_schemas() {
+    static const std::array<const SectionSchema*, 3> all{
+        &train_schema(), &evaluate_schema(), &safeguard_section_schema()};
+    return all;
+}
+
+}  // namespace l2o::framework
