@@ -27,14 +27,14 @@ Usage usage() {
             "check fails.\n\n"
             "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it; "
             "with\n"
-            "--optimizee all, or --thorough, on every one, and those that do not suit are listed. Of a "
-            "problem\n"
-            "that would be large there, sizes that nobody has set are small; 'creates' says which.\n\n"
-            "--fuzz N makes the checks in N cases that are drawn: values that the schema allows of options "
-            "that\n"
-            "are not given, an optimizee that suits and its options, element type, rows, iterations, "
+            "--optimizee all, or --thorough, on every one, and those that do not suit are listed. Large "
+            "default\n"
+            "sizes of a problem are made small; 'creates' says which.\n\n"
+            "--fuzz N repeats the checks in N random cases: values of the options that are not given, as "
+            "the\n"
+            "schema allows, an optimizee that suits and its options, element type, rows, iterations, "
             "points,\n"
-            "cotangents. A failure tells the command that repeats its case.\n",
+            "cotangents. A failure shows the command that repeats its case.\n",
         .examples =
             "  l2o check my-plugins/l2o_optimizer_mine.so\n"
             "  l2o check l2o_optimizer_mine.so --only vjp --only resume --set layers=4\n"
@@ -49,11 +49,11 @@ Usage usage() {
         ("component",
          po::value<std::string>()->value_name("ID"),
          "check this component of the library only")                                                      //
-        ("thorough", "also look for what takes thousands of calls, or large batches; on all optimizees")  //
+        ("thorough", "also run checks that take thousands of calls or large batches; on all optimizees")  //
         ("fuzz",
          po::value<std::string>()->value_name("N"),
          "check N cases drawn from --seed: options, optimizees, sizes, points")             //
-        ("case", po::value<std::string>()->value_name("I"), "check this one of them only")  //
+        ("case", po::value<std::string>()->value_name("I"), "check only this one of them")  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
          "an option of the plugin")  //

@@ -32,10 +32,8 @@ Usage usage() {
             "Shows what a plugin does, where it comes from, what it needs and the options it takes; or the\n"
             "settings of a section of experiment files: train, evaluate or safeguard.\n"
             "An id that several kinds have shows all of them; ID@VERSION names one of several versions.\n"
-            "Of an optimizee also what it publishes with its defaults or --set: its variables, the data of "
-            "a\n"
-            "problem file, its metrics; for that it is created, in a process of its own. Else no plugin "
-            "code\n"
+            "For an optimizee also its variables, the data of a problem file and its metrics, with its\n"
+            "defaults or --set; it is created for that, in a process of its own. Otherwise no plugin code "
             "runs.\n",
         .examples =
             "  l2o describe lista\n"

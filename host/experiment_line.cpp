@@ -144,7 +144,7 @@ void add_experiment_options(Usage& usage) {
     usage.options.add_options()  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY.PATH=VALUE"),  //
-         "a setting over those of the file, like a word of this form")                      //
+         "overrides a setting of the file, like an argument of this form")                  //
         ("out",
          po::value<std::string>()->value_name("FOLDER"),  //
          "where run folders and trained weights go, default: runs");
@@ -154,8 +154,8 @@ void add_resume_option(Usage& usage) {
     usage.options.add_options()  //
         ("resume",
          po::value<std::string>()->value_name("FOLDER"),  //
-         "go on in the folder of an interrupted run with what it was asked for, from its last checkpoint; "
-         "takes no experiment file");
+         "resume an interrupted run in its folder, as it was asked for, from its last checkpoint; takes no "
+         "experiment file");
 }
 
 ResumedRun resumed(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {

@@ -56,30 +56,29 @@ void print_help() {
         text << "  " << verb.name << std::string(10 - std::string(verb.name).size(), ' ') << verb.summary
              << "\n";
     }
-    text
-        << "  l2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
-           "\nExamples:\n"
-           "  l2o list optimizers                                  what there is\n"
-           "  l2o run examples/experiments/sparse_recovery.info    train LISTA, compare it with FISTA\n"
-           "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
-           "      --output x.safetensors --iterations 200          solve your own problems\n"
-           "\nOptions of every verb:\n"
-           "  --plugin-path FOLDER  --threads N  --seed N  --json  --quiet  --help\n"
-           "\nExit codes:\n"
-           "  0    ok\n"
-           "  1    internal error: please report it\n"
-           "  2    the command line, an experiment file or a problem file is wrong, or asks for more memory\n"
-           "       than there is\n"
-           "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
-           "  4    numerical failure: every trajectory diverged, or training cannot go on, or\n"
-           "       ends with parameters that are ruined\n"
-           "  5    a file cannot be read or written\n"
-           "  130  interrupted; what is done is kept, and how to go on is said\n"
-           "\nEnvironment:\n"
-           "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
-           "                   before the user's folder and the program's\n"
-           "  XDG_DATA_HOME    whose folder l2o/plugins is the user's (default ~/.local/share), before\n"
-           "                   ../lib/l2o/plugins beside the program\n";
+    text << "  l2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
+            "\nExamples:\n"
+            "  l2o list optimizers                                  which plugins there are\n"
+            "  l2o run examples/experiments/sparse_recovery.info    train LISTA, compare it with FISTA\n"
+            "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
+            "      --output x.safetensors --iterations 200          solve your own problems\n"
+            "\nOptions of every verb:\n"
+            "  --plugin-path FOLDER  --threads N  --seed N  --json  --quiet  --help\n"
+            "\nExit codes:\n"
+            "  0    ok\n"
+            "  1    internal error: please report it\n"
+            "  2    the command line, an experiment file or a problem file is wrong, or needs more memory\n"
+            "       than there is\n"
+            "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
+            "  4    numerical failure: every trajectory diverged, or training cannot go on, or\n"
+            "       ends with parameters that are ruined\n"
+            "  5    a file cannot be read or written\n"
+            "  130  interrupted; finished work is kept, and a message says how to resume\n"
+            "\nEnvironment:\n"
+            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
+            "                   before the user's folder and the program's\n"
+            "  XDG_DATA_HOME    whose folder l2o/plugins is the user's (default ~/.local/share), before\n"
+            "                   ../lib/l2o/plugins beside the program\n";
     std::cout << l2o::framework::folded(text.str(), l2o::host::stdout_columns());
 }
 

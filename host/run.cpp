@@ -18,12 +18,16 @@ Usage usage() {
             "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  request.json  metrics.jsonl\n"
             "                                    curves.csv  finals.csv  summary.csv  results.json\n"
             "                                    checkpoints/*.safetensors  report.html  figures/\n"
-            "The settings of a file: 'l2o describe train', evaluate, safeguard, and the ids of plugins.\n"
+            "The settings of the file are explained by 'l2o describe train', 'evaluate', 'safeguard' and "
+            "the\n"
+            "ids of plugins.\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
-            "training depends on changes. Interrupted, by Ctrl-C or a closed terminal, it says how to go on\n"
-            "with what was asked for, be it by run, train or evaluate. The table shows the final metric\n"
-            "(median, 10-90 %), charged evaluations per row, time and training time; a second one compares\n"
-            "with the reference. Rows that diverged count as the worst.\n",
+            "training depends on changes. When it is interrupted, by Ctrl-C or a closed terminal, it says "
+            "how\n"
+            "to resume. The table shows the final metric (median, 10-90 %), charged evaluations per row, "
+            "time\n"
+            "and training time; a second one compares with the reference. Rows that diverged count as the\n"
+            "worst.\n",
         .examples =
             "  l2o run examples/experiments/sparse_recovery.info\n"
             "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"
@@ -35,8 +39,7 @@ Usage usage() {
     usage.options.add_options()                               //
         ("no-report", "write no report.html and no figures")  //
         ("retrain",
-         "train again, even where weights can be found; with --resume in place of what was trained in the "
-         "folder")  //
+         "train again, even where weights can be found; with --resume those in the folder are replaced")  //
         ("print-config",
          "show the experiment as it would run, with everything included and set; run nothing");
     return usage;

@@ -52,24 +52,22 @@ Usage usage(const std::string& optimizees) {
         .text =
             "Solves the problems of a .safetensors file with one optimizer.\n\n"
             "The problem file holds the optimizee's data tensors by name, for B instances, as\n"
-            "'l2o describe ID' shows them; of lasso for example A [m,n] and b [B,m]. Optimizees that are "
-            "here:\n"
+            "'l2o describe ID' shows them; for lasso these are A [m,n] and b [B,m]. Optimizees:\n"
             "  " +
             optimizees +
             "\n"
-            "There may also be x0 [B,n]: starts, all blocks one after the other (else the optimizee's own "
-            "start\n"
-            "by --seed). Metadata l2o.optimizee names the optimizee, l2o.options has its options as JSON;\n"
+            "It may also hold starts, x0 [B,n], all blocks one after the other (default: the optimizee's "
+            "own\n"
+            "starts, by --seed). Metadata l2o.optimizee names the optimizee, l2o.options has its options as "
+            "JSON;\n"
             "sizes follow from the shapes. float32 and float64 files are computed in their own precision,\n"
-            "integers in that of the file's other tensors, alone in float64.\n\n"
+            "integers in that of the file's other tensors, or in float64 if there are none.\n\n"
             "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. Of a\n"
             "population every point is its best particle. f is recorded at every point without being\n"
             "charged. If no row ends with a finite f, the file is written and the exit code is 4.\n\n"
-            "With --safeguard every step is tested, row by row: one that does not bring x closer to where "
-            "the\n"
-            "classic optimizer comes to rest is replaced by a step of that. --safeguard-set takes its "
-            "options\n"
-            "and those of the test, see 'l2o describe safeguard'.\n",
+            "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
+            "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
+            "takes its options and those of the test, see 'l2o describe safeguard'.\n",
         .examples =
             "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
             "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
@@ -84,10 +82,11 @@ Usage usage(const std::string& optimizees) {
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
          "an option of the optimizer, see 'l2o describe ID'; may be given again")      //
         ("weights",
-         po::value<std::string>()->value_name("FILE"),                                                    //
-         "parameters of a learned optimizer; their options stand between the defaults and --set")         //
-        ("problem", po::value<std::string>()->value_name("FILE"), "the problems, .safetensors")           //
-        ("output", po::value<std::string>()->value_name("FILE"), "where the solutions go, .safetensors")  //
+         po::value<std::string>()->value_name("FILE"),  //
+         "parameters of a learned optimizer; the options in the file replace defaults, --set replaces "
+         "both")                                                                                 //
+        ("problem", po::value<std::string>()->value_name("FILE"), "the problems, .safetensors")  //
+        ("output", po::value<std::string>()->value_name("FILE"), "the solutions, .safetensors")  //
         ("iterations",
          po::value<std::string>()->value_name("T"),                         //
          "default: the number of layers of a layered optimizer, else 100")  //
@@ -97,7 +96,7 @@ Usage usage(const std::string& optimizees) {
         ("safeguard-set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
          "an option of the safeguard; may be given again")                             //
-        ("trajectory", "keep x at every iteration, too");
+        ("trajectory", "also keep x at every iteration");
     return usage;
 }
 
