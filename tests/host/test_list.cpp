@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "framework/text/json.hpp"
@@ -242,4 +243,45 @@ TEST_CASE("a library that cannot be loaded is exit code 3") {
             .refusal();
     CHECK(contains(refusal, "5 l2o: error: "));
     CHECK(contains(refusal, "garbage.so"));
+}
+
+namespace {
+
+std::string readme() {
+    std::ifstream file(L2O_README);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_CASE("README: at most 200 lines") {
+    const std::string text = readme();
+    const auto lines = std::count(text.begin(), text.end(), '\n');
+    CHECK(lines > 100);
+    CHECK(lines <= 200);
+}
+
+TEST_CASE("README: what it shows of l2o describe momentum is what l2o prints") {
+    const std::string shown = run_l2o("describe momentum").out;
+    const std::size_t table = shown.find("  option         default  values\n");
+    REQUIRE(table != std::string::npos);
+    CHECK(contains(readme(), "$ l2o describe momentum | tail -n 7\n" + shown.substr(table) + "```\n"));
+}
+
+TEST_CASE("README: its experiment is one, and the sections that it names have manuals") {
+    const std::string text = readme();
+    const std::string open = "```\nname sparse\n";
+    const std::size_t begin = text.find(open);
+    REQUIRE(begin != std::string::npos);
+    const std::size_t first = begin + 4, end = text.find("```", first);
+    const ScratchFolder folder;
+    std::ofstream((folder / "sparse.info").c_str()) << text.substr(first, end - first);
+    const Outcome outcome = run_l2o(folder, "run sparse.info evaluate.target=-10 --print-config");
+    CHECK(outcome.code == 0);
+    CHECK(contains(outcome.out, "use lista"));
+    for (const std::string section : {"train", "evaluate", "safeguard"}) {
+        CAPTURE(section);
+        CHECK(contains(text, "$ l2o describe " + section + " "));
+        CHECK(run_l2o("describe " + section).code == 0);
+    }
 }
