@@ -47,7 +47,8 @@ struct MseToSolution {
         return options;
     }
 
-    void declare(l2o::LossSpec& spec) const {
+    void declare(l2o::LossSpec& spec) {
+        x_star_ = spec.needs("x_star");
         spec.reads(L2O_LOSS_READS_X).windows();
         if (at == At::kAll) spec.additive();
     }
@@ -100,7 +101,7 @@ struct MseToSolution {
     }
 
     template <class T>
-    static Distance distance(const l2o::Trajectory<T>& trajectory, const Row& row) {
+    [[nodiscard]] Distance distance(const l2o::Trajectory<T>& trajectory, const Row& row) const {
         using l2o::numerics::sum_over;
         Distance d{};
         for_each_block(trajectory, row, [&](std::size_t, std::size_t n, const T* x, const T* x_star) {
@@ -114,8 +115,8 @@ struct MseToSolution {
 
     /// body(block, entries, x, x_star)
     template <class T, class Body>
-    static void for_each_block(const l2o::Trajectory<T>& trajectory, const Row& row, Body&& body) {
-        const T* x_star = trajectory.data(0).row(row.instance);
+    void for_each_block(const l2o::Trajectory<T>& trajectory, const Row& row, Body&& body) const {
+        const T* x_star = trajectory.data(x_star_).row(row.instance);
         for (std::size_t block = 0; block < trajectory.blocks(); ++block) {
             const auto x = trajectory.x(block, row.point);
             body(block, std::size_t(x.cols), x.row(row.row), x_star);
@@ -137,8 +138,8 @@ struct MseToSolution {
     }
 
     template <class T>
-    static void check_size(const l2o::Trajectory<T>& trajectory) {
-        const auto x_star = trajectory.data(0);
+    void check_size(const l2o::Trajectory<T>& trajectory) const {
+        const auto x_star = trajectory.data(x_star_);
         std::int64_t n = 0;
         for (std::size_t k = 0; k < trajectory.blocks(); ++k) n += trajectory.x(k, 0).cols;
         if (x_star.rows != trajectory.batch() || x_star.cols != n)
@@ -146,6 +147,8 @@ struct MseToSolution {
                          std::to_string(x_star.cols) + "; expected " + std::to_string(trajectory.batch()) +
                          " rows of " + std::to_string(n) + ", as the variables");
     }
+
+    l2o::Need x_star_;
 };
 
 }  // namespace

@@ -7,9 +7,9 @@ struct AddsToState : l2o::broken::Descent {
     static constexpr l2o::About about = about_as("adds_to_state");
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const T before = out.state(v)[0];
+        const T before = out.state(v[0])[0];
         Descent::step(in, out);
-        out.state(v)[0] += before;
+        out.state(v[0])[0] += before;
     }
 };
 

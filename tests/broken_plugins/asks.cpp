@@ -39,8 +39,8 @@ struct Halving {
             if (is_done) trial_now = -1;
         }
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const auto x = in.x(k), g = in.g(k), kept = in.state(next + k);
-            const auto x1 = out.x(k), keep = out.state(next + k);
+            const auto x = in.x(k), g = in.g(k), kept = in.state(next[k]);
+            const auto x1 = out.x(k), keep = out.state(next[k]);
             for (std::int64_t i = 0; i < x.cols; ++i) {
                 if (is_done) {
                     // What was tried last is in `next`.
@@ -57,7 +57,8 @@ struct Halving {
         if (is_done && is_now == 0) out.x_is_question(row, 0);
     }
 
-    std::size_t next = 0, trial = 0, is = 0;
+    l2o::BlockStates next;
+    l2o::State trial, is;
 };
 
 struct AsksSoundly : Halving {
@@ -138,7 +139,7 @@ struct ReadsUnwanted : Halving {
         for (std::int64_t row = 0; row < in.batch(); ++row)
             out.state(sum)[row] = in.state(sum)[row] + (in.round() > 0 ? in.qf(0)[row] : T(0));
     }
-    std::size_t sum = 0;
+    l2o::State sum;
 };
 
 // While one row searches all do: what a row wants depends on the others.

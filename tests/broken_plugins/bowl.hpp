@@ -13,19 +13,16 @@ struct Bowl {
     }
     static constexpr std::int64_t n = 6;
 
-    void declare(OptimizeeSpec& spec) const {
+    void declare(OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.data({.name = "c", .doc = "the minimum", .axes = "n", .shape = {n}, .batched = true});
+        c = spec.data({.name = "c", .doc = "the minimum", .axes = "n", .shape = {n}, .batched = true});
     }
     template <class T>
-    void sample(const Draw& draw, const Tensors<T>& data) const {
-        numerics::fill_rows(
-            data[0], draw.call.key, draw.first, draw.purpose(0), [](numerics::Stream& random) {
-                return random.normal();
-            });
+    void sample(const Draw& draw, const DataOut<T>& data) const {
+        numerics::fill_rows(draw, data, c, [](numerics::Stream& random) { return random.normal(); });
     }
     template <class T>
-    void init_point(const l2o_call& call, const Tensors<const T>&, const Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const DataIn<T>&, const Tensors<T>& x) const {
         numerics::fill_rows(
             x[0], call.key, call.row0, 0, [](numerics::Stream& random) { return random.normal(); });
     }
@@ -34,13 +31,15 @@ struct Bowl {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             T f = 0;
             for (std::int64_t i = 0; i < n; ++i) {
-                const T d = in.x(0)(row, i) - in.data(0)(in.instance(row), i);
+                const T d = in.x(0)(row, i) - in.data(c)(in.instance(row), i);
                 f += d * d * d * d / 4;
                 if (out.g(0)) out.g(0)(row, i) = d * d * d;
             }
             if (out.f()) out.f()[row] = f;
         }
     }
+
+    Data c;
 };
 
 }  // namespace l2o::broken

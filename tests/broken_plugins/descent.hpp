@@ -17,7 +17,7 @@ struct Descent {
         v = spec.state_like_x("v");
     }
     template <class T>
-    void init_params(const l2o_call&, const Tensors<const T>&, const Tensors<T>& params) const {
+    void init_params(const l2o_call&, const NeedsIn<T>&, const ParamsOut<T>& params) const {
         if (params[mu]) params[mu].scalar() = T(0.9);
     }
     template <class T>
@@ -31,13 +31,14 @@ struct Descent {
                 },
                 in.x(k),
                 in.g(k),
-                in.state(v + k),
+                in.state(v[k]),
                 out.x(k),
-                out.state(v + k));
+                out.state(v[k]));
         }
     }
 
-    std::size_t mu = 0, v = 0;
+    Param mu;
+    BlockStates v;
 };
 
 }  // namespace l2o::broken

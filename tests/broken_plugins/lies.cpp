@@ -23,15 +23,15 @@ struct Reversible : Descent {
                  Factor&& factor) const {
         const T keep = in.param(mu).scalar();
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const auto v0 = in.state(v + k);
+            const auto v0 = in.state(v[k]);
             for (std::int64_t row = 0; row < v0.rows; ++row) {
                 for (std::int64_t i = 0; i < v0.cols; ++i) {
                     const T x_bar = cot.x(k) ? cot.x(k)(row, i) : T(0);
-                    const T v_bar = (cot.state(v + k) ? cot.state(v + k)(row, i) : T(0)) - T(kEta) * x_bar;
+                    const T v_bar = (cot.state(v[k]) ? cot.state(v[k])(row, i) : T(0)) - T(kEta) * x_bar;
                     if (acc.param(mu)) acc.param(mu).scalar() += v_bar * v0(row, i);
                     if (acc.x(k)) acc.x(k)(row, i) += x_bar;
                     if (acc.g(k)) acc.g(k)(row, i) += v_bar * T(factor(k));
-                    if (acc.state(v + k)) acc.state(v + k)(row, i) += keep * v_bar;
+                    if (acc.state(v[k])) acc.state(v[k])(row, i) += keep * v_bar;
                 }
             }
         }
@@ -178,7 +178,7 @@ struct HasName : Descent {
         Descent::step(in, out);
         l2o::copy(in.state(unused), out.state(unused));
     }
-    std::size_t unused = 0;
+    l2o::State unused;
 };
 struct NameNotUtf8 : HasName {
     static constexpr l2o::About about = about_as("name_not_utf8");
@@ -202,12 +202,12 @@ struct FitsTheProblem : Descent {
     }
     template <class T>
     void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
+                     const l2o::NeedsIn<T>& data,
+                     const l2o::ParamsOut<T>& params) const {
         Descent::init_params(call, data, params);
         l2o::fill(params[scale], T(1));
     }
-    std::size_t scale = 0;
+    l2o::Param scale;
 };
 
 struct BadDefault : Descent {

@@ -49,7 +49,7 @@ struct DrawsInSecret : Bowl {
 struct StartsFromZero : Bowl {
     static constexpr l2o::About about = about_as("starts_from_zero");
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         l2o::numerics::fill_rows(
             x[0], call.key, 0, 0, [](l2o::numerics::Stream& random) { return random.normal(); });
     }
@@ -74,7 +74,7 @@ struct DealsRows : Bowl {
         for (std::int64_t row = 0; row < in.rows() && out.f(); ++row) {
             T f = 0;
             for (std::int64_t i = 0; i < n; ++i) {
-                const T d = in.x(0)(row, i) - in.data(0)(row % instances, i);
+                const T d = in.x(0)(row, i) - in.data(c)(row % instances, i);
                 f += d * d * d * d / 4;
             }
             out.f()[row] = f;
@@ -89,7 +89,7 @@ struct StepsForward : Bowl {
     void prox(const l2o::EvalIn<T>& in, const l2o::View<const T>& tau, const l2o::Tensors<T>& u) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             for (std::int64_t i = 0; i < n; ++i) {
-                const T d = in.x(0)(row, i) - in.data(0)(in.instance(row), i);
+                const T d = in.x(0)(row, i) - in.data(c)(in.instance(row), i);
                 u[0](row, i) = in.x(0)(row, i) - tau[row] * d * d * d;
             }
         }
@@ -98,7 +98,7 @@ struct StepsForward : Bowl {
 
 struct ClaimsHvp : Bowl {
     static constexpr l2o::About about = about_as("claims_hvp");
-    void declare(l2o::OptimizeeSpec& spec) const {
+    void declare(l2o::OptimizeeSpec& spec) {
         Bowl::declare(spec);
         spec.info.answers |= L2O_ORACLE_HVP;
     }

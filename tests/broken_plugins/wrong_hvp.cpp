@@ -11,7 +11,7 @@ struct WrongHvp : l2o::broken::Bowl {
              const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             for (std::int64_t i = 0; i < n; ++i) {
-                const T d = in.x(0)(row, i) - in.data(0)(in.instance(row), i);
+                const T d = in.x(0)(row, i) - in.data(c)(in.instance(row), i);
                 hv_of[0](row, i) = d * d * v_of[0](row, i);
             }
         }

@@ -30,20 +30,20 @@ template class l2o::Optimizer<NotConst>;
 // says: init_params is there and cannot be called
 struct WrongArgument : Step {
     template <class T>
-    void init_params(const l2o_call&, const l2o::Tensors<T>&, const l2o::Tensors<T>&) const {}
+    void init_params(const l2o_call&, const l2o::ParamsOut<T>&, const l2o::ParamsOut<T>&) const {}
 };
 template class l2o::Optimizer<WrongArgument>;
 
 // says: init_state is there and cannot be called
 struct OneType : Step {
-    void init_state(const l2o::StepIn<double>&, const l2o::Tensors<double>&) const {}
+    void init_state(const l2o::StepIn<double>&, const l2o::StatesOut<double>&) const {}
 };
 template class l2o::Optimizer<OneType>;
 
 // says: init_state_vjp is there without step_vjp
 struct HalfOfIt : Step {
     template <class T>
-    void init_state_vjp(const l2o::StepIn<T>&, const l2o::Tensors<const T>&, const l2o::StepAcc<T>&) const {}
+    void init_state_vjp(const l2o::StepIn<T>&, const l2o::StatesCot<T>&, const l2o::StepAcc<T>&) const {}
 };
 template class l2o::Optimizer<HalfOfIt>;
 
@@ -68,9 +68,9 @@ struct Bowl {
     static constexpr l2o::About about = kAbout;
     void declare(l2o::OptimizeeSpec&) {}
     template <class T>
-    void sample(const l2o::Draw&, const l2o::Tensors<T>&) const {}
+    void sample(const l2o::Draw&, const l2o::DataOut<T>&) const {}
     template <class T>
-    void init_point(const l2o_call&, const l2o::Tensors<const T>&, const l2o::Tensors<T>&) const {}
+    void init_point(const l2o_call&, const l2o::DataIn<T>&, const l2o::Tensors<T>&) const {}
     template <class T>
     void eval(const l2o::EvalIn<T>&, const l2o::EvalOut<T>&) const {}
 };
@@ -86,7 +86,7 @@ template class l2o::Optimizee<PrivateHvp>;
 // says: metrics is there and cannot be called
 struct ConstMetrics : Bowl {
     template <class T>
-    void metrics(const l2o::EvalIn<T>&, const l2o::Tensors<const T>&) const {}
+    void metrics(const l2o::EvalIn<T>&, const l2o::DataOut<T>&) const {}
 };
 template class l2o::Optimizee<ConstMetrics>;
 

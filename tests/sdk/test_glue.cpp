@@ -312,10 +312,10 @@ TEST_CASE("what a step says of a row goes to the place of that row") {
     }
 }
 
-TEST_CASE("a state of any element type starts at zero, and what lies between its rows is left alone") {
+TEST_CASE("a state of any element type starts at its value, and what lies between its rows is left alone") {
     for (const std::uint32_t dtype : {L2O_DTYPE_U8, L2O_DTYPE_F32, L2O_DTYPE_I64}) {
-        const int bits = 8 * static_cast<int>(L2O_DTYPE_BYTES(dtype));
-        CAPTURE(bits);
+        const std::int64_t size = L2O_DTYPE_BYTES(dtype);
+        CAPTURE(size);
         std::uint64_t memory[8];
         std::memset(memory, 0x7f, sizeof memory);
         // Two rows of 3 elements, 5 apart.
@@ -326,13 +326,110 @@ TEST_CASE("a state of any element type starts at zero, and what lies between its
         state.dtype = dtype;
         state.shape = shape;
         state.strides = strides;
-        l2o::fill_zero(state);
+        l2o::with_view(state, []<class U>(const l2o::View<U>& to) { l2o::fill(to, U(2)); });
         const auto* bytes = reinterpret_cast<const unsigned char*>(memory);
-        for (int i = 0; i < 8 * bits / 8; ++i) {
-            const int element = i / (bits / 8);
-            CHECK(bytes[i] == (element < 3 || element >= 5 ? 0 : 0x7f));
-        }
+        for (std::int64_t i = 3 * size; i < 5 * size; ++i) CHECK(bytes[i] == 0x7f);
+        l2o::with_view(state, [](const auto& to) {
+            for (std::int64_t r = 0; r < 2; ++r)
+                for (std::int64_t c = 0; c < 3; ++c) CHECK(double(to(r, c)) == 2);
+        });
     }
+}
+
+template <class H>
+constexpr bool kNamesState = requires(const l2o::StepIn<double> in, const H handle) {
+    in.state(handle);
+};
+template <class H>
+constexpr bool kNamesParam = requires(const l2o::StepIn<double> in, const H handle) {
+    in.param(handle);
+};
+template <class H>
+constexpr bool kNamesNeed = requires(const l2o::StepIn<double> in, const H handle) {
+    in.data(handle);
+};
+template <class H>
+constexpr bool kNamesMetric = requires(const l2o::MetricsOut<double> out, const H handle) {
+    out[handle];
+};
+
+TEST_CASE("a handle is of one list, and is no number") {
+    CHECK((kNamesState<l2o::State> && !kNamesState<l2o::Param> && !kNamesState<int>));
+    CHECK((kNamesParam<l2o::Param> && !kNamesParam<l2o::State> && !kNamesParam<std::size_t>));
+    CHECK((kNamesNeed<l2o::Need> && !kNamesNeed<l2o::Data> && !kNamesNeed<int>));
+    CHECK((kNamesMetric<l2o::Metric> && !kNamesMetric<l2o::Data> && !kNamesMetric<int>));
+    CHECK(!l2o::BlockStates{}[1]);
+    using Counts = decltype(std::declval<l2o::StepIn<float>>().state(l2o::StateOf<std::int64_t>{}));
+    CHECK((std::is_same_v<Counts, l2o::View<const std::int64_t>>));
+}
+
+TEST_CASE("a handle that was never set, or of another element type, is refused") {
+    double numbers[2] = {};
+    Host host;
+    l2o_tensor tensor = host.tensor(numbers);
+    const l2o_tensor* const list[1] = {&tensor};
+    CHECK(l2o::State(0, L2O_DTYPE_F64).in<const double>(list).data == numbers);
+    CHECK(!l2o::State(0, L2O_DTYPE_F64).in<const double>(nullptr));
+    CHECK_THROWS_WITH(
+        static_cast<void>(l2o::State{}.in<const double>(list)),
+        "a tensor is asked for by a handle that declare() never set; expected one that the spec gave");
+    CHECK_THROWS_WITH(
+        static_cast<void>(l2o::State(0, L2O_DTYPE_I64).in<const double>(list)),
+        "a tensor of int64 is read as one of float64; expected a handle of its own element type, "
+        "as spec.state<std::int64_t>() gives");
+}
+
+TEST_CASE("what a problem does not have is false and empty, and what was not asked for is refused") {
+    l2o_problem problem{};
+    const l2o_spec* data[2] = {nullptr, nullptr};
+    l2o_spec a{};
+    a.dtype = L2O_DTYPE_F32;
+    data[0] = &a;
+    problem.data = data;
+    const l2o::OptimizerSpec spec(problem, "A,b?");
+    CHECK(spec.needs("A"));
+    CHECK(&spec.needs("A").spec() == &a);
+    const l2o::Need b = spec.needs("b");
+    CHECK(!b);
+    const l2o_tensor* const list[2] = {nullptr, nullptr};
+    CHECK(!b.in<const double>(list));
+    CHECK_THROWS_WITH(static_cast<void>(spec.needs("c")),
+                      "'c' is asked for by declare() and not among About::needs, \"A,b?\"; expected it "
+                      "there, with a ? behind it if the method also works without");
+    CHECK_THROWS_AS(static_cast<void>(spec.needs("A,b")), l2o::Failure);
+}
+
+TEST_CASE("a measured scratch is enough for any number of rows") {
+    const auto take = [](l2o::Scratch& scratch, std::int64_t rows, auto scalar) {
+        using T = decltype(scalar);
+        scratch.take<std::uint8_t>(3);
+        scratch.rows<T>(rows, 3);
+        scratch.take<T>(5 * rows + 2);
+    };
+    for (const std::uint32_t dtype : {L2O_DTYPE_F32, L2O_DTYPE_F64}) {
+        l2o::ScratchSize size{10, 1};
+        size.cover(dtype, take);
+        CHECK(size.per_row == 8 * L2O_DTYPE_BYTES(dtype));
+        for (std::int64_t rows : {0, 1, 2, 3, 15, 16, 17, 97, 1000}) {
+            CAPTURE(rows);
+            l2o::Scratch needed;
+            dtype == L2O_DTYPE_F32 ? take(needed, rows, float{}) : take(needed, rows, double{});
+            CHECK(needed.bytes() <= size.fixed + size.per_row * static_cast<std::uint64_t>(rows));
+        }
+        l2o::ScratchSize larger{1 << 20, 1 << 10};
+        larger.cover(dtype, take);
+        CHECK(larger.fixed == 1 << 20);
+        CHECK(larger.per_row == 1 << 10);
+    }
+}
+
+TEST_CASE("a scratch that does not grow row by row is refused") {
+    l2o::ScratchSize size;
+    CHECK_THROWS_WITH(
+        size.cover(L2O_DTYPE_F64,
+                   [](l2o::Scratch& scratch, std::int64_t rows, auto) { scratch.take<double>(rows * rows); }),
+        "0, 1 and 2 rows take 0, 8 and 32 bytes of scratch; expected as much more with every "
+        "row, and as many pieces");
 }
 
 TEST_CASE("a scratch of no possible size is refused") {

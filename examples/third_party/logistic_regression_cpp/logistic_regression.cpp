@@ -12,16 +12,15 @@ struct Logistic {
     }
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.data({.name = "Z", .axes = "m,n", .shape = {10 * n, n}, .batched = true});
+        z_ = spec.data({.name = "Z", .axes = "m,n", .shape = {10 * n, n}, .batched = true});
     }
     void sample(const l2o::Draw& d, const auto& data) const {
-        fill_rows(data[0], d.call.key, d.first, d.purpose(0), [](auto& r) { return 1 + r.normal(); });
+        fill_rows(d, data, z_, [](auto& r) { return 1 + r.normal(); });
     }
-    void init_point(const l2o_call&, const auto&, const auto& x) const { l2o::fill(x[0], 0); }
     void eval(const auto& in, const auto& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const auto x = row_vector(in.x(0).row(row), n);
-            const auto z = matrix(l2o::View{in.data(0).row(in.instance(row)), 10 * n, n, n});
+            const auto z = matrix(l2o::View{in.row(z_, row), 10 * n, n, n});
             const auto s = (z * x.transpose()).array().eval();
             const auto loss = ((-s).max(0) + (-s.abs()).exp().log1p()).sum();
             if (out.f()) out.f()[row] = (loss + x.squaredNorm() / 2) / z.rows();
@@ -29,5 +28,6 @@ struct Logistic {
             if (out.g(0)) row_vector(out.g(0).row(row), n) = g / z.rows();
         }
     }
+    l2o::Data z_;
 };
 L2O_PLUGIN(l2o::Optimizee<Logistic>)

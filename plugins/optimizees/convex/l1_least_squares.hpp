@@ -43,18 +43,18 @@ class L1LeastSquares : public MeasurementModel {
     template <class T>
     void eval(const EvalIn<T>& in, const EvalOut<T>& out) const {
         const auto x = numerics::matrix(in.x(0));
-        const T weight = in.data(kLambda).scalar();
-        Map<T> residual(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
+        const T weight = in.data(lambda_).scalar();
+        auto residual = numerics::matrix(Scratch(in.call).rows<T>(in.rows(), m));
         residual.setZero();
-        numerics::add_product_nt<T>(residual, 1, x, numerics::matrix(in.data(kA)));
+        numerics::add_product_nt<T>(residual, 1, x, numerics::matrix(in.data(a_)));
         for (std::int64_t r = 0; r < in.rows(); ++r)
-            residual.row(r) -= numerics::row_vector(in.data(kB).row(in.instance(r)), m);
+            residual.row(r) -= numerics::row_vector(in.row(b_, r), m);
         if (const View<T> f = out.f())
             for (std::int64_t r = 0; r < in.rows(); ++r)
                 f[r] = residual.row(r).squaredNorm() / 2 + weight * x.row(r).template lpNorm<1>();
         if (const View<T> g = out.g(0)) {
             fill(g, 0);
-            numerics::add_product<T>(numerics::matrix(g), 1, residual, numerics::matrix(in.data(kA)));
+            numerics::add_product<T>(numerics::matrix(g), 1, residual, numerics::matrix(in.data(a_)));
             each([weight](T x_i, T& g_i) { g_i += weight * T((x_i > 0) - (x_i < 0)); }, in.x(0), g);
         }
     }
@@ -62,8 +62,8 @@ class L1LeastSquares : public MeasurementModel {
     /// A^T A v, the Hessian where there is one.
     template <class T>
     void hvp(const EvalIn<T>& in, const Tensors<const T>& v_of, const Tensors<T>& hv_of) const {
-        const auto a = numerics::matrix(in.data(kA));
-        Map<T> av(Scratch(in.call).take<T>(in.rows() * m), in.rows(), m);
+        const auto a = numerics::matrix(in.data(a_));
+        auto av = numerics::matrix(Scratch(in.call).rows<T>(in.rows(), m));
         av.setZero();
         numerics::add_product_nt<T>(av, 1, numerics::matrix(v_of[0]), a);
         fill(hv_of[0], 0);
@@ -74,27 +74,23 @@ class L1LeastSquares : public MeasurementModel {
     template <class T>
     void prox(const EvalIn<T>& in, const View<const T>& tau, const Tensors<T>& u) const {
         const View<const T> x = in.x(0);
-        const T weight = in.data(kLambda).scalar();
+        const T weight = in.data(lambda_).scalar();
         for (std::int64_t r = 0; r < in.rows(); ++r)
             numerics::soft_threshold<T>(numerics::row(x, r), tau[r] * weight, numerics::row(u[0], r));
     }
 
     template <class T>
-    void init_point(const l2o_call& call, const Tensors<const T>&, const Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const DataIn<T>&, const Tensors<T>& x) const {
         if (init_std == 0) return fill(x[0], 0);
         numerics::fill_rows(
             x[0], call.key, call.row0, 0, [this](auto& draws) { return init_std * draws.normal(); });
     }
 
   protected:
-    enum Data : std::uint32_t { kA, kB, kLambda, kXStar };
-    template <class T>
-    using Map = Eigen::Map<numerics::RowMatrix<T>>;
-
     L1LeastSquares(std::int64_t default_m, std::int64_t default_n, double default_lambda)
         : MeasurementModel(default_m, default_n), lambda(default_lambda) {}
 
-    /// Reads the files; then the block and the data tensors up to kLambda.
+    /// Reads the files; then the block and the data tensors but x_star_.
     void declare_model(OptimizeeSpec& spec) {
         open_files(spec.dtype());
         if (spec.dtype() == L2O_DTYPE_F32 && !(float(lambda) > 0 && std::isfinite(float(lambda))))
@@ -102,12 +98,12 @@ class L1LeastSquares : public MeasurementModel {
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_FLAG_ROW_INVARIANT);
         spec.block({.name = "x", .doc = "the unknown signal", .axes = "n", .shape = {n}});
-        spec.data({.name = "A", .doc = "measurement matrix", .axes = "m,n", .shape = {m, n}});
-        spec.data({.name = "b", .doc = "measurements", .axes = "m", .shape = {m}, .batched = true});
-        spec.data({.name = "lambda", .doc = "weight of ||x||_1"});
-        Scratch row;
-        row.take<double>(m);
-        spec.info.scratch_per_row = row.bytes();
+        a_ = spec.data({.name = "A", .doc = "measurement matrix", .axes = "m,n", .shape = {m, n}});
+        b_ = spec.data({.name = "b", .doc = "measurements", .axes = "m", .shape = {m}, .batched = true});
+        lambda_ = spec.data({.name = "lambda", .doc = "weight of ||x||_1"});
+        spec.scratch([this](Scratch& scratch, std::int64_t rows, auto scalar) {
+            scratch.rows<decltype(scalar)>(rows, m);
+        });
     }
 
     /// Draws the data tensors that are wanted. Draws are in double, so that both element types see the same
@@ -115,12 +111,12 @@ class L1LeastSquares : public MeasurementModel {
     /// @param make_noise  called with the stream of the instance's noise and b, which it may change.
     template <class T, class MakeNoise>
     void sample_model(const Draw& draw,
-                      const Tensors<T>& data,
+                      const DataOut<T>& data,
                       const View<T>& x_star,
                       MakeNoise&& make_noise) const {
-        if (data[kLambda]) data[kLambda].scalar() = T(lambda);
-        const View<T> b = data[kB];
-        if (data[kA]) numerics::matrix(data[kA]) = matrix_of(draw.call)->template cast<T>();
+        if (data[lambda_]) data[lambda_].scalar() = T(lambda);
+        const View<T> b = data[b_];
+        if (data[a_]) numerics::matrix(data[a_]) = matrix_of(draw.call)->template cast<T>();
         if (samples() && b) samples()->read(draw, "b", b);
         if (samples() && x_star) samples()->read(draw, "x_star", x_star);
         if (samples() || (!b && !x_star)) return;
@@ -129,7 +125,7 @@ class L1LeastSquares : public MeasurementModel {
         Eigen::VectorXd measured(m);
         for (std::int64_t r = 0; r < draw.count; ++r) {
             const std::uint64_t instance = draw.first + static_cast<std::uint64_t>(r);
-            numerics::Stream signal(draw.call.key, instance, draw.purpose(kXStar));
+            numerics::Stream signal(draw.call.key, instance, draw.purpose(x_star_));
             measured.setZero();
             for (std::int64_t i = 0; i < n; ++i) {
                 const double x = signal.uniform() < density ? signal.normal() : 0;
@@ -137,10 +133,12 @@ class L1LeastSquares : public MeasurementModel {
                 if (x_star) x_star(r, i) = T(x);
             }
             if (!b) continue;
-            make_noise(numerics::Stream(draw.call.key, instance, draw.purpose(kB)), measured);
+            make_noise(numerics::Stream(draw.call.key, instance, draw.purpose(b_)), measured);
             numerics::row_vector(b.row(r), m) = measured.transpose().cast<T>();
         }
     }
+
+    Data a_, b_, lambda_, x_star_;
 };
 
 }  // namespace l2o::plugins

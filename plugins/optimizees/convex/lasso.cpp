@@ -33,76 +33,76 @@ class Lasso : public l2o::plugins::L1LeastSquares {
 
     void declare(l2o::OptimizeeSpec& spec) {
         declare_model(spec);
-        spec.solution({.name = "x_star",
-                       .doc = "the minimiser; NaN where f_star is",
-                       .axes = "n",
-                       .shape = {n},
-                       .batched = true,
-                       .flags = L2O_SPEC_BY_SOLVE});
-        spec.solution({.name = "f_star",
-                       .doc = "the minimum, to 1e-11 of it by the duality gap; NaN: not certified",
-                       .batched = true,
-                       .dtype = L2O_DTYPE_F64,
-                       .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
-        spec.metric("duality_gap", "an upper bound of f - min f that needs no solution");
-        spec.metric("suboptimality", "f - f_star", L2O_SPEC_NEEDS_SOLUTION);
-        spec.metric("relative_suboptimality", "(f - f_star) / f_star", L2O_SPEC_NEEDS_SOLUTION);
-        spec.ratio("relative_loss",
-                   "the sum over instances of f - f_star over that of f_star",
-                   L2O_SPEC_NEEDS_SOLUTION);
+        x_star_ = spec.solution({.name = "x_star",
+                                 .doc = "the minimiser; NaN where f_star is",
+                                 .axes = "n",
+                                 .shape = {n},
+                                 .batched = true,
+                                 .flags = L2O_SPEC_BY_SOLVE});
+        f_star_ = spec.solution<double>(
+            {.name = "f_star",
+             .doc = "the minimum, to 1e-11 of it by the duality gap; NaN: not certified",
+             .batched = true,
+             .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
+        gap_ = spec.metric("duality_gap", "an upper bound of f - min f that needs no solution");
+        suboptimality_ = spec.metric("suboptimality", "f - f_star", L2O_SPEC_NEEDS_SOLUTION);
+        relative_ = spec.metric("relative_suboptimality", "(f - f_star) / f_star", L2O_SPEC_NEEDS_SOLUTION);
+        loss_ = spec.ratio("relative_loss",
+                           "the sum over instances of f - f_star over that of f_star",
+                           L2O_SPEC_NEEDS_SOLUTION);
     }
 
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
         sample_model(draw, data, l2o::View<T>{}, [](const auto&, const auto&) {});
     }
 
     template <class T>
-    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {
-        const Eigen::MatrixXd a = l2o::numerics::matrix(in.data(kA)).template cast<double>();
-        const double weight = double(in.data(kLambda).scalar());
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& out) const {
+        const Eigen::MatrixXd a = l2o::numerics::matrix(in.data(a_)).template cast<double>();
+        const double weight = double(in.data(lambda_).scalar());
         for (std::int64_t r = 0; r < in.rows(); ++r) {
             const std::int64_t instance = in.instance(r);
-            const Eigen::VectorXd b = vector(in.data(kB), instance), x = vector(in.x(0), r);
+            const Eigen::VectorXd b = vector(in.data(b_), instance), x = vector(in.x(0), r);
             const Eigen::VectorXd residual = b - a * x;
             const l2o::plugins::LassoCertificate c =
                 l2o::plugins::lasso_certificate<double>(a, b, weight, x, residual, residual);
-            if (out[0]) out[0][r] = T(c.gap);
-            if (!out[1] && !out[2] && !out[3]) continue;
-            const double f_star = in.template data<double>(kFStar)[instance];
-            if (out[1]) out[1][r] = T(c.f - f_star);
-            if (out[2]) out[2][r] = T((c.f - f_star) / (f_star > 0 ? f_star : 1));
-            if (!out[3]) continue;
-            out[3](r, 0) = T(c.f - f_star);
-            out[3](r, 1) = T(f_star);
+            if (out[gap_]) out[gap_][r] = T(c.gap);
+            if (!out[suboptimality_] && !out[relative_] && !out[loss_]) continue;
+            const double f_star = in.data(f_star_)[instance];
+            if (out[suboptimality_]) out[suboptimality_][r] = T(c.f - f_star);
+            if (out[relative_]) out[relative_][r] = T((c.f - f_star) / (f_star > 0 ? f_star : 1));
+            if (!out[loss_]) continue;
+            out[loss_](r, 0) = T(c.f - f_star);
+            out[loss_](r, 1) = T(f_star);
         }
     }
 
     /// Every instance by itself: its solution does not depend on the others. NaN where it is not certified.
     template <class T>
-    void solve(const l2o_call& call,
-               const l2o::Tensors<const T>& data,
-               const l2o::Tensors<T>& solution) const {
-        const l2o::plugins::LassoMinimum minimum(l2o::numerics::matrix(data[kA]).template cast<double>(),
-                                                 double(data[kLambda].scalar()));
-        for (std::int64_t r = 0; r < data[kB].rows; ++r) {
-            auto [x, certificate] = minimum(call, vector(data[kB], r));
+    void solve(const l2o_call& call, const l2o::DataIn<T>& data, const l2o::DataOut<T>& solution) const {
+        const l2o::plugins::LassoMinimum minimum(l2o::numerics::matrix(data[a_]).template cast<double>(),
+                                                 double(data[lambda_].scalar()));
+        for (std::int64_t r = 0; r < data[b_].rows; ++r) {
+            auto [x, certificate] = minimum(call, vector(data[b_], r));
             if (!(certificate.gap <= l2o::plugins::LassoMinimum::kTolerance * certificate.f)) {
                 x.setConstant(NAN);
                 certificate.f = NAN;
             }
-            if (const auto to = solution[kXStar])
+            if (const auto to = solution[x_star_])
                 l2o::numerics::row_vector(to.row(r), n) = x.transpose().template cast<T>();
-            if (const auto to = solution.template as<double>(kFStar)) to[r] = certificate.f;
+            if (const auto to = solution[f_star_]) to[r] = certificate.f;
         }
     }
 
   private:
-    enum { kFStar = kXStar + 1 };
     template <class T>
     static Eigen::VectorXd vector(const l2o::View<const T>& rows, std::int64_t r) {
         return l2o::numerics::row_vector(rows.row(r), rows.cols).transpose().template cast<double>();
     }
+
+    l2o::DataOf<double> f_star_;
+    l2o::Metric gap_, suboptimality_, relative_, loss_;
 };
 
 }  // namespace

@@ -33,35 +33,33 @@ struct Quadratic {
 
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.data({.name = "W",
-                   .doc = "matrix of the residual W x - y",
-                   .axes = "n,n",
-                   .shape = {n, n},
-                   .batched = true});
-        spec.data({.name = "y", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
-        spec.solution({.name = "x_star",
-                       .doc = "least squares solution of smallest norm; NaN where f_star is",
-                       .axes = "n",
-                       .shape = {n},
-                       .batched = true,
-                       .flags = L2O_SPEC_BY_SOLVE});
-        spec.solution({.name = "f_star",
-                       .doc = "f(x_star), to 1e-11 ||y||^2 the minimum; NaN: not certified",
-                       .batched = true,
-                       .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
+        w_ = spec.data({.name = "W",
+                        .doc = "matrix of the residual W x - y",
+                        .axes = "n,n",
+                        .shape = {n, n},
+                        .batched = true});
+        y_ = spec.data({.name = "y", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
+        x_star_ = spec.solution({.name = "x_star",
+                                 .doc = "least squares solution of smallest norm; NaN where f_star is",
+                                 .axes = "n",
+                                 .shape = {n},
+                                 .batched = true,
+                                 .flags = L2O_SPEC_BY_SOLVE});
+        f_star_ = spec.solution({.name = "f_star",
+                                 .doc = "f(x_star), to 1e-11 ||y||^2 the minimum; NaN: not certified",
+                                 .batched = true,
+                                 .flags = L2O_SPEC_BY_SOLVE | L2O_SPEC_OPTIMUM});
     }
 
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
-        for (const auto tensor : {kW, kY}) {
-            fill_rows(data[tensor], draw.call.key, draw.first, draw.purpose(tensor), [](Stream& random) {
-                return random.uniform();
-            });
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
+        for (const l2o::Data& tensor : {w_, y_}) {
+            fill_rows(draw, data, tensor, [](Stream& random) { return random.uniform(); });
         }
     }
 
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         fill_rows(
             x[0], call.key, call.row0, 0, [this](Stream& random) { return init_std * random.normal(); });
     }
@@ -70,7 +68,7 @@ struct Quadratic {
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T *w = in.data(kW).row(in.instance(row)), *y = in.data(kY).row(in.instance(row));
+            const T *w = in.row(w_, row), *y = in.row(y_, row);
             const auto x = row_vector(in.x(0).row(row), n);
             T f = 0;
             if (out.g(0)) row_vector(out.g(0).row(row), n).setZero();
@@ -89,7 +87,7 @@ struct Quadratic {
              const l2o::Tensors<const T>& v_of,
              const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T* w = in.data(kW).row(in.instance(row));
+            const T* w = in.row(w_, row);
             const auto v = row_vector(v_of[0].row(row), n);
             auto product = row_vector(hv_of[0].row(row), n);
             product.setZero();
@@ -103,11 +101,11 @@ struct Quadratic {
     /// NaN where W is so badly conditioned that f(x) is not within 1e-11 ||y||^2 of what W leaves over of y,
     /// its rank that to working precision.
     template <class T>
-    void solve(const l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& solution) const {
-        for (std::int64_t i = 0; i < data[kW].rows; ++i) {
+    void solve(const l2o_call&, const l2o::DataIn<T>& data, const l2o::DataOut<T>& solution) const {
+        for (std::int64_t i = 0; i < data[w_].rows; ++i) {
             const Eigen::MatrixXd w =
-                Eigen::Map<const RowMatrix<T>>(data[kW].row(i), n, n).template cast<double>();
-            const Eigen::VectorXd y = row_vector(data[kY].row(i), n).transpose().template cast<double>();
+                Eigen::Map<const RowMatrix<T>>(data[w_].row(i), n, n).template cast<double>();
+            const Eigen::VectorXd y = row_vector(data[y_].row(i), n).transpose().template cast<double>();
             const Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd> factors(w);
             Eigen::VectorXd x = factors.solve(y);
             double f = (w * x - y).squaredNorm();
@@ -118,14 +116,14 @@ struct Quadratic {
                 x.setConstant(NAN);
                 f = NAN;
             }
-            if (solution[kXStar]) row_vector(solution[kXStar].row(i), n) = x.transpose().template cast<T>();
-            if (solution[kFStar]) solution[kFStar][i] = T(f);
+            if (solution[x_star_]) row_vector(solution[x_star_].row(i), n) = x.transpose().template cast<T>();
+            if (solution[f_star_]) solution[f_star_][i] = T(f);
         }
     }
 
   private:
     static constexpr double kTolerance = 1e-11;
-    enum Data { kW, kY, kXStar, kFStar };
+    l2o::Data w_, y_, x_star_, f_star_;
 };
 
 }  // namespace

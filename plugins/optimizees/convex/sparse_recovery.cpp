@@ -45,22 +45,23 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
         if (snr_db > 0 && !data_file.empty())
             l2o::invalid("snr_db adds noise to instances that are drawn; leave it out beside 'data'");
         declare_model(spec);
-        spec.solution({.name = "x_star",
-                       .doc = "the signal that was measured",
-                       .axes = "n",
-                       .shape = {n},
-                       .batched = true});
-        spec.metric("nmse_db",
-                    "10 log10 of the mean square error over the mean square of x_star, each + 1e-10",
-                    L2O_SPEC_NEEDS_SOLUTION);
-        spec.ratio("nmse_pooled_db",
-                   "10 log10 of the sum over instances of ||x - x_star||^2 over that of ||x_star||^2",
-                   L2O_SPEC_NEEDS_SOLUTION | L2O_SPEC_DECIBEL);
+        x_star_ = spec.solution({.name = "x_star",
+                                 .doc = "the signal that was measured",
+                                 .axes = "n",
+                                 .shape = {n},
+                                 .batched = true});
+        nmse_ = spec.metric("nmse_db",
+                            "10 log10 of the mean square error over the mean square of x_star, each + 1e-10",
+                            L2O_SPEC_NEEDS_SOLUTION);
+        pooled_ =
+            spec.ratio("nmse_pooled_db",
+                       "10 log10 of the sum over instances of ||x - x_star||^2 over that of ||x_star||^2",
+                       L2O_SPEC_NEEDS_SOLUTION | L2O_SPEC_DECIBEL);
     }
 
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
-        sample_model(draw, data, data[kXStar], [this](l2o::numerics::Stream noise, Eigen::VectorXd& b) {
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
+        sample_model(draw, data, data[x_star_], [this](l2o::numerics::Stream noise, Eigen::VectorXd& b) {
             if (snr_db == 0 || std::isinf(snr_db)) return;
             // The signal's power is its variance over the m entries, as in the code of Liu et al. 2019
             // (ALISTA).
@@ -72,21 +73,24 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
 
     /// The 1e-10 of the Open-L2O code keeps signals that are 0 finite, and the floor at about -90 dB.
     template <class T>
-    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {
-        if (!out[0] && !out[1]) return;
-        const l2o::View<const T> x = in.x(0), x_star = in.data(kXStar);
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& out) const {
+        if (!out[nmse_] && !out[pooled_]) return;
+        const l2o::View<const T> x = in.x(0), x_star = in.data(x_star_);
         for (std::int64_t r = 0; r < in.rows(); ++r) {
             const auto want =
                 l2o::numerics::row_vector(x_star.row(in.instance(r)), n).template cast<double>();
             const auto got = l2o::numerics::row_vector(x.row(r), n).template cast<double>();
             const double error = (got - want).squaredNorm(), power = want.squaredNorm();
-            if (out[0])
-                out[0][r] = T(10 * std::log10((error / double(n) + 1e-10) / (power / double(n) + 1e-10)));
-            if (!out[1]) continue;
-            out[1](r, 0) = T(error);
-            out[1](r, 1) = T(power);
+            if (out[nmse_])
+                out[nmse_][r] = T(10 * std::log10((error / double(n) + 1e-10) / (power / double(n) + 1e-10)));
+            if (!out[pooled_]) continue;
+            out[pooled_](r, 0) = T(error);
+            out[pooled_](r, 1) = T(power);
         }
     }
+
+  private:
+    l2o::Metric nmse_, pooled_;
 };
 
 }  // namespace

@@ -20,22 +20,20 @@ struct RotatedSaddle {
     void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "u"});
         spec.block({.name = "v", .flags = L2O_SPEC_MAXIMISED});
-        spec.data({.name = "a", .doc = "curvature in u", .batched = true});
-        spec.data({.name = "b", .doc = "curvature in v, negated", .batched = true});
-        spec.metric("distance", "Euclidean distance of (u, v) to the solution (0, 0)");
+        a_ = spec.data({.name = "a", .doc = "curvature in u", .batched = true});
+        b_ = spec.data({.name = "b", .doc = "curvature in v, negated", .batched = true});
+        distance_ = spec.metric("distance", "Euclidean distance of (u, v) to the solution (0, 0)");
     }
 
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
-        for (const auto tensor : {kA, kB}) {
-            fill_rows(data[tensor], draw.call.key, draw.first, draw.purpose(tensor), [](Stream& random) {
-                return 0.9 + 0.1 * random.uniform();
-            });
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
+        for (const l2o::Data& tensor : {a_, b_}) {
+            fill_rows(draw, data, tensor, [](Stream& random) { return 0.9 + 0.1 * random.uniform(); });
         }
     }
 
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         for (const auto block : {kU, kV}) {
             fill_rows(
                 x[block], call.key, call.row0, block, [](Stream& random) { return random.uniform() - 0.5; });
@@ -45,7 +43,7 @@ struct RotatedSaddle {
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T a = in.data(kA)[in.instance(row)], b = in.data(kB)[in.instance(row)];
+            const T a = *in.row(a_, row), b = *in.row(b_, row);
             const T u = in.x(kU)[row], v = in.x(kV)[row];
             if (out.f()) out.f()[row] = a * u * u - b * v * v + 2 * u * v;
             if (out.g(kU)) out.g(kU)[row] = 2 * a * u + 2 * v;
@@ -58,7 +56,7 @@ struct RotatedSaddle {
              const l2o::Tensors<const T>& v_of,
              const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T a = in.data(kA)[in.instance(row)], b = in.data(kB)[in.instance(row)];
+            const T a = *in.row(a_, row), b = *in.row(b_, row);
             const T du = v_of[kU][row], dv = v_of[kV][row];
             if (hv_of[kU]) hv_of[kU][row] = 2 * a * du + 2 * dv;
             if (hv_of[kV]) hv_of[kV][row] = 2 * du - 2 * b * dv;
@@ -66,14 +64,15 @@ struct RotatedSaddle {
     }
 
     template <class T>
-    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& metric) const {
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& metric) const {
         for (std::int64_t row = 0; row < in.rows(); ++row)
-            metric[0][row] = std::hypot(in.x(kU)[row], in.x(kV)[row]);
+            metric[distance_][row] = std::hypot(in.x(kU)[row], in.x(kV)[row]);
     }
 
   private:
     enum Block { kU, kV };
-    enum Data { kA, kB };
+    l2o::Data a_, b_;
+    l2o::Metric distance_;
 };
 
 }  // namespace

@@ -34,7 +34,8 @@ constexpr std::int64_t kTrainLossImages = 2000;
 constexpr std::int64_t kMetricBatch = 256;
 
 enum class Activation { kSigmoid, kRelu, kTanh };
-enum Data : std::size_t { kTrainImages, kTrainLabels, kTestImages, kTestLabels };
+/// The files, and the data tensors that hold them.
+enum Content : std::size_t { kTrainImages, kTrainLabels, kTestImages, kTestLabels };
 
 class Mlp {
   public:
@@ -95,34 +96,29 @@ class Mlp {
                         .layer = static_cast<std::int32_t>(l)});
         }
         const auto bytes = [&](const char* name, const char* doc, l2o::Shape shape) {
-            spec.data({.name = name, .doc = doc, .shape = std::move(shape), .dtype = L2O_DTYPE_U8});
+            return spec.data<std::uint8_t>({.name = name, .doc = doc, .shape = std::move(shape)});
         };
-        bytes("train_images", "grey values, 0 to 255", {train_size_, pixels});
-        bytes("train_labels", "classes, 0 to 9", {train_size_});
-        bytes("test_images", "grey values, 0 to 255", {test_size_, pixels});
-        bytes("test_labels", "classes, 0 to 9", {test_size_});
-        spec.metric("test_accuracy",
-                    "fraction of the test images that are classified right",
-                    L2O_SPEC_HIGHER_IS_BETTER);
-        spec.metric("test_loss", "mean cross-entropy of the test images");
-        spec.metric("train_loss",
-                    "mean cross-entropy of the first 2000 training images (of all, if they are fewer)");
+        data_ = {bytes("train_images", "grey values, 0 to 255", {train_size_, pixels}),
+                 bytes("train_labels", "classes, 0 to 9", {train_size_}),
+                 bytes("test_images", "grey values, 0 to 255", {test_size_, pixels}),
+                 bytes("test_labels", "classes, 0 to 9", {test_size_})};
+        test_accuracy_ = spec.metric("test_accuracy",
+                                     "fraction of the test images that are classified right",
+                                     L2O_SPEC_HIGHER_IS_BETTER);
+        test_loss_ = spec.metric("test_loss", "mean cross-entropy of the test images");
+        train_loss_ = spec.metric(
+            "train_loss", "mean cross-entropy of the first 2000 training images (of all, if they are fewer)");
         spec.flag(L2O_FLAG_STOCHASTIC);
-
-        l2o::Scratch scratch;
-        const std::int64_t images = std::max(batch_size_, kMetricBatch);
-        if (spec.dtype() == L2O_DTYPE_F64)
-            Images<double>(scratch, images, pixels);
-        else
-            Images<float>(scratch, images, pixels);
-        spec.info.scratch_fixed = scratch.bytes();
+        spec.scratch([&](l2o::Scratch& scratch, std::int64_t, auto scalar) {
+            Images<decltype(scalar)>(scratch, std::max(batch_size_, kMetricBatch), pixels);
+        });
     }
 
     /// Tensors that the host has already are NULL: the files are read once, not for every batch of starts.
     template <class T>
-    void sample(const l2o::Draw&, const l2o::Tensors<T>& data) const {
+    void sample(const l2o::Draw&, const l2o::DataOut<T>& data) const {
         for (std::size_t i = 0; i < 4; ++i) {
-            const l2o::View<std::uint8_t> to = data.template as<std::uint8_t>(i);
+            const l2o::View<std::uint8_t> to = data[data_[i]];
             if (!to) continue;
             const std::span content(to.data, static_cast<std::size_t>(to.rows * to.cols));
             l2o::neural::read_idx(files_[i], to.rows, content);
@@ -131,7 +127,7 @@ class Mlp {
     }
 
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         for (std::uint32_t k = 0; k < 2 * layers(); ++k)
             if (x[k])
                 l2o::numerics::fill_rows(x[k], call.key, call.row0, k, [this](l2o::numerics::Stream& random) {
@@ -186,17 +182,17 @@ class Mlp {
     }
 
     template <class T>
-    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& out) const {
         l2o::th::use_threads(in.call);
         const c10::InferenceMode no_tape;
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            if (out[0] || out[1]) {
+            if (out[test_accuracy_] || out[test_loss_]) {
                 const Score test = score(in, row, kTestImages, test_size_);
-                if (out[0]) out[0][row] = static_cast<T>(test.accuracy);
-                if (out[1]) out[1][row] = static_cast<T>(test.loss);
+                if (out[test_accuracy_]) out[test_accuracy_][row] = static_cast<T>(test.accuracy);
+                if (out[test_loss_]) out[test_loss_][row] = static_cast<T>(test.loss);
             }
-            if (out[2])
-                out[2][row] = static_cast<T>(
+            if (out[train_loss_])
+                out[train_loss_][row] = static_cast<T>(
                     score(in, row, kTrainImages, std::min(train_size_, kTrainLossImages)).loss);
         }
     }
@@ -255,8 +251,8 @@ class Mlp {
 
     template <class T>
     [[nodiscard]] Images<T> minibatch(const l2o::EvalIn<T>& in, l2o::Scratch& scratch) const {
-        const auto images = in.template data<std::uint8_t>(kTrainImages);
-        const auto labels = in.template data<std::uint8_t>(kTrainLabels);
+        const auto images = in.data(data_[kTrainImages]);
+        const auto labels = in.data(data_[kTrainLabels]);
         const Images<T> batch(scratch, batch_size_, images.cols);
         l2o::numerics::Stream random(in.raw().batch_key, 0);
         for (std::int64_t i = 0; i < batch_size_; ++i) {
@@ -362,8 +358,8 @@ class Mlp {
                               std::int64_t row,
                               std::size_t which,
                               std::int64_t count) const {
-        const auto images = in.template data<std::uint8_t>(which);
-        const auto labels = in.template data<std::uint8_t>(which + 1);
+        const auto images = in.data(data_[which]);
+        const auto labels = in.data(data_[which + 1]);
         double loss = 0;
         std::int64_t right = 0;
         for (std::int64_t first = 0; first < count;) {
@@ -388,6 +384,8 @@ class Mlp {
 
     std::vector<std::int64_t> widths_;  ///< of all layers, from the pixels to the classes
     IdxFile files_[4];
+    std::array<l2o::DataOf<std::uint8_t>, 4> data_;
+    l2o::Metric test_accuracy_, test_loss_, train_loss_;
 };
 
 }  // namespace

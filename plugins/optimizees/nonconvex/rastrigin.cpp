@@ -45,33 +45,32 @@ struct Rastrigin {
                     .flags = box > 0 ? L2O_SPEC_BOUNDED : 0,
                     .lower = -box,
                     .upper = box});
-        spec.data({.name = "A",
-                   .doc = "matrix of the residual A x - b",
-                   .axes = "n,n",
-                   .shape = {n, n},
-                   .batched = true});
-        spec.data({.name = "b", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
-        spec.data({.name = "c", .doc = "weights of the ripples", .axes = "n", .shape = {n}, .batched = true});
+        a_ = spec.data({.name = "A",
+                        .doc = "matrix of the residual A x - b",
+                        .axes = "n,n",
+                        .shape = {n, n},
+                        .batched = true});
+        b_ = spec.data({.name = "b", .doc = "right-hand side", .axes = "n", .shape = {n}, .batched = true});
+        c_ = spec.data(
+            {.name = "c", .doc = "weights of the ripples", .axes = "n", .shape = {n}, .batched = true});
     }
 
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
         if (family == Family::kClassic) {
-            l2o::fill(data[kB], 0);
-            l2o::fill(data[kC], 1);
+            l2o::fill(data[b_], 0);
+            l2o::fill(data[c_], 1);
             for (std::int64_t i = 0; i < draw.count; ++i)
-                Eigen::Map<RowMatrix<T>>(data[kA].row(i), n, n).setIdentity();
+                Eigen::Map<RowMatrix<T>>(data[a_].row(i), n, n).setIdentity();
             return;
         }
-        for (const auto tensor : {kA, kB, kC}) {
-            fill_rows(data[tensor], draw.call.key, draw.first, draw.purpose(tensor), [](Stream& random) {
-                return random.normal();
-            });
+        for (const l2o::Data& tensor : {a_, b_, c_}) {
+            fill_rows(draw, data, tensor, [](Stream& random) { return random.normal(); });
         }
     }
 
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         fill_rows(x[0], call.key, call.row0, 0, [this](Stream& random) {
             const double start = init_std * random.normal();
             return box > 0 ? std::clamp(start, -box, box) : start;
@@ -83,8 +82,8 @@ struct Rastrigin {
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const std::int64_t instance = in.instance(row);
-            const T *a = in.data(kA).row(instance), *b = in.data(kB).row(instance),
-                    *c = in.data(kC).row(instance);
+            const T *a = in.data(a_).row(instance), *b = in.data(b_).row(instance),
+                    *c = in.data(c_).row(instance);
             const auto x = row_vector(in.x(0).row(row), n);
             T f = 0;
             for (std::int64_t i = 0; i < n; ++i) {
@@ -107,7 +106,7 @@ struct Rastrigin {
              const l2o::Tensors<const T>& v_of,
              const l2o::Tensors<T>& hv_of) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T *a = in.data(kA).row(in.instance(row)), *c = in.data(kC).row(in.instance(row));
+            const T *a = in.row(a_, row), *c = in.row(c_, row);
             const auto v = row_vector(v_of[0].row(row), n);
             auto product = row_vector(hv_of[0].row(row), n);
             for (std::int64_t i = 0; i < n; ++i)
@@ -121,7 +120,7 @@ struct Rastrigin {
     }
 
   private:
-    enum Data { kA, kB, kC };
+    l2o::Data a_, b_, c_;
     template <class T>
     static constexpr T kTwoPi = 2 * std::numbers::pi_v<T>;
 };

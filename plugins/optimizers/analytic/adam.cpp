@@ -61,16 +61,16 @@ struct Adam {
                 },
                 in.x(k),
                 in.g(k),
-                in.state(m_ + k),
-                in.state(v_ + k),
+                in.state(m_[k]),
+                in.state(v_[k]),
                 out.x(k),
-                out.state(m_ + k),
-                out.state(v_ + k));
+                out.state(m_[k]),
+                out.state(v_[k]));
         }
     }
 
   private:
-    std::size_t m_ = 0, v_ = 0;
+    l2o::BlockStates m_, v_;
 };
 
 }  // namespace

@@ -94,7 +94,7 @@ class Backtracking {
     }
 
   private:
-    std::size_t eta_ = 0, search_ = 0;
+    State eta_, search_;
 };
 
 /// Of the methods that search only if they are asked to.

@@ -34,12 +34,12 @@ class Fista : public l2o::plugins::ProximalGradient {
 
     void declare(l2o::OptimizerSpec& spec) {
         bind(spec);
-        y_ = spec.state_like_x("y", "the extrapolated point");
+        y_ = spec.state_like_x("y", "the extrapolated point")[0];
         t_ = spec.state({.name = "t", .doc = "the momentum sequence", .batched = true});
     }
 
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
+    void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
         l2o::copy(in.x(0), state[y_]);
         l2o::fill(state[t_], 1);
     }
@@ -61,7 +61,7 @@ class Fista : public l2o::plugins::ProximalGradient {
     }
 
   private:
-    std::size_t y_ = 0, t_ = 0;
+    l2o::State y_, t_;
 };
 
 }  // namespace

@@ -42,14 +42,14 @@ struct Momentum {
                 },
                 in.x(k),
                 in.g(k),
-                in.state(v_ + k),
+                in.state(v_[k]),
                 out.x(k),
-                out.state(v_ + k));
+                out.state(v_[k]));
         }
     }
 
   private:
-    std::size_t v_ = 0;
+    l2o::BlockStates v_;
 };
 
 }  // namespace

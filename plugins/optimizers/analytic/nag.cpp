@@ -41,26 +41,20 @@ struct Nag : l2o::plugins::Backtracking {
         v_ = spec.state_like_x("v", "y - x");
         g_ = spec.state_like_x("g", "the gradient at y");
         f_ = spec.state({.name = "f", .doc = "the objective at y", .batched = true});
-        t_ = spec.state({.name = "t", .doc = "the momentum sequence", .batched = true});
+        t_ = spec.state({.name = "t", .doc = "the momentum sequence", .batched = true, .start = 1});
         bind(spec);
     }
 
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
-        for (std::size_t i = 0; i < in.states(); ++i) l2o::fill(state[i], T(i == t_ ? 1 : 0));
-    }
-
-    template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        for (std::size_t i = 0; i < in.states(); ++i) l2o::copy(in.state(i), out.state(i));
-        for (std::size_t k = 0; k < in.blocks(); ++k) l2o::copy(in.x(k), out.x(k));
+        out.keep(in);
         if (in.round() == 0) return look_ahead(in, out);
         if (in.round() == 1) keep_answers(in, out);
         for (std::int64_t row = 0; row < in.batch(); ++row) {
             const Trial<T> before = in.round() == 1 ? first_trial<T>() : trial_of(in, row);
             Trial<T> trial = before;
             if (in.round() > 1) {
-                const T slope = squared_norm(in, row, [&](std::size_t k) { return in.state(g_ + k); });
+                const T slope = squared_norm(in, row, [&](std::size_t k) { return in.state(g_[k]); });
                 trial = judge(before, in.qf(0)[row], in.state(f_)[row], slope, in.round() - 1);
             }
             keep(trial, out, row);
@@ -78,19 +72,19 @@ struct Nag : l2o::plugins::Backtracking {
     template <class T>
     void look_ahead(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         for (std::size_t k = 0; k < in.blocks(); ++k)
-            l2o::each([](T x, T v, T& y) { y = x + v; }, in.x(k), in.state(v_ + k), out.q(k, 0));
+            l2o::each([](T x, T v, T& y) { y = x + v; }, in.x(k), in.state(v_[k]), out.q(k, 0));
         out.ask_all(0, L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
     }
     template <class T>
     void keep_answers(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        for (std::size_t k = 0; k < in.blocks(); ++k) l2o::copy(in.qg(k, 0), out.state(g_ + k));
+        for (std::size_t k = 0; k < in.blocks(); ++k) l2o::copy(in.qg(k, 0), out.state(g_[k]));
         l2o::copy(in.qf(0), out.state(f_));
     }
     template <class T>
     void ask_for_trial(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out, std::int64_t row, T eta) const {
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const auto x = in.x(k), v = in.state(v_ + k);
-            const auto g = out.state(g_ + k), trial = out.q(k, 0);
+            const auto x = in.x(k), v = in.state(v_[k]);
+            const auto g = out.state(g_[k]), trial = out.q(k, 0);
             for (std::int64_t i = 0; i < x.cols; ++i) trial(row, i) = x(row, i) + v(row, i) - eta * g(row, i);
         }
     }
@@ -118,7 +112,7 @@ struct Nag : l2o::plugins::Backtracking {
                  bool is_accepted) const {
         T along = 0;
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            const auto x = in.x(k), g = in.state(g_ + k);
+            const auto x = in.x(k), g = in.state(g_[k]);
             const auto x_next = out.x(k);
             for (std::int64_t i = 0; i < x.cols; ++i) along += g(row, i) * (x_next(row, i) - x(row, i));
         }
@@ -128,13 +122,14 @@ struct Nag : l2o::plugins::Backtracking {
         const T momentum = (t - 1) / t_next;
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             const auto x = in.x(k);
-            const auto x_next = out.x(k), v = out.state(v_ + k);
+            const auto x_next = out.x(k), v = out.state(v_[k]);
             for (std::int64_t i = 0; i < x.cols; ++i) v(row, i) = momentum * (x_next(row, i) - x(row, i));
         }
         out.state(t_)[row] = t_next;
     }
 
-    std::size_t v_ = 0, g_ = 0, f_ = 0, t_ = 0;
+    l2o::BlockStates v_, g_;
+    l2o::State f_, t_;
 };
 
 }  // namespace

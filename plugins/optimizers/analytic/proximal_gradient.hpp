@@ -39,20 +39,21 @@ class ProximalGradient {
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_FLAG_ROW_INVARIANT);
         spec.info.points_per_step = 1;
-        Scratch row;
-        row.take<double>(model_.m);
-        spec.info.scratch_per_row = row.bytes();
-        spec.param({.name = "const.L",
-                    .doc = "Lipschitz constant of the gradient of 1/2 ||u (Ax - b)||^2, u = const.unit",
-                    .flags = L2O_SPEC_DERIVED});
-        spec.param({.name = "const.unit",
-                    .doc = "1, or a power of two that makes large or small entries of A ones",
-                    .flags = L2O_SPEC_DERIVED});
+        spec.scratch([this](Scratch& scratch, std::int64_t rows, auto scalar) {
+            scratch.rows<decltype(scalar)>(rows, model_.m);
+        });
+        lambda_ = spec.needs("lambda");
+        l_ = spec.param({.name = "const.L",
+                         .doc = "Lipschitz constant of the gradient of 1/2 ||u (Ax - b)||^2, u = const.unit",
+                         .flags = L2O_SPEC_DERIVED});
+        unit_ = spec.param({.name = "const.unit",
+                            .doc = "1, or a power of two that makes large or small entries of A ones",
+                            .flags = L2O_SPEC_DERIVED});
     }
 
     template <class T>
-    void init_params(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& params) const {
-        const auto a = numerics::matrix(data[kA]);
+    void init_params(const l2o_call&, const NeedsIn<T>& data, const ParamsOut<T>& params) const {
+        const auto a = numerics::matrix(data[model_.a]);
         constexpr double kLongest = 0x1p60, kUsual = 0x1p20;
         double unit = numerics::unit_scale(a);
         if (a.isZero(0))
@@ -60,34 +61,35 @@ class ProximalGradient {
         else if (unit >= 1 / kUsual && unit <= kUsual)
             unit = 1;
         unit = std::min(unit, std::ldexp(1.0, std::numeric_limits<T>::max_exponent - 3));
-        if (params[1]) params[1].scalar() = T(unit);
-        if (!params[0]) return;
+        if (params[unit_]) params[unit_].scalar() = T(unit);
+        if (!params[l_]) return;
         const numerics::RowMatrix<double> scaled = unit * a.template cast<double>();
         const bool is_spectral = step_size == StepSize::kSpectral || a.isZero(0);
-        params[0].scalar() = T(is_spectral ? numerics::lipschitz_constant(scaled) : scaled.squaredNorm());
+        params[l_].scalar() = T(is_spectral ? numerics::lipschitz_constant(scaled) : scaled.squaredNorm());
     }
 
   protected:
     template <class T>
     void apply_map(const StepIn<T>& in, const View<const T>& y, const View<T>& out) const {
-        const T unit = in.param(1).scalar(), step = unit / in.param(0).scalar();  // of the gradient over u
-        const auto a = numerics::matrix(in.data(kA));
-        Eigen::Map<numerics::RowMatrix<T>> residual(
-            Scratch(in.call).take<T>(y.rows * model_.m), y.rows, model_.m);
-        residual = -numerics::matrix(in.data(kB));
+        const T unit = in.param(unit_).scalar(),
+                step = unit / in.param(l_).scalar();  // of the gradient over u
+        const auto a = numerics::matrix(in.data(model_.a));
+        auto residual = numerics::matrix(Scratch(in.call).rows<T>(y.rows, model_.m));
+        residual = -numerics::matrix(in.data(model_.b));
         numerics::add_product_nt<T>(residual, 1, numerics::matrix(y), a);
         residual *= unit;
         fill(out, 0);
         numerics::add_product<T>(numerics::matrix(out), 1, residual, a);
-        const T threshold = step * (unit * in.data(kLambda).scalar());
+        const T threshold = step * (unit * in.data(lambda_).scalar());
         each([=](T y_i, T& out_i) { out_i = numerics::soft_threshold(y_i - step * out_i, threshold); },
              y,
              out);
     }
 
   private:
-    enum Need { kA, kB, kLambda };
     LinearModel model_;
+    Need lambda_;
+    Param l_, unit_;
 };
 
 }  // namespace l2o::plugins

@@ -32,13 +32,7 @@ struct RmsProp {
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g().coordinatewise();
-        v_ = spec.state_like_x("v", "mean of g^2");
-    }
-
-    template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
-        for (std::size_t k = 0; k < in.blocks(); ++k)
-            l2o::fill(state[v_ + k], T(epsilon_form == EpsilonForm::kTorch ? 0 : 1));
+        v_ = spec.state_like_x("v", "mean of g^2", epsilon_form == EpsilonForm::kTorch ? 0 : 1);
     }
 
     template <class T>
@@ -54,14 +48,14 @@ struct RmsProp {
                 },
                 in.x(k),
                 in.g(k),
-                in.state(v_ + k),
+                in.state(v_[k]),
                 out.x(k),
-                out.state(v_ + k));
+                out.state(v_[k]));
         }
     }
 
   private:
-    std::size_t v_ = 0;
+    l2o::BlockStates v_;
 };
 
 }  // namespace

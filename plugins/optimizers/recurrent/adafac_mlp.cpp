@@ -75,9 +75,9 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
 
     void declare(l2o::OptimizerSpec& spec) {
         const char* doc = "p of the decay d = 1 - (1 - d_0) exp(10 p)";
-        spec.param({.name = "decay/mean", .doc = doc, .shape = {kDecays}});
-        spec.param({.name = "decay/mean_square", .doc = doc, .shape = {1}});
-        spec.param({.name = "decay/factored", .doc = doc, .shape = {kDecays}});
+        decays_ = {spec.param({.name = "decay/mean", .doc = doc, .shape = {kDecays}}),
+                   spec.param({.name = "decay/mean_square", .doc = doc, .shape = {1}}),
+                   spec.param({.name = "decay/factored", .doc = doc, .shape = {kDecays}})};
         for (std::size_t k = 0; k < spec.blocks(); ++k) declare_block(spec, spec.block(k));
         declare_net(spec);
     }
@@ -107,9 +107,10 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
             for (T** one : {&a_bar, &b_bar, &factor_a_bar, &factor_b_bar}) *one = scratch.take<T>(n);
             work = scratch.take<T>(2 * n);
             if (in == nullptr) return;
-            mean_decay.bind(kStartDecays, in->param(0).data, -std::numeric_limits<double>::infinity());
-            square_decay.bind(kSquareStart, in->param(1).data, 0);
-            decay.bind(kStartDecays, in->param(2).data, 0);
+            mean_decay.bind(
+                kStartDecays, in->param(of.decays_[0]).data, -std::numeric_limits<double>::infinity());
+            square_decay.bind(kSquareStart, in->param(of.decays_[1]).data, 0);
+            decay.bind(kStartDecays, in->param(of.decays_[2]).data, 0);
         }
 
         void forward(const l2o::StepIn<T>& in,
@@ -122,7 +123,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
                 const Lanes<T> g = load(raw.at(kGradient, at));
                 store_lanes<T>(g * g, squares + at, kLanes<T>);
             }
-            const auto follow = [&](std::size_t of, T d, const T* input, T* to) {
+            const auto follow = [&](const l2o::State& of, T d, const T* input, T* to) {
                 gather(in.state(of), chunk.at, to);
                 const T keep = kept(in, d);
                 for (Index at = 0; at < n; at += kLanes<T>)
@@ -221,7 +222,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
             }
             for (Index j = 0; j < n; ++j) g_bar[j] += 2 * g[j] * squares_bar[j];
         }
-        void finish(const l2o::StepAcc<T>& acc) const { sums.add_to(acc, 0); }
+        void finish(const l2o::StepAcc<T>& acc) const { sums.add_to(acc, method.decays_); }
 
       private:
         static Lanes<T> load(const T* from) { return load_lanes(from, kLanes<T>); }
@@ -240,7 +241,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
         double follow_back(const l2o::StepIn<T>& in,
                            const l2o::StepCot<T>& cot,
                            const l2o::StepAcc<T>& acc,
-                           std::size_t state,
+                           const l2o::State& state,
                            const Tile& at,
                            T d,
                            const T* input,
@@ -336,7 +337,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
     friend FeatureNet;
     /// Where the state of a block lies; without factors a is the mean of g^2, and b is not there.
     struct States {
-        std::size_t mean[kDecays], a[kDecays], b[kDecays], square;
+        l2o::State mean[kDecays], a[kDecays], b[kDecays], square;
     };
 
     void declare_block(l2o::OptimizerSpec& spec, const l2o_spec& block) {
@@ -364,11 +365,12 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp> {
 
     /// The start of every decay is its d_0.
     template <class T>
-    void init_own_params(const l2o::Tensors<T>& params) const {
-        for (std::size_t i = 0; i < 3; ++i)
-            if (params[i]) l2o::fill(params[i], T(0));
+    void init_own_params(const l2o::ParamsOut<T>& params) const {
+        for (const l2o::Param& decay : decays_)
+            if (params[decay]) l2o::fill(params[decay], T(0));
     }
 
+    std::array<l2o::Param, 3> decays_;
     std::vector<l2o::recurrent::FactoredSquares> factored_;
     std::vector<States> states_;
 };

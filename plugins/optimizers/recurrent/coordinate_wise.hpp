@@ -86,12 +86,10 @@ class CoordinateWise {
 
   protected:
     void reserve_scratch(OptimizerSpec& spec) const {
-        Scratch scratch;
-        if (spec.problem().dtype == L2O_DTYPE_F64)
-            Workspace<double>(scratch, self()), Reverse<double>(scratch, net_);
-        else
-            Workspace<float>(scratch, self()), Reverse<float>(scratch, net_);
-        spec.info.scratch_fixed = scratch.bytes();
+        spec.scratch([this](Scratch& scratch, Index, auto scalar) {
+            using T = decltype(scalar);
+            Workspace<T>(scratch, self()), Reverse<T>(scratch, net_);
+        });
     }
 
     double output_scale_ = 0.01;

@@ -34,7 +34,7 @@ enum FeatureRow : Index { kGradient = 0, kPoint = 1 };
 ///                    const Block<T>& raw, const Block<T>& raw_bar);
 ///       void finish(const StepAcc<T>&);                          sums over all chunks
 ///   };
-///   template <class T> void init_own_params(const Tensors<T>&) const;    if it declares any
+///   template <class T> void init_own_params(const ParamsOut<T>&) const;    if it declares any
 /// and whose declare() ends with declare_net(). A row of raw is padded to whole lanes, with any numbers.
 template <class Method>
 class FeatureNet {
@@ -56,7 +56,7 @@ class FeatureNet {
     }
 
     template <class T>
-    void init_params(const l2o_call& call, const Tensors<const T>&, const Tensors<T>& params) const {
+    void init_params(const l2o_call& call, const NeedsIn<T>&, const ParamsOut<T>& params) const {
         self().init_own_params(params);
         net_.init_params(call, params);
     }
@@ -124,7 +124,7 @@ class FeatureNet {
 
   protected:
     template <class T>
-    void init_own_params(const Tensors<T>&) const {}
+    void init_own_params(const ParamsOut<T>&) const {}
 
     void declare_net(OptimizerSpec& spec) {
         const auto times = static_cast<Index>(kTimeScales.size());
@@ -140,12 +140,10 @@ class FeatureNet {
             capacity_ = std::max(capacity_, rows_at_a_time(n) * n);
         }
         capacity_ = (capacity_ + kTile - 1) / kTile * kTile;
-        Scratch scratch;
-        if (spec.problem().dtype == L2O_DTYPE_F64)
-            Work<double>(scratch, self(), nullptr), Back<double>(scratch, self());
-        else
-            Work<float>(scratch, self(), nullptr), Back<float>(scratch, self());
-        spec.info.scratch_fixed = scratch.bytes();
+        spec.scratch([this](Scratch& scratch, Index, auto scalar) {
+            using T = decltype(scalar);
+            Work<T>(scratch, self(), nullptr), Back<T>(scratch, self());
+        });
     }
 
     std::int64_t hidden_ = 0;

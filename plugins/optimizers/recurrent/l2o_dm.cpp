@@ -48,9 +48,7 @@ class L2oDm : public l2o::recurrent::CoordinateWise<L2oDm> {
     }
 
     template <class T>
-    void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>&,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call& call, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
         net_.init_params(call, params);
     }
 

@@ -63,39 +63,37 @@ class L2oPa {
         spec.drop(L2O_FLAG_ROW_INVARIANT);
         if (state_init_ == StateInit::kNormal) spec.flag(L2O_FLAG_STOCHASTIC);
         spec.info.points_per_step = 1;
-        spec.param({.name = "const.L",
-                    .doc = "Lipschitz constant of the gradient of 1/2 ||Ax - b||^2",
-                    .flags = L2O_SPEC_DERIVED});
+        lambda_ = spec.needs("lambda");
+        l_ = spec.param({.name = "const.L",
+                         .doc = "Lipschitz constant of the gradient of 1/2 ||Ax - b||^2",
+                         .flags = L2O_SPEC_DERIVED});
         lstm_.declare(spec, 2, hidden_, false);
         head_.declare(spec, "head", {hidden_, hidden_, 2}, 0, "rows: output of layer 2; columns of w1: P, A");
-        y_ = spec.state_like_x("y", "the extrapolated point");
-        Scratch fixed, row;
-        if (spec.problem().dtype == L2O_DTYPE_F64)
-            Work<double>(fixed, *this, nullptr), Reverse<double>(fixed, *this);
-        else
-            Work<float>(fixed, *this, nullptr), Reverse<float>(fixed, *this);
-        for (const Index width : {model_.m, model_.m, model_.n, model_.n, model_.n}) row.take<double>(width);
-        spec.info.scratch_fixed = fixed.bytes();
-        spec.info.scratch_per_row = row.bytes();
+        y_ = spec.state_like_x("y", "the extrapolated point")[0];
+        spec.scratch([this](Scratch& scratch, Index rows, auto scalar) {
+            using T = decltype(scalar);
+            Work<T>(scratch, *this, nullptr), Reverse<T>(scratch, *this), Rows<T>(scratch, rows, model_);
+        });
     }
 
     template <class T>
     void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        if (params[0]) params[0].scalar() = T(l2o::numerics::lipschitz_constant<T>(matrix(data[kA])));
+                     const l2o::NeedsIn<T>& data,
+                     const l2o::ParamsOut<T>& params) const {
+        if (const View<T> to = params[l_])
+            to.scalar() = T(l2o::numerics::lipschitz_constant<T>(matrix(data[model_.a])));
         lstm_.init_params(call, params);
         head_.init_params(call, params);
     }
 
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
-        for (std::size_t i = 0; i < y_; ++i) {
+    void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
+        for (const l2o::State& cell : lstm_.states()) {
             if (state_init_ == StateInit::kZero)
-                l2o::fill(state[i], T(0));
+                l2o::fill(state[cell], T(0));
             else
                 l2o::numerics::fill_rows(
-                    state[i], in.call.key, in.call.row0, static_cast<std::uint32_t>(i), [](auto& random) {
+                    state[cell], in.call.key, in.call.row0, cell.index(), [](auto& random) {
                         return random.normal();
                     });
         }
@@ -103,7 +101,7 @@ class L2oPa {
     }
     template <class T>
     void init_state_vjp(const l2o::StepIn<T>&,
-                        const l2o::Tensors<const T>& cot,
+                        const l2o::StatesCot<T>& cot,
                         const l2o::StepAcc<T>& acc) const {
         if (const auto to = acc.x(0); to && cot[y_])
             l2o::each([](T bar, T& sum) { sum += bar; }, cot[y_], to);
@@ -113,7 +111,7 @@ class L2oPa {
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         Scratch scratch(in.call);
         Work<T> work(scratch, *this, &in);
-        const View<const T> g = gradient(in, scratch);
+        const View<const T> g = gradient(in, Rows<T>(scratch, in.batch(), model_));
         l2o::recurrent::for_each_tile(g.rows * g.cols, [&](const Tile& tile) {
             work.choose(in, g, tile, nullptr);
             lstm_.store_state(work.to, out, 0, tile);
@@ -134,9 +132,8 @@ class L2oPa {
         Scratch scratch(in.call);
         Work<T> work(scratch, *this, &in);
         const Reverse<T> back(scratch, *this);
-        const View<const T> g = gradient(in, scratch);
-        const auto rows = [&] { return View<T>{scratch.take<T>(g.rows * g.cols), g.rows, g.cols, g.cols}; };
-        const View<T> g_bar = rows(), y_bar = rows();
+        const Rows<T> rows(scratch, in.batch(), model_);
+        const View<const T> g = gradient(in, rows);
         l2o::recurrent::for_each_tile(g.rows * g.cols, [&](const Tile& tile) {
             const Index n = tile.count;
             work.choose(in, g, tile, &back.tape);
@@ -180,22 +177,21 @@ class L2oPa {
                 back.g_bar[i] += *back.features_bar.at(0, i);
                 back.y_bar[i] += *back.features_bar.at(1, i);
             }
-            scatter(back.g_bar, tile, g_bar);
-            scatter(back.y_bar, tile, y_bar);
+            scatter(back.g_bar, tile, rows.g_bar);
+            scatter(back.y_bar, tile, rows.y_bar);
         });
         lstm_.add_gradient(back.gradient, acc);
         work.head.finish(back.head_gradient, acc);
         if (const View<T> to = acc.state(y_)) {
-            const View<T> residual{scratch.take<T>(g.rows * model_.m), g.rows, model_.m, model_.m};
-            l2o::fill(residual, T(0));
-            l2o::numerics::add_product_nt<T>(matrix(residual), 1, matrix(g_bar), matrix(in.data(kA)));
-            l2o::numerics::add_product<T>(matrix(y_bar), 1, matrix(residual), matrix(in.data(kA)));
-            l2o::each([](T bar, T& sum) { sum += bar; }, y_bar, to);
+            const auto a = matrix(in.data(model_.a));
+            l2o::fill(rows.residual, T(0));
+            l2o::numerics::add_product_nt<T>(matrix(rows.residual), 1, matrix(rows.g_bar), a);
+            l2o::numerics::add_product<T>(matrix(rows.y_bar), 1, matrix(rows.residual), a);
+            l2o::each([](T bar, T& sum) { sum += bar; }, rows.y_bar, to);
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
     enum class StateInit { kZero, kNormal };
 
     /// A tile of the forward pass: what the network chooses, and the points.
@@ -221,7 +217,7 @@ class L2oPa {
               head(scratch, of.head_, in, nullptr),
               lstm(of.lstm_, in) {
             if (in == nullptr) return;
-            step = 1 / in->param(0).scalar(), lambda = in->data(kLambda).scalar();
+            step = 1 / in->param(of.l_).scalar(), lambda = in->data(of.lambda_).scalar();
         }
 
         void choose(const l2o::StepIn<T>& in,
@@ -265,16 +261,27 @@ class L2oPa {
               g_bar(scratch.take<T>(kTile)) {}
     };
 
-    /// g = A^T (A y - b), for all rows at once.
+    /// What is worked out for all rows at once.
     template <class T>
-    View<const T> gradient(const l2o::StepIn<T>& in, Scratch& scratch) const {
-        const View<const T> y = in.state(y_);
-        const View<T> residual{scratch.take<T>(y.rows * model_.m), y.rows, model_.m, model_.m};
-        const View<T> g{scratch.take<T>(y.rows * model_.n), y.rows, model_.n, model_.n};
-        matrix(residual) = -matrix(in.data(kB));
-        l2o::numerics::add_product_nt<T>(matrix(residual), 1, matrix(y), matrix(in.data(kA)));
+    struct Rows {
+        View<T> residual, g, g_bar, y_bar;
+
+        Rows(Scratch& scratch, Index rows, const l2o::LinearModel& of)
+            : residual(scratch.rows<T>(rows, of.m)),
+              g(scratch.rows<T>(rows, of.n)),
+              g_bar(scratch.rows<T>(rows, of.n)),
+              y_bar(scratch.rows<T>(rows, of.n)) {}
+    };
+
+    /// g = A^T (A y - b)
+    template <class T>
+    View<const T> gradient(const l2o::StepIn<T>& in, const Rows<T>& rows) const {
+        const View<T>&residual = rows.residual, &g = rows.g;
+        matrix(residual) = -matrix(in.data(model_.b));
+        l2o::numerics::add_product_nt<T>(
+            matrix(residual), 1, matrix(in.state(y_)), matrix(in.data(model_.a)));
         l2o::fill(g, T(0));
-        l2o::numerics::add_product<T>(matrix(g), 1, matrix(residual), matrix(in.data(kA)));
+        l2o::numerics::add_product<T>(matrix(g), 1, matrix(residual), matrix(in.data(model_.a)));
         return {g.data, g.rows, g.cols, g.stride};
     }
 
@@ -283,7 +290,9 @@ class L2oPa {
     l2o::LinearModel model_;
     LstmNet lstm_;
     Head head_;
-    std::size_t y_ = 0;
+    l2o::Need lambda_;
+    l2o::Param l_;
+    l2o::State y_;
 };
 
 }  // namespace

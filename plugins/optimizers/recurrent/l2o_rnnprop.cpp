@@ -47,8 +47,9 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
 
     void declare(l2o::OptimizerSpec& spec) {
         const char* order = feature_order_ == FeatureOrder::kGradientMean ? "rows: g, m" : "rows: m, g";
-        spec.param({.name = "input_projection/w", .doc = order, .shape = {2, hidden_}});
-        spec.param({.name = "input_projection/b", .doc = "under the ELU", .shape = {hidden_}});
+        projection_ = {
+            spec.param({.name = "input_projection/w", .doc = order, .shape = {2, hidden_}}),
+            spec.param({.name = "input_projection/b", .doc = "under the ELU", .shape = {hidden_}})};
         net_.declare(spec, hidden_, hidden_);
         m_ = spec.state_like_x("m", "mean of g");
         v_ = spec.state_like_x("v", "mean of g^2");
@@ -57,11 +58,10 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
     }
 
     template <class T>
-    void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>&,
-                     const l2o::Tensors<T>& params) const {
-        if (params[0]) l2o::recurrent::fill_truncated_normal(params[0], std::sqrt(0.5), call, 0);
-        if (params[1]) l2o::fill(params[1], T(0));
+    void init_params(const l2o_call& call, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
+        const auto& [w, b] = projection_;
+        l2o::recurrent::fill_truncated_normal(params, w, std::sqrt(0.5), call);
+        if (params[b]) l2o::fill(params[b], T(0));
         net_.init_params(call, params);
     }
 
@@ -97,14 +97,14 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
             correction1 = T(1 - std::pow(method.beta1_, t));
             correction2 = T(1 - std::pow(method.beta2_, t));
             l2o::recurrent::gather(step.g(k), tile, g);
-            l2o::recurrent::gather(step.state(method.m_ + k), tile, m);
-            l2o::recurrent::gather(step.state(method.v_ + k), tile, v);
+            l2o::recurrent::gather(step.state(method.m_[k]), tile, m);
+            l2o::recurrent::gather(step.state(method.v_[k]), tile, v);
             // m and v are 0 before the first step: nothing to keep, and no infinite slope of sqrt(v) at 0.
             b1 = step.t() == 0 ? T(0) : T(method.beta1_);
             b2 = step.t() == 0 ? T(0) : T(method.beta2_);
             const T a1 = T(1 - method.beta1_), a2 = T(1 - method.beta2_);
-            const T* w = step.param(0).data;
-            const T* b = step.param(1).data;
+            const T* w = step.param(method.projection_[0]).data;
+            const T* b = step.param(method.projection_[1]).data;
             for (Index at = 0; at < tile.count; at += kLanes<T>) {
                 const Index n = std::min(kLanes<T>, tile.count - at);
                 const Lanes g_t = load_lanes(g + at, n);
@@ -128,8 +128,8 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
             }
         }
         void store(const l2o::StepOut<T>& out, std::size_t k, const Tile& tile) const {
-            l2o::recurrent::scatter(m, tile, out.state(method.m_ + k));
-            l2o::recurrent::scatter(v, tile, out.state(method.v_ + k));
+            l2o::recurrent::scatter(m, tile, out.state(method.m_[k]));
+            l2o::recurrent::scatter(v, tile, out.state(method.v_[k]));
         }
 
         [[nodiscard]] bool wants_cotangent(const l2o::StepAcc<T>&, std::size_t) const { return true; }
@@ -143,8 +143,8 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
                      const Block<T>& e,
                      const Block<T>& e_bar) {
             project_back(step, tile, e, e_bar);
-            const auto new_state = [&](std::size_t state, Index i) {
-                const l2o::View<const T> bar = cot.state(state + k);
+            const auto new_state = [&](const l2o::State& state, Index i) {
+                const l2o::View<const T> bar = cot.state(state);
                 return bar ? bar.row((tile.first + i) / bar.cols)[(tile.first + i) % bar.cols] : T(0);
             };
             const T a1 = T(1 - method.beta1_), a2 = T(1 - method.beta2_);
@@ -153,17 +153,17 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
                 const T r = inverse[i];
                 const T r_bar = g_in_bar * g[i] + m_in_bar * m[i] / correction1;
                 const T v_hat_bar = root[i] > 0 ? -r * r * r_bar / (2 * root[i]) : T(0);
-                const T m_bar = new_state(method.m_, i) + m_in_bar * r / correction1;
-                const T v_bar = new_state(method.v_, i) + v_hat_bar / correction2;
+                const T m_bar = new_state(method.m_[k], i) + m_in_bar * r / correction1;
+                const T v_bar = new_state(method.v_[k], i) + v_hat_bar / correction2;
                 a_bar[i] = g_in_bar * r + a1 * m_bar + 2 * a2 * g[i] * v_bar;
                 m[i] = b1 * m_bar;
                 v[i] = b2 * v_bar;
             }
             if (acc.g(k)) l2o::recurrent::scatter_add(a_bar, tile, acc.g(k));
-            if (const auto bar = acc.state(method.m_ + k)) l2o::recurrent::scatter_add(m, tile, bar);
-            if (const auto bar = acc.state(method.v_ + k)) l2o::recurrent::scatter_add(v, tile, bar);
+            if (const auto bar = acc.state(method.m_[k])) l2o::recurrent::scatter_add(m, tile, bar);
+            if (const auto bar = acc.state(method.v_[k])) l2o::recurrent::scatter_add(v, tile, bar);
         }
-        void finish(const l2o::StepAcc<T>& acc) const { sums.add_to(acc, 0); }
+        void finish(const l2o::StepAcc<T>& acc) const { sums.add_to(acc, method.projection_); }
 
       private:
         /// Cotangents of W, b and of the projection's input; ELU' = e + 1 below 0.
@@ -174,7 +174,7 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
             using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
             const Index n = tile.count;
             const auto row = [n](const Block<T>& block, Index i) { return Row(block.at(i, 0), n); };
-            const T* w = step.param(0).data;
+            const T* w = step.param(method.projection_[0]).data;
             row(in_bar, 0).setZero(), row(in_bar, 1).setZero();
             for (Index i = 0; i < method.hidden_; ++i) {
                 Row a(a_bar, n);
@@ -197,7 +197,8 @@ class L2oRnnprop : public l2o::recurrent::CoordinateWise<L2oRnnprop> {
 
     FeatureOrder feature_order_ = FeatureOrder::kGradientMean;
     double beta1_ = 0.95, beta2_ = 0.95, epsilon_ = 1e-8;
-    std::size_t m_ = 0, v_ = 0;
+    std::array<l2o::Param, 2> projection_;
+    l2o::BlockStates m_, v_;
 };
 
 }  // namespace

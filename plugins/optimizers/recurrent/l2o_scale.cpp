@@ -67,20 +67,17 @@ class L2oScale {
         declare_params(spec);
         layout_.declare_state(spec);
         spec.minimises().reads_g().flag(L2O_FLAG_STOCHASTIC);
-        l2o::Scratch scratch;
-        if (spec.problem().dtype == L2O_DTYPE_F64)
-            ScaleRow<double>(scratch, layout_), ScaleReverse<double>(scratch, layout_);
-        else
-            ScaleRow<float>(scratch, layout_), ScaleReverse<float>(scratch, layout_);
-        spec.info.scratch_fixed = scratch.bytes();
+        spec.scratch([this](l2o::Scratch& scratch, Index, auto scalar) {
+            using T = decltype(scalar);
+            ScaleRow<T>(scratch, layout_), ScaleReverse<T>(scratch, layout_);
+        });
     }
 
     template <class T>
-    void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>&,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call& call, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
         for (std::size_t i = 0; i < kParams; ++i) {
-            if (!params[i]) continue;
+            const l2o::View<T> param = params[layout_.params[i]];
+            if (!param) continue;
             const Start& start = starts_[i];
             l2o::numerics::Stream random(call.key, i);
             l2o::each(
@@ -88,48 +85,40 @@ class L2oScale {
                     weight = static_cast<T>(start.is_uniform ? 2 * random.uniform() - 1
                                                              : start.mean + start.spread * random.normal());
                 },
-                params[i]);
+                param);
         }
     }
 
     /// Hidden states from the learned vectors, means and decays 0, step sizes drawn: one for the tensor and
     /// one for the coordinate, of equal weight.
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
-        const double low = 0.5 * std::log(rate_min_), width = 0.5 * std::log(rate_max_) - low;
-        for (std::size_t i = 0; i < in.states(); ++i) {
-            const l2o::View<T> to = state[i];
-            if (i >= layout_.log_rate && i < layout_.log_rate + layout_.blocks()) {
-                for (Index r = 0; r < to.rows; ++r) {
-                    l2o::numerics::Stream random(in.call.key,
-                                                 in.call.row0 + static_cast<std::uint64_t>(r),
-                                                 static_cast<std::uint32_t>(i));
-                    const double tensor = low + width * random.uniform();
-                    for (Index j = 0; j < to.cols; ++j)
-                        to(r, j) = static_cast<T>(tensor + low + width * random.uniform());
-                }
-            } else if (const int level = layout_.level_of_state(i); level >= 0) {
-                const T* start = in.param(kInitVectors + static_cast<std::size_t>(level)).data;
-                const Index copies = to.cols / layout_.hidden[static_cast<std::size_t>(level)];
-                for (Index r = 0; r < to.rows; ++r)
-                    for (Index j = 0; j < to.cols; ++j) to(r, j) = start[j / copies];
-            } else {
-                l2o::fill(to, T(0));
-            }
+    void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
+        layout_.for_each_cell([&](std::size_t level, const l2o::State& cell) {
+            const l2o::View<T> to = state[cell];
+            const T* start = layout_.weights(in, kInitVectors + level);
+            const Index copies = to.cols / layout_.hidden[level];
+            for (Index r = 0; r < to.rows; ++r)
+                for (Index j = 0; j < to.cols; ++j) to(r, j) = start[j / copies];
+        });
+        for (std::size_t k = 0; k < layout_.blocks(); ++k) {
+            for (const l2o::BlockStates* zero :
+                 {&layout_.means, &layout_.mean_squares, &layout_.input_decay, &layout_.scale_decay})
+                l2o::fill(state[(*zero)[k]], T(0));
+            draw_rates(in, layout_.log_rate[k].index(), state[layout_.log_rate[k]]);
         }
     }
     template <class T>
     void init_state_vjp(const l2o::StepIn<T>&,
-                        const l2o::Tensors<const T>& cot,
+                        const l2o::StatesCot<T>& cot,
                         const l2o::StepAcc<T>& acc) const {
-        for (std::size_t i = 0; i <= layout_.global; ++i) {
-            const int level = layout_.level_of_state(i);
-            if (level < 0 || !cot[i]) continue;
-            const l2o::View<T> to = acc.param(kInitVectors + static_cast<std::size_t>(level));
-            const Index copies = cot[i].cols / layout_.hidden[static_cast<std::size_t>(level)];
-            for (Index r = 0; to && r < cot[i].rows; ++r)
-                for (Index j = 0; j < cot[i].cols; ++j) to[j / copies] += cot[i](r, j);
-        }
+        layout_.for_each_cell([&](std::size_t level, const l2o::State& cell) {
+            const l2o::View<const T> bar = cot[cell];
+            const l2o::View<T> to = acc.param(layout_.params[kInitVectors + level]);
+            if (!bar || !to) return;
+            const Index copies = bar.cols / layout_.hidden[level];
+            for (Index r = 0; r < bar.rows; ++r)
+                for (Index j = 0; j < bar.cols; ++j) to[j / copies] += bar(r, j);
+        });
     }
 
     template <class T>
@@ -156,7 +145,7 @@ class L2oScale {
             row.sweep(in, r, nullptr);
             reverse.sweep(row, in, cot, acc, r);
         }
-        reverse.sums.add_to(acc, 0);
+        reverse.sums.add_to(acc, layout_.params);
     }
 
   private:
@@ -166,13 +155,25 @@ class L2oScale {
         bool is_uniform = false;
     };
 
+    template <class T>
+    void draw_rates(const l2o::StepIn<T>& in, std::uint32_t purpose, const l2o::View<T>& to) const {
+        const double low = 0.5 * std::log(rate_min_), width = 0.5 * std::log(rate_max_) - low;
+        for (Index r = 0; r < to.rows; ++r) {
+            l2o::numerics::Stream random(in.call.key, in.call.row0 + static_cast<std::uint64_t>(r), purpose);
+            const double tensor = low + width * random.uniform();
+            for (Index j = 0; j < to.cols; ++j)
+                to(r, j) = static_cast<T>(tensor + low + width * random.uniform());
+        }
+    }
+
     void declare_params(l2o::OptimizerSpec& spec) {
         const auto& hidden = layout_.hidden;
         const auto add = [&](const std::string& name, const l2o::Shape& shape, const Start& start) {
-            starts_.push_back(start);
             Index size = 1;
             for (const Index extent : shape) size *= extent;
-            layout_.param_sizes[spec.param({.name = name, .shape = shape})] = size;
+            layout_.params[starts_.size()] = spec.param({.name = name, .shape = shape});
+            layout_.param_sizes[starts_.size()] = size;
+            starts_.push_back(start);
         };
         const auto normal = [](double scale, Index fan_in) {
             return Start{0, scale / std::sqrt(double(fan_in))};

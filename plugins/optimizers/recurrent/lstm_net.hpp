@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <l2o/numerics/lstm.hpp>
@@ -14,6 +15,7 @@
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 #include <string>
+#include <vector>
 
 #include "tiles.hpp"
 
@@ -63,47 +65,38 @@ class LstmNet {
     /// Adds the parameters "lstm_1/w_gates" ... "linear/b" and, for every block, the state "h1" ... "c2".
     /// @param has_read_out  false: no "linear/w" and "linear/b"; the caller reads h2.
     void declare(OptimizerSpec& spec, Index inputs, Index hidden, bool has_read_out = true) {
-        n_params_ = has_read_out ? kParams : kParams - 2;
         inputs_ = inputs;
         hidden_ = hidden;
-        first_param_ = spec.params.size();
-        first_state_ = spec.states.size();
         const Index gates = 4 * hidden;
         const char* order = "gates in the order i, j, f, o; the forget bias 1 is not stored";
-        spec.param({.name = "lstm_1/w_gates", .doc = order, .shape = {inputs + hidden, gates}});
-        spec.param({.name = "lstm_1/b_gates", .doc = order, .shape = {gates}});
-        spec.param({.name = "lstm_2/w_gates", .doc = order, .shape = {2 * hidden, gates}});
-        spec.param({.name = "lstm_2/b_gates", .doc = order, .shape = {gates}});
+        params_ = {spec.param({.name = "lstm_1/w_gates", .doc = order, .shape = {inputs + hidden, gates}}),
+                   spec.param({.name = "lstm_1/b_gates", .doc = order, .shape = {gates}}),
+                   spec.param({.name = "lstm_2/w_gates", .doc = order, .shape = {2 * hidden, gates}}),
+                   spec.param({.name = "lstm_2/b_gates", .doc = order, .shape = {gates}})};
         if (has_read_out) {
-            spec.param({.name = "linear/w", .doc = "read-out", .axes = "hidden,out", .shape = {hidden, 1}});
-            spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
+            params_[4] = spec.param(
+                {.name = "linear/w", .doc = "read-out", .axes = "hidden,out", .shape = {hidden, 1}});
+            params_[5] = spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
         }
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
             const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
             for (const char* name : {"h1", "c1", "h2", "c2"})
-                spec.state({.name = name + suffix,
-                            .doc = "output h and cell c of layer 1, 2",
-                            .axes = "coordinate,hidden",
-                            .shape = {element_count(spec.block(k)), hidden},
-                            .batched = true});
+                states_.push_back(spec.state({.name = name + suffix,
+                                              .doc = "output h and cell c of layer 1, 2",
+                                              .axes = "coordinate,hidden",
+                                              .shape = {element_count(spec.block(k)), hidden},
+                                              .batched = true}));
         }
     }
 
     /// Weights *and gate biases* from a normal truncated at two standard deviations 1 / sqrt(fan-in); the
     /// bias of the read-out is 0.   Source: the default initialisers of Sonnet v1.
     template <class T>
-    void init_params(const l2o_call& call, const Tensors<T>& params) const {
-        const Index fan_in[kParams] = {
-            inputs_ + hidden_, inputs_ + hidden_, 2 * hidden_, 2 * hidden_, hidden_, 0};
-        for (std::size_t i = 0; i < n_params_; ++i) {
-            const View<T> param = params[first_param_ + i];
-            if (!param) continue;
-            if (fan_in[i] == 0) {
-                fill(param, T(0));
-                continue;
-            }
-            fill_truncated_normal(param, 1 / std::sqrt(double(fan_in[i])), call, first_param_ + i);
-        }
+    void init_params(const l2o_call& call, const ParamsOut<T>& params) const {
+        const Index fan_in[] = {inputs_ + hidden_, inputs_ + hidden_, 2 * hidden_, 2 * hidden_, hidden_};
+        for (std::size_t i = 0; i < std::size(fan_in); ++i)
+            if (params_[i]) fill_truncated_normal(params, params_[i], 1 / std::sqrt(double(fan_in[i])), call);
+        if (params_[5] && params[params_[5]]) fill(params[params_[5]], T(0));
     }
 
     template <class T>
@@ -111,8 +104,7 @@ class LstmNet {
                     std::size_t block,
                     const Tile& tile,
                     const LayerStates<T>& to) const {
-        for (std::size_t i = 0; i < kStates; ++i)
-            load(in.state(state_index(block) + i), hidden_, tile, to[i]);
+        for (std::size_t i = 0; i < kStates; ++i) load(in.state(state(block, i)), hidden_, tile, to[i]);
     }
     template <class T>
     void store_state(const LayerStates<T>& from,
@@ -120,7 +112,7 @@ class LstmNet {
                      std::size_t block,
                      const Tile& tile) const {
         for (std::size_t i = 0; i < kStates; ++i)
-            store<false>(from[i], hidden_, tile, out.state(state_index(block) + i));
+            store<false>(from[i], hidden_, tile, out.state(state(block, i)));
     }
     /// Cotangents of the new state; zero where the host has none.
     template <class T>
@@ -129,7 +121,7 @@ class LstmNet {
                         const Tile& tile,
                         const LayerStates<T>& to) const {
         for (std::size_t i = 0; i < kStates; ++i) {
-            if (const View<const T> from = cot.state(state_index(block) + i))
+            if (const View<const T> from = cot.state(state(block, i)))
                 load(from, hidden_, tile, to[i]);
             else
                 std::fill_n(to[i].data, hidden_ * kTile, T(0));
@@ -141,7 +133,7 @@ class LstmNet {
                        std::size_t block,
                        const Tile& tile) const {
         for (std::size_t i = 0; i < kStates; ++i)
-            if (const View<T> to = acc.state(state_index(block) + i)) store<true>(from[i], hidden_, tile, to);
+            if (const View<T> to = acc.state(state(block, i))) store<true>(from[i], hidden_, tile, to);
     }
 
     /// What the reverse keeps of the forward pass of a tile, and its workspace.
@@ -164,7 +156,7 @@ class LstmNet {
     }
     template <class T>
     void add_gradient(const Gradient& gradient, const StepAcc<T>& acc) const {
-        gradient.add_to(acc, first_param_, n_params_);
+        gradient.add_to(acc, params_);
     }
 
     /// The network for one step, bound to the parameters of a call.
@@ -248,7 +240,7 @@ class LstmNet {
 
       private:
         static const T* param(const LstmNet& net, const StepIn<T>* in, std::size_t i) {
-            return in == nullptr || i >= net.n_params_ ? nullptr : in->param(net.first_param_ + i).data;
+            return in == nullptr || !net.params_[i] ? nullptr : in->param(net.params_[i]).data;
         }
 
         numerics::LstmCell<T> layer1_, layer2_;
@@ -257,12 +249,17 @@ class LstmNet {
 
     [[nodiscard]] Index hidden() const { return hidden_; }
     [[nodiscard]] Index inputs() const { return inputs_; }
+    /// Of all blocks.
+    [[nodiscard]] const std::vector<State>& states() const { return states_; }
 
   private:
-    [[nodiscard]] std::size_t state_index(std::size_t block) const { return first_state_ + kStates * block; }
+    [[nodiscard]] const State& state(std::size_t block, std::size_t i) const {
+        return states_[kStates * block + i];
+    }
 
     Index inputs_ = 0, hidden_ = 0;
-    std::size_t first_param_ = 0, first_state_ = 0, n_params_ = kParams;
+    std::array<Param, kParams> params_;
+    std::vector<State> states_;
 };
 
 }  // namespace l2o::recurrent

@@ -36,12 +36,9 @@ class MlpLopt : public l2o::recurrent::FeatureNet<MlpLopt> {
     static l2o::Options<MlpLopt> options() { return FeatureNet::options(); }
 
     void declare(l2o::OptimizerSpec& spec) {
-        for (const char* decay : {"0.1", "0.5", "0.9", "0.99", "0.999", "0.9999"}) {
-            const std::size_t first =
-                spec.state_like_x(std::string("mean_") + decay, std::string("of g, decay ") + decay);
-            if (spec.states.size() == spec.blocks()) mean_ = first;
-        }
-        blocks_ = spec.blocks();
+        for (const char* decay : {"0.1", "0.5", "0.9", "0.99", "0.999", "0.9999"})
+            means_.push_back(
+                spec.state_like_x(std::string("mean_") + decay, std::string("of g, decay ") + decay));
         declare_net(spec);
     }
 
@@ -78,7 +75,7 @@ class MlpLopt : public l2o::recurrent::FeatureNet<MlpLopt> {
                      const Block<T>& raw_bar) const {
             const Index n = chunk.at.count;
             for (Index i = 0; i < kMeans; ++i) {
-                const std::size_t state = method.state(i, chunk);
+                const l2o::State state = method.state(i, chunk);
                 const T decay = T(kDecays[i]), rest = T(1 - kDecays[i]);
                 std::fill_n(bar, n, T(0));
                 if (const l2o::View<const T> from = cot.state(state)) gather(from, chunk.at, bar);
@@ -97,11 +94,11 @@ class MlpLopt : public l2o::recurrent::FeatureNet<MlpLopt> {
   private:
     friend FeatureNet;
 
-    [[nodiscard]] std::size_t state(Index mean, const Chunk& chunk) const {
-        return mean_ + static_cast<std::size_t>(mean) * blocks_ + chunk.block;
+    [[nodiscard]] l2o::State state(Index mean, const Chunk& chunk) const {
+        return means_[static_cast<std::size_t>(mean)][chunk.block];
     }
 
-    std::size_t mean_ = 0, blocks_ = 0;
+    std::vector<l2o::BlockStates> means_;
 };
 
 }  // namespace

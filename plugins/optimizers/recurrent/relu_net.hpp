@@ -37,23 +37,21 @@ class ReluNet {
                  const std::string& doc) {
         sizes_ = sizes;
         constants_ = constants;
-        first_param_ = spec.params.size();
         for (std::size_t l = 0; l < kLayers; ++l) {
             const std::string number = std::to_string(l);
-            spec.param(
+            params_[2 * l] = spec.param(
                 {.name = name + "/w" + number, .doc = l == 0 ? doc : "", .shape = {sizes[l], sizes[l + 1]}});
-            spec.param({.name = name + "/b" + number, .shape = {sizes[l + 1]}});
+            params_[2 * l + 1] = spec.param({.name = name + "/b" + number, .shape = {sizes[l + 1]}});
         }
     }
 
     /// Weights from a normal truncated at two standard deviations 1 / sqrt(fan-in), biases 0.
     /// Source: the default initialisers of Haiku and Sonnet.
     template <class T>
-    void init_params(const l2o_call& call, const Tensors<T>& params) const {
+    void init_params(const l2o_call& call, const ParamsOut<T>& params) const {
         for (std::size_t l = 0; l < kLayers; ++l) {
-            const std::size_t w = first_param_ + 2 * l;
-            if (params[w]) fill_truncated_normal(params[w], 1 / std::sqrt(double(sizes_[l])), call, w);
-            if (params[w + 1]) fill(params[w + 1], T(0));
+            fill_truncated_normal(params, params_[2 * l], 1 / std::sqrt(double(sizes_[l])), call);
+            if (const View<T> b = params[params_[2 * l + 1]]) fill(b, T(0));
         }
     }
 
@@ -102,8 +100,8 @@ class ReluNet {
             : net_(net), constants_(constants), first_bias_(scratch.take<T>(net.sizes_[1])) {
             if (in == nullptr) return;
             for (std::size_t l = 0; l < kLayers; ++l) {
-                w_[l] = in->param(net.first_param_ + 2 * l).data;
-                b_[l] = in->param(net.first_param_ + 2 * l + 1).data;
+                w_[l] = in->param(net.params_[2 * l]).data;
+                b_[l] = in->param(net.params_[2 * l + 1]).data;
             }
             std::copy_n(b_[0], net.sizes_[1], first_bias_);
             const T* w = w_[0] + net.varying() * net.sizes_[1];
@@ -184,7 +182,7 @@ class ReluNet {
             double* w = gradient[0] + net_.varying() * net_.sizes_[1];
             for (Index i = 0; i < net_.constants_; ++i, w += net_.sizes_[1])
                 for (Index o = 0; o < net_.sizes_[1]; ++o) w[o] += double(constants_[i]) * gradient[1][o];
-            gradient.add_to(acc, net_.first_param_);
+            gradient.add_to(acc, net_.params_);
         }
 
       private:
@@ -201,7 +199,7 @@ class ReluNet {
   private:
     Sizes sizes_{};
     Index constants_ = 0;
-    std::size_t first_param_ = 0;
+    std::array<Param, kParams> params_;
 };
 
 }  // namespace l2o::recurrent

@@ -39,15 +39,23 @@ struct ScaleLayout {
     std::array<Index, kParams> param_sizes{};
     std::vector<Index> sizes, offsets;  ///< of the blocks
     Index total = 0;
-    /// States: the first one of each kind, one per block; the last one is global.
-    std::size_t h0 = 0, means = 0, mean_squares = 0, input_decay = 0, scale_decay = 0, log_rate = 0, h1 = 0,
-                global = 0;
+    std::array<Param, kParams> params;
+    BlockStates h0, means, mean_squares, input_decay, scale_decay, log_rate, h1;
+    State global;
 
     [[nodiscard]] std::size_t blocks() const { return sizes.size(); }
     [[nodiscard]] Index coordinates() const { return total; }
-    /// Whose hidden state state i is; -1: of none.
-    [[nodiscard]] int level_of_state(std::size_t i) const {
-        return i < blocks() ? 0 : i == global ? 2 : i >= global - blocks() ? 1 : -1;
+    /// Calls f(level, hidden state of a cell).
+    template <class F>
+    void for_each_cell(F&& f) const {
+        for (std::size_t k = 0; k < blocks(); ++k) f(0, h0[k]);
+        for (std::size_t k = 0; k < blocks(); ++k) f(1, h1[k]);
+        f(2, global);
+    }
+    /// Weights of a call.
+    template <class T>
+    [[nodiscard]] const T* weights(const StepIn<T>& in, std::size_t param) const {
+        return in.param(params[param]).data;
     }
     /// Of tensor k in what the global cell reads.
     [[nodiscard]] double share(std::size_t k) const {
@@ -59,13 +67,14 @@ struct ScaleLayout {
         for (std::size_t k = 0; k < spec.blocks(); ++k) sizes.push_back(element_count(spec.block(k)));
         for (const Index size : sizes) offsets.push_back(total), total += size;
         const auto per_block = [&](const char* name, const char* doc, auto shape_of_block) {
-            const std::size_t first = spec.states.size();
+            State first;
             for (std::size_t k = 0; k < spec.blocks(); ++k) {
                 const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
-                spec.state(
+                const State state = spec.state(
                     {.name = name + suffix, .doc = doc, .shape = shape_of_block(sizes[k]), .batched = true});
+                if (k == 0) first = state;
             }
-            return first;
+            return BlockStates(first);
         };
         const auto rows = [](Index count) { return [count](Index n) { return Shape{count, n}; }; };
         h0 = per_block("h0", "cells of the coordinates: unit, coordinate", rows(hidden[0]));
@@ -83,8 +92,8 @@ struct ScaleLayout {
     [[nodiscard]] numerics::GruCell<T> cell(const StepIn<T>& in, std::size_t level, const T* bias) const {
         return {inputs[level],
                 hidden[level],
-                in.param(kCells + 4 * level).data,
-                in.param(kCells + 4 * level + 2).data,
+                weights(in, kCells + 4 * level),
+                weights(in, kCells + 4 * level + 2),
                 bias};
     }
     template <class T>
@@ -92,8 +101,8 @@ struct ScaleLayout {
                                                Index r,
                                                std::size_t k,
                                                Index first) const {
-        return {{in.state(means + k).row(r) + first, sizes[k]},
-                {in.state(mean_squares + k).row(r) + first, sizes[k]}};
+        return {{in.state(means[k]).row(r) + first, sizes[k]},
+                {in.state(mean_squares[k]).row(r) + first, sizes[k]}};
     }
 };
 

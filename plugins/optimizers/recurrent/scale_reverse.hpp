@@ -43,10 +43,10 @@ struct ScaleReverse {
         cell_back(in, 2, row.bias2, row.x2, old_h2, row.tape2, h2_bar, x2_bar);
         double rate_bar = 0;  // of the mean over the problem
         for (std::size_t k = 0; k < layout.blocks(); ++k) {
-            load(cot.state(layout.h1 + k), r, layout.hidden[1], h1_bar);
+            load(cot.state(layout.h1[k]), r, layout.hidden[1], h1_bar);
             for (Index i = 0; i < layout.hidden[1]; ++i)
                 h1_bar[i] += static_cast<T>(layout.share(k)) * x2_bar[i];
-            const T* old_h1 = in.state(layout.h1 + k).row(r);
+            const T* old_h1 = in.state(layout.h1[k]).row(r);
             cell_back(in,
                       1,
                       row.bias1 + Index(k) * 3 * layout.hidden[1],
@@ -62,12 +62,12 @@ struct ScaleReverse {
             own_bias_back(0);
             inject_back(in, kTensorToCoordinate, old_h1, 1, 0, h1_bar);
             inject_back(in, kGlobalToCoordinate, old_h2, 2, 0, h2_bar);
-            add(h1_bar, layout.hidden[1], acc.state(layout.h1 + k), r);
+            add(h1_bar, layout.hidden[1], acc.state(layout.h1[k]), r);
         }
         add(h2_bar, layout.hidden[2], acc.state(layout.global), r);
         const T share = static_cast<T>(-rate_bar / double(layout.coordinates()));
         for (std::size_t k = 0; k < layout.blocks(); ++k)
-            if (const View<T> to = acc.state(layout.log_rate + k))
+            if (const View<T> to = acc.state(layout.log_rate[k]))
                 for (Index j = 0; j < layout.sizes[k]; ++j) to(r, j) += share;
     }
 
@@ -128,7 +128,7 @@ struct ScaleReverse {
                      std::size_t level,
                      T* state_bar) {
         const Index columns = 3 * layout.hidden[level];
-        const T* matrix = in.param(affine).data;
+        const T* matrix = layout.weights(in, affine);
         for (Index c = 0; c < columns; ++c) sums[affine + 1][c] += bias_bar[c];
         for (Index i = 0; i < layout.hidden[from]; ++i) {
             double bar = 0;
@@ -171,7 +171,7 @@ struct ScaleReverse {
             const T share = 1 / T(n);
             for (Index i = 0; i < kScaleInputs; ++i)
                 for (Index j = 0; j < count; ++j) *inputs_bar.at(i, j) = share * x1_bar[layout.hidden[0] + i];
-            const View<const T> h_cot = cot.state(layout.h0 + k);
+            const View<const T> h_cot = cot.state(layout.h0[k]);
             for (Index i = 0; i < layout.hidden[0]; ++i)
                 for (Index j = 0; j < count; ++j)
                     *h_bar.at(i, j) += share * x1_bar[i] + (h_cot ? h_cot(r, i * n + first + j) : T(0));
@@ -180,15 +180,15 @@ struct ScaleReverse {
                      row.bias0 + Index(k) * 3 * layout.hidden[0],
                      count,
                      row.features.inputs,
-                     {in.state(layout.h0 + k).row(r) + first, n},
+                     {in.state(layout.h0[k]).row(r) + first, n},
                      row.tape,
                      inputs_bar,
                      h_bar);
-            if (const View<T> to = acc.state(layout.h0 + k))
+            if (const View<T> to = acc.state(layout.h0[k]))
                 for (Index i = 0; i < layout.hidden[0]; ++i)
                     for (Index j = 0; j < count; ++j) to(r, i * n + first + j) += *h_bar.at(i, j);
             features_back(row, in, cot, acc, r, k, first, count);
-            const View<T> to = acc.state(layout.log_rate + k);
+            const View<T> to = acc.state(layout.log_rate[k]);
             for (Index j = 0; j < count; ++j) {
                 const T bar = *inputs_bar.at(kScaleInputs - 1, j);
                 rate_bar += double(bar);
@@ -211,13 +211,13 @@ struct ScaleReverse {
                         std::size_t k,
                         Index first,
                         Index count) {
-        const auto cotangent = [&](std::size_t state, Index j) {
-            const View<const T> from = cot.state(state + k);
+        const auto cotangent = [&](const BlockStates& state, Index j) {
+            const View<const T> from = cot.state(state[k]);
             return from ? from(r, first + j) : T(0);
         };
-        const T* log_rate = in.state(layout.log_rate + k).row(r) + first;
+        const T* log_rate = in.state(layout.log_rate[k]).row(r) + first;
         const T* eta = row.eta + layout.offsets[k] + first;
-        const View<T> rate_to = acc.state(layout.log_rate + k);
+        const View<T> rate_to = acc.state(layout.log_rate[k]);
         for (Index j = 0; j < count; ++j) {
             const T bar = cotangent(layout.log_rate, j);
             sums[kRateMomentum][0] +=
@@ -230,7 +230,7 @@ struct ScaleReverse {
             for (Index i = 0; i < layout.hidden[0]; ++i) *h_bar.at(i, j) = 0;
         }
         const auto back = [&](std::size_t weights, const T* bar, bool has_bias) {
-            const T* w = in.param(weights).data;
+            const T* w = layout.weights(in, weights);
             for (Index i = 0; i < layout.hidden[0]; ++i)
                 for (Index j = 0; j < count; ++j) {
                     sums[weights][i] += double(*row.h.at(i, j) * bar[j]);
@@ -258,7 +258,7 @@ struct ScaleReverse {
         const Index n = layout.sizes[k];
         for (Index s = 0; s < kScales; ++s)
             for (Index j = 0; j < count; ++j)
-                *inputs_bar.at(s, j) += in.param(kDirectionFromMeans).data[s] * raw_bar[j];
+                *inputs_bar.at(s, j) += layout.weights(in, kDirectionFromMeans)[s] * raw_bar[j];
         const auto at = [&](const auto& view) { return view ? view.row(r) + first : decltype(view.data){}; };
         const bool is_first = in.t() == 0;
         row.features.reverse(
@@ -266,11 +266,11 @@ struct ScaleReverse {
             in.g(k).row(r) + first,
             layout.means_of(in, r, k, first),
             inputs_bar,
-            {{at(cot.state(layout.means + k)), n}, {at(cot.state(layout.mean_squares + k)), n}},
-            {{at(acc.state(layout.means + k)), n}, {at(acc.state(layout.mean_squares + k)), n}},
+            {{at(cot.state(layout.means[k])), n}, {at(cot.state(layout.mean_squares[k])), n}},
+            {{at(acc.state(layout.means[k])), n}, {at(acc.state(layout.mean_squares[k])), n}},
             at(acc.g(k)),
-            is_first ? nullptr : at(acc.state(layout.input_decay + k)),
-            is_first ? nullptr : at(acc.state(layout.scale_decay + k)));
+            is_first ? nullptr : at(acc.state(layout.input_decay[k])),
+            is_first ? nullptr : at(acc.state(layout.scale_decay[k])));
     }
 };
 

@@ -53,19 +53,19 @@ struct ScaleRow {
 
     /// @param out  NULL: the reverse follows, the new state is not wanted.
     void sweep(const StepIn<T>& in, Index r, const StepOut<T>* out) {
-        const T *old_h2 = in.state(layout.global).row(r), *logit = in.param(kRateMomentum).data;
+        const T *old_h2 = in.state(layout.global).row(r), *logit = layout.weights(in, kRateMomentum);
         momentum = 1 / (1 + std::exp(-*logit));
-        offset = *in.param(kStepOffset).data;
+        offset = *layout.weights(in, kStepOffset);
         double sum = 0;
         for (std::size_t k = 0; k < layout.blocks(); ++k) {
-            const T* rate = in.state(layout.log_rate + k).row(r);
+            const T* rate = in.state(layout.log_rate[k]).row(r);
             for (Index j = 0; j < layout.sizes[k]; ++j) sum += double(rate[j]);
         }
         mean_log_rate = static_cast<T>(sum / double(layout.coordinates()));
 
         std::fill_n(x2, layout.inputs[2], T(0));
         for (std::size_t k = 0; k < layout.blocks(); ++k) {
-            const T* old_h1 = in.state(layout.h1 + k).row(r);
+            const T* old_h1 = in.state(layout.h1[k]).row(r);
             T* bias = own_bias(in, 0, bias0 + Index(k) * 3 * layout.hidden[0]);
             inject(in, kTensorToCoordinate, {old_h1, std::size_t(layout.hidden[1])}, 0, bias);
             inject(in, kGlobalToCoordinate, {old_h2, std::size_t(layout.hidden[2])}, 0, bias);
@@ -79,7 +79,7 @@ struct ScaleRow {
                                          old_h1,
                                          new_h1,
                                          tape1 + Index(k) * 3 * layout.hidden[1]);
-            if (out != nullptr) std::copy_n(new_h1, layout.hidden[1], out->state(layout.h1 + k).row(r));
+            if (out != nullptr) std::copy_n(new_h1, layout.hidden[1], out->state(layout.h1[k]).row(r));
             const T share = static_cast<T>(layout.share(k));
             for (Index i = 0; i < layout.hidden[1]; ++i) x2[i] += share * new_h1[i];
         }
@@ -90,7 +90,7 @@ struct ScaleRow {
 
     /// Features, cells and read-outs of a tile of block k.
     void tile(const StepIn<T>& in, Index r, std::size_t k, Index first, Index count) const {
-        const auto of = [&](std::size_t state) { return in.state(state + k).row(r) + first; };
+        const auto of = [&](const BlockStates& state) { return in.state(state[k]).row(r) + first; };
         const bool is_first = in.t() == 0;  // decays of the first step are 0, whatever the state says
         features.forward(count,
                          in.g(k).row(r) + first,
@@ -110,16 +110,16 @@ struct ScaleRow {
         for (Index at = 0; at < count; at += kLanes<T>) {
             const Index n = std::min(kLanes<T>, count - at);
             const auto read = [&](std::size_t weights, Lanes sum) {
-                const T* w = in.param(weights).data;
+                const T* w = layout.weights(in, weights);
                 for (Index i = 0; i < layout.hidden[0]; ++i) sum += w[i] * load_lanes(h.at(i, at), n);
                 return sum;
             };
             const auto bias = [&](std::size_t weights) {
-                return Lanes(Lanes::Constant(*in.param(weights + 1).data));
+                return Lanes(Lanes::Constant(*layout.weights(in, weights + 1)));
             };
             Lanes d = read(kDirection, Lanes::Zero());
             for (Index s = 0; s < kScales; ++s)
-                d += in.param(kDirectionFromMeans).data[s] * load_lanes(features.inputs.at(s, at), n);
+                d += layout.weights(in, kDirectionFromMeans)[s] * load_lanes(features.inputs.at(s, at), n);
             const Lanes rate = load_lanes(of(layout.log_rate) + at, n);
             const Lanes e = read(kRate, rate + bias(kRate)).max(T(-33)).min(T(33));
             store_lanes(d, raw_of + at, n);
@@ -149,9 +149,9 @@ struct ScaleRow {
             const T* d = raw + layout.offsets[k] + first;
             for (Index j = 0; j < count; ++j) squares += double(d[j]) * double(d[j]);
             if (out == nullptr) continue;
-            const auto write = [&](const Block<T>& block, Index rows, std::size_t state) {
+            const auto write = [&](const Block<T>& block, Index rows, const BlockStates& state) {
                 for (Index i = 0; i < rows; ++i)
-                    std::copy_n(block.at(i, 0), count, out->state(state + k).row(r) + i * n + first);
+                    std::copy_n(block.at(i, 0), count, out->state(state[k]).row(r) + i * n + first);
             };
             write(h, units, layout.h0);
             write(features.mean, kScales, layout.means);
@@ -165,15 +165,15 @@ struct ScaleRow {
     }
     T* own_bias(const StepIn<T>& in, std::size_t level, T* to) const {
         const Index units = layout.hidden[level];
-        std::copy_n(in.param(kCells + 4 * level + 1).data, 2 * units, to);
-        std::copy_n(in.param(kCells + 4 * level + 3).data, units, to + 2 * units);
+        std::copy_n(layout.weights(in, kCells + 4 * level + 1), 2 * units, to);
+        std::copy_n(layout.weights(in, kCells + 4 * level + 3), units, to + 2 * units);
         return to;
     }
     /// bias += state Matrix + Bias
     void inject(
         const StepIn<T>& in, std::size_t affine, std::span<const T> state, std::size_t level, T* bias) const {
         const Index columns = 3 * layout.hidden[level];
-        const T *matrix = in.param(affine).data, *own = in.param(affine + 1).data;
+        const T *matrix = layout.weights(in, affine), *own = layout.weights(in, affine + 1);
         for (Index c = 0; c < columns; ++c) bias[c] += own[c];
         for (std::size_t i = 0; i < state.size(); ++i)
             for (Index c = 0; c < columns; ++c) bias[c] += state[i] * matrix[Index(i) * columns + c];

@@ -62,17 +62,21 @@ void scatter_add(const T* from, const Tile& tile, const View<T>& block) {
 }
 
 /// Draws from N(0, sigma^2) truncated at two standard deviations.
-/// @param index  of the parameter, which names its draws.
+/// The parameter's place names its draws.
 template <class T>
-void fill_truncated_normal(const View<T>& param, double sigma, const l2o_call& call, std::size_t index) {
-    numerics::Stream random(call.key, index);
+void fill_truncated_normal(const ParamsOut<T>& params,
+                           const Param& param,
+                           double sigma,
+                           const l2o_call& call) {
+    if (!params[param]) return;
+    numerics::Stream random(call.key, param.index());
     each(
         [&](T& weight) {
             double draw = random.normal();
             while (std::abs(draw) > 2) draw = random.normal();
             weight = static_cast<T>(sigma * draw);
         },
-        param);
+        params[param]);
 }
 
 /// Sums of parameter cotangents over tiles, in double: over 1e6 coordinates a float sum loses 1e-5.
@@ -87,12 +91,13 @@ class GradientSums {
     }
     [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
 
-    /// To the accumulators of the parameters `first`, first + 1 ..., `count` in all.
+    /// To the accumulators of the parameters that were declared.
     template <class T>
-    void add_to(const StepAcc<T>& acc, std::size_t first, std::size_t count = kParams) const {
-        for (std::size_t i = 0; i < count; ++i) {
+    void add_to(const StepAcc<T>& acc, const std::array<Param, kParams>& params) const {
+        for (std::size_t i = 0; i < kParams; ++i) {
+            if (!params[i]) continue;
             const double* sum = sums_[i];
-            if (const View<T> param = acc.param(first + i))
+            if (const View<T> param = acc.param(params[i]))
                 each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
         }
     }

@@ -41,10 +41,10 @@ struct ParticleSwarm {
     }
 
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
+    void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            l2o::fill(state[v_ + k], 0);
-            l2o::copy(in.x(k), state.at(best_ + k, 2));
+            l2o::fill(state[v_[k]], 0);
+            l2o::copy(in.x(k), state[best_[k]]);
         }
         l2o::fill(state[best_f_], std::numeric_limits<T>::infinity());
     }
@@ -61,8 +61,8 @@ struct ParticleSwarm {
                 const bool better = in.f()(b, p) < in.state(best_f_)(b, p);
                 best_f(b, p) = better ? in.f()(b, p) : in.state(best_f_)(b, p);
                 for (std::size_t k = 0; k < in.blocks(); ++k) {
-                    const auto from = better ? in.x(k) : in.state(best_ + k, 2);
-                    std::copy_n(from.row(first + p), from.cols, out.state(best_ + k, 2).row(first + p));
+                    const auto from = better ? in.x(k) : in.state(best_[k]);
+                    std::copy_n(from.row(first + p), from.cols, out.state(best_[k]).row(first + p));
                 }
                 if (best_f(b, p) < best_f(b, leader)) leader = p;
             }
@@ -104,8 +104,8 @@ struct ParticleSwarm {
              std::int64_t row,
              std::int64_t leader,
              l2o::numerics::Stream& random) const {
-        const auto x = in.x(k), v = in.state(v_ + k, 2);
-        const auto best = out.state(best_ + k, 2), x_next = out.x(k), v_next = out.state(v_ + k, 2);
+        const auto x = in.x(k), v = in.state(v_[k]);
+        const auto best = out.state(best_[k]), x_next = out.x(k), v_next = out.state(v_[k]);
         for (std::int64_t i = 0; i < x.cols; ++i) {
             const T r1 = random.uniform<T>(), r2 = random.uniform<T>();
             v_next(row, i) = T(w) * v(row, i) + T(c1) * r1 * (best(row, i) - x(row, i)) +
@@ -114,7 +114,8 @@ struct ParticleSwarm {
         }
     }
 
-    std::size_t v_ = 0, best_ = 0, best_f_ = 0;
+    l2o::BlockStates v_, best_;
+    l2o::State best_f_;
 };
 
 }  // namespace

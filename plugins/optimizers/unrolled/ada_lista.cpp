@@ -55,33 +55,25 @@ class AdaLista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        model_ = l2o::linear_model(spec);
-        if (start != Start::kAnalytic || threshold == Threshold::kEta) need_lambda(spec.data(kLambda));
-        declare_layers(spec);
+        declare_layers<Work>(spec);
+        if (start != Start::kAnalytic || threshold == Threshold::kEta) lambda_ = lambda_of(spec);
         spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m;
         w1_ = spec.param({.name = "shared.W1", .doc = "of the measurements", .axes = "m,m", .shape = {m, m}});
         w2_ = spec.param({.name = "shared.W2", .doc = "of the iterate", .axes = "m,m", .shape = {m, m}});
-        const bool is_eta = threshold == Threshold::kEta;
         for (std::int64_t k = 0; k < layers; ++k) {
-            const auto layer = static_cast<std::int32_t>(k);
-            gamma_.push_back(spec.param({.name = layer_name(k, "gamma"), .doc = "step", .layer = layer}));
-            theta_.push_back(spec.param({.name = layer_name(k, is_eta ? "eta" : "theta"),
-                                         .doc = is_eta ? "threshold in units of lambda" : "threshold",
-                                         .layer = layer}));
+            gamma_.push_back(declare_gamma(spec, k));
+            theta_.push_back(
+                threshold == Threshold::kEta
+                    ? layer_param(spec, k, {.name = "eta", .doc = "threshold in units of lambda"})
+                    : declare_theta(spec, k));
         }
-        l2o::Scratch row;
-        for (int rows = 0; rows < 4; ++rows) row.take<double>(m);
-        for (int rows = 0; rows < 3; ++rows) row.take<double>(model_.n);
-        spec.info.scratch_per_row = row.bytes();
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         using Square = l2o::numerics::RowMatrix<double>;
-        const auto a = matrix(data[kA]);
+        const auto a = matrix(data[model_.a]);
         Square w1 = Square::Identity(model_.m, model_.m), w2 = w1;
         double gamma = 1;
         if (start == Start::kAnalytic) {
@@ -99,7 +91,7 @@ class AdaLista : public l2o::plugins::Layers {
             const auto to = params[theta_[k]];
             if (!to) continue;
             const bool is_eta = threshold == Threshold::kEta;
-            const double lambda = is_eta || start != Start::kAnalytic ? start_lambda(data[kLambda]) : 1;
+            const double lambda = is_eta || start != Start::kAnalytic ? start_lambda(data[lambda_]) : 1;
             const double theta = start == Start::kAnalytic ? analytic_theta(k) : lambda * gamma;
             to.scalar() = T(is_eta ? theta / lambda : theta);
         }
@@ -109,9 +101,9 @@ class AdaLista : public l2o::plugins::Layers {
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Correction<T> c(scratch, in.batch(), model_);
+        Work<T> work(scratch, in.batch(), model_);
         auto z = matrix(out.x(0));
-        correction(in, k, c, z);
+        correction(in, k, work, z);
         z *= in.param(gamma_[k]).scalar();
         if (k > 0) z += matrix(in.x(0));
         const T theta = unit<T>(in) * in.param(theta_[k]).scalar();
@@ -125,12 +117,11 @@ class AdaLista : public l2o::plugins::Layers {
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         const l2o::View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Correction<T> c(scratch, batch, model_);
-        Rows<T> u(scratch.take<T>(batch * n), batch, n), z(scratch.take<T>(batch * n), batch, n),
-            z_bar(scratch.take<T>(batch * n), batch, n);
-        correction(in, k, c, u);
+        Work<T> work(scratch, in.batch(), model_);
+        auto& [v, y, s, y_bar, u, z, z_bar] = work;
+        correction(in, k, work, u);
         const T gamma = in.param(gamma_[k]).scalar(), lambda = unit<T>(in);
         z = gamma * u;
         if (k > 0) z += matrix(in.x(0));
@@ -139,66 +130,65 @@ class AdaLista : public l2o::plugins::Layers {
         if (const auto to = acc.param(theta_[k])) to.scalar() += lambda * T(theta_bar);
         if (const auto to = acc.param(gamma_[k])) to.scalar() += z_bar.cwiseProduct(u).sum();
 
-        const auto a = matrix(in.data(kA)), w2 = matrix(in.param(w2_));
-        Rows<T> s_bar = c.s;
+        const auto a = matrix(in.data(model_.a)), w2 = matrix(in.param(w2_));
+        Rows<T>& s_bar = s;
         s_bar.setZero();
         add_product_nt<T>(s_bar, gamma, z_bar, a);
-        if (const auto to = acc.param(w1_)) add_product_tn<T>(matrix(to), 1, matrix(in.data(kB)), s_bar);
+        if (const auto to = acc.param(w1_))
+            add_product_tn<T>(matrix(to), 1, matrix(in.data(model_.b)), s_bar);
         if (k == 0) return;
-        c.y_bar.setZero();
-        add_product_nt<T>(c.y_bar, -1, s_bar, w2);
+        y_bar.setZero();
+        add_product_nt<T>(y_bar, -1, s_bar, w2);
         if (const auto to = acc.param(w2_)) {
-            add_product_tn<T>(matrix(to), -1, c.y, s_bar);
-            add_product_tn<T>(matrix(to), 1, c.y_bar, c.v);
+            add_product_tn<T>(matrix(to), -1, y, s_bar);
+            add_product_tn<T>(matrix(to), 1, y_bar, v);
         }
         if (const auto to = acc.x(0)) {
-            c.v.setZero();
-            add_product<T>(c.v, 1, c.y_bar, w2);
+            v.setZero();
+            add_product<T>(v, 1, y_bar, w2);
             matrix(to) += z_bar;
-            add_product<T>(matrix(to), 1, c.v, a);
+            add_product<T>(matrix(to), 1, v, a);
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
     template <class T>
-    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+    struct Work {
+        Rows<T> v, y, s, y_bar, u, z, z_bar;
 
-    template <class T>
-    struct Correction {
-        Rows<T> v, y, s, y_bar;
-
-        Correction(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
-            : v(scratch.take<T>(batch * model.m), batch, model.m),
-              y(scratch.take<T>(batch * model.m), batch, model.m),
-              s(scratch.take<T>(batch * model.m), batch, model.m),
-              y_bar(scratch.take<T>(batch * model.m), batch, model.m) {}
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : v(take_rows<T>(scratch, batch, model.m)),
+              y(take_rows<T>(scratch, batch, model.m)),
+              s(take_rows<T>(scratch, batch, model.m)),
+              y_bar(take_rows<T>(scratch, batch, model.m)),
+              u(take_rows<T>(scratch, batch, model.n)),
+              z(take_rows<T>(scratch, batch, model.n)),
+              z_bar(take_rows<T>(scratch, batch, model.n)) {}
     };
 
     /// u = s A; x_0 = 0 is not multiplied.
     template <class T, class Out>
-    void correction(const l2o::StepIn<T>& in, std::int64_t k, Correction<T>& c, Out& u) const {
-        const auto a = matrix(in.data(kA)), w2 = matrix(in.param(w2_));
-        c.s.setZero();
-        add_product<T>(c.s, 1, matrix(in.data(kB)), matrix(in.param(w1_)));
+    void correction(const l2o::StepIn<T>& in, std::int64_t k, Work<T>& work, Out& u) const {
+        const auto a = matrix(in.data(model_.a)), w2 = matrix(in.param(w2_));
+        work.s.setZero();
+        add_product<T>(work.s, 1, matrix(in.data(model_.b)), matrix(in.param(w1_)));
         if (k > 0) {
-            c.v.setZero(), c.y.setZero();
-            add_product_nt<T>(c.v, 1, matrix(in.x(0)), a);
-            add_product_nt<T>(c.y, 1, c.v, w2);
-            add_product<T>(c.s, -1, c.y, w2);
+            work.v.setZero(), work.y.setZero();
+            add_product_nt<T>(work.v, 1, matrix(in.x(0)), a);
+            add_product_nt<T>(work.y, 1, work.v, w2);
+            add_product<T>(work.s, -1, work.y, w2);
         }
         u.setZero();
-        add_product<T>(u, 1, c.s, a);
+        add_product<T>(u, 1, work.s, a);
     }
     /// What the learned threshold is a multiple of.
     template <class T>
     [[nodiscard]] T unit(const l2o::StepIn<T>& in) const {
-        return threshold == Threshold::kEta ? T(start_lambda(in.data(kLambda))) : T(1);
+        return threshold == Threshold::kEta ? T(start_lambda(in.data(lambda_))) : T(1);
     }
 
-    l2o::LinearModel model_;
-    std::size_t w1_ = 0, w2_ = 0;
-    std::vector<std::size_t> gamma_, theta_;
+    l2o::Param w1_, w2_;
+    std::vector<l2o::Param> gamma_, theta_;
 };
 
 }  // namespace

@@ -45,9 +45,9 @@ class Alista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec);
-        if (start == Start::kReference) need_lambda(spec.data(kLambda));
-        const auto [m, n] = model_;
+        declare_layers<Work>(spec);
+        if (start == Start::kReference) lambda_ = lambda_of(spec);
+        const std::int64_t m = model_.m, n = model_.n;
         w_ = spec.param({.name = "const.W",
                          .doc = "analytic weight of A",
                          .axes = "m,n",
@@ -64,17 +64,13 @@ class Alista : public l2o::plugins::Coupled {
                 {.name = "const.d", .doc = "1 / S_jj", .axes = "n", .shape = {n}, .flags = L2O_SPEC_DERIVED});
             c_ = spec.state({.name = "c", .doc = "b W", .axes = "n", .shape = {n}, .batched = true});
         }
-        for (std::int64_t k = 0; k < layers; ++k) {
-            const std::size_t gamma = declare_gamma(spec, k);
-            layer_.push_back({.w = w_, .theta = declare_theta(spec, k), .gamma = gamma});
-        }
+        for (std::int64_t k = 0; k < layers; ++k)
+            layer_.push_back({.w = w_, .gamma = declare_gamma(spec, k), .theta = declare_theta(spec, k)});
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        const auto a = matrix(data[kA]);
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
+        const auto a = matrix(data[model_.a]);
         if (has_gram_) {
             const auto parts = l2o::numerics::analytic_gram(a.template cast<double>(), ridge);
             if (params[w_]) matrix(params[w_]) = parts.w.template cast<T>();
@@ -84,10 +80,10 @@ class Alista : public l2o::plugins::Coupled {
             matrix(params[w_]) = l2o::numerics::analytic_weight(a, ridge).template cast<T>();
         }
         const double theta_reference =
-            start == Start::kReference ? start_lambda(data[kLambda]) / l2o::numerics::lipschitz_constant(a)
+            start == Start::kReference ? start_lambda(data[lambda_]) / l2o::numerics::lipschitz_constant(a)
                                        : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
-            if (const auto gamma = params[*layer_[k].gamma])
+            if (const auto gamma = params[layer_[k].gamma])
                 gamma.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
             if (const auto theta = params[layer_[k].theta])
                 theta.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta_reference);
@@ -97,8 +93,9 @@ class Alista : public l2o::plugins::Coupled {
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         if (!has_gram_) return Coupled::step(in, out);
-        const std::int64_t k = layer(in.t()), n = model_.n;
-        const std::span magnitudes(l2o::Scratch(in.call).take<T>(n), std::size_t(n));
+        const std::int64_t k = layer(in.t());
+        l2o::Scratch scratch(in.call);
+        const Work<T> work(scratch, in.batch(), model_);
         const T theta = in.param(layer_[k].theta).scalar();
         const l2o::View<T> x_next = out.x(0);
         if (k == 0) {
@@ -110,7 +107,7 @@ class Alista : public l2o::plugins::Coupled {
         pre_activation(in, k, read_only(x_next), x_next);
         for (std::int64_t r = 0; r < in.batch(); ++r)
             l2o::numerics::support_selection<T>(
-                row(x_next, r), theta, percent(k), row(x_next, r), {}, magnitudes);
+                row(x_next, r), theta, percent(k), row(x_next, r), {}, work.magnitudes);
     }
 
     // With G = bar x_{k+1}, C = bar c behind the step, u = c - d (x_k S) and Z = bar z_k: bar gamma = <Z, u>,
@@ -118,17 +115,15 @@ class Alista : public l2o::plugins::Coupled {
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         if (!has_gram_) return Coupled::step_vjp(in, cot, acc);
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t()), batch = in.batch();
         const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
         const auto add = [](T bar, T& sum) { sum += bar; };
         if (const auto to = acc.state(c_); to && c_bar && k > 0) l2o::each(add, c_bar, to);
         if (!x_next_bar) return;
-        const T gamma = in.param(*layer_[k].gamma).scalar(), theta = in.param(layer_[k].theta).scalar();
+        const T gamma = in.param(layer_[k].gamma).scalar(), theta = in.param(layer_[k].theta).scalar();
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        const auto rows = [&] { return l2o::View<T>{scratch.take<T>(batch * n), batch, n, n}; };
-        const l2o::View<T> u = rows(), z = rows(), z_bar = rows();
+        Work<T> work(scratch, batch, model_);
+        const l2o::View<T> u = view_of(work.u), z = view_of(work.z), z_bar = view_of(work.z_bar);
         if (k == 0) {
             weigh_measurements(in, u);
         } else {
@@ -139,12 +134,12 @@ class Alista : public l2o::plugins::Coupled {
         double theta_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
             l2o::numerics::support_selection<T>(
-                row(z, r), theta, percent(k), row(z_bar, r), selected, magnitudes);
+                row(z, r), theta, percent(k), row(z_bar, r), work.selected, work.magnitudes);
             theta_bar += l2o::numerics::support_selection_vjp<T>(
-                row(z, r), theta, selected, row(x_next_bar, r), row(z_bar, r));
+                row(z, r), theta, work.selected, row(x_next_bar, r), row(z_bar, r));
         }
         if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
-        if (const auto to = acc.param(*layer_[k].gamma))
+        if (const auto to = acc.param(layer_[k].gamma))
             to.scalar() += matrix(z_bar).cwiseProduct(matrix(u)).sum();
         if (k == 0) return;
         if (const auto to = acc.state(c_))
@@ -177,7 +172,7 @@ class Alista : public l2o::plugins::Coupled {
     template <class T>
     void weigh_measurements(const l2o::StepIn<T>& in, const l2o::View<T>& c) const {
         l2o::fill(c, 0);
-        add_product<T>(matrix(c), 1, matrix(in.data(kB)), matrix(in.param(w_)));
+        add_product<T>(matrix(c), 1, matrix(in.data(model_.b)), matrix(in.param(w_)));
     }
     /// u = c - d (x_k S); x_0 = 0 is not multiplied.
     template <class T>
@@ -200,13 +195,14 @@ class Alista : public l2o::plugins::Coupled {
                         std::int64_t k,
                         const l2o::View<const T>& u,
                         const l2o::View<T>& z) const {
-        const T gamma = in.param(*layer_[k].gamma).scalar();
+        const T gamma = in.param(layer_[k].gamma).scalar();
         if (k == 0) return l2o::each([gamma](T u_i, T& z_i) { z_i = gamma * u_i; }, u, z);
         l2o::each([gamma](T x_i, T u_i, T& z_i) { z_i = x_i + gamma * u_i; }, in.x(0), u, z);
     }
 
     bool has_gram_ = false;
-    std::size_t w_ = 0, s_ = 0, d_ = 0, c_ = 0;
+    l2o::Param w_, s_, d_;
+    l2o::State c_;
 };
 
 }  // namespace

@@ -5,10 +5,8 @@
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/support_selection.hpp>
 #include <l2o/numerics/view.hpp>
-#include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
-#include <optional>
 #include <vector>
 
 #include "layers.hpp"
@@ -38,11 +36,10 @@ class Coupled : public Layers {
     void step(const StepIn<T>& in, const StepOut<T>& out) const {
         const std::int64_t k = layer(in.t());
         Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(model_.n), std::size_t(model_.n));
-        Map<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
+        Work<T> work(scratch, in.batch(), model_);
         const View<T> x_next = out.x(0);
         auto z = numerics::matrix(x_next);
-        correction(in, k, point(in, k), residual, z);
+        correction(in, k, point(in, k), work.residual, z);
         pre_activation(in, k, point(in, k), z, z);
         for (std::int64_t r = 0; r < in.batch(); ++r)
             numerics::support_selection<T>(numerics::row(x_next, r),
@@ -50,91 +47,80 @@ class Coupled : public Layers {
                                            percent(k),
                                            numerics::row(x_next, r),
                                            {},
-                                           magnitudes);
+                                           work.magnitudes);
     }
 
     template <class T>
     void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
         const View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const std::int64_t k = layer(in.t());
         const T theta = in.param(layer_[k].theta).scalar();
         Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * m), batch, m), u(scratch.take<T>(batch * n), batch, n);
-        Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
+        Work<T> work(scratch, in.batch(), model_);
         // What the step wrote tells z wherever it has a derivative: the largest entries are those selected,
         // as long as a threshold makes entries smaller.
         const View<const T> x_next = in.x_out(0);
         const bool is_known = x_next && theta >= 0 && step_size(in, k) != 0;
         if (is_known) {
-            residual_at(in, point(in, k), residual);
-            z = numerics::matrix(x_next);
+            residual_at(in, point(in, k), work.residual);
+            work.z = numerics::matrix(x_next);
         } else {
-            correction(in, k, point(in, k), residual, u);
-            pre_activation(in, k, point(in, k), u, z);
+            correction(in, k, point(in, k), work.residual, work.u);
+            pre_activation(in, k, point(in, k), work.u, work.z);
         }
 
         double theta_bar = 0;
-        for (std::int64_t r = 0; r < batch; ++r) {
-            const std::span<T> z_row(z.row(r).data(), std::size_t(n));
-            const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
+        for (std::int64_t r = 0; r < in.batch(); ++r) {
+            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
             const T threshold = is_known ? T(0) : theta;
-            numerics::support_selection<T>(z_row, threshold, percent(k), z_bar_row, selected, magnitudes);
+            numerics::support_selection<T>(z, threshold, percent(k), z_bar, work.selected, work.magnitudes);
             if (is_known)
-                for (std::size_t i = 0; i < z_row.size(); ++i)
-                    if (z_row[i] != 0 && selected[i] == 0) z_row[i] += std::copysign(theta, z_row[i]);
+                for (std::size_t i = 0; i < z.size(); ++i)
+                    if (z[i] != 0 && work.selected[i] == 0) z[i] += std::copysign(theta, z[i]);
             theta_bar += numerics::support_selection_vjp<T>(
-                z_row, threshold, selected, numerics::row(x_next_bar, r), z_bar_row);
+                z, threshold, work.selected, numerics::row(x_next_bar, r), z_bar);
         }
         if (is_known && layer_[k].gamma) {
-            u = z;
-            if (k > 0) u -= numerics::matrix(in.x(0));
-            u /= step_size(in, k);
+            work.u = work.z;
+            if (k > 0) work.u -= numerics::matrix(in.x(0));
+            work.u /= step_size(in, k);
         }
         if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
-        correction_vjp(in, k, residual, u, z_bar, acc, k == 0 ? View<T>{} : acc.x(0));
+        correction_vjp(in, k, work, acc, k == 0 ? View<T>{} : acc.x(0));
     }
 
   protected:
-    enum Need { kA, kB, kLambda };
     struct Layer {
-        std::size_t w, theta;
-        std::optional<std::size_t> gamma;
+        Param w{}, gamma{}, theta{};
     };
-
-    /// @param rows, matrices, residuals  how many [n], [B, n] and [B, m] of the scratch the method takes
-    void declare_coupled(OptimizerSpec& spec, int rows = 1, int matrices = 3, int residuals = 1) {
-        model_ = linear_model(spec);
-        declare_layers(spec);
-        Scratch fixed, row;
-        for (int i = 0; i < rows; ++i) fixed.take<double>(model_.n);
-        fixed.take<std::uint8_t>(model_.n);
-        for (int i = 0; i < residuals; ++i) row.take<double>(model_.m);
-        for (int i = 0; i < matrices; ++i) row.take<double>(model_.n);
-        spec.info.scratch_fixed = fixed.bytes();
-        spec.info.scratch_per_row = row.bytes();
-    }
-    std::size_t declare_theta(OptimizerSpec& spec, std::int64_t k) const {
-        return spec.param({.name = layer_name(k, "theta"), .doc = "threshold", .layer = std::int32_t(k)});
-    }
-    std::size_t declare_gamma(OptimizerSpec& spec, std::int64_t k) const {
-        return spec.param({.name = layer_name(k, "gamma"), .doc = "step", .layer = std::int32_t(k)});
-    }
-
+    /// Memory of a call; magnitudes and selected are for one row at a time.
     template <class T>
-    using Map = Eigen::Map<numerics::RowMatrix<T>>;
+    struct Work {
+        Rows<T> residual, u, z, z_bar;
+        std::span<T> magnitudes;
+        std::span<std::uint8_t> selected;
+
+        Work(Scratch& scratch, std::int64_t batch, const LinearModel& model)
+            : residual(take_rows<T>(scratch, batch, model.m)),
+              u(take_rows<T>(scratch, batch, model.n)),
+              z(take_rows<T>(scratch, batch, model.n)),
+              z_bar(take_rows<T>(scratch, batch, model.n)),
+              magnitudes(take_row<T>(scratch, model.n)),
+              selected(take_row<std::uint8_t>(scratch, model.n)) {}
+    };
 
     template <class T>
     T step_size(const StepIn<T>& in, std::int64_t k) const {
-        return layer_[k].gamma ? in.param(*layer_[k].gamma).scalar() : T(1);
+        return layer_[k].gamma ? in.param(layer_[k].gamma).scalar() : T(1);
     }
     /// residual = b - x A^T at any point x [B, n]; an empty one is 0, and not multiplied.
     template <class T>
-    void residual_at(const StepIn<T>& in, const View<const T>& x, Map<T>& residual) const {
-        residual = numerics::matrix(in.data(kB));
-        if (x) numerics::add_product_nt<T>(residual, -1, numerics::matrix(x), numerics::matrix(in.data(kA)));
+    void residual_at(const StepIn<T>& in, const View<const T>& x, Rows<T>& residual) const {
+        residual = numerics::matrix(in.data(model_.b));
+        if (x)
+            numerics::add_product_nt<T>(
+                residual, -1, numerics::matrix(x), numerics::matrix(in.data(model_.a)));
     }
     /// x_k, empty for x_0 = 0.
     template <class T>
@@ -144,7 +130,7 @@ class Coupled : public Layers {
     /// The residual there, and u = residual W_k.
     template <class T, class Out>
     void correction(
-        const StepIn<T>& in, std::int64_t k, const View<const T>& x, Map<T>& residual, Out& u) const {
+        const StepIn<T>& in, std::int64_t k, const View<const T>& x, Rows<T>& residual, Out& u) const {
         residual_at(in, x, residual);
         u.setZero();
         numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
@@ -157,46 +143,44 @@ class Coupled : public Layers {
         if (x) z += numerics::matrix(x);
     }
     /// Back through both: with Z = bar z, bar gamma_k += <Z, u>, x_bar += Z if it is not empty, and what
-    /// goes back through u, whose bar is gamma_k Z.   @param residual, residual_bar  as below
+    /// goes back through u, whose bar is gamma_k Z.   @param residual_bar  as below
     template <class T>
     void correction_vjp(const StepIn<T>& in,
                         std::int64_t k,
-                        Map<T>& residual,
-                        const Map<T>& u,
-                        const Map<T>& z_bar,
+                        Work<T>& work,
                         const StepAcc<T>& acc,
                         const View<T>& x_bar,
-                        Map<T>* residual_bar = nullptr) const {
+                        Rows<T>* residual_bar = nullptr) const {
         if (layer_[k].gamma)
-            if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += z_bar.cwiseProduct(u).sum();
-        if (x_bar) numerics::matrix(x_bar) += z_bar;
-        residual_vjp(in, k, residual, step_size(in, k), z_bar, acc, x_bar, residual_bar);
+            if (const auto to = acc.param(layer_[k].gamma))
+                to.scalar() += work.z_bar.cwiseProduct(work.u).sum();
+        if (x_bar) numerics::matrix(x_bar) += work.z_bar;
+        residual_vjp(in, k, work, step_size(in, k), acc, x_bar, residual_bar);
     }
-    /// Back through u = r W_k alone, whose bar is alpha U: bar W_k += alpha r^T U, bar r = alpha U W_k^T, and
-    /// x_bar -= bar r A if it is not empty.
-    /// @param residual      r, overwritten, unless
-    /// @param residual_bar  is given: then bar r is added to what it holds.
+    /// Back through u = r W_k alone, whose bar is alpha U, U in work.z_bar: bar W_k += alpha r^T U, bar r =
+    /// alpha U W_k^T, and x_bar -= bar r A if it is not empty.
+    /// @param residual_bar  bar r is added to what it holds; else work.residual becomes bar r.
     template <class T>
     void residual_vjp(const StepIn<T>& in,
                       std::int64_t k,
-                      Map<T>& residual,
+                      Work<T>& work,
                       T alpha,
-                      const Map<T>& u_bar,
                       const StepAcc<T>& acc,
                       const View<T>& x_bar,
-                      Map<T>* residual_bar = nullptr) const {
+                      Rows<T>* residual_bar = nullptr) const {
         if (const auto to = acc.param(layer_[k].w))
-            numerics::add_product_tn<T>(numerics::matrix(to), alpha, residual, u_bar);
+            numerics::add_product_tn<T>(numerics::matrix(to), alpha, work.residual, work.z_bar);
         if (!x_bar) return;
-        if (residual_bar == nullptr) residual_bar = &residual, residual.setZero();
-        numerics::add_product_nt<T>(*residual_bar, alpha, u_bar, numerics::matrix(in.param(layer_[k].w)));
-        numerics::add_product<T>(numerics::matrix(x_bar), -1, *residual_bar, numerics::matrix(in.data(kA)));
+        if (residual_bar == nullptr) residual_bar = &work.residual, work.residual.setZero();
+        numerics::add_product_nt<T>(
+            *residual_bar, alpha, work.z_bar, numerics::matrix(in.param(layer_[k].w)));
+        numerics::add_product<T>(
+            numerics::matrix(x_bar), -1, *residual_bar, numerics::matrix(in.data(model_.a)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {
         return numerics::support_percent(k, support_per_layer, support_max);
     }
 
-    LinearModel model_;
     std::vector<Layer> layer_;
 };
 

@@ -68,50 +68,44 @@ class Glista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec, 4, 4);
+        declare_layers<Work>(spec);
         spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
-        if (start == Start::kReference) need_lambda(spec.data(kLambda));
-        const auto [m, n] = model_;
-        unselected_ = spec.state_like_x("unselected", "1 where the layer before has thresholded, else 0");
+        if (start == Start::kReference) lambda_ = lambda_of(spec);
+        const std::int64_t m = model_.m, n = model_.n;
+        unselected_ = spec.state_like_x("unselected", "1 where the layer before has thresholded, else 0")[0];
+        const l2o::TensorSpec w{.name = "W", .doc = "weight of the residual", .axes = "m,n", .shape = {m, n}};
+        const l2o::TensorSpec thetas{.name = "theta", .doc = "thresholds", .axes = "n", .shape = {n}};
+        const l2o::TensorSpec sizes{
+            .name = "D", .doc = "size of x that the gain looks at", .axes = "n", .shape = {n}};
         for (std::int64_t k = 0; k < layers; ++k) {
-            const auto add = [&](const char* name, const char* doc, const char* axes, l2o::Shape shape) {
-                return spec.param({.name = layer_name(k, name),
-                                   .doc = doc,
-                                   .axes = axes,
-                                   .shape = std::move(shape),
-                                   .layer = std::int32_t(k)});
-            };
-            Layer layer{.w = add("W", "weight of the residual", "m,n", {m, n}), .theta = 0, .gamma = {}};
+            Layer layer{.w = layer_param(spec, k, w)};
             if (gains) layer.gamma = declare_gamma(spec, k);
-            layer.theta =
-                form == Form::kOriginal ? add("theta", "thresholds", "n", {n}) : declare_theta(spec, k);
+            layer.theta = form == Form::kOriginal ? layer_param(spec, k, thetas) : declare_theta(spec, k);
             layer_.push_back(layer);
-            gates_.push_back({.a = add("a", "gain", "", {}),
-                              .ao = add("ao", "overshoot", "", {}),
-                              .d = add("D", "size of x that the gain looks at", "n", {n})});
+            gates_.push_back({.a = layer_param(spec, k, {.name = "a", .doc = "gain"}),
+                              .ao = layer_param(spec, k, {.name = "ao", .doc = "overshoot"}),
+                              .d = layer_param(spec, k, sizes)});
         }
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         const bool is_analytic = start == Start::kAnalytic;
-        l2o::numerics::RowMatrix<double> w = matrix(data[kA]).template cast<double>();
+        l2o::numerics::RowMatrix<double> w = matrix(data[model_.a]).template cast<double>();
         double theta = 0;
         if (is_analytic) {
             w = gains ? l2o::numerics::analytic_weight(w, ridge) : start_weight(w);
         } else {
             const double l = l2o::numerics::lipschitz_constant(w);
-            theta = start_lambda(data[kLambda]) / l;
+            theta = start_lambda(data[lambda_]) / l;
             w /= l;
         }
         for (std::int64_t k = 0; k < layers; ++k) {
-            const auto set = [&](std::size_t param, double value) {
+            const auto set = [&](const l2o::Param& param, double value) {
                 if (params[param]) fill(params[param], T(value));
             };
             if (const auto to = params[layer_[k].w]) matrix(to) = w.cast<T>();
-            if (layer_[k].gamma) set(*layer_[k].gamma, is_analytic ? gamma_start : 1);
+            if (layer_[k].gamma) set(layer_[k].gamma, is_analytic ? gamma_start : 1);
             set(layer_[k].theta, is_analytic ? analytic_theta(k) : theta);
             set(gates_[k].a, is_analytic ? gain_start : alti);
             set(gates_[k].ao, is_analytic ? overshoot_start : alti);
@@ -121,24 +115,22 @@ class Glista : public l2o::plugins::Coupled {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t()), n = model_.n;
+        const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
-        const l2o::View<const T> u = magnified(in, k, scratch);
+        Work<T> work(scratch, in.batch(), model_);
+        const l2o::View<const T> u = magnified(in, k, work);
         const l2o::View<T> unselected = out.state(unselected_);
         auto z = matrix(out.x(0));
-        correction(in, k, u, residual, z);
+        correction(in, k, u, work.residual, z);
         pre_activation(in, k, u, z, z);
         for (std::int64_t r = 0; r < in.batch(); ++r) {
             const std::span x_next = l2o::numerics::row(out.x(0), r);
-            select<T>(in, k, x_next, x_next, selected, magnitudes);
+            select<T>(in, k, x_next, x_next, work);
             const Overshoot<T> overshoot = overshoot_of(in, k, r);
             for (std::size_t i = 0; i < x_next.size(); ++i) {
                 const Reach<T> to = overshoot.at(i, x_next[i]);
                 x_next[i] = overshoot.x_at(i) + to.o * to.d;
-                unselected(r, std::int64_t(i)) = T(1 - selected[i]);
+                unselected(r, std::int64_t(i)) = T(1 - work.selected[i]);
             }
         }
     }
@@ -151,52 +143,58 @@ class Glista : public l2o::plugins::Coupled {
         const l2o::View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
         const l2o::View<T> x_bar = acc.x(0), unselected_bar = acc.state(unselected_);
-        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const std::int64_t k = layer(in.t()), batch = in.batch();
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span x_tilde(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        const std::span theta_bar(scratch.take<double>(n), std::size_t(n));
-        const std::span over_bar(scratch.take<double>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * m), batch, m), v(scratch.take<T>(batch * n), batch, n);
-        Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        const l2o::View<const T> u = magnified(in, k, scratch);
-        correction(in, k, u, residual, v);
-        pre_activation(in, k, u, v, z);
+        Work<T> work(scratch, batch, model_);
+        const l2o::View<const T> u = magnified(in, k, work);
+        correction(in, k, u, work.residual, work.u);
+        pre_activation(in, k, u, work.u, work.z);
 
-        std::ranges::fill(theta_bar, 0), std::ranges::fill(over_bar, 0);
+        std::ranges::fill(work.theta_bar, 0), std::ranges::fill(work.over_bar, 0);
         double ao_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
-            const std::span<const T> z_row(z.row(r).data(), std::size_t(n));
-            const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
-            select<T>(in, k, z_row, x_tilde, selected, magnitudes);
+            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
+            select<T>(in, k, z, work.x_tilde, work);
             const Overshoot<T> overshoot = overshoot_of(in, k, r);
-            for (std::size_t i = 0; i < x_tilde.size(); ++i) {
-                const Reach<T> to = overshoot.at(i, x_tilde[i]);
+            for (std::size_t i = 0; i < z.size(); ++i) {
+                const Reach<T> to = overshoot.at(i, work.x_tilde[i]);
                 const T g = x_next_bar(r, std::int64_t(i)), o_bar = g * to.d;
                 const T slope = overshoot.ao * to.p * to.p * to.theta * to.c;
                 const T reach_bar = -o_bar * overshoot.ao * to.p;  // of theta c
-                z_bar_row[i] = g * to.o + o_bar * (to.d < 0 ? -slope : slope);
+                z_bar[i] = g * to.o + o_bar * (to.d < 0 ? -slope : slope);
                 ao_bar -= double(o_bar * to.p * to.theta * to.c);
-                over_bar[overshoot.theta_at(i)] += double(reach_bar * to.c);
+                work.over_bar[overshoot.theta_at(i)] += double(reach_bar * to.c);
                 if (k == 0) continue;
-                if (x_bar) x_bar(r, std::int64_t(i)) += g - z_bar_row[i];
+                if (x_bar) x_bar(r, std::int64_t(i)) += g - z_bar[i];
                 if (unselected_bar) unselected_bar(r, std::int64_t(i)) += reach_bar * to.theta;
             }
-            select_vjp<T>(in, k, z_row, selected, z_bar_row, theta_bar);
+            select_vjp<T>(in, k, z, z_bar, work);
         }
         if (const auto to = acc.param(gates_[k].ao)) to.scalar() += T(ao_bar);
-        add(theta_bar, acc.param(layer_[k].theta));
-        add(over_bar, acc.param(layer_[over_layer(k)].theta));
-        z.setZero();
-        const l2o::View<T> u_bar = k == 0 ? l2o::View<T>{} : l2o::View<T>{z.data(), batch, n, n};
-        correction_vjp(in, k, residual, v, z_bar, acc, u_bar);
+        add(work.theta_bar, acc.param(layer_[k].theta));
+        add(work.over_bar, acc.param(layer_[over_layer(k)].theta));
+        work.z.setZero();
+        const l2o::View<T> u_bar = k == 0 ? l2o::View<T>{} : view_of(work.z);
+        correction_vjp(in, k, work, acc, u_bar);
         if (u_bar) magnified_vjp(in, k, u_bar, acc);
     }
 
   private:
     struct Gates {
-        std::size_t a, ao, d;
+        l2o::Param a, ao, d;
+    };
+    template <class T>
+    struct Work : Coupled::Work<T> {
+        Rows<T> magnified;
+        std::span<T> x_tilde;
+        std::span<double> theta_bar, over_bar;
+
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : Coupled::Work<T>(scratch, batch, model),
+              magnified(take_rows<T>(scratch, batch, model.n)),
+              x_tilde(take_row<T>(scratch, model.n)),
+              theta_bar(take_row<double>(scratch, model.n)),
+              over_bar(take_row<double>(scratch, model.n)) {}
     };
     template <class T>
     struct Gain {
@@ -244,13 +242,13 @@ class Glista : public l2o::plugins::Coupled {
         }
         return {0, 0};
     }
-    /// u = x_k (1 + a_k H(D_k |x_k|)), in the scratch; empty for x_0 = 0.
+    /// u = x_k (1 + a_k H(D_k |x_k|)), in work; empty for x_0 = 0.
     template <class T>
     [[nodiscard]] l2o::View<const T> magnified(const l2o::StepIn<T>& in,
                                                std::int64_t k,
-                                               l2o::Scratch& scratch) const {
+                                               Work<T>& work) const {
         if (k == 0) return {};
-        const l2o::View<T> u{scratch.take<T>(in.batch() * model_.n), in.batch(), model_.n, model_.n};
+        const l2o::View<T> u = view_of(work.magnified);
         const T a = in.param(gates_[k].a).scalar(), *d = in.param(gates_[k].d).data;
         for (std::int64_t r = 0; r < in.batch(); ++r)
             for (std::int64_t i = 0; i < model_.n; ++i) {
@@ -296,29 +294,30 @@ class Glista : public l2o::plugins::Coupled {
     template <class T>
     void select(const l2o::StepIn<T>& in,
                 std::int64_t k,
-                std::type_identity_t<std::span<const T>> z,
-                std::type_identity_t<std::span<T>> x_tilde,
-                std::span<std::uint8_t> selected,
-                std::type_identity_t<std::span<T>> magnitudes) const {
+                std::span<const T> z,
+                std::span<T> x_tilde,
+                const Work<T>& work) const {
         const std::span<const T> theta = thresholds(in, k);
         if (form == Form::kOriginal)
-            l2o::numerics::support_selection<T>(z, theta, percent(k), x_tilde, selected, magnitudes);
+            l2o::numerics::support_selection<T>(
+                z, theta, percent(k), x_tilde, work.selected, work.magnitudes);
         else
-            l2o::numerics::support_selection<T>(z, theta[0], percent(k), x_tilde, selected, magnitudes);
+            l2o::numerics::support_selection<T>(
+                z, theta[0], percent(k), x_tilde, work.selected, work.magnitudes);
     }
-    /// z_bar: bar x~ on entry, bar z on return. theta_bar is added to.
+    /// z_bar: bar x~ on entry, bar z on return. work.theta_bar is added to.
     template <class T>
     void select_vjp(const l2o::StepIn<T>& in,
                     std::int64_t k,
-                    std::type_identity_t<std::span<const T>> z,
-                    std::span<const std::uint8_t> selected,
-                    std::type_identity_t<std::span<T>> z_bar,
-                    std::span<double> theta_bar) const {
+                    std::span<const T> z,
+                    std::span<T> z_bar,
+                    const Work<T>& work) const {
         const std::span<const T> theta = thresholds(in, k);
         if (form == Form::kOriginal)
-            l2o::numerics::support_selection_vjp<T>(z, theta, selected, z_bar, z_bar, theta_bar);
+            l2o::numerics::support_selection_vjp<T>(z, theta, work.selected, z_bar, z_bar, work.theta_bar);
         else
-            theta_bar[0] += l2o::numerics::support_selection_vjp<T>(z, theta[0], selected, z_bar, z_bar);
+            work.theta_bar[0] +=
+                l2o::numerics::support_selection_vjp<T>(z, theta[0], work.selected, z_bar, z_bar);
     }
     template <class T>
     static void add(std::span<const double> sums, const l2o::View<T>& to) {
@@ -326,7 +325,7 @@ class Glista : public l2o::plugins::Coupled {
         for (std::int64_t i = 0; i < to.rows; ++i) to[i] += T(sums[std::size_t(i)]);
     }
 
-    std::size_t unselected_ = 0;
+    l2o::State unselected_;
     std::vector<Gates> gates_;
 };
 

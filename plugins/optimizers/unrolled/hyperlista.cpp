@@ -61,9 +61,9 @@ class HyperLista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec, 1, 4, 2);
+        declare_layers<Work>(spec);
         spec.info.max_steps = 0;
-        const auto [m, n] = model_;
+        const std::int64_t m = model_.m, n = model_.n;
         const auto buffer = [&](const char* name, const char* doc, const char* axes, l2o::Shape shape) {
             return spec.param({.name = name,
                                .doc = doc,
@@ -71,23 +71,20 @@ class HyperLista : public l2o::plugins::Coupled {
                                .shape = std::move(shape),
                                .flags = L2O_SPEC_DERIVED});
         };
-        layer_.push_back(
-            {.w = buffer("const.W", "weight of the residual", "m,n", {m, n}), .theta = 0, .gamma = {}});
+        layer_.push_back({.w = buffer("const.W", "weight of the residual", "m,n", {m, n})});
         pinv_ = buffer("const.pinv", "A+", "n,m", {n, m});
         layer_[0].theta = spec.param({.name = "c_theta", .doc = "of the thresholds"});
         c_beta_ = spec.param({.name = "c_beta", .doc = "of the momenta"});
         c_p_ = spec.param({.name = "c_p", .doc = "of the shares left alone; has no derivative"});
-        before_ = spec.state_like_x("x_before", "x_{k-1}");
+        before_ = spec.state_like_x("x_before", "x_{k-1}")[0];
         nonzeros_ = spec.state({.name = "nonzeros", .doc = "|x_k|_0", .batched = true});
         size_ = spec.state({.name = "size", .doc = "|b A+^T|_1", .batched = true});
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         using Matrix = l2o::numerics::RowMatrix<double>;
-        const Matrix a = matrix(data[kA]).template cast<double>();
+        const Matrix a = matrix(data[model_.a]).template cast<double>();
         if (const auto to = params[layer_[0].w]) {
             Matrix w = Matrix::Zero(a.rows(), a.cols());
             if (weight == Weight::kAnalytic) {
@@ -108,17 +105,14 @@ class HyperLista : public l2o::plugins::Coupled {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t batch = in.batch(), n = model_.n;
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * model_.m), batch, model_.m);
-        Map<T> u(scratch.take<T>(batch * n), batch, n), error(scratch.take<T>(batch * n), batch, n);
+        Work<T> work(scratch, in.batch(), model_);
         auto z = matrix(out.x(0));
-        before_threshold(in, residual, u, error, z);
-        for (std::int64_t r = 0; r < batch; ++r) {
-            const auto [theta, beta, share, size] = rule(in, r, error);
+        before_threshold(in, work, z);
+        for (std::int64_t r = 0; r < in.batch(); ++r) {
+            const auto [theta, beta, share, size] = rule(in, r, work.error);
             const auto z_row = l2o::numerics::row(out.x(0), r);
-            l2o::numerics::support_selection<T>(z_row, theta, kRule, share, z_row, {}, magnitudes);
+            l2o::numerics::support_selection<T>(z_row, theta, kRule, share, z_row, {}, work.magnitudes);
             out.state(nonzeros_)[r] = T(z_row.size() - std::size_t(std::ranges::count(z_row, T(0))));
             out.state(size_)[r] = size;
         }
@@ -142,38 +136,34 @@ class HyperLista : public l2o::plugins::Coupled {
         const l2o::View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * model_.m), batch, model_.m);
-        Map<T> u(scratch.take<T>(batch * n), batch, n), error(scratch.take<T>(batch * n), batch, n);
-        Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        before_threshold(in, residual, u, error, z);
+        Work<T> work(scratch, batch, model_);
+        before_threshold(in, work, work.z);
 
         const T c_theta_now = in.param(layer_[0].theta).scalar(), c_beta_now = in.param(c_beta_).scalar();
         double c_theta_bar = 0, c_beta_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
-            const auto [theta, beta, share, size] = rule(in, r, error);
-            const std::span<const T> z_row(z.row(r).data(), std::size_t(n));
-            const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
-            l2o::numerics::support_selection<T>(z_row, theta, kRule, share, z_bar_row, selected, magnitudes);
+            const auto [theta, beta, share, size] = rule(in, r, work.error);
+            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
+            l2o::numerics::support_selection<T>(
+                z, theta, kRule, share, z_bar, work.selected, work.magnitudes);
             const double theta_bar = l2o::numerics::support_selection_vjp<T>(
-                z_row, theta, selected, l2o::numerics::row(x_next_bar, r), z_bar_row);
-            c_theta_bar += theta_bar * double(error.row(r).template lpNorm<1>());
-            error.row(r) = T(theta_bar) * c_theta_now * error.row(r).array().sign();
+                z, theta, work.selected, l2o::numerics::row(x_next_bar, r), z_bar);
+            c_theta_bar += theta_bar * double(work.error.row(r).template lpNorm<1>());
+            work.error.row(r) = T(theta_bar) * c_theta_now * work.error.row(r).array().sign();
             if (in.t() == 0) continue;
             const auto x = l2o::numerics::row_vector(in.x(0).row(r), n);
-            const T beta_bar = z_bar.row(r).dot(x - l2o::numerics::row_vector(in.state(before_).row(r), n));
+            const T beta_bar =
+                work.z_bar.row(r).dot(x - l2o::numerics::row_vector(in.state(before_).row(r), n));
             c_beta_bar += double(beta_bar * in.state(nonzeros_)[r]);
             if (const auto to = acc.state(nonzeros_)) to[r] += c_beta_now * beta_bar;
-            if (x_bar) matrix(x_bar).row(r) += beta * z_bar.row(r);
-            if (const auto to = acc.state(before_)) matrix(to).row(r) -= beta * z_bar.row(r);
+            if (x_bar) matrix(x_bar).row(r) += beta * work.z_bar.row(r);
+            if (const auto to = acc.state(before_)) matrix(to).row(r) -= beta * work.z_bar.row(r);
         }
         if (const auto to = acc.param(layer_[0].theta)) to.scalar() += T(c_theta_bar);
         if (const auto to = acc.param(c_beta_)) to.scalar() += T(c_beta_bar);
-        Map<T> residual_bar(scratch.take<T>(batch * model_.m), batch, model_.m);
-        residual_bar.setZero();
-        l2o::numerics::add_product<T>(residual_bar, 1, error, matrix(in.param(pinv_)));
-        correction_vjp(in, 0, residual, u, z_bar, acc, x_bar, &residual_bar);
+        work.residual_bar.setZero();
+        l2o::numerics::add_product<T>(work.residual_bar, 1, work.error, matrix(in.param(pinv_)));
+        correction_vjp(in, 0, work, acc, x_bar, &work.residual_bar);
     }
 
   private:
@@ -184,17 +174,25 @@ class HyperLista : public l2o::plugins::Coupled {
         double share;
         T size;  // |b A+^T|_1
     };
+    template <class T>
+    struct Work : Coupled::Work<T> {
+        Rows<T> error, residual_bar;
 
-    /// residual = r_k, u = r_k W, error = r_k A+^T, z = what goes into SS. x_0 = x_{-1} = 0 are not looked
-    /// at.
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : Coupled::Work<T>(scratch, batch, model),
+              error(take_rows<T>(scratch, batch, model.n)),
+              residual_bar(take_rows<T>(scratch, batch, model.m)) {}
+    };
+
+    /// work.residual = r_k, u = r_k W, error = r_k A+^T, z = what goes into SS. x_0 = x_{-1} = 0 are not
+    /// looked at.
     template <class T, class Out>
-    void before_threshold(
-        const l2o::StepIn<T>& in, Map<T>& residual, Map<T>& u, Map<T>& error, Out& z) const {
+    void before_threshold(const l2o::StepIn<T>& in, Work<T>& work, Out& z) const {
         const l2o::View<const T> x = point(in, in.t());
-        correction(in, 0, x, residual, u);
-        pre_activation(in, 0, x, u, z);
-        error.setZero();
-        l2o::numerics::add_product_nt<T>(error, 1, residual, matrix(in.param(pinv_)));
+        correction(in, 0, x, work.residual, work.u);
+        pre_activation(in, 0, x, work.u, z);
+        work.error.setZero();
+        l2o::numerics::add_product_nt<T>(work.error, 1, work.residual, matrix(in.param(pinv_)));
         if (!x) return;
         for (std::int64_t r = 0; r < in.batch(); ++r)
             z.row(r) += beta(in, r) * (matrix(x).row(r) - matrix(in.state(before_)).row(r));
@@ -204,7 +202,7 @@ class HyperLista : public l2o::plugins::Coupled {
         return in.t() > 0 ? in.param(c_beta_).scalar() * in.state(nonzeros_)[r] : T(0);
     }
     template <class T>
-    Rule<T> rule(const l2o::StepIn<T>& in, std::int64_t r, const Map<T>& error) const {
+    Rule<T> rule(const l2o::StepIn<T>& in, std::int64_t r, const Rows<T>& error) const {
         const T left = error.row(r).template lpNorm<1>(), size = in.t() > 0 ? in.state(size_)[r] : left;
         // 1e-20, as in the authors' code: a row with b = 0 has the quotient 1.
         const double ratio = (double(size) + 1e-20) / (double(left) + 1e-20);
@@ -214,7 +212,8 @@ class HyperLista : public l2o::plugins::Coupled {
                 size};
     }
 
-    std::size_t pinv_ = 0, c_beta_ = 0, c_p_ = 0, before_ = 0, nonzeros_ = 0, size_ = 0;
+    l2o::Param pinv_, c_beta_, c_p_;
+    l2o::State before_, nonzeros_, size_;
 };
 
 }  // namespace

@@ -58,43 +58,32 @@ class Lamp : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        model_ = l2o::linear_model(spec);
-        if (start == Start::kReference) need_lambda(spec.data(kLambda));
-        declare_layers(spec);
-        const auto [m, n] = model_;
+        declare_layers<Work>(spec);
+        if (start == Start::kReference) lambda_ = lambda_of(spec);
+        const std::int64_t m = model_.m, n = model_.n;
         v_ = spec.state(
             {.name = "v", .doc = "corrected residual", .axes = "m", .shape = {m}, .batched = true});
         c_ = spec.state({.name = "c", .doc = "share |x|_0 / m of v that is added again", .batched = true});
-        for (std::int64_t k = 0; k < layers; ++k) {
-            const auto layer = static_cast<std::int32_t>(k);
-            w_.push_back(spec.param({.name = layer_name(k, "W"),
-                                     .doc = "weight of the residual",
-                                     .axes = "m,n",
-                                     .shape = {m, n},
-                                     .layer = layer}));
-            lambda_.push_back(spec.param(
-                {.name = layer_name(k, "lam"), .doc = "threshold in units of sigma", .layer = layer}));
-        }
-        l2o::Scratch row;
-        row.take<double>(m), row.take<double>(n), row.take<double>(n), row.take<double>(1);
-        spec.info.scratch_per_row = row.bytes();
+        const l2o::TensorSpec w{.name = "W", .doc = "weight of the residual", .axes = "m,n", .shape = {m, n}};
+        for (std::int64_t k = 0; k < layers; ++k)
+            layer_.push_back(
+                {.w = layer_param(spec, k, w),
+                 .lambda = layer_param(spec, k, {.name = "lam", .doc = "threshold in units of sigma"})});
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        l2o::numerics::RowMatrix<double> w = matrix(data[kA]).template cast<double>();
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
+        l2o::numerics::RowMatrix<double> w = matrix(data[model_.a]).template cast<double>();
         double lambda = amp_lambda;
         if (start == Start::kReference) {
-            lambda = start_lambda(data[kLambda]);
+            lambda = start_lambda(data[lambda_]);
             w /= l2o::numerics::lipschitz_constant(w);
         } else if (start == Start::kAnalytic) {
             w = start_weight(w);
         }
         for (std::int64_t k = 0; k < layers; ++k) {
-            if (params[w_[k]]) matrix(params[w_[k]]) = w.cast<T>();
-            if (params[lambda_[k]]) params[lambda_[k]].scalar() = T(lambda);
+            if (const auto to = params[layer_[k].w]) matrix(to) = w.cast<T>();
+            if (const auto to = params[layer_[k].lambda]) to.scalar() = T(lambda);
         }
     }
 
@@ -104,7 +93,7 @@ class Lamp : public l2o::plugins::Layers {
         auto v = matrix(out.state(v_));
         auto z = matrix(out.x(0));
         message(in, k, v, z);
-        const T lambda = in.param(lambda_[k]).scalar();
+        const T lambda = in.param(layer_[k].lambda).scalar();
         for (std::int64_t r = 0; r < in.batch(); ++r) {
             const T threshold = std::max(lambda * sigma<T>(v.row(r).squaredNorm()), T(0));
             std::int64_t nonzeros = 0;
@@ -120,10 +109,10 @@ class Lamp : public l2o::plugins::Layers {
     // bar W_k = v_k^T Z, bar lambda_k = sum t sigma_k, bar x_k = Z - V A, bar v_{k-1} = c_k V.
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const std::int64_t k = layer(in.t()), batch = in.batch();
         l2o::Scratch scratch(in.call);
-        Rows<T> v(scratch.take<T>(batch * m), batch, m), z(scratch.take<T>(batch * n), batch, n);
-        Rows<T> z_bar(scratch.take<T>(batch * n), batch, n);
+        Work<T> work(scratch, batch, model_);
+        auto& [v, z, z_bar, threshold_bar] = work;
         const bool is_known = bool(in.x_out(0));
         if (is_known) {  // x_{k+1} is 0 exactly where the threshold has slope 0
             v = matrix(in.state_out(v_));
@@ -131,31 +120,31 @@ class Lamp : public l2o::plugins::Layers {
         } else {
             message(in, k, v, z);
         }
-        const T lambda = in.param(lambda_[k]).scalar();
+        const T lambda = in.param(layer_[k].lambda).scalar();
         double lambda_bar = 0;
         z_bar.setZero();
-        const std::span threshold_bar(scratch.take<T>(batch), std::size_t(batch));
         std::ranges::fill(threshold_bar, T(0));
         if (const auto x_next_bar = cot.x(0)) {
             for (std::int64_t r = 0; r < batch; ++r) {
                 const T deviation = sigma<T>(v.row(r).squaredNorm());
                 const T theta_bar = T(
-                    l2o::numerics::soft_threshold_vjp<T>({z.row(r).data(), std::size_t(n)},
+                    l2o::numerics::soft_threshold_vjp<T>(row_of(z, r),
                                                          is_known ? T(0) : std::max(lambda * deviation, T(0)),
                                                          l2o::numerics::row(x_next_bar, r),
-                                                         {z_bar.row(r).data(), std::size_t(n)}));
+                                                         row_of(z_bar, r)));
                 if (!(lambda * deviation > 0)) continue;
                 threshold_bar[std::size_t(r)] = theta_bar;
                 lambda_bar += double(theta_bar * deviation);
             }
         }
-        if (const auto to = acc.param(lambda_[k])) to.scalar() += T(lambda_bar);
-        if (const auto to = acc.param(w_[k])) add_product_tn<T>(matrix(to), 1, v, z_bar);
+        if (const auto to = acc.param(layer_[k].lambda)) to.scalar() += T(lambda_bar);
+        if (const auto to = acc.param(layer_[k].w)) add_product_tn<T>(matrix(to), 1, v, z_bar);
         if (k == 0) return;
         for (std::int64_t r = 0; r < batch; ++r)
-            v.row(r) *= lambda * threshold_bar[std::size_t(r)] / (T(m) * sigma<T>(v.row(r).squaredNorm()));
+            v.row(r) *=
+                lambda * threshold_bar[std::size_t(r)] / (T(model_.m) * sigma<T>(v.row(r).squaredNorm()));
         if (const auto v_bar = cot.state(v_)) v += matrix(v_bar);
-        add_product_nt<T>(v, 1, z_bar, matrix(in.param(w_[k])));
+        add_product_nt<T>(v, 1, z_bar, matrix(in.param(layer_[k].w)));
         const auto v_before = matrix(in.state(v_));
         for (std::int64_t r = 0; r < batch; ++r) {
             if (const auto to = acc.state(v_)) matrix(to).row(r) += in.state(c_)[r] * v.row(r);
@@ -163,14 +152,25 @@ class Lamp : public l2o::plugins::Layers {
         }
         if (const auto to = acc.x(0)) {
             matrix(to) += z_bar;
-            add_product<T>(matrix(to), -1, v, matrix(in.data(kA)));
+            add_product<T>(matrix(to), -1, v, matrix(in.data(model_.a)));
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
+    struct Layer {
+        l2o::Param w, lambda;
+    };
     template <class T>
-    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+    struct Work {
+        Rows<T> v, z, z_bar;
+        std::span<T> threshold_bar;
+
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : v(take_rows<T>(scratch, batch, model.m)),
+              z(take_rows<T>(scratch, batch, model.n)),
+              z_bar(take_rows<T>(scratch, batch, model.n)),
+              threshold_bar(take_row<T>(scratch, batch)) {}
+    };
 
     template <class T>
     [[nodiscard]] T sigma(T squared_norm) const {
@@ -179,20 +179,19 @@ class Lamp : public l2o::plugins::Layers {
     /// v = v_k, z = x_k + v_k W_k; x_0 and v_{-1} are 0, and not looked at.
     template <class T, class V, class Z>
     void message(const l2o::StepIn<T>& in, std::int64_t k, V& v, Z& z) const {
-        v = matrix(in.data(kB));
+        v = matrix(in.data(model_.b));
         z.setZero();
         if (k > 0) {
             for (std::int64_t r = 0; r < in.batch(); ++r)
                 v.row(r) += in.state(c_)[r] * matrix(in.state(v_)).row(r);
-            add_product_nt<T>(v, -1, matrix(in.x(0)), matrix(in.data(kA)));
+            add_product_nt<T>(v, -1, matrix(in.x(0)), matrix(in.data(model_.a)));
             z = matrix(in.x(0));
         }
-        add_product<T>(z, 1, v, matrix(in.param(w_[k])));
+        add_product<T>(z, 1, v, matrix(in.param(layer_[k].w)));
     }
 
-    l2o::LinearModel model_;
-    std::size_t v_ = 0, c_ = 0;
-    std::vector<std::size_t> w_, lambda_;
+    l2o::State v_, c_;
+    std::vector<Layer> layer_;
 };
 
 }  // namespace

@@ -6,8 +6,12 @@
 #include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
+#include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <span>
 #include <string>
+#include <utility>
 
 namespace l2o::plugins {
 
@@ -59,19 +63,60 @@ class Layers {
         return options;
     }
 
-    /// "layer.03.theta"
-    static std::string layer_name(std::int64_t k, const char* parameter) {
-        char text[64];
-        std::snprintf(text, sizeof text, "layer.%02d.%s", static_cast<int>(k), parameter);
-        return text;
-    }
-
   protected:
-    void declare_layers(OptimizerSpec& spec) const {
+    template <class T>
+    using Rows = Eigen::Map<numerics::RowMatrix<T>>;
+
+    /// Memory of a call: that of the threshold_vjp() which needs some.
+    template <class T>
+    struct Work {
+        Rows<T> z_bar, spare;
+
+        Work(Scratch& scratch, std::int64_t batch, const LinearModel& model)
+            : z_bar(take_rows<T>(scratch, batch, model.n)), spare(take_rows<T>(scratch, batch, model.n)) {}
+    };
+
+    /// @tparam Memory  what a call takes: Memory<T>(scratch, batch, model_, sizes...)
+    template <template <class> class Memory, class... Sizes>
+    void declare_layers(OptimizerSpec& spec, const Sizes&... sizes) {
+        model_ = linear_model(spec);
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_FLAG_ROW_INVARIANT).flag(L2O_OPTIMIZER_STARTS_AT_ZERO);
         spec.info.max_steps = layers;
         spec.info.points_per_step = 1;
+        spec.scratch([&](Scratch& scratch, std::int64_t batch, auto scalar) {
+            Memory<decltype(scalar)>(scratch, batch, model_, sizes...);
+        });
+    }
+    /// A parameter of layer k: `theta` is named "layer.03.theta".
+    static Param layer_param(OptimizerSpec& spec, std::int64_t k, TensorSpec tensor) {
+        char prefix[32];
+        std::snprintf(prefix, sizeof prefix, "layer.%02d.", static_cast<int>(k));
+        tensor.name.insert(0, prefix);
+        tensor.layer = static_cast<std::int32_t>(k);
+        return spec.param(std::move(tensor));
+    }
+    static Param declare_theta(OptimizerSpec& spec, std::int64_t k) {
+        return layer_param(spec, k, {.name = "theta", .doc = "threshold"});
+    }
+    static Param declare_gamma(OptimizerSpec& spec, std::int64_t k) {
+        return layer_param(spec, k, {.name = "gamma", .doc = "step"});
+    }
+    template <class T>
+    static std::span<T> take_row(Scratch& scratch, std::int64_t n) {
+        return {scratch.take<T>(n), static_cast<std::size_t>(n)};
+    }
+    template <class T>
+    static Rows<T> take_rows(Scratch& scratch, std::int64_t batch, std::int64_t n) {
+        return {scratch.take<T>(batch * n), batch, n};
+    }
+    template <class T>
+    static std::span<T> row_of(Rows<T>& rows, std::int64_t r) {
+        return {rows.row(r).data(), static_cast<std::size_t>(rows.cols())};
+    }
+    template <class T>
+    static View<T> view_of(Rows<T>& rows) {
+        return {rows.data(), rows.rows(), rows.cols(), rows.cols()};
     }
     /// @return the layer of step t, from 0.
     [[nodiscard]] std::int64_t layer(std::int64_t t) const {
@@ -94,32 +139,37 @@ class Layers {
         return lambda_init > 0 ? lambda_init : static_cast<double>(of_problem.scalar());
     }
     /// Back through S(z, theta), all rows with one theta: writes z_bar, @return bar theta.
-    template <class T, class Z, class Rows>
-    static double threshold_vjp(const Z& z, T theta, const View<const T>& x_next_bar, Rows& z_bar) {
+    template <class T, class Z>
+    static double threshold_vjp(const Z& z, T theta, const View<const T>& x_next_bar, Rows<T>& z_bar) {
         const auto n = static_cast<std::size_t>(z.cols());
         double theta_bar = 0;
         for (std::int64_t r = 0; r < z.rows(); ++r)
             theta_bar += numerics::soft_threshold_vjp<T>(
-                {z.row(r).data(), n}, theta, numerics::row(x_next_bar, r), {z_bar.row(r).data(), n});
+                {z.row(r).data(), n}, theta, numerics::row(x_next_bar, r), row_of(z_bar, r));
         return theta_bar;
     }
     /// The same from x_{k+1} = S(z, theta), which is 0 exactly where the threshold has slope 0, if the host
-    /// kept it; else compute(spare) has to put z there.
-    template <class T, class Rows, class Compute>
+    /// kept it; else compute(work.spare) has to put z there.
+    template <class T, class Compute>
     static double threshold_vjp(const View<const T>& x_next,
                                 T theta,
                                 const View<const T>& x_next_bar,
-                                Rows& z_bar,
-                                Rows& spare,
+                                Work<T>& work,
                                 Compute&& compute) {
-        if (x_next) return threshold_vjp<T>(numerics::matrix(x_next), T(0), x_next_bar, z_bar);
-        compute(spare);
-        return threshold_vjp<T>(spare, theta, x_next_bar, z_bar);
+        if (x_next) return threshold_vjp<T>(numerics::matrix(x_next), T(0), x_next_bar, work.z_bar);
+        compute(work.spare);
+        return threshold_vjp<T>(work.spare, theta, x_next_bar, work.z_bar);
     }
-    void need_lambda(const l2o_spec* of_problem) const {
-        if (of_problem == nullptr && !(lambda_init > 0))
+    /// For start_lambda().
+    [[nodiscard]] Need lambda_of(const OptimizerSpec& spec) const {
+        const Need lambda = spec.needs("lambda");
+        if (!lambda && !(lambda_init > 0))
             refuse("the problem has no lambda for the thresholds lambda / L to start from; set lambda_init");
+        return lambda;
     }
+
+    LinearModel model_;
+    Need lambda_;  ///< set by the methods that start from it
 };
 
 }  // namespace l2o::plugins

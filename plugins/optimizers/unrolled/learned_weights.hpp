@@ -33,30 +33,26 @@ class LearnedWeights : public Coupled {
     }
 
     void declare(OptimizerSpec& spec) {
-        declare_coupled(spec);
-        if (start != Start::kAnalytic) need_lambda(spec.data(kLambda));
-        const TensorSpec weight{.name = "shared.W",
-                                .doc = "weight of the residual",
-                                .axes = "m,n",
-                                .shape = {model_.m, model_.n}};
-        const std::size_t shared = tied ? spec.param(weight) : 0;
+        declare_layers<Work>(spec);
+        if (start != Start::kAnalytic) lambda_ = lambda_of(spec);
+        TensorSpec weight{.name = "shared.W",
+                          .doc = "weight of the residual",
+                          .axes = "m,n",
+                          .shape = {model_.m, model_.n}};
+        const Param shared = tied ? spec.param(weight) : Param{};
+        weight.name = "W";
         for (std::int64_t k = 0; k < layers; ++k) {
-            Layer layer{.w = shared, .theta = 0, .gamma = {}};
+            Layer layer{.w = shared};
             if (has_gamma()) layer.gamma = declare_gamma(spec, k);
-            if (!tied) {
-                TensorSpec own = weight;
-                own.name = layer_name(k, "W");
-                own.layer = std::int32_t(k);
-                layer.w = spec.param(own);
-            }
+            if (!tied) layer.w = layer_param(spec, k, weight);
             layer.theta = declare_theta(spec, k);
             layer_.push_back(layer);
         }
     }
 
     template <class T>
-    void init_params(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& params) const {
-        const numerics::RowMatrix<double> a = numerics::matrix(data[kA]).template cast<double>();
+    void init_params(const l2o_call&, const NeedsIn<T>& data, const ParamsOut<T>& params) const {
+        const numerics::RowMatrix<double> a = numerics::matrix(data[model_.a]).template cast<double>();
         numerics::RowMatrix<double> w = a;
         double theta = 0;
         if (start == Start::kAnalytic) {
@@ -64,14 +60,14 @@ class LearnedWeights : public Coupled {
             if (!has_gamma()) w *= gamma_start;
         } else {
             const double l = numerics::lipschitz_constant(a);
-            theta = start_lambda(data[kLambda]) / l;
+            theta = start_lambda(data[lambda_]) / l;
             if (start == Start::kIsta) w /= l;
         }
         for (std::int64_t k = 0; k < layers; ++k) {
             const Layer& layer = layer_[k];
             if (const auto to = params[layer.w]) numerics::matrix(to) = w.cast<T>();
             if (layer.gamma)
-                if (const auto to = params[*layer.gamma])
+                if (const auto to = params[layer.gamma])
                     to.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
             if (const auto to = params[layer.theta])
                 to.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);

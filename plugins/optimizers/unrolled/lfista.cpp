@@ -3,7 +3,6 @@
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
-#include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 #include <vector>
@@ -46,41 +45,30 @@ class LFista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        model_ = l2o::linear_model(spec);
-        if (start != Start::kAnalytic) need_lambda(spec.data(kLambda));
-        declare_layers(spec);
-        const auto [m, n] = model_;
-        x_before_ = spec.state_like_x("x_before", "x_{k-1}");
+        declare_layers<Work>(spec);
+        if (start != Start::kAnalytic) lambda_ = lambda_of(spec);
+        const std::int64_t m = model_.m, n = model_.n;
+        x_before_ = spec.state_like_x("x_before", "x_{k-1}")[0];
         c_ = spec.state({.name = "c", .doc = "b We^T", .axes = "n", .shape = {n}, .batched = true});
         we_ = spec.param({.name = "shared.We", .doc = "from the data", .axes = "n,m", .shape = {n, m}});
         const auto square = [&](std::int64_t k, const char* name, const char* doc) {
-            return spec.param({.name = layer_name(k, name),
-                               .doc = doc,
-                               .axes = "n,n",
-                               .shape = {n, n},
-                               .layer = static_cast<std::int32_t>(k)});
+            return layer_param(spec, k, {.name = name, .doc = doc, .axes = "n,n", .shape = {n, n}});
         };
         for (std::int64_t k = 0; k < layers; ++k) {
             Layer layer{};
             if (k > 0) layer.wg = square(k, "Wg", "from the iterate");
             if (k > 0) layer.wm = square(k, "Wm", "from the iterate before; without effect in layer 1");
-            layer.theta = spec.param(
-                {.name = layer_name(k, "theta"), .doc = "threshold", .layer = static_cast<std::int32_t>(k)});
+            layer.theta = declare_theta(spec, k);
             layer_.push_back(layer);
         }
-        l2o::Scratch row;
-        row.take<double>(n), row.take<double>(n);
-        spec.info.scratch_per_row = row.bytes();
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         using Matrix = l2o::numerics::RowMatrix<double>;
-        const Matrix a = matrix(data[kA]).template cast<double>();
+        const Matrix a = matrix(data[model_.a]).template cast<double>();
         const double l = start == Start::kAnalytic ? 0 : l2o::numerics::lipschitz_constant(a);
-        const double theta = start == Start::kAnalytic ? 0 : start_lambda(data[kLambda]) / l;
+        const double theta = start == Start::kAnalytic ? 0 : start_lambda(data[lambda_]) / l;
         const Matrix we =
             start == Start::kAnalytic ? Matrix(start_weight(a).transpose()) : Matrix(a.transpose() / l);
         Matrix s = Matrix::Identity(model_.n, model_.n);
@@ -125,22 +113,22 @@ class LFista : public l2o::plugins::Layers {
 
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t());
         if (const auto kept = cot.state(x_before_); kept && k > 0)
             if (const auto to = acc.x(0)) matrix(to) += matrix(kept);
         const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
         l2o::Scratch scratch(in.call);
-        Rows<T> z_bar(scratch.take<T>(batch * n), batch, n), spare(scratch.take<T>(batch * n), batch, n);
+        Work<T> work(scratch, in.batch(), model_);
+        Rows<T>& z_bar = work.z_bar;
         z_bar.setZero();
         if (x_next_bar) {
             const T theta = in.param(layer_[k].theta).scalar();
-            const double theta_bar =
-                threshold_vjp<T>(in.x_out(0), theta, x_next_bar, z_bar, spare, [&](Rows<T>& z) {
-                    if (k == 0)
-                        weigh_measurements(in, z);
-                    else
-                        pre_activation(in, k, in.state(c_), z);
-                });
+            const double theta_bar = threshold_vjp<T>(in.x_out(0), theta, x_next_bar, work, [&](Rows<T>& z) {
+                if (k == 0)
+                    weigh_measurements(in, z);
+                else
+                    pre_activation(in, k, in.state(c_), z);
+            });
             if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
             if (k > 0) product_vjp<T>(in, z_bar, in.x(0), layer_[k].wg, acc, acc.x(0));
             if (k > 1)
@@ -150,23 +138,20 @@ class LFista : public l2o::plugins::Layers {
         if (k > 0) {
             if (const auto to = acc.state(c_)) matrix(to) += z_bar;
         } else if (const auto to = acc.param(we_)) {
-            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
+            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(model_.b)));
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
     struct Layer {
-        std::size_t wg, wm, theta;
+        l2o::Param wg, wm, theta;
     };
-    template <class T>
-    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
 
     /// c = b We^T
     template <class T, class Out>
     void weigh_measurements(const l2o::StepIn<T>& in, Out&& c) const {
         c.setZero();
-        add_product_nt<T>(c, 1, matrix(in.data(kB)), matrix(in.param(we_)));
+        add_product_nt<T>(c, 1, matrix(in.data(model_.b)), matrix(in.param(we_)));
     }
     /// x_0 = x_{-1} = 0 are not multiplied.
     template <class T, class C, class Z>
@@ -180,15 +165,15 @@ class LFista : public l2o::plugins::Layers {
     static void product_vjp(const l2o::StepIn<T>& in,
                             const Rows<T>& z_bar,
                             const l2o::View<const T>& y,
-                            std::size_t w,
+                            const l2o::Param& w,
                             const l2o::StepAcc<T>& acc,
                             const l2o::View<T>& y_bar) {
         if (const auto to = acc.param(w)) add_product_tn<T>(matrix(to), 1, z_bar, matrix(y));
         if (y_bar) add_product<T>(matrix(y_bar), 1, z_bar, matrix(in.param(w)));
     }
 
-    l2o::LinearModel model_;
-    std::size_t we_ = 0, x_before_ = 0, c_ = 0;
+    l2o::Param we_;
+    l2o::State x_before_, c_;
     std::vector<Layer> layer_;
 };
 

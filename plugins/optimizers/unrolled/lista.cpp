@@ -2,7 +2,6 @@
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
-#include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 #include <vector>
@@ -13,9 +12,6 @@ namespace {
 
 using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
 using l2o::numerics::matrix;
-using l2o::numerics::row;
-template <class T>
-using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
 
 // Gregor & LeCun 2010, "Learning fast approximations of sparse coding", section 3; the untied form, with an S
 // of its own in every layer, of Chen, Liu, Wang & Yin 2018, equation 4 (arXiv:1808.10038v2). Rows are
@@ -51,40 +47,28 @@ class Lista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        model_ = l2o::linear_model(spec);
-        if (start == Start::kIsta) need_lambda(spec.data(kLambda));
-        declare_layers(spec);
+        declare_layers<Work>(spec);
+        if (start == Start::kIsta) lambda_ = lambda_of(spec);
         spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
-        const auto [m, n] = model_;
+        const std::int64_t m = model_.m, n = model_.n;
         c_ = spec.state({.name = "c", .doc = "b B^T", .axes = "n", .shape = {n}, .batched = true});
         b_ = spec.param({.name = "shared.B", .doc = "from the measurements", .axes = "n,m", .shape = {n, m}});
+        const l2o::TensorSpec s{.name = "S", .doc = "from the iterate", .axes = "n,n", .shape = {n, n}};
         for (std::int64_t k = 0; k < layers; ++k) {
-            const auto layer = static_cast<std::int32_t>(k);
-            s_.push_back(k == 0 ? 0
-                                : spec.param({.name = layer_name(k, "S"),
-                                              .doc = "from the iterate",
-                                              .axes = "n,n",
-                                              .shape = {n, n},
-                                              .layer = layer}));
-            theta_.push_back(
-                spec.param({.name = layer_name(k, "theta"), .doc = "threshold", .layer = layer}));
+            s_.push_back(k == 0 ? l2o::Param{} : layer_param(spec, k, s));
+            theta_.push_back(declare_theta(spec, k));
         }
-        l2o::Scratch row;
-        row.take<double>(n), row.take<double>(n);
-        spec.info.scratch_per_row = row.bytes();
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        const l2o::numerics::RowMatrix<double> a = matrix(data[kA]).template cast<double>();
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
+        const l2o::numerics::RowMatrix<double> a = matrix(data[model_.a]).template cast<double>();
         l2o::numerics::RowMatrix<double> b;
         double theta_ista = 0;
         if (start == Start::kIsta) {
             const double l = l2o::numerics::lipschitz_constant(a);
             b = a.transpose() / l;
-            theta_ista = start_lambda(data[kLambda]) / l;
+            theta_ista = start_lambda(data[lambda_]) / l;
         } else {
             b = start_weight(a).transpose();
         }
@@ -115,20 +99,20 @@ class Lista : public l2o::plugins::Layers {
     // b.
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Rows<T> z_bar(scratch.take<T>(batch * n), batch, n), spare(scratch.take<T>(batch * n), batch, n);
+        Work<T> work(scratch, in.batch(), model_);
+        Rows<T>& z_bar = work.z_bar;
         const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
         z_bar.setZero();
         if (x_next_bar) {
             const T theta = in.param(theta_[k]).scalar();
-            const double theta_bar =
-                threshold_vjp<T>(in.x_out(0), theta, x_next_bar, z_bar, spare, [&](Rows<T>& z) {
-                    if (k == 0)
-                        weigh_measurements(in, z);
-                    else
-                        pre_activation(in, k, in.state(c_), z);
-                });
+            const double theta_bar = threshold_vjp<T>(in.x_out(0), theta, x_next_bar, work, [&](Rows<T>& z) {
+                if (k == 0)
+                    weigh_measurements(in, z);
+                else
+                    pre_activation(in, k, in.state(c_), z);
+            });
             if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
             if (k > 0) {
                 if (const auto to = acc.param(s_[k]))
@@ -140,18 +124,16 @@ class Lista : public l2o::plugins::Layers {
         if (k > 0) {
             if (const auto to = acc.state(c_)) matrix(to) += z_bar;
         } else if (const auto to = acc.param(b_)) {
-            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(kB)));
+            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(model_.b)));
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
-
     /// c = b B^T
     template <class T, class Out>
     void weigh_measurements(const l2o::StepIn<T>& in, Out&& c) const {
         c.setZero();
-        add_product_nt<T>(c, 1, matrix(in.data(kB)), matrix(in.param(b_)));
+        add_product_nt<T>(c, 1, matrix(in.data(model_.b)), matrix(in.param(b_)));
     }
     template <class T, class C, class Out>
     void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, const C& c, Out&& z) const {
@@ -159,9 +141,9 @@ class Lista : public l2o::plugins::Layers {
         if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(s_[k])));
     }
 
-    l2o::LinearModel model_;
-    std::size_t b_ = 0, c_ = 0;
-    std::vector<std::size_t> s_, theta_;
+    l2o::Param b_;
+    l2o::State c_;
+    std::vector<l2o::Param> s_, theta_;
 };
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace {
 
 using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
-using l2o::numerics::Block, l2o::numerics::Index, l2o::numerics::matrix;
+using l2o::numerics::Block, l2o::numerics::Index, l2o::numerics::kLanes, l2o::numerics::matrix;
 
 // Behrens, Sauder & Jung 2021, "Neurally augmented ALISTA" (ICLR, arXiv:2010.01930): ALISTA whose step and
 // threshold an LSTM finds for every instance, from the sizes of the residual. Rows are instances:
@@ -55,8 +55,8 @@ class NaAlista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec, 1, 3, 2);
-        const auto [m, n] = model_;
+        declare_layers<Work>(spec, hidden);
+        const std::int64_t m = model_.m, n = model_.n;
         const auto add =
             [&](const char* name, const char* doc, const char* axes, l2o::Shape shape, bool fixed) {
                 return spec.param({.name = name,
@@ -66,8 +66,7 @@ class NaAlista : public l2o::plugins::Coupled {
                                    .flags = fixed ? L2O_SPEC_DERIVED : 0});
             };
         const std::int64_t g = 4 * hidden;
-        layer_.push_back(
-            {.w = add("const.W", "analytic weight of A", "m,n", {m, n}, true), .theta = 0, .gamma = {}});
+        layer_.push_back({.w = add("const.W", "analytic weight of A", "m,n", {m, n}, true)});
         const char* gates = "gates in the order i, f, g, o";
         p_ = {.w_ih = add("lstm.w_ih", gates, "", {g, 2}, false),
               .w_hh = add("lstm.w_hh", gates, "", {g, hidden}, false),
@@ -85,31 +84,26 @@ class NaAlista : public l2o::plugins::Coupled {
               .s2 = add("norm.s2", "its deviation", "", {}, true)};
         h_ = spec.state({.name = "h", .doc = "LSTM: output", .shape = {hidden}, .batched = true});
         c_ = spec.state({.name = "c", .doc = "LSTM: cell", .shape = {hidden}, .batched = true});
-        l2o::Scratch fixed, row;
-        Weights<double>(fixed, hidden), Weights<double>(fixed, hidden);
-        fixed.take<double>(g * l2o::numerics::kLanes<double>);  // padding of the workspace
-        Forward<double>(row, hidden, 1), Reverse<double>(row, hidden, 1);
-        spec.info.scratch_fixed += fixed.bytes();
-        spec.info.scratch_per_row += row.bytes();
     }
 
     template <class T>
     void init_params(const l2o_call& call,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        const l2o::numerics::RowMatrix<double> w = l2o::numerics::analytic_weight(matrix(data[kA]), ridge);
+                     const l2o::NeedsIn<T>& data,
+                     const l2o::ParamsOut<T>& params) const {
+        const l2o::numerics::RowMatrix<double> w =
+            l2o::numerics::analytic_weight(matrix(data[model_.a]), ridge);
         if (const auto to = params[layer_[0].w]) matrix(to) = w.cast<T>();
         // The initial values of torch's LSTMCell and Linear: U(-1, 1) / sqrt(fan in).
-        for (const std::size_t param :
+        for (const l2o::Param& param :
              {p_.w_ih, p_.w_hh, p_.b_ih, p_.b_hh, p_.v, p_.bv, p_.u, p_.bu, p_.h0, p_.c0}) {
             if (!params[param]) continue;
-            l2o::numerics::Stream random(call.key, param);
+            l2o::numerics::Stream random(call.key, param.index());
             const bool is_state = param == p_.h0 || param == p_.c0;
             const double bound = 1 / std::sqrt(double(hidden));
             each([&](T& to) { to = T(is_state ? random.normal() : bound * (2 * random.uniform() - 1)); },
                  params[param]);
         }
-        const auto b = matrix(data[kB]).template cast<double>().eval();
+        const auto b = matrix(data[model_.b]).template cast<double>().eval();
         l2o::numerics::RowMatrix<double> u = l2o::numerics::RowMatrix<double>::Zero(b.rows(), w.cols());
         add_product<double>(u, 1, b, w);
         normalise<T>(b.rowwise().template lpNorm<1>(), params[p_.mu1], params[p_.s1]);
@@ -117,7 +111,7 @@ class NaAlista : public l2o::plugins::Coupled {
     }
 
     template <class T>
-    void init_state(const l2o::StepIn<T>& in, const l2o::Tensors<T>& state) const {
+    void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
         for (const auto& [to, from] : {std::pair{h_, p_.h0}, std::pair{c_, p_.c0}}) {
             auto rows = matrix(state[to]);
             rows.rowwise() = vector(in.param(from));
@@ -125,7 +119,7 @@ class NaAlista : public l2o::plugins::Coupled {
     }
     template <class T>
     void init_state_vjp(const l2o::StepIn<T>&,
-                        const l2o::Tensors<const T>& cot,
+                        const l2o::StatesCot<T>& cot,
                         const l2o::StepAcc<T>& acc) const {
         for (const auto& [from, to] : {std::pair{h_, p_.h0}, std::pair{c_, p_.c0}})
             if (cot[from] && acc.param(to)) vector(acc.param(to)) += matrix(cot[from]).colwise().sum();
@@ -133,23 +127,20 @@ class NaAlista : public l2o::plugins::Coupled {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * model_.m), batch, model_.m);
-        const Weights<T> weights(scratch, hidden);
-        Forward<T> net(scratch, hidden, batch);
+        Work<T> work(scratch, in.batch(), model_, hidden);
         auto u = matrix(out.x(0));
-        correction(in, 0, point(in, k), residual, u);
-        forward(in, residual, u, weights, net);
-        to_rows(net.h_next, out.state(h_));
-        to_rows(net.c_next, out.state(c_));
-        for (std::int64_t r = 0; r < batch; ++r) {
-            u.row(r) *= softplus(net.out(r, 0));
+        correction(in, 0, point(in, k), work.residual, u);
+        forward(in, work, u);
+        to_rows(work.h_next, out.state(h_));
+        to_rows(work.c_next, out.state(c_));
+        for (std::int64_t r = 0; r < in.batch(); ++r) {
+            u.row(r) *= softplus(work.out(r, 0));
             if (k > 0) u.row(r) += matrix(in.x(0)).row(r);
             const std::span z = l2o::numerics::row(out.x(0), r);
             l2o::numerics::support_selection<T>(
-                z, softplus(net.out(r, 1)), kRule, count(k), z, {}, magnitudes);
+                z, softplus(work.out(r, 1)), kRule, count(k), z, {}, work.magnitudes);
         }
     }
 
@@ -157,47 +148,38 @@ class NaAlista : public l2o::plugins::Coupled {
     // bar y_1 / s1, bar x_k = Z - bar r A; gamma and theta go back through softplus, the layers and the cell.
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const std::int64_t k = layer(in.t()), batch = in.batch();
         l2o::Scratch scratch(in.call);
-        const std::span magnitudes(scratch.take<T>(n), std::size_t(n));
-        const std::span selected(scratch.take<std::uint8_t>(n), std::size_t(n));
-        Map<T> residual(scratch.take<T>(batch * m), batch, m),
-            residual_bar(scratch.take<T>(batch * m), batch, m);
-        Map<T> u(scratch.take<T>(batch * n), batch, n), z(scratch.take<T>(batch * n), batch, n);
-        Map<T> z_bar(scratch.take<T>(batch * n), batch, n);
-        const Weights<T> weights(scratch, hidden), weights_bar(scratch, hidden);
-        Forward<T> net(scratch, hidden, batch);
-        Reverse<T> back(scratch, hidden, batch);
-        correction(in, 0, point(in, k), residual, u);
-        forward(in, residual, u, weights, net, {back.tape, batch});
+        Work<T> work(scratch, batch, model_, hidden);
+        correction(in, 0, point(in, k), work.residual, work.u);
+        forward(in, work, work.u, work.tape);
 
-        back.out_bar.setZero();
-        z_bar.setZero();
+        work.out_bar.setZero();
+        work.z_bar.setZero();
         const l2o::View<T> x_bar = k > 0 ? acc.x(0) : l2o::View<T>{};
         for (std::int64_t r = 0; r < batch && cot.x(0); ++r) {
-            const T gamma = softplus(net.out(r, 0)), theta = softplus(net.out(r, 1));
-            z.row(r) = gamma * u.row(r);
-            if (k > 0) z.row(r) += matrix(in.x(0)).row(r);
-            const std::span<const T> z_row(z.row(r).data(), std::size_t(n));
-            const std::span<T> z_bar_row(z_bar.row(r).data(), std::size_t(n));
+            const T gamma = softplus(work.out(r, 0)), theta = softplus(work.out(r, 1));
+            work.z.row(r) = gamma * work.u.row(r);
+            if (k > 0) work.z.row(r) += matrix(in.x(0)).row(r);
+            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
             l2o::numerics::support_selection<T>(
-                z_row, theta, kRule, count(k), z_bar_row, selected, magnitudes);
+                z, theta, kRule, count(k), z_bar, work.selected, work.magnitudes);
             const double theta_bar = l2o::numerics::support_selection_vjp<T>(
-                z_row, theta, selected, l2o::numerics::row(cot.x(0), r), z_bar_row);
-            back.out_bar(r, 0) = z_bar.row(r).dot(u.row(r)) * logistic(net.out(r, 0));
-            back.out_bar(r, 1) = T(theta_bar) * logistic(net.out(r, 1));
-            if (x_bar) matrix(x_bar).row(r) += z_bar.row(r);
-            z_bar.row(r) *= gamma;
+                z, theta, work.selected, l2o::numerics::row(cot.x(0), r), z_bar);
+            work.out_bar(r, 0) = work.z_bar.row(r).dot(work.u.row(r)) * logistic(work.out(r, 0));
+            work.out_bar(r, 1) = T(theta_bar) * logistic(work.out(r, 1));
+            if (x_bar) matrix(x_bar).row(r) += work.z_bar.row(r);
+            work.z_bar.row(r) *= gamma;
         }
-        reverse(in, cot, acc, weights, weights_bar, net, back);
+        reverse(in, cot, acc, work);
         if (!x_bar) return;
-        // z_bar becomes bar u.
+        // work.z_bar becomes bar u.
         const T s1 = in.param(p_.s1).scalar(), s2 = in.param(p_.s2).scalar();
         for (std::int64_t r = 0; r < batch; ++r) {
-            residual_bar.row(r) = *back.y_bar.at(0, r) / s1 * residual.row(r).array().sign();
-            z_bar.row(r).array() += *back.y_bar.at(1, r) / s2 * u.row(r).array().sign();
+            work.residual_bar.row(r) = *work.y_bar.at(0, r) / s1 * work.residual.row(r).array().sign();
+            work.z_bar.row(r).array() += *work.y_bar.at(1, r) / s2 * work.u.row(r).array().sign();
         }
-        residual_vjp(in, 0, residual, T(1), z_bar, acc, x_bar, &residual_bar);
+        residual_vjp(in, 0, work, T(1), acc, x_bar, &work.residual_bar);
     }
 
   private:
@@ -206,7 +188,7 @@ class NaAlista : public l2o::plugins::Coupled {
     // Groups of the kernel's gates, i, j, f, o, in torch's order.
     static constexpr Index kGate[] = {0, 2, 1, 3};
     struct Params {
-        std::size_t w_ih, w_hh, b_ih, b_hh, v, bv, u, bu, h0, c0, mu1, s1, mu2, s2;
+        l2o::Param w_ih, w_hh, b_ih, b_hh, v, bv, u, bu, h0, c0, mu1, s1, mu2, s2;
     };
 
     /// Weights of the cell as the kernel has them, or their cotangents: [2 + hidden, 4 hidden] and [4
@@ -217,35 +199,37 @@ class NaAlista : public l2o::plugins::Coupled {
         Weights(l2o::Scratch& scratch, Index hidden)
             : w(scratch.take<T>((kInputs + hidden) * 4 * hidden)), b(scratch.take<T>(4 * hidden)) {}
     };
-    /// What the network makes of a batch: blocks [features, B] and matrices [B, features].
+    /// Of the network: blocks [features, B] and matrices [B, features].
     template <class T>
-    struct Forward {
-        Block<T> y, h, c, h_next, c_next;
-        Map<T> c_rows, layer, out;
-        Forward(l2o::Scratch& scratch, Index hidden, Index batch)
-            : y{scratch.take<T>(kInputs * batch), batch},
+    struct Work : Coupled::Work<T> {
+        Rows<T> residual_bar, c_rows, layer, out, c_rows_bar, layer_bar, out_bar;
+        Block<T> y, h, c, h_next, c_next, y_bar, h_bar, c_bar, tape;
+        Weights<T> weights, weights_bar;
+        // lstm_vjp_workspace rounds the rows up to lanes: this is as much for every row, and no less.
+        T* workspace;
+
+        Work(l2o::Scratch& scratch, Index batch, const l2o::LinearModel& model, Index hidden)
+            : Coupled::Work<T>(scratch, batch, model),
+              residual_bar(take_rows<T>(scratch, batch, model.m)),
+              c_rows(take_rows<T>(scratch, batch, hidden)),
+              layer(take_rows<T>(scratch, batch, hidden)),
+              out(take_rows<T>(scratch, batch, 2)),
+              c_rows_bar(take_rows<T>(scratch, batch, hidden)),
+              layer_bar(take_rows<T>(scratch, batch, hidden)),
+              out_bar(take_rows<T>(scratch, batch, 2)),
+              y{scratch.take<T>(kInputs * batch), batch},
               h{scratch.take<T>(hidden * batch), batch},
               c{scratch.take<T>(hidden * batch), batch},
               h_next{scratch.take<T>(hidden * batch), batch},
               c_next{scratch.take<T>(hidden * batch), batch},
-              c_rows(scratch.take<T>(batch * hidden), batch, hidden),
-              layer(scratch.take<T>(batch * hidden), batch, hidden),
-              out(scratch.take<T>(batch * 2), batch, 2) {}
-    };
-    template <class T>
-    struct Reverse {
-        T *tape, *workspace;
-        Block<T> y_bar, h_bar, c_bar;
-        Map<T> layer_bar, c_rows_bar, out_bar;
-        Reverse(l2o::Scratch& scratch, Index hidden, Index batch)
-            : tape(scratch.take<T>(l2o::numerics::kLstmTapeRows * hidden * batch)),
-              workspace(scratch.take<T>(l2o::numerics::lstm_vjp_workspace<T>(hidden, batch))),
               y_bar{scratch.take<T>(kInputs * batch), batch},
               h_bar{scratch.take<T>(hidden * batch), batch},
               c_bar{scratch.take<T>(hidden * batch), batch},
-              layer_bar(scratch.take<T>(batch * hidden), batch, hidden),
-              c_rows_bar(scratch.take<T>(batch * hidden), batch, hidden),
-              out_bar(scratch.take<T>(batch * 2), batch, 2) {}
+              tape{scratch.take<T>(l2o::numerics::kLstmTapeRows * hidden * batch), batch},
+              weights(scratch, hidden),
+              weights_bar(scratch, hidden),
+              workspace(scratch.take<T>(l2o::numerics::lstm_vjp_workspace<T>(hidden, kLanes<T>) / kLanes<T> *
+                                        (batch + kLanes<T> - 1))) {}
     };
 
     template <class T>
@@ -323,89 +307,80 @@ class NaAlista : public l2o::plugins::Coupled {
     }
 
     template <class T, class U>
-    void forward(const l2o::StepIn<T>& in,
-                 const Map<T>& residual,
-                 const U& u,
-                 const Weights<T>& weights,
-                 Forward<T>& net,
-                 const Block<T>& tape = {}) const {
-        const auto normal = [&](T size, std::size_t mu, std::size_t s) {
+    void forward(const l2o::StepIn<T>& in, Work<T>& work, const U& u, const Block<T>& tape = {}) const {
+        const auto normal = [&](T size, const l2o::Param& mu, const l2o::Param& s) {
             return (size - in.param(mu).scalar()) / in.param(s).scalar();
         };
         for (std::int64_t r = 0; r < in.batch(); ++r) {
-            *net.y.at(0, r) = normal(residual.row(r).template lpNorm<1>(), p_.mu1, p_.s1);
-            *net.y.at(1, r) = normal(u.row(r).template lpNorm<1>(), p_.mu2, p_.s2);
+            *work.y.at(0, r) = normal(work.residual.row(r).template lpNorm<1>(), p_.mu1, p_.s1);
+            *work.y.at(1, r) = normal(u.row(r).template lpNorm<1>(), p_.mu2, p_.s2);
         }
-        pack(in, weights);
-        to_block(in.state(h_), net.h);
-        to_block(in.state(c_), net.c);
-        l2o::numerics::lstm_forward<T>({kInputs, hidden, weights.w, weights.b},
+        pack(in, work.weights);
+        to_block(in.state(h_), work.h);
+        to_block(in.state(c_), work.c);
+        l2o::numerics::lstm_forward<T>({kInputs, hidden, work.weights.w, work.weights.b},
                                        in.batch(),
-                                       {net.y, net.h, net.c},
-                                       {net.h_next, net.c_next},
+                                       {work.y, work.h, work.c},
+                                       {work.h_next, work.c_next},
                                        tape);
-        to_rows(net.c_next, view_of(net.c_rows));
-        net.layer.rowwise() = vector(in.param(p_.bv));
-        add_product_nt<T>(net.layer, 1, net.c_rows, matrix(in.param(p_.v)));
-        net.layer = net.layer.cwiseMax(T(0));
-        net.out.rowwise() = vector(in.param(p_.bu));
-        add_product_nt<T>(net.out, 1, net.layer, matrix(in.param(p_.u)));
+        to_rows(work.c_next, view_of(work.c_rows));
+        work.layer.rowwise() = vector(in.param(p_.bv));
+        add_product_nt<T>(work.layer, 1, work.c_rows, matrix(in.param(p_.v)));
+        work.layer = work.layer.cwiseMax(T(0));
+        work.out.rowwise() = vector(in.param(p_.bu));
+        add_product_nt<T>(work.out, 1, work.layer, matrix(in.param(p_.u)));
     }
-    /// From back.out_bar, and the cotangents of h and c, to those of the parameters, of h and c, and
-    /// back.y_bar.
+    /// From work.out_bar, and the cotangents of h and c, to those of the parameters, of h and c, and
+    /// work.y_bar.
     template <class T>
     void reverse(const l2o::StepIn<T>& in,
                  const l2o::StepCot<T>& cot,
                  const l2o::StepAcc<T>& acc,
-                 const Weights<T>& weights,
-                 const Weights<T>& weights_bar,
-                 const Forward<T>& net,
-                 Reverse<T>& back) const {
+                 Work<T>& work) const {
         const Index batch = in.batch();
-        const auto add =
-            [&](std::size_t weight, std::size_t bias, const Map<T>& out_bar, const Map<T>& input) {
-                if (const auto to = acc.param(weight)) add_product_tn<T>(matrix(to), 1, out_bar, input);
-                if (const auto to = acc.param(bias)) vector(to) += out_bar.colwise().sum();
-            };
-        add(p_.u, p_.bu, back.out_bar, net.layer);
-        back.layer_bar.setZero();
-        add_product<T>(back.layer_bar, 1, back.out_bar, matrix(in.param(p_.u)));
-        back.layer_bar = (net.layer.array() > 0).select(back.layer_bar, T(0));
-        add(p_.v, p_.bv, back.layer_bar, net.c_rows);
+        const auto add = [&](const l2o::Param& weight,
+                             const l2o::Param& bias,
+                             const Rows<T>& out_bar,
+                             const Rows<T>& input) {
+            if (const auto to = acc.param(weight)) add_product_tn<T>(matrix(to), 1, out_bar, input);
+            if (const auto to = acc.param(bias)) vector(to) += out_bar.colwise().sum();
+        };
+        add(p_.u, p_.bu, work.out_bar, work.layer);
+        work.layer_bar.setZero();
+        add_product<T>(work.layer_bar, 1, work.out_bar, matrix(in.param(p_.u)));
+        work.layer_bar = (work.layer.array() > 0).select(work.layer_bar, T(0));
+        add(p_.v, p_.bv, work.layer_bar, work.c_rows);
         if (const auto from = cot.state(c_))
-            back.c_rows_bar = matrix(from);
+            work.c_rows_bar = matrix(from);
         else
-            back.c_rows_bar.setZero();
-        add_product<T>(back.c_rows_bar, 1, back.layer_bar, matrix(in.param(p_.v)));
+            work.c_rows_bar.setZero();
+        add_product<T>(work.c_rows_bar, 1, work.layer_bar, matrix(in.param(p_.v)));
 
-        const l2o::View<T> rows = view_of(back.c_rows_bar);
-        to_block<T>({rows.data, rows.rows, rows.cols, rows.stride}, back.c_bar);
+        const l2o::View<T> rows = view_of(work.c_rows_bar);
+        to_block<T>({rows.data, rows.rows, rows.cols, rows.stride}, work.c_bar);
         if (const auto from = cot.state(h_))
-            to_block(from, back.h_bar);
+            to_block(from, work.h_bar);
         else
-            std::fill_n(back.h_bar.data, hidden * batch, T(0));
-        std::fill_n(back.y_bar.data, kInputs * batch, T(0));
-        std::fill_n(weights_bar.w, (kInputs + hidden) * 4 * hidden, T(0));
-        std::fill_n(weights_bar.b, 4 * hidden, T(0));
-        l2o::numerics::lstm_vjp<T, T>({kInputs, hidden, weights.w, weights.b},
-                                      batch,
-                                      {net.y, net.h, net.c},
-                                      Block<T>{back.tape, batch},
-                                      {back.h_bar, back.c_bar},
-                                      {weights_bar.w, weights_bar.b, back.y_bar, back.h_bar, back.c_bar},
-                                      back.workspace);
-        unpack(weights_bar, acc);
-        for (const auto& [state, block] : {std::pair{h_, back.h_bar}, std::pair{c_, back.c_bar}})
+            std::fill_n(work.h_bar.data, hidden * batch, T(0));
+        std::fill_n(work.y_bar.data, kInputs * batch, T(0));
+        std::fill_n(work.weights_bar.w, (kInputs + hidden) * 4 * hidden, T(0));
+        std::fill_n(work.weights_bar.b, 4 * hidden, T(0));
+        l2o::numerics::lstm_vjp<T, T>(
+            {kInputs, hidden, work.weights.w, work.weights.b},
+            batch,
+            {work.y, work.h, work.c},
+            work.tape,
+            {work.h_bar, work.c_bar},
+            {work.weights_bar.w, work.weights_bar.b, work.y_bar, work.h_bar, work.c_bar},
+            work.workspace);
+        unpack(work.weights_bar, acc);
+        for (const auto& [state, block] : {std::pair{h_, work.h_bar}, std::pair{c_, work.c_bar}})
             if (const auto to = acc.state(state))
                 l2o::numerics::transpose<true>(block.data, hidden, batch, block.stride, to.data, to.stride);
     }
-    template <class T>
-    static l2o::View<T> view_of(Map<T>& map) {
-        return {map.data(), map.rows(), map.cols(), map.cols()};
-    }
 
     Params p_{};
-    std::size_t h_ = 0, c_ = 0;
+    l2o::State h_, c_;
 };
 
 }  // namespace

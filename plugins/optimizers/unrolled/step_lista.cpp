@@ -37,24 +37,15 @@ class StepLista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        model_ = l2o::linear_model(spec);
-        need_lambda(spec.data(kLambda));
-        declare_layers(spec);
-        for (std::int64_t k = 0; k < layers; ++k)
-            gamma_.push_back(spec.param(
-                {.name = layer_name(k, "gamma"), .doc = "step", .layer = static_cast<std::int32_t>(k)}));
-        l2o::Scratch row;
-        row.take<double>(model_.m);
-        for (int rows = 0; rows < 3; ++rows) row.take<double>(model_.n);
-        spec.info.scratch_per_row = row.bytes();
+        declare_layers<Work>(spec);
+        lambda_ = lambda_of(spec);
+        for (std::int64_t k = 0; k < layers; ++k) gamma_.push_back(declare_gamma(spec, k));
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        const double l = l2o::numerics::lipschitz_constant<T>(matrix(data[kA]));
-        for (const std::size_t gamma : gamma_)
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
+        const double l = l2o::numerics::lipschitz_constant<T>(matrix(data[model_.a]));
+        for (const l2o::Param& gamma : gamma_)
             if (params[gamma]) params[gamma].scalar() = T(1 / l);
     }
 
@@ -62,10 +53,10 @@ class StepLista : public l2o::plugins::Layers {
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Rows<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
-        const T gamma = in.param(gamma_[k]).scalar(), theta = T(start_lambda(in.data(kLambda))) * gamma;
+        Work<T> work(scratch, in.batch(), model_);
+        const T gamma = in.param(gamma_[k]).scalar(), theta = T(start_lambda(in.data(lambda_))) * gamma;
         auto z = matrix(out.x(0));
-        correction(in, k, residual, z);
+        correction(in, k, work.residual, z);
         z *= gamma;
         if (k > 0) z += matrix(in.x(0));
         l2o::each([theta](T& z_i) { z_i = l2o::numerics::soft_threshold(z_i, theta); }, out.x(0));
@@ -75,12 +66,11 @@ class StepLista : public l2o::plugins::Layers {
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         const l2o::View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t()), batch = in.batch(), n = model_.n;
+        const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Rows<T> residual(scratch.take<T>(batch * model_.m), batch, model_.m);
-        Rows<T> u(scratch.take<T>(batch * n), batch, n), z(scratch.take<T>(batch * n), batch, n),
-            z_bar(scratch.take<T>(batch * n), batch, n);
-        const T lambda = T(start_lambda(in.data(kLambda))), gamma = in.param(gamma_[k]).scalar();
+        Work<T> work(scratch, in.batch(), model_);
+        auto& [residual, u, z, z_bar] = work;
+        const T lambda = T(start_lambda(in.data(lambda_))), gamma = in.param(gamma_[k]).scalar();
         correction(in, k, residual, u);
         z = gamma * u;
         if (k > 0) z += matrix(in.x(0));
@@ -90,28 +80,34 @@ class StepLista : public l2o::plugins::Layers {
         if (k == 0) return;
         if (const auto to = acc.x(0)) {
             residual.setZero();
-            add_product_nt<T>(residual, 1, z_bar, matrix(in.data(kA)));
+            add_product_nt<T>(residual, 1, z_bar, matrix(in.data(model_.a)));
             matrix(to) += z_bar;
-            add_product<T>(matrix(to), -gamma, residual, matrix(in.data(kA)));
+            add_product<T>(matrix(to), -gamma, residual, matrix(in.data(model_.a)));
         }
     }
 
   private:
-    enum Need { kA, kB, kLambda };
     template <class T>
-    using Rows = Eigen::Map<l2o::numerics::RowMatrix<T>>;
+    struct Work {
+        Rows<T> residual, u, z, z_bar;
+
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : residual(take_rows<T>(scratch, batch, model.m)),
+              u(take_rows<T>(scratch, batch, model.n)),
+              z(take_rows<T>(scratch, batch, model.n)),
+              z_bar(take_rows<T>(scratch, batch, model.n)) {}
+    };
 
     /// u = (b - x_k A^T) A; x_0 = 0 is not multiplied.
     template <class T, class Out>
     void correction(const l2o::StepIn<T>& in, std::int64_t k, Rows<T>& residual, Out& u) const {
-        residual = matrix(in.data(kB));
-        if (k > 0) add_product_nt<T>(residual, -1, matrix(in.x(0)), matrix(in.data(kA)));
+        residual = matrix(in.data(model_.b));
+        if (k > 0) add_product_nt<T>(residual, -1, matrix(in.x(0)), matrix(in.data(model_.a)));
         u.setZero();
-        add_product<T>(u, 1, residual, matrix(in.data(kA)));
+        add_product<T>(u, 1, residual, matrix(in.data(model_.a)));
     }
 
-    l2o::LinearModel model_;
-    std::vector<std::size_t> gamma_;
+    std::vector<l2o::Param> gamma_;
 };
 
 }  // namespace

@@ -49,39 +49,33 @@ class Tista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_coupled(spec, 0, 3, 2);
+        declare_layers<Work>(spec);
         if (!fixed_weight) spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
-        const auto [m, n] = model_;
+        const std::int64_t m = model_.m, n = model_.n;
         taa_ = spec.param({.name = "const.taa", .doc = "tr A^T A", .flags = L2O_SPEC_DERIVED});
         tww_ = spec.param({.name = "const.tww", .doc = "tr A+^T A+", .flags = L2O_SPEC_DERIVED});
-        const auto weight = [&](const std::string& name, std::uint64_t flags, std::int64_t k) {
-            return spec.param({.name = name,
+        l2o::TensorSpec weight{.name = "const.W",
                                .doc = "weight of the residual",
                                .axes = "m,n",
                                .shape = {m, n},
-                               .flags = flags,
-                               .layer = std::int32_t(k)});
-        };
-        const std::size_t fixed = fixed_weight ? weight("const.W", L2O_SPEC_DERIVED, 0) : 0;
+                               .flags = L2O_SPEC_DERIVED};
+        const l2o::Param fixed = fixed_weight ? spec.param(weight) : l2o::Param{};
+        weight.name = "W", weight.flags = 0;
         for (std::int64_t k = 0; k < layers; ++k) {
-            const auto add = [&](const char* name, const char* doc) {
-                return spec.param({.name = layer_name(k, name), .doc = doc, .layer = std::int32_t(k)});
-            };
-            const std::size_t w = fixed_weight ? fixed : weight(layer_name(k, "W"), 0, k);
-            layer_.push_back({.w = w, .theta = 0, .gamma = declare_gamma(spec, k)});
-            prior_.push_back({.p = add("p", "share of the entries that are not 0"),
-                              .alpha2 = add("alpha2", "their variance")});
+            layer_.push_back(
+                {.w = fixed_weight ? fixed : layer_param(spec, k, weight), .gamma = declare_gamma(spec, k)});
+            prior_.push_back(
+                {.p = layer_param(spec, k, {.name = "p", .doc = "share of the entries that are not 0"}),
+                 .alpha2 = layer_param(spec, k, {.name = "alpha2", .doc = "their variance"})});
         }
     }
 
     template <class T>
-    void init_params(const l2o_call&,
-                     const l2o::Tensors<const T>& data,
-                     const l2o::Tensors<T>& params) const {
-        const l2o::numerics::RowMatrix<double> a = matrix(data[kA]).template cast<double>();
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
+        const l2o::numerics::RowMatrix<double> a = matrix(data[model_.a]).template cast<double>();
         const l2o::numerics::RowMatrix<double> pinv = l2o::numerics::pseudo_inverse(a);
-        const auto set = [&](std::size_t param, double value) {
-            if (params[param]) params[param].scalar() = T(value);
+        const auto set = [&](const l2o::Param& param, double value) {
+            if (const auto to = params[param]) to.scalar() = T(value);
         };
         set(taa_, a.squaredNorm());
         set(tww_, pinv.squaredNorm());
@@ -92,7 +86,7 @@ class Tista : public l2o::plugins::Coupled {
                 else
                     matrix(to) = a.cast<T>();
             }
-            set(*layer_[k].gamma, 1);
+            set(layer_[k].gamma, 1);
             set(prior_[k].p, p);
             set(prior_[k].alpha2, alpha2);
         }
@@ -102,12 +96,12 @@ class Tista : public l2o::plugins::Coupled {
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const std::int64_t k = layer(in.t());
         l2o::Scratch scratch(in.call);
-        Map<T> residual(scratch.take<T>(in.batch() * model_.m), in.batch(), model_.m);
+        Work<T> work(scratch, in.batch(), model_);
         auto z = matrix(out.x(0));
-        correction(in, k, point(in, k), residual, z);
+        correction(in, k, point(in, k), work.residual, z);
         pre_activation(in, k, point(in, k), z, z);
         for (std::int64_t r = 0; r < in.batch(); ++r) {
-            const Noise<T> noise = noise_of(in, k, residual.row(r).squaredNorm());
+            const Noise<T> noise = noise_of(in, k, work.residual.row(r).squaredNorm());
             const Shrinkage<T> eta = shrinkage(in, k, noise.tau2);
             for (T& z_i : l2o::numerics::row(out.x(0), r)) z_i = eta(z_i);
         }
@@ -117,39 +111,44 @@ class Tista : public l2o::plugins::Coupled {
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         const l2o::View<const T> x_next_bar = cot.x(0);
         if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t()), batch = in.batch(), m = model_.m, n = model_.n;
+        const std::int64_t k = layer(in.t()), batch = in.batch();
         l2o::Scratch scratch(in.call);
-        Map<T> residual(scratch.take<T>(batch * m), batch, m), u(scratch.take<T>(batch * n), batch, n);
-        Map<T> z(scratch.take<T>(batch * n), batch, n), z_bar(scratch.take<T>(batch * n), batch, n);
-        Map<T> residual_bar(scratch.take<T>(batch * m), batch, m);
-        correction(in, k, point(in, k), residual, u);
-        pre_activation(in, k, point(in, k), u, z);
+        Work<T> work(scratch, batch, model_);
+        correction(in, k, point(in, k), work.residual, work.u);
+        pre_activation(in, k, point(in, k), work.u, work.z);
 
         double p_bar = 0, alpha2_bar = 0, gamma_bar = 0;
         for (std::int64_t r = 0; r < batch; ++r) {
-            const Noise<T> noise = noise_of(in, k, residual.row(r).squaredNorm());
+            const Noise<T> noise = noise_of(in, k, work.residual.row(r).squaredNorm());
             const Shrinkage<T> eta = shrinkage(in, k, noise.tau2);
             double tau2_bar = 0;
-            for (std::int64_t i = 0; i < n; ++i) {
-                const auto slope = eta.slopes(z(r, i));
+            for (std::int64_t i = 0; i < model_.n; ++i) {
+                const auto slope = eta.slopes(work.z(r, i));
                 const T bar = x_next_bar(r, i);
-                z_bar(r, i) = bar * slope.z;
+                work.z_bar(r, i) = bar * slope.z;
                 p_bar += double(bar * slope.p);
                 alpha2_bar += double(bar * slope.alpha2);
                 tau2_bar += double(bar * slope.tau2);
             }
             gamma_bar += tau2_bar * double(noise.by_gamma);
-            residual_bar.row(r) = T(tau2_bar) * noise.by_residual * residual.row(r);
+            work.residual_bar.row(r) = T(tau2_bar) * noise.by_residual * work.residual.row(r);
         }
         if (const auto to = acc.param(prior_[k].p)) to.scalar() += T(p_bar);
         if (const auto to = acc.param(prior_[k].alpha2)) to.scalar() += T(alpha2_bar);
-        if (const auto to = acc.param(*layer_[k].gamma)) to.scalar() += T(gamma_bar);
-        correction_vjp(in, k, residual, u, z_bar, acc, k > 0 ? acc.x(0) : l2o::View<T>{}, &residual_bar);
+        if (const auto to = acc.param(layer_[k].gamma)) to.scalar() += T(gamma_bar);
+        correction_vjp(in, k, work, acc, k > 0 ? acc.x(0) : l2o::View<T>{}, &work.residual_bar);
     }
 
   private:
     struct Prior {
-        std::size_t p, alpha2;
+        l2o::Param p, alpha2;
+    };
+    template <class T>
+    struct Work : Coupled::Work<T> {
+        Rows<T> residual_bar;
+
+        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
+            : Coupled::Work<T>(scratch, batch, model), residual_bar(take_rows<T>(scratch, batch, model.m)) {}
     };
     /// tau^2 of a row, its slope by gamma_k, and its gradient by r as a multiple of r.
     template <class T>
@@ -198,7 +197,7 @@ class Tista : public l2o::plugins::Coupled {
         return {p_in, a, tau2, a + tau2, p_in != p_k, a != a_k};
     }
 
-    std::size_t taa_ = 0, tww_ = 0;
+    l2o::Param taa_, tww_;
     std::vector<Prior> prior_;
 };
 

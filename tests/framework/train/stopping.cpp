@@ -22,25 +22,25 @@ struct Stopping {
         return options;
     }
 
-    void declare(l2o::OptimizeeSpec& spec) const {
+    void declare(l2o::OptimizeeSpec& spec) {
         spec.block({.name = "x", .axes = "n", .shape = {1}});
-        spec.data({.name = "w", .batched = true});
+        w_ = spec.data({.name = "w", .batched = true});
     }
     template <class T>
-    void sample(const l2o::Draw& draw, const l2o::Tensors<T>& data) const {
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
         if (draw.split == L2O_SPLIT_TRAIN && stops_at >= 0 &&
             draw.first >= static_cast<std::uint64_t>(stops_at)) {
             throw l2o::Failure(reason == Reason::kDiverged ? L2O_STATUS_NUMERICAL : L2O_STATUS_CANCELLED,
                                "the well is dry");
         }
-        for (std::int64_t row = 0; data[0] && row < draw.count; ++row) {
+        for (std::int64_t row = 0; data[w_] && row < draw.count; ++row) {
             l2o::numerics::Stream random(
-                draw.call.key, draw.first + static_cast<std::uint64_t>(row), draw.purpose(0));
-            data[0][row] = T(1) + random.uniform<T>();
+                draw.call.key, draw.first + static_cast<std::uint64_t>(row), draw.purpose(w_));
+            data[w_][row] = T(1) + random.uniform<T>();
         }
     }
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         for (std::int64_t row = 0; row < x[0].rows; ++row) {
             l2o::numerics::Stream random(call.key, call.row0 + static_cast<std::uint64_t>(row));
             x[0][row] = random.normal<T>();
@@ -49,16 +49,18 @@ struct Stopping {
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const T w = in.data(0)[in.instance(row)], x = in.x(0)[row];
+            const T w = *in.row(w_, row), x = in.x(0)[row];
             if (out.f()) out.f()[row] = w * x * x / 2;
             if (out.g(0)) out.g(0)[row] = w * x;
         }
     }
     template <class T>
     void hvp(const l2o::EvalIn<T>& in, const l2o::Tensors<const T>& v, const l2o::Tensors<T>& hv) const {
-        for (std::int64_t row = 0; row < in.rows(); ++row)
-            hv[0][row] = in.data(0)[in.instance(row)] * v[0][row];
+        for (std::int64_t row = 0; row < in.rows(); ++row) hv[0][row] = *in.row(w_, row) * v[0][row];
     }
+
+  private:
+    l2o::Data w_;
 };
 
 }  // namespace

@@ -31,21 +31,21 @@ struct AveragedDescent {
                 },
                 in.x(k),
                 in.g(k),
-                in.state(sum_ + k),
+                in.state(sum_[k]),
                 out.x(k),
-                out.state(sum_ + k));
+                out.state(sum_[k]));
     }
     template <class T>
     void recommend(const l2o::StepIn<T>& in, const l2o::Tensors<T>& x) const {
         for (std::size_t k = 0; k < in.blocks(); ++k)
             l2o::each([&](T now, T sum, T& mean) { mean = (sum + now) / T(in.t() + 1); },
                       in.x(k),
-                      in.state(sum_ + k),
+                      in.state(sum_[k]),
                       x[k]);
     }
 
   private:
-    std::size_t sum_ = 0;
+    l2o::BlockStates sum_;
 };
 
 }  // namespace

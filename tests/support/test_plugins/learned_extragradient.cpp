@@ -26,14 +26,14 @@ struct LearnedExtragradient {
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.reads_g().asks(1, L2O_ORACLE_GRADIENT);
-        spec.param({.name = "log_step", .doc = "logarithm of the step"});
+        log_step_ = spec.param({.name = "log_step", .doc = "logarithm of the step"});
         for (std::size_t k = 0; k < spec.blocks(); ++k)
             direction_.push_back((spec.block(k).flags & L2O_SPEC_MAXIMISED) != 0 ? 1 : -1);
     }
 
     template <class T>
-    void init_params(const l2o_call&, const l2o::Tensors<const T>&, const l2o::Tensors<T>& params) const {
-        if (params[0]) params[0].scalar() = T(std::log(initial_step));
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
+        if (params[log_step_]) params[log_step_].scalar() = T(std::log(initial_step));
     }
 
     template <class T>
@@ -69,7 +69,7 @@ struct LearnedExtragradient {
   private:
     template <class T>
     T signed_step(const l2o::StepIn<T>& in, std::size_t k) const {
-        return T(direction_[k]) * std::exp(in.param(0).scalar());
+        return T(direction_[k]) * std::exp(in.param(log_step_).scalar());
     }
 
     template <class T>
@@ -89,13 +89,14 @@ struct LearnedExtragradient {
         const T eta = signed_step(in, k);
         add(T(1), cot, acc.x(k));
         add(eta, cot, acc_g);
-        if (!acc.param(0)) return;
+        if (!acc.param(log_step_)) return;
         T sum = 0;
         for (std::int64_t row = 0; row < cot.rows; ++row)
             for (std::int64_t i = 0; i < cot.cols; ++i) sum += cot(row, i) * eta * g(row, i);
-        acc.param(0).scalar() += sum;
+        acc.param(log_step_).scalar() += sum;
     }
 
+    l2o::Param log_step_;
     std::vector<int> direction_;
 };
 

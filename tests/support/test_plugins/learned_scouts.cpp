@@ -29,32 +29,34 @@ struct LearnedScouts {
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_f().reads_g().asks(2, L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
         spec.info.particles = static_cast<std::uint32_t>(particles);
-        for (const char* name : {"log_step", "decay", "weight"}) spec.param({.name = name});
+        log_step_ = spec.param({.name = "log_step"});
+        decay_ = spec.param({.name = "decay"});
+        weight_ = spec.param({.name = "weight"});
         trust_ = spec.state({.name = "trust", .batched = true, .flags = L2O_SPEC_PER_PARTICLE});
         m_ = spec.state_like_x("m");
     }
 
     template <class T>
-    void init_params(const l2o_call&, const l2o::Tensors<const T>&, const l2o::Tensors<T>& params) const {
-        params[kLogStep].scalar() = T(-7);
-        params[kDecay].scalar() = T(0.6);
-        params[kWeight].scalar() = T(0.01);
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
+        params[log_step_].scalar() = T(-7);
+        params[decay_].scalar() = T(0.6);
+        params[weight_].scalar() = T(0.01);
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const T eta = std::exp(in.param(kLogStep).scalar()), decay = in.param(kDecay).scalar(),
-                weight = in.param(kWeight).scalar();
+        const T eta = std::exp(in.param(log_step_).scalar()), decay = in.param(decay_).scalar(),
+                weight = in.param(weight_).scalar();
         const bool is_first = in.round() == 0;
         for (std::int64_t row = 0; row < in.x(0).rows; ++row) {
             const int questions = questions_of(in, row);
-            const T trust = in.state(trust_, 2)[row];
+            const T trust = in.state(trust_)[row];
             const T next_trust =
                 !is_first && questions > 0 ? decay * trust + weight * sum_of(in, row) : trust;
-            out.state(trust_, 2)[row] = next_trust;
+            out.state(trust_)[row] = next_trust;
             for (std::size_t k = 0; k < in.blocks(); ++k) {
                 for (std::int64_t i = 0; i < in.x(k).cols; ++i) {
-                    const T x = in.x(k)(row, i), m = in.state(m_ + k, 2)(row, i);
+                    const T x = in.x(k)(row, i), m = in.state(m_[k])(row, i);
                     T next_m = m, step = (1 + weight * of_row(in.f(), row)) * in.g(k)(row, i);
                     if (is_first) {
                         out.q(k, 0)(row, i) = questions > 0 ? x - eta * m : T(NAN);
@@ -65,7 +67,7 @@ struct LearnedScouts {
                     } else if (questions == 0 && is_first) {
                         next_m = decay * m;
                     }
-                    out.state(m_ + k, 2)(row, i) = next_m;
+                    out.state(m_[k])(row, i) = next_m;
                     out.x(k)(row, i) = x - eta * step;
                 }
             }
@@ -77,32 +79,32 @@ struct LearnedScouts {
 
     template <class T>
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const T eta = std::exp(in.param(kLogStep).scalar()), decay = in.param(kDecay).scalar(),
-                weight = in.param(kWeight).scalar();
+        const T eta = std::exp(in.param(log_step_).scalar()), decay = in.param(decay_).scalar(),
+                weight = in.param(weight_).scalar();
         const bool is_first = in.round() == 0;
         const auto add = [](const auto& to, T value) {
             if (to) to.scalar() += value;
         };
-        const auto trust_cot = l2o::view<const T>(cot.raw().state[trust_], 2);
-        const auto trust_acc = l2o::view<T>(acc.raw().state[trust_], 2);
+        const auto trust_cot = cot.state(trust_);
+        const auto trust_acc = acc.state(trust_);
         for (std::int64_t row = 0; row < in.x(0).rows; ++row) {
             const int questions = questions_of(in, row);
             const bool is_answered = questions > 0 && !is_first;
-            const T trust = in.state(trust_, 2)[row], f = of_row(in.f(), row);
+            const T trust = in.state(trust_)[row], f = of_row(in.f(), row);
             const T sum = is_answered ? sum_of(in, row) : T(0), next_trust = decay * trust + weight * sum;
             T next_trust_cot = trust_cot ? trust_cot[row] : T(0);
             for (std::size_t k = 0; k < in.blocks(); ++k) {
-                const auto m_cot = l2o::view<const T>(cot.raw().state[m_ + k], 2);
-                const auto m_acc = l2o::view<T>(acc.raw().state[m_ + k], 2);
+                const auto m_cot = cot.state(m_[k]);
+                const auto m_acc = acc.state(m_[k]);
                 for (std::int64_t i = 0; i < in.x(k).cols; ++i) {
-                    const T m = in.state(m_ + k, 2)(row, i), g = in.g(k)(row, i);
+                    const T m = in.state(m_[k])(row, i), g = in.g(k)(row, i);
                     const T x_cot = cot.x(k) ? cot.x(k)(row, i) : T(0);
                     T next_m_cot = m_cot ? m_cot(row, i) : T(0), to_m = next_m_cot, to_x = x_cot;
                     if (is_answered) {
                         const T qg = in.qg(k, 0)(row, i);
                         next_m_cot -= eta * x_cot;
-                        add(acc.param(kLogStep), -eta * (decay * m + (1 + next_trust) * qg) * x_cot);
-                        add(acc.param(kDecay), m * next_m_cot);
+                        add(acc.param(log_step_), -eta * (decay * m + (1 + next_trust) * qg) * x_cot);
+                        add(acc.param(decay_), m * next_m_cot);
                         next_trust_cot += qg * next_m_cot;
                         to_m = decay * next_m_cot;
                         if (acc.qg(k, 0)) acc.qg(k, 0)(row, i) += (1 + next_trust) * next_m_cot;
@@ -111,13 +113,13 @@ struct LearnedScouts {
                             const T back = cot.q(k, 0)(row, i), ahead = cot.q(k, 1)(row, i);
                             to_x += back + ahead;
                             to_m += eta * (ahead - back);
-                            add(acc.param(kLogStep), eta * m * (ahead - back));
+                            add(acc.param(log_step_), eta * m * (ahead - back));
                         } else if (questions == 0 && is_first) {
-                            add(acc.param(kDecay), m * next_m_cot);
+                            add(acc.param(decay_), m * next_m_cot);
                             to_m = decay * next_m_cot;
                         }
-                        add(acc.param(kLogStep), -eta * (1 + weight * f) * g * x_cot);
-                        add(acc.param(kWeight), -eta * f * g * x_cot);
+                        add(acc.param(log_step_), -eta * (1 + weight * f) * g * x_cot);
+                        add(acc.param(weight_), -eta * f * g * x_cot);
                         if (acc.g(k)) acc.g(k)(row, i) -= eta * (1 + weight * f) * x_cot;
                         if (acc.f()) of_row(acc.f(), row) -= eta * weight * g * x_cot;
                     }
@@ -126,8 +128,8 @@ struct LearnedScouts {
                 }
             }
             if (is_answered) {
-                add(acc.param(kDecay), trust * next_trust_cot);
-                add(acc.param(kWeight), sum * next_trust_cot);
+                add(acc.param(decay_), trust * next_trust_cot);
+                add(acc.param(weight_), sum * next_trust_cot);
                 for (int j = 0; j < questions; ++j)
                     if (acc.qf(j)) of_row(acc.qf(j), row) += weight * next_trust_cot;
             }
@@ -136,8 +138,6 @@ struct LearnedScouts {
     }
 
   private:
-    enum Param { kLogStep, kDecay, kWeight };
-
     /// Of a particle in this step: 0, 1, 2 and 0 again.
     template <class T>
     [[nodiscard]] int questions_of(const l2o::StepIn<T>& in, std::int64_t row) const {
@@ -153,7 +153,9 @@ struct LearnedScouts {
         return of_row(in.qf(0), row) + (questions_of(in, row) > 1 ? of_row(in.qf(1), row) : T(0));
     }
 
-    std::size_t trust_ = 0, m_ = 0;
+    l2o::Param log_step_, decay_, weight_;
+    l2o::State trust_;
+    l2o::BlockStates m_;
 };
 
 }  // namespace

@@ -19,15 +19,15 @@ struct NearZero {
             "gradients", &NearZero::gradients, "whether it answers with gradients, not values alone");
         return options;
     }
-    void declare(l2o::OptimizeeSpec& spec) const {
+    void declare(l2o::OptimizeeSpec& spec) {
         if (!gradients) spec.info.answers = L2O_ORACLE_VALUE;
         spec.block({.name = "x", .axes = "n", .shape = {n}});
-        spec.metric("near", "coordinates that are not above 1/2", L2O_SPEC_HIGHER_IS_BETTER);
+        near_ = spec.metric("near", "coordinates that are not above 1/2", L2O_SPEC_HIGHER_IS_BETTER);
     }
     template <class T>
-    void sample(const l2o::Draw&, const l2o::Tensors<T>&) const {}
+    void sample(const l2o::Draw&, const l2o::DataOut<T>&) const {}
     template <class T>
-    void init_point(const l2o_call&, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call&, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         for (std::int64_t row = 0; row < x[0].rows; ++row)
             for (std::int64_t i = 0; i < n; ++i) x[0](row, i) = 1;
     }
@@ -45,13 +45,16 @@ struct NearZero {
         }
     }
     template <class T>
-    void metrics(const l2o::EvalIn<T>& in, const l2o::Tensors<T>& out) const {
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& out) const {
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             std::int64_t near = 0;
             for (std::int64_t i = 0; i < n; ++i) near += in.x(0)(row, i) > T(0.5) ? 0 : 1;
-            if (out[0]) out[0][row] = static_cast<T>(near);
+            if (out[near_]) out[near_][row] = static_cast<T>(near);
         }
     }
+
+  private:
+    l2o::Metric near_;
 };
 
 }  // namespace

@@ -25,9 +25,9 @@ struct ThreeLayers {
         spec.block({.name = "out", .shape = {2}, .layer = 2});
     }
     template <class T>
-    void sample(const l2o::Draw&, const l2o::Tensors<T>&) const {}
+    void sample(const l2o::Draw&, const l2o::DataOut<T>&) const {}
     template <class T>
-    void init_point(const l2o_call& call, const l2o::Tensors<const T>&, const l2o::Tensors<T>& x) const {
+    void init_point(const l2o_call& call, const l2o::DataIn<T>&, const l2o::Tensors<T>& x) const {
         for (std::int64_t row = 0; row < x[0].rows; ++row) {
             l2o::numerics::Stream draws(call.key, call.row0 + static_cast<std::uint64_t>(row));
             for (std::size_t k = 0; k < kBlocks; ++k)

@@ -24,6 +24,17 @@ void fill_rows(
     }
 }
 
+/// The same for a data tensor of the instances of an l2o::Draw, with the draws that its handle names. Nothing
+/// if the tensor is not wanted.
+template <class Instances, class DataOut, class Handle, class Draw>
+void fill_rows(const Instances& instances, const DataOut& data, const Handle& tensor, Draw&& draw) {
+    fill_rows(data[tensor],
+              instances.call.key,
+              instances.first,
+              instances.purpose(tensor),
+              std::forward<Draw>(draw));
+}
+
 }  // namespace l2o::numerics
 
 #endif

@@ -11,6 +11,7 @@ namespace l2o {
 /// instances, b [B, m], and one variable block x [B, n].
 struct LinearModel {
     std::int64_t m = 0, n = 0;
+    Need a, b;
 };
 
 namespace detail {
@@ -26,18 +27,19 @@ inline std::string shape_text(const l2o_spec& spec) {
 }  // namespace detail
 
 /// Reads the sizes off the specs; refuses, in one sentence, a problem of another form.
-/// @pre  About::needs starts with "A,b".
+/// @pre  About::needs has A and b.
 inline LinearModel linear_model(const OptimizerSpec& spec) {
     if (spec.blocks() != 1)
         refuse("the problem has " + std::to_string(spec.blocks()) +
                " variable blocks; expected one block x [B, n]");
-    const l2o_spec &a = *spec.data(0), &b = *spec.data(1), &x = spec.block(0);
+    const Need a_need = spec.needs("A"), b_need = spec.needs("b");
+    const l2o_spec &a = a_need.spec(), &b = b_need.spec(), &x = spec.block(0);
     const std::string found = detail::shape_text(a);
     if (detail::is_batched(a))
         refuse("every instance has a matrix A of its own, " + found +
                "; expected one A [m, n] shared by all instances");
     if (a.ndim != 2) refuse("A is " + found + "; expected a matrix [m, n]");
-    const LinearModel model{a.shape[0], a.shape[1]};
+    const LinearModel model{a.shape[0], a.shape[1], a_need, b_need};
     if (!detail::is_batched(b) || b.ndim != 1 || b.shape[0] != model.m)
         refuse("b is " + detail::shape_text(b) + "; expected [B, " + std::to_string(model.m) + "], as A is " +
                found);

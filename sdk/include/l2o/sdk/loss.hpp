@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/handle.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/problem.hpp>
@@ -37,7 +38,10 @@ class Trajectory {
     [[nodiscard]] View<const T> g(std::size_t block, std::int64_t j) const {
         return member<const T>(trajectory_->g[block], j, lead());
     }
-    [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(trajectory_->data[i]); }
+    template <class E>
+    [[nodiscard]] View<const detail::ElementOf<T, E>> data(const NeedOf<E>& need) const {
+        return need.template in<const T>(trajectory_->data);
+    }
     [[nodiscard]] const l2o_trajectory& raw() const { return *trajectory_; }
 
   private:
@@ -69,7 +73,8 @@ class TrajectoryAcc {
 /// What a loss declares once its options are known: `void declare(l2o::LossSpec& spec)`.
 class LossSpec {
   public:
-    explicit LossSpec(const l2o_problem& problem) : problem_(problem) {
+    /// @param needs  About::needs
+    explicit LossSpec(const l2o_problem& problem, const char* needs = "") : problem_(problem), needs_(needs) {
         info.struct_size = sizeof info;
         info.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT;
     }
@@ -79,8 +84,12 @@ class LossSpec {
     [[nodiscard]] const l2o_problem& problem() const { return problem_; }
     [[nodiscard]] std::size_t blocks() const { return problem_.n_blocks; }
     [[nodiscard]] const l2o_spec& block(std::size_t k) const { return *problem_.blocks[k]; }
-    /// Spec of the i-th entry of About::needs; NULL if it is optional and absent.
-    [[nodiscard]] const l2o_spec* data(std::size_t i) const { return problem_.data[i]; }
+    /// A data tensor of About::needs, for Trajectory::data.   @throw Failure if it is not among them
+    template <class E = void>
+    [[nodiscard]] NeedOf<E> needs(const std::string& name) const {
+        const std::uint32_t place = place_of(name, needs_);
+        return {place, problem_.data[place]};
+    }
 
     LossSpec& reads(std::uint32_t what) { return info.reads |= what, *this; }
     /// The scores of windows add up to that of the trajectory.
@@ -91,15 +100,17 @@ class LossSpec {
 
   private:
     const l2o_problem& problem_;
+    const char* needs_;
 };
 
+// clang-format off
 /// Makes a component of a class `Score` with
 ///   static constexpr l2o::About about;              static l2o::Options<Score> options();     (optional)
-///   void declare(l2o::LossSpec&);                   what it reads (L2O_LOSS_READS_*), and whether it is
-///   additive template <class T> void eval(const Trajectory<T>&, const View<T>& per_row) const;
+///   void declare(l2o::LossSpec&);                   what it reads (L2O_LOSS_READS_*), and whether it is additive
+///   template <class T> void eval(const Trajectory<T>&, const View<T>& per_row) const;
 /// and, found by presence,
-///   template <class T> void vjp(const Trajectory<T>&, const View<const T>& cot_row,
-///                               const TrajectoryAcc<T>& acc) const;
+///   template <class T> void vjp(const Trajectory<T>&, const View<const T>& cot_row, const TrajectoryAcc<T>& acc) const;
+// clang-format on
 template <class L>
 class Loss {
   public:
@@ -117,7 +128,7 @@ class Loss {
   private:
     struct Instance {
         explicit Instance(const l2o_problem& given)
-            : problem(given), spec(problem.abi()), blocks(problem.abi().n_blocks) {}
+            : problem(given), spec(problem.abi(), L::about.needs), blocks(problem.abi().n_blocks) {}
         L loss{};
         Problem problem;
         LossSpec spec;

@@ -27,6 +27,7 @@ using HeirOf = std::conditional_t<kCanBeLookedInto<C>, C, NoMembers>;
 // clang-format off
 L2O_DETAIL_MEMBER(options);
 L2O_DETAIL_MEMBER(init_params);
+L2O_DETAIL_MEMBER(init_point);
 L2O_DETAIL_MEMBER(init_state);
 L2O_DETAIL_MEMBER(init_state_vjp);
 L2O_DETAIL_MEMBER(recommend);

@@ -4,13 +4,16 @@
 
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/handle.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/problem.hpp>
+#include <l2o/sdk/scratch.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,6 +33,10 @@ struct Draw {
     [[nodiscard]] std::uint32_t purpose(std::uint32_t i) const {
         return (static_cast<std::uint32_t>(split) + 1) << 16 | i;
     }
+    template <class E>
+    [[nodiscard]] std::uint32_t purpose(const DataOf<E>& tensor) const {
+        return purpose(tensor.index());
+    }
 };
 
 /// Where an objective is evaluated: `rows` points; row r belongs to row instance(r) of the per-instance data.
@@ -45,9 +52,14 @@ class EvalIn {
     /// True if every row has per-instance data of its own, so that whole batches can be multiplied at once.
     [[nodiscard]] bool one_row_per_instance() const { return points_->rows_per_instance == 1; }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(points_->x[block]); }
-    template <class U = T>
-    [[nodiscard]] View<const U> data(std::size_t i) const {
-        return view<const U>(points_->data[i]);
+    template <class E>
+    [[nodiscard]] View<const detail::ElementOf<T, E>> data(const DataOf<E>& tensor) const {
+        return tensor.template in<const T>(points_->data);
+    }
+    /// The row of a per-instance tensor that belongs to a row.
+    template <class E>
+    [[nodiscard]] const detail::ElementOf<T, E>* row(const DataOf<E>& tensor, std::int64_t row) const {
+        return data(tensor).row(instance(row));
     }
     [[nodiscard]] const l2o_points& raw() const { return *points_; }
 
@@ -84,47 +96,67 @@ class OptimizeeSpec {
     OptimizeeSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
     OptimizeeSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
 
+    /// @return its number.
     std::size_t block(TensorSpec spec) { return spec.batched = true, blocks.add(std::move(spec), dtype_); }
-    /// Shared by all instances unless spec.batched.
-    std::size_t data(TensorSpec spec) { return datas.add(std::move(spec), dtype_); }
-    std::size_t solution(TensorSpec spec) {
-        return spec.flags |= L2O_SPEC_SOLUTION, datas.add(std::move(spec), dtype_);
+    /// Shared by all instances unless spec.batched.   @tparam E  element type: labels, images
+    template <class E = void>
+    DataOf<E> data(TensorSpec spec) {
+        if constexpr (!std::is_void_v<E>) spec.dtype = dtype_of<E>();
+        const std::uint32_t index = datas.add(std::move(spec), dtype_);
+        return {index, datas.at(index)->dtype};
     }
-    std::size_t metric(std::string name, std::string doc, std::uint64_t flags = 0) {
-        return metrics.add({.name = std::move(name), .doc = std::move(doc), .batched = true, .flags = flags},
-                           dtype_);
+    template <class E = void>
+    DataOf<E> solution(TensorSpec spec) {
+        return spec.flags |= L2O_SPEC_SOLUTION, data<E>(std::move(spec));
+    }
+    Metric metric(std::string name, std::string doc, std::uint64_t flags = 0) {
+        return add_metric({.name = std::move(name), .doc = std::move(doc), .batched = true, .flags = flags});
     }
 
     /// A metric that is a ratio u / w, of many rows that of their sums: metrics() writes u and w of row r to
     /// (r, 0) and (r, 1).   @param flags  also L2O_SPEC_DECIBEL
-    std::size_t ratio(std::string name, std::string doc, std::uint64_t flags = 0) {
-        return metrics.add({.name = std::move(name),
-                            .doc = std::move(doc),
-                            .shape = {2},
-                            .batched = true,
-                            .flags = flags | L2O_SPEC_RATIO},
-                           dtype_);
+    Metric ratio(std::string name, std::string doc, std::uint64_t flags = 0) {
+        return add_metric({.name = std::move(name),
+                           .doc = std::move(doc),
+                           .shape = {2},
+                           .batched = true,
+                           .flags = flags | L2O_SPEC_RATIO});
+    }
+
+    /// Scratch memory of the calls, measured by the code that takes it: take(l2o::Scratch&, rows, T{}) does
+    /// with T float or double what a call does to its Scratch. Called once for each kind of call.
+    template <class Take>
+    OptimizeeSpec& scratch(Take&& take) {
+        ScratchSize size{info.scratch_fixed, info.scratch_per_row};
+        size.cover(dtype_, std::forward<Take>(take));
+        info.scratch_fixed = size.fixed, info.scratch_per_row = size.per_row;
+        return *this;
     }
 
     SpecList blocks, datas, metrics;
 
   private:
+    Metric add_metric(TensorSpec spec) {
+        const std::uint32_t index = metrics.add(std::move(spec), dtype_);
+        return {index, metrics.at(index)->dtype};
+    }
+
     std::uint32_t dtype_;
 };
 
+// clang-format off
 /// Makes a component of a class `Problem` with
 ///   static constexpr l2o::About about;              static l2o::Options<Problem> options();   (optional)
 ///   void declare(l2o::OptimizeeSpec&);
-///   template <class T> void sample(const Draw&, const Tensors<T>& data) const;
-///   template <class T> void init_point(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& x)
-///   const; template <class T> void eval(const EvalIn<T>&, const EvalOut<T>&) const;
+///   template <class T> void sample(const Draw&, const DataOut<T>& data) const;
+///   template <class T> void eval(const EvalIn<T>&, const EvalOut<T>&) const;
 /// and, found by presence,
+///   template <class T> void init_point(const l2o_call&, const DataIn<T>& data, const Tensors<T>& x) const;   (default: 0)
 ///   template <class T> void hvp(const EvalIn<T>&, const Tensors<const T>& v, const Tensors<T>& hv) const;
 ///   template <class T> void prox(const EvalIn<T>&, const View<const T>& tau, const Tensors<T>& u) const;
-///   metrics(const EvalIn<T>&, const Tensors<T>&): [batch] per metric, [batch, 2] per
-///   ratio;
-///   template <class T> void solve(const l2o_call&, const Tensors<const T>& data, const Tensors<T>& solution)
-///   const.
+///   template <class T> void metrics(const EvalIn<T>&, const MetricsOut<T>&) const;   [rows], of a ratio [rows, 2]
+///   template <class T> void solve(const l2o_call&, const DataIn<T>& data, const DataOut<T>& solution) const.
+// clang-format on
 template <class P>
 class Optimizee {
   public:
@@ -148,21 +180,22 @@ class Optimizee {
         OptimizeeSpec spec;
     };
     static constexpr bool kHasHvp = detail::has_hvp<P>, kHasProx = detail::has_prox<P>,
-                          kHasMetrics = detail::has_metrics<P>, kHasSolve = detail::has_solve<P>;
+                          kHasMetrics = detail::has_metrics<P>, kHasSolve = detail::has_solve<P>,
+                          kHasInitPoint = detail::has_init_point<P>;
 
     template <class T>
     static constexpr void check_members() {
         static_assert(
-            requires(const P p, const Draw draw, const Tensors<T> data) { p.sample(draw, data); },
+            requires(const P p, const Draw draw, const DataOut<T> data) { p.sample(draw, data); },
             "sample is missing or cannot be called; expected 'template <class T> void sample(const "
-            "l2o::Draw&, "
-            "const l2o::Tensors<T>& data) const'");
+            "l2o::Draw&, const l2o::DataOut<T>& data) const'");
         static_assert(
-            requires(const P p, const l2o_call call, const Tensors<const T> data, const Tensors<T> x) {
-                p.init_point(call, data, x);
-            },
-            "init_point is missing or cannot be called; expected 'template <class T> void init_point(const "
-            "l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& x) const'");
+            !kHasInitPoint ||
+                requires(const P p, const l2o_call call, const DataIn<T> data, const Tensors<T> x) {
+                    p.init_point(call, data, x);
+                },
+            "init_point is there and cannot be called; expected 'template <class T> void init_point(const "
+            "l2o_call&, const l2o::DataIn<T>& data, const l2o::Tensors<T>& x) const'");
         static_assert(
             requires(const P p, const EvalIn<T> in, const EvalOut<T> out) { p.eval(in, out); },
             "eval is missing or cannot be called; expected 'template <class T> void eval(const "
@@ -185,17 +218,16 @@ class Optimizee {
             "const l2o::View<const T>& tau, const l2o::Tensors<T>& u) const'");
         static_assert(
             !kHasMetrics ||
-                requires(const P p, const EvalIn<T> in, const Tensors<T> out) { p.metrics(in, out); },
+                requires(const P p, const EvalIn<T> in, const MetricsOut<T> out) { p.metrics(in, out); },
             "metrics is there and cannot be called; expected 'template <class T> void metrics(const "
-            "l2o::EvalIn<T>&, const l2o::Tensors<T>&) const'");
+            "l2o::EvalIn<T>&, const l2o::MetricsOut<T>&) const'");
         static_assert(
             !kHasSolve ||
-                requires(const P p, const l2o_call call, const Tensors<const T> data, const Tensors<T> out) {
+                requires(const P p, const l2o_call call, const DataIn<T> data, const DataOut<T> out) {
                     p.solve(call, data, out);
                 },
             "solve is there and cannot be called; expected 'template <class T> void solve(const l2o_call&, "
-            "const "
-            "l2o::Tensors<const T>& data, const l2o::Tensors<T>& solution) const'");
+            "const l2o::DataIn<T>& data, const l2o::DataOut<T>& solution) const'");
     }
     static_assert(
         requires(P p, OptimizeeSpec spec) { p.declare(spec); },
@@ -262,7 +294,7 @@ class Optimizee {
                                       l2o_out data) noexcept {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
-                of(o).problem.sample(Draw{*call, split, first, count}, Tensors<decltype(scalar)>(data));
+                of(o).problem.sample(Draw{*call, split, first, count}, DataOut<decltype(scalar)>(data));
             });
         });
     }
@@ -271,7 +303,11 @@ class Optimizee {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
-                of(o).problem.init_point(*call, Tensors<const T>(data), Tensors<T>(x));
+                if constexpr (kHasInitPoint) {
+                    of(o).problem.init_point(*call, DataIn<T>(data), Tensors<T>(x));
+                } else {
+                    for (std::uint32_t k = 0; k < of(o).spec.blocks.size(); ++k) fill(view<T>(x[k]), T(0));
+                }
             });
         });
     }
@@ -305,7 +341,7 @@ class Optimizee {
                                        const l2o_points* points,
                                        l2o_out out) noexcept {
         return at_points(o, call, points, [&](const P& p, const auto& in, auto scalar) {
-            if constexpr (kHasMetrics) p.metrics(in, Tensors<decltype(scalar)>(out));
+            if constexpr (kHasMetrics) p.metrics(in, MetricsOut<decltype(scalar)>(out));
         });
     }
     static l2o_status L2O_CALL
@@ -313,8 +349,7 @@ class Optimizee {
         return detail::guard(call, [&] {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
-                if constexpr (kHasSolve)
-                    of(o).problem.solve(*call, Tensors<const T>(data), Tensors<T>(solution));
+                if constexpr (kHasSolve) of(o).problem.solve(*call, DataIn<T>(data), DataOut<T>(solution));
             });
         });
     }

@@ -6,13 +6,16 @@
 #include <cstdint>
 #include <cstring>
 #include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/handle.hpp>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/plugin.hpp>
 #include <l2o/sdk/problem.hpp>
+#include <l2o/sdk/scratch.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,17 +44,18 @@ class StepIn {
     [[nodiscard]] std::int64_t t() const { return in_->t; }
     [[nodiscard]] std::uint32_t round() const { return in_->round; }
     [[nodiscard]] std::uint32_t answers() const { return in_->n_answers; }
-    [[nodiscard]] View<const T> param(std::size_t i) const { return view<const T>(in_->params[i]); }
-    /// B rows; with lead = 2 the B * P rows of a state that is like the x of a population.
-    [[nodiscard]] View<const T> state(std::size_t i, int lead = 1) const { return state_as<T>(i, lead); }
-    /// A state of another element type: counters, indices.
-    template <class U>
-    [[nodiscard]] View<const U> state_as(std::size_t i, int lead = 1) const {
-        return view<const U>(in_->state[i], lead);
+    [[nodiscard]] View<const T> param(const Param& p) const { return p.in<const T>(in_->params); }
+    /// B rows, or B * P of a state per particle.
+    template <class E>
+    [[nodiscard]] View<const detail::ElementOf<T, E>> state(const StateOf<E>& s) const {
+        return s.template in<const T>(in_->state);
     }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(in_->x[block], lead_); }
     [[nodiscard]] View<const T> g(std::size_t block) const { return view<const T>(in_->g[block], lead_); }
-    [[nodiscard]] View<const T> data(std::size_t i) const { return view<const T>(in_->data[i]); }
+    template <class E>
+    [[nodiscard]] View<const detail::ElementOf<T, E>> data(const NeedOf<E>& need) const {
+        return need.template in<const T>(in_->data);
+    }
     /// [B], or [B, P].
     [[nodiscard]] View<const T> f() const { return view<const T>(in_->f); }
     /// Question j of the previous round, and what the optimizee answered.
@@ -66,8 +70,9 @@ class StepIn {
     [[nodiscard]] View<const T> x_out(std::size_t block) const {
         return out_ != nullptr ? view<const T>(out_->x[block], lead_) : View<const T>{};
     }
-    [[nodiscard]] View<const T> state_out(std::size_t i) const {
-        return out_ != nullptr ? view<const T>(out_->state[i]) : View<const T>{};
+    template <class E>
+    [[nodiscard]] View<const detail::ElementOf<T, E>> state_out(const StateOf<E>& s) const {
+        return s.template in<const T>(out_ != nullptr ? out_->state : nullptr);
     }
     [[nodiscard]] const l2o_step_in& raw() const { return *in_; }
 
@@ -84,10 +89,9 @@ class StepOut {
   public:
     StepOut(l2o_step_out* out, int lead) : out_(out), lead_(lead) {}
 
-    [[nodiscard]] View<T> state(std::size_t i, int lead = 1) const { return state_as<T>(i, lead); }
-    template <class U>
-    [[nodiscard]] View<U> state_as(std::size_t i, int lead = 1) const {
-        return view<U>(out_->state[i], lead);
+    template <class E>
+    [[nodiscard]] View<detail::ElementOf<T, E>> state(const StateOf<E>& s) const {
+        return s.template in<T>(out_->state);
     }
     [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(out_->x[block], lead_); }
     [[nodiscard]] View<T> q(std::size_t block, std::int64_t j) const {
@@ -115,6 +119,13 @@ class StepOut {
     void end(std::int64_t row, std::int32_t status) const {
         view<std::int32_t>(out_->row_status)[row] = status;
     }
+    /// x' and state' are x and state, to be changed where a row moves.
+    void keep(const StepIn<T>& in) const {
+        for (std::size_t k = 0; k < in.blocks(); ++k) copy(in.x(k), x(k));
+        for (std::size_t i = 0; i < in.states(); ++i)
+            with_view(*out_->state[i],
+                      [&]<class U>(const View<U>& to) { copy(view<const U>(in.raw().state[i]), to); });
+    }
     [[nodiscard]] const l2o_step_out& raw() const { return *out_; }
 
   private:
@@ -132,7 +143,7 @@ class StepCot {
   public:
     StepCot(const l2o_step_cot* cot, int lead) : cot_(cot), lead_(lead) {}
 
-    [[nodiscard]] View<const T> state(std::size_t i) const { return view<const T>(cot_->state[i]); }
+    [[nodiscard]] View<const T> state(const State& s) const { return s.in<const T>(cot_->state); }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(cot_->x[block], lead_); }
     [[nodiscard]] View<const T> q(std::size_t block, std::int64_t j) const {
         return cot_->q == nullptr ? View<const T>{} : member<const T>(cot_->q[block], j, lead_);
@@ -150,8 +161,8 @@ class StepAcc {
   public:
     StepAcc(const l2o_step_acc* acc, int lead) : acc_(acc), lead_(lead) {}
 
-    [[nodiscard]] View<T> param(std::size_t i) const { return view<T>(acc_->params[i]); }
-    [[nodiscard]] View<T> state(std::size_t i) const { return view<T>(acc_->state[i]); }
+    [[nodiscard]] View<T> param(const Param& p) const { return p.in<T>(acc_->params); }
+    [[nodiscard]] View<T> state(const State& s) const { return s.in<T>(acc_->state); }
     [[nodiscard]] View<T> x(std::size_t block) const { return view<T>(acc_->x[block], lead_); }
     [[nodiscard]] View<T> g(std::size_t block) const { return view<T>(acc_->g[block], lead_); }
     [[nodiscard]] View<T> f() const { return view<T>(acc_->f); }
@@ -172,7 +183,9 @@ class StepAcc {
 /// What an optimizer declares once its options are known: `void declare(l2o::OptimizerSpec& spec)`.
 class OptimizerSpec {
   public:
-    explicit OptimizerSpec(const l2o_problem& problem) : problem_(problem) {
+    /// @param needs  About::needs
+    explicit OptimizerSpec(const l2o_problem& problem, const char* needs = "")
+        : problem_(problem), needs_(needs) {
         info.struct_size = sizeof info;
         info.flags = L2O_FLAG_DETERMINISTIC | L2O_FLAG_ROW_INVARIANT;
     }
@@ -182,8 +195,12 @@ class OptimizerSpec {
     [[nodiscard]] const l2o_problem& problem() const { return problem_; }
     [[nodiscard]] std::size_t blocks() const { return problem_.n_blocks; }
     [[nodiscard]] const l2o_spec& block(std::size_t k) const { return *problem_.blocks[k]; }
-    /// Spec of the i-th entry of About::needs; NULL if it is optional and absent.
-    [[nodiscard]] const l2o_spec* data(std::size_t i) const { return problem_.data[i]; }
+    /// A data tensor of About::needs, for StepIn::data.   @throw Failure if it is not among them
+    template <class E = void>
+    [[nodiscard]] NeedOf<E> needs(const std::string& name) const {
+        const std::uint32_t place = place_of(name, needs_);
+        return {place, problem_.data[place]};
+    }
 
     OptimizerSpec& flag(std::uint64_t flags) { return info.flags |= flags, *this; }
     OptimizerSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
@@ -217,44 +234,65 @@ class OptimizerSpec {
         return *this;
     }
 
-    /// @return index for StepIn::param.
-    std::size_t param(TensorSpec spec) { return params.add(std::move(spec), problem_.dtype); }
-    /// @return index for StepIn::state.
-    std::size_t state(TensorSpec spec) { return states.add(std::move(spec), problem_.dtype); }
+    Param param(TensorSpec spec) {
+        const std::uint32_t index = params.add(std::move(spec), problem_.dtype);
+        return {index, params.at(index)->dtype};
+    }
+    /// @tparam E  element type: counters and indices are no numbers of the problem
+    template <class E = void>
+    StateOf<E> state(TensorSpec spec) {
+        if constexpr (!std::is_void_v<E>) spec.dtype = dtype_of<E>();
+        const std::uint32_t index = states.add(std::move(spec), problem_.dtype);
+        const l2o_spec& added = *states.at(index);
+        return {index, added.dtype, (added.flags & L2O_SPEC_PER_PARTICLE) != 0 ? 2 : 1};
+    }
     /// One state tensor [B, shape] per block ([B, P, shape] for a population), named "<name>" or
     /// "<name>.<block>".
-    /// @return index of the first; block k has index + k.
-    std::size_t state_like_x(const std::string& name, const std::string& doc = "") {
-        const std::size_t first = states.size();
+    BlockStates state_like_x(const std::string& name, const std::string& doc = "", double start = 0) {
+        State first;
         for (std::size_t k = 0; k < blocks(); ++k) {
-            state({.name = blocks() == 1 ? name : name + "." + block(k).name,
-                   .doc = doc,
-                   .shape = shape_of(block(k)),
-                   .batched = true,
-                   .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
-                   .block = static_cast<std::int32_t>(k) + 1});
+            const State added = state({.name = blocks() == 1 ? name : name + "." + block(k).name,
+                                       .doc = doc,
+                                       .shape = shape_of(block(k)),
+                                       .batched = true,
+                                       .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
+                                       .block = static_cast<std::int32_t>(k) + 1,
+                                       .start = start});
+            if (k == 0) first = added;
         }
-        return first;
+        return BlockStates(first);
+    }
+
+    /// Scratch memory of the calls, measured by the code that takes it: take(l2o::Scratch&, rows, T{}) does
+    /// with T float or double what a call does to its Scratch. Called once for each kind of call.
+    template <class Take>
+    OptimizerSpec& scratch(Take&& take) {
+        ScratchSize size{info.scratch_fixed, info.scratch_per_row};
+        size.cover(problem_.dtype, std::forward<Take>(take));
+        info.scratch_fixed = size.fixed, info.scratch_per_row = size.per_row;
+        return *this;
     }
 
     SpecList params, states;
 
   private:
     const l2o_problem& problem_;
+    const char* needs_;
 };
 
+// clang-format off
 /// Makes a component of a class `Method` with
 ///   static constexpr l2o::About about;              static l2o::Options<Method> options();   (optional)
 ///   void declare(l2o::OptimizerSpec&);
 ///   template <class T> void step(const StepIn<T>&, const StepOut<T>&) const;
 /// and, found by presence,
-///   template <class T> void init_params(const l2o_call&, const Tensors<const T>&, const Tensors<T>&) const;
-///   template <class T> void init_state(const StepIn<T>&, const Tensors<T>&) const;           (default:
-///   zeros) template <class T> void step_vjp(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&) const;
-///   template <class T> void init_state_vjp(const StepIn<T>&, const Tensors<const T>& cot, const StepAcc<T>&)
-///   const;
-///   template <class T> void recommend(const StepIn<T>&, const Tensors<T>& x) const;          (default: x)
+///   template <class T> void init_params(const l2o_call&, const NeedsIn<T>& data, const ParamsOut<T>& params) const;
+///   template <class T> void init_state(const StepIn<T>&, const StatesOut<T>& state) const;    (default: TensorSpec::start)
+///   template <class T> void step_vjp(const StepIn<T>&, const StepCot<T>&, const StepAcc<T>&) const;
+///   template <class T> void init_state_vjp(const StepIn<T>&, const StatesCot<T>& cot, const StepAcc<T>&) const;
+///   template <class T> void recommend(const StepIn<T>&, const Tensors<T>& x) const;           (default: x)
 ///   static constexpr bool learned = false;          init_params only derives buffers from the problem
+// clang-format on
 template <class M>
 class Optimizer {
   public:
@@ -275,7 +313,7 @@ class Optimizer {
 
   private:
     struct Instance {
-        explicit Instance(const l2o_problem& given) : problem(given), spec(problem.abi()) {}
+        explicit Instance(const l2o_problem& given) : problem(given), spec(problem.abi(), M::about.needs) {}
         M method{};
         Problem problem;
         OptimizerSpec spec;
@@ -295,16 +333,16 @@ class Optimizer {
     };
     template <class T>
     static constexpr bool kCanInitParams =
-        requires(const M m, const l2o_call call, const Tensors<const T> data, const Tensors<T> out) {
+        requires(const M m, const l2o_call call, const NeedsIn<T> data, const ParamsOut<T> out) {
         m.init_params(call, data, out);
     };
     template <class T>
-    static constexpr bool kCanInitState = requires(const M m, const StepIn<T> in, const Tensors<T> out) {
+    static constexpr bool kCanInitState = requires(const M m, const StepIn<T> in, const StatesOut<T> out) {
         m.init_state(in, out);
     };
     template <class T>
     static constexpr bool kCanInitStateVjp =
-        requires(const M m, const StepIn<T> in, const Tensors<const T> cot, const StepAcc<T> acc) {
+        requires(const M m, const StepIn<T> in, const StatesCot<T> cot, const StepAcc<T> acc) {
         m.init_state_vjp(in, cot, acc);
     };
     template <class T>
@@ -325,19 +363,20 @@ class Optimizer {
     static_assert(
         requires(M m, OptimizerSpec spec) { m.declare(spec); },
         "declare is missing or cannot be called; expected 'void declare(l2o::OptimizerSpec&)'");
-    static_assert(!kHasInitParams || everywhere(kCanInitParams<float>, kCanInitParams<double>),
-                  "init_params is there and cannot be called; expected 'template <class T> void "
-                  "init_params(const l2o_call&, const l2o::Tensors<const T>& data, const l2o::Tensors<T>& "
-                  "params) const'");
+    static_assert(
+        !kHasInitParams || everywhere(kCanInitParams<float>, kCanInitParams<double>),
+        "init_params is there and cannot be called; expected 'template <class T> void "
+        "init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) "
+        "const'");
     static_assert(!kHasInitState || everywhere(kCanInitState<float>, kCanInitState<double>),
                   "init_state is there and cannot be called; expected 'template <class T> void "
-                  "init_state(const l2o::StepIn<T>&, const l2o::Tensors<T>& state) const'");
+                  "init_state(const l2o::StepIn<T>&, const l2o::StatesOut<T>& state) const'");
     static_assert(!kHasVjp || everywhere(kCanVjp<float>, kCanVjp<double>),
                   "step_vjp is there and cannot be called; expected 'template <class T> void step_vjp(const "
                   "l2o::StepIn<T>&, const l2o::StepCot<T>&, const l2o::StepAcc<T>&) const'");
     static_assert(!kHasInitStateVjp || everywhere(kCanInitStateVjp<float>, kCanInitStateVjp<double>),
                   "init_state_vjp is there and cannot be called; expected 'template <class T> void "
-                  "init_state_vjp(const l2o::StepIn<T>&, const l2o::Tensors<const T>& cot, const "
+                  "init_state_vjp(const l2o::StepIn<T>&, const l2o::StatesCot<T>& cot, const "
                   "l2o::StepAcc<T>&) const'");
     static_assert(
         !kHasRecommend || everywhere(kCanRecommend<float>, kCanRecommend<double>),
@@ -405,7 +444,7 @@ class Optimizer {
             if constexpr (kHasInitParams) {
                 by_dtype(of(o), [&](auto scalar) {
                     using T = decltype(scalar);
-                    of(o).method.init_params(*call, Tensors<const T>(data), Tensors<T>(params));
+                    of(o).method.init_params(*call, NeedsIn<T>(data), ParamsOut<T>(params));
                 });
             } else {
                 static_cast<void>(o), static_cast<void>(data), static_cast<void>(params);
@@ -420,9 +459,12 @@ class Optimizer {
             by_dtype(of(o), [&](auto scalar) {
                 using T = decltype(scalar);
                 if constexpr (kHasInitState) {
-                    of(o).method.init_state(step_in<T>(o, call, in), Tensors<T>(state));
+                    of(o).method.init_state(step_in<T>(o, call, in), StatesOut<T>(state));
                 } else {
-                    for (std::uint32_t i = 0; i < of(o).spec.info.n_state; ++i) fill_zero(*state[i]);
+                    const SpecList& states = of(o).spec.states;
+                    for (std::uint32_t i = 0; i < states.size(); ++i)
+                        with_view(*state[i],
+                                  [&]<class U>(const View<U>& to) { fill(to, U(states.start(i))); });
                 }
             });
         });
@@ -477,7 +519,7 @@ class Optimizer {
                 using T = decltype(scalar);
                 if constexpr (kHasInitStateVjp) {
                     of(o).method.init_state_vjp(
-                        step_in<T>(o, call, in), Tensors<const T>(cot), StepAcc<T>(acc, of(o).lead));
+                        step_in<T>(o, call, in), StatesCot<T>(cot), StepAcc<T>(acc, of(o).lead));
                 }
             });
         });

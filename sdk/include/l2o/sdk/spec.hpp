@@ -3,8 +3,10 @@
 #include <l2o/abi/spec.h>
 #include <l2o/abi/tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <l2o/sdk/failure.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +25,7 @@ struct TensorSpec {
     std::int32_t block = 0;   ///< state: see l2o_spec
     std::int32_t layer = 0;
     double lower = 0, upper = 0;  ///< with L2O_SPEC_BOUNDED
+    double start = 0;             ///< state: its elements at t = 0, where the method has no init_state
 };
 
 /// Owns tensor specs in the form that the ABI hands out; addresses stay valid.
@@ -49,6 +52,7 @@ class SpecList {
         return static_cast<std::uint32_t>(abi_.size() - 1);
     }
     [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(abi_.size()); }
+    [[nodiscard]] double start(std::uint32_t i) const { return owned_[i].start; }
     /// NULL if there is no entry i.
     [[nodiscard]] const l2o_spec* at(std::uint32_t i) const { return i < abi_.size() ? &abi_[i] : nullptr; }
 
@@ -56,6 +60,20 @@ class SpecList {
     std::deque<TensorSpec> owned_;
     std::deque<l2o_spec> abi_;
 };
+
+/// Place of a name in About::needs, "A,b?,lambda".   @throw Failure if it is not there
+[[nodiscard]] inline std::uint32_t place_of(const std::string& name, const std::string& needs) {
+    std::uint32_t place = 0;
+    for (std::size_t at = 0; at < needs.size(); ++place) {
+        const std::size_t end = std::min(needs.find(',', at), needs.size());
+        std::string found = needs.substr(at, end - at);
+        if (!found.empty() && found.back() == '?') found.pop_back();
+        if (found == name) return place;
+        at = end + 1;
+    }
+    invalid("'" + name + "' is asked for by declare() and not among About::needs, \"" + needs +
+            "\"; expected it there, with a ? behind it if the method also works without");
+}
 
 [[nodiscard]] inline std::int64_t element_count(const l2o_spec& spec) {
     std::int64_t n = 1;

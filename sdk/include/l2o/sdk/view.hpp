@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace l2o {
@@ -69,27 +68,6 @@ View<T> member(const l2o_tensor* tensor, std::int64_t j, int lead = 1) {
     return view<T>(&inner, lead);
 }
 
-/// An array of tensors, each seen as a View: problem data, points, start values. Tensors<const T> is read
-/// only, every view of a Tensors<T> is to be written in full. An empty view is absent, or not wanted.
-template <class T>
-class Tensors {
-  public:
-    /// @param lead  axes that are rows: 2 for the points of a population.
-    explicit Tensors(const l2o_tensor* const* list, int lead = 1) : list_(list), lead_(lead) {}
-    View<T> operator[](std::size_t i) const { return as<T>(i); }
-    /// Tensor i with its first `lead` axes as rows.
-    [[nodiscard]] View<T> at(std::size_t i, int lead) const { return view<T>(list_[i], lead); }
-    /// Tensor i with another element type: labels, images.
-    template <class U>
-    [[nodiscard]] View<U> as(std::size_t i) const {
-        return list_ == nullptr ? View<U>{} : view<U>(list_[i], lead_);
-    }
-
-  private:
-    const l2o_tensor* const* list_;
-    int lead_;
-};
-
 /// Calls f(element...) for every coordinate of views of the same shape, row by row. Two views are the same or
 /// do not overlap.
 template <class F, class First, class... Rest>
@@ -119,13 +97,21 @@ void fill(const View<T>& to, std::type_identity_t<T> value) {
     each([value](T& a) { a = value; }, to);
 }
 
-/// Zeros, whatever the element type.
-inline void fill_zero(const l2o_tensor& to) {
-    const View<std::uint8_t> elements = view<std::uint8_t>(&to);
-    const std::int64_t bytes = L2O_DTYPE_BYTES(to.dtype);
-    for (std::int64_t r = 0; r < elements.rows; ++r)
-        std::memset(
-            elements.data + r * elements.stride * bytes, 0, static_cast<std::size_t>(elements.cols * bytes));
+/// Calls body with the view of a tensor, whatever its element type.
+template <class Body>
+void with_view(const l2o_tensor& tensor, Body&& body) {
+    switch (tensor.dtype) {
+        case L2O_DTYPE_F32:
+            return body(view<float>(&tensor));
+        case L2O_DTYPE_F64:
+            return body(view<double>(&tensor));
+        case L2O_DTYPE_I32:
+            return body(view<std::int32_t>(&tensor));
+        case L2O_DTYPE_I64:
+            return body(view<std::int64_t>(&tensor));
+        default:
+            return body(view<std::uint8_t>(&tensor));
+    }
 }
 
 }  // namespace l2o

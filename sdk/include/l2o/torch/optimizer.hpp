@@ -29,11 +29,11 @@ class In {
     [[nodiscard]] std::size_t blocks() const { return blocks_; }
     [[nodiscard]] std::int64_t batch() const { return in_.batch; }
     [[nodiscard]] std::int64_t t() const { return in_.t; }
-    [[nodiscard]] at::Tensor param(std::size_t i) const {
-        return entry(in_.params, acc_ == nullptr ? nullptr : acc_->params, i);
+    [[nodiscard]] at::Tensor param(const Param& p) const {
+        return entry(in_.params, acc_ == nullptr ? nullptr : acc_->params, p.index());
     }
-    [[nodiscard]] at::Tensor state(std::size_t i) const {
-        return entry(in_.state, acc_ == nullptr ? nullptr : acc_->state, i);
+    [[nodiscard]] at::Tensor state(const State& s) const {
+        return entry(in_.state, acc_ == nullptr ? nullptr : acc_->state, s.index());
     }
     [[nodiscard]] at::Tensor x(std::size_t block) const {
         return entry(in_.x, acc_ == nullptr ? nullptr : acc_->x, block);
@@ -41,7 +41,7 @@ class In {
     [[nodiscard]] at::Tensor g(std::size_t block) const {
         return entry(in_.g, acc_ == nullptr ? nullptr : acc_->g, block);
     }
-    [[nodiscard]] at::Tensor data(std::size_t i) const { return entry(in_.data, nullptr, i); }
+    [[nodiscard]] at::Tensor data(const Need& need) const { return entry(in_.data, nullptr, need.index()); }
     /// [B], or [B, P].
     [[nodiscard]] at::Tensor f() const { return leaf(in_.f, acc_ == nullptr ? nullptr : acc_->f); }
 
