@@ -53,7 +53,7 @@ class Lamp : public l2o::plugins::Layers {
                   &Lamp::amp_lambda,
                   "starts analytic and amp: threshold as a multiple of the standard deviation of the noise "
                   "in x + W^T v",
-                  l2o::kNonNegative);
+                  l2o::kPositive);
         return options;
     }
 
