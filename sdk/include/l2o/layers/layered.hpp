@@ -1,0 +1,237 @@
+// An optimizer that is its equations: forward(), from which step, step_vjp and scratch follow.
+#pragma once
+
+#include <cstdint>
+#include <l2o/layers/elementwise.hpp>
+#include <l2o/layers/rule.hpp>
+#include <l2o/layers/value.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/scratch.hpp>
+#include <vector>
+
+namespace l2o::layers {
+
+template <class T>
+struct Matrix;
+
+namespace detail {
+
+template <class T>
+class Input final : public Node<T> {
+  public:
+    Input(Tape<T>& tape, bool is_batched, const View<const T>& value, const View<T>& bar)
+        : Node<T>(tape, is_batched, value, bar) {}
+
+  private:
+    void compute(const View<T>&, T, bool) override {}
+    void back(const View<const T>&) override {}
+};
+
+/// Tensors of the shapes of a list, without memory, as a step of `batch` rows would get them.
+class Shapes {
+  public:
+    template <class At>
+    Shapes(std::size_t count, const At& at, std::int64_t batch)
+        : tensors_(count), dims_(count), list_(count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const l2o_spec* spec = at(i);
+            if (spec == nullptr) continue;
+            std::vector<std::int64_t>& dims = dims_[i];
+            if ((spec->flags & L2O_SPEC_BATCHED) != 0) dims.push_back(batch);
+            dims.insert(dims.end(), spec->shape, spec->shape + spec->ndim);
+            const std::size_t ndim = dims.size();
+            dims.resize(2 * ndim, 1);
+            for (std::size_t j = ndim; j-- > 1;) dims[ndim + j - 1] = dims[ndim + j] * dims[j];
+            tensors_[i].ndim = static_cast<std::int32_t>(ndim);
+            tensors_[i].dtype = spec->dtype;
+            tensors_[i].shape = dims.data(), tensors_[i].strides = dims.data() + ndim;
+            list_[i] = &tensors_[i];
+        }
+    }
+    [[nodiscard]] l2o_in list() const { return list_.data(); }
+
+  private:
+    std::vector<l2o_tensor> tensors_;
+    std::vector<std::vector<std::int64_t>> dims_;
+    std::vector<const l2o_tensor*> list_;
+};
+
+}  // namespace detail
+
+/// A step as forward() sees it: inputs by name, and where the results go.
+template <class T>
+class Step {
+  public:
+    /// @param out  of a forward pass; @param cot, acc  of a reverse pass; else NULL
+    Step(Tape<T>& tape,
+         const StepIn<T>& in,
+         const StepOut<T>* out,
+         const StepCot<T>* cot,
+         const StepAcc<T>* acc)
+        : tape_(tape), in_(in), out_(out), cot_(cot), acc_(acc) {}
+
+    /// The number of the step, from 0.
+    [[nodiscard]] std::int64_t t() const { return in_.t(); }
+    [[nodiscard]] std::size_t blocks() const { return in_.blocks(); }
+    [[nodiscard]] const StepIn<T>& in() const { return in_; }
+
+    Value<T> x(std::size_t block = 0) { return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{}); }
+    /// @pre  declare() says reads_g()
+    Value<T> g(std::size_t block = 0) {
+        if (in_.raw().g == nullptr) invalid("forward() takes g, and declare() does not say reads_g()");
+        return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{});
+    }
+    Value<T> state(const State& s) { return batched(in_.state(s), acc_ ? acc_->state(s) : View<T>{}); }
+    /// Data of every instance.
+    Value<T> data(const Need& need) { return batched(in_.data(need), {}); }
+    /// A number, or a vector as one row, for all instances.
+    Value<T> param(const Param& p) { return shared(in_.param(p), acc_ ? acc_->param(p) : View<T>{}); }
+    Value<T> shared_data(const Need& need) { return shared(in_.data(need), View<T>{}); }
+    Value<T> constant(T value) {
+        const View<T> room{tape_.scratch().template take<T>(1), 1, 1, 1};
+        if (room) room.scalar() = value;
+        return shared(read_only(room), View<T>{});
+    }
+    Matrix<T> matrix(const Param& p) {
+        const View<T> bar = acc_ ? acc_->param(p) : View<T>{};
+        return {in_.param(p), bar, false, bool(bar) || tape_.pass() == Pass::kMeasure};
+    }
+    Matrix<T> matrix(const Need& need) { return {in_.data(need), {}, false, false}; }
+
+    /// x' and state' are these. All have to be set, each once.   @return it, for further use
+    Value<T> set_x(Value<T> value, std::size_t block = 0) {
+        return set(value,
+                   out_ ? out_->x(block) : View<T>{},
+                   in_.x_out(block),
+                   cot_ ? cot_->x(block) : View<const T>{});
+    }
+    Value<T> set(const State& s, Value<T> value) {
+        return set(value,
+                   out_ ? out_->state(s) : View<T>{},
+                   in_.state_out(s),
+                   cot_ ? cot_->state(s) : View<const T>{});
+    }
+    /// Computes what was set.
+    void finish() {
+        for (const Output* output = first_; output != nullptr; output = output->next) {
+            if (!output->value) {
+                fill(output->to, 0);
+                continue;
+            }
+            const View<const T> value = output->value->value();
+            if (value.data != output->to.data) copy(value, output->to);
+        }
+    }
+
+  private:
+    struct Output {
+        Value<T> value;
+        View<T> to;
+        Output* next = nullptr;
+    };
+    Value<T> batched(const View<const T>& value, const View<T>& bar) { return input(true, value, bar); }
+    Value<T> shared(const View<const T>& value, const View<T>& bar) {
+        const auto as_row = []<class U>(const View<U>& v) {
+            return v.cols == 1 ? View<U>{v.data, 1, v.rows, v.rows} : v;
+        };
+        return input(false, as_row(value), as_row(bar));
+    }
+    Value<T> input(bool is_batched, const View<const T>& value, const View<T>& bar) {
+        return Value<T>(tape_.template add<detail::Input<T>>(is_batched, value, bar));
+    }
+    Value<T> set(Value<T> value, const View<T>& to, const View<const T>& known, const View<const T>& bar) {
+        switch (tape_.pass()) {
+            case Pass::kMeasure:
+                break;
+            case Pass::kForward:
+                if (value) value->use();
+                if (value && !value->is_known()) value->place(to);
+                *end_ = tape_.template make<Output>(Output{value, to});
+                end_ = &(*end_)->next;
+                break;
+            case Pass::kReverse:
+                if (!value) break;
+                if (known && !value->is_known()) value->know(known);
+                if (bar) value->give(bar);
+                break;
+        }
+        return value;
+    }
+
+    Tape<T>& tape_;
+    const StepIn<T>& in_;
+    const StepOut<T>* out_;
+    const StepCot<T>* cot_;
+    const StepAcc<T>* acc_;
+    Output* first_ = nullptr;
+    Output** end_ = &first_;
+};
+
+/// Base of a method that has
+///   template <class T> void forward(l2o::layers::Step<T>& step) const;
+/// and gets step, step_vjp and their scratch: declare() ends with measure(spec). forward() may look at the
+/// number of the step, the options and what declare() found, never at values: it is called without memory
+/// behind them to learn how much scratch it takes.
+template <class Method>
+class Layered {
+  public:
+    template <class T>
+    void step(const StepIn<T>& in, const StepOut<T>& out) const {
+        Scratch scratch(in.call);
+        Tape<T> tape(scratch, in.batch(), Pass::kForward);
+        Step<T> step(tape, in, &out, nullptr, nullptr);
+        method().forward(step);
+        step.finish();
+    }
+    template <class T>
+    void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
+        Scratch scratch(in.call);
+        Tape<T> tape(scratch, in.batch(), Pass::kReverse);
+        Step<T> step(tape, in, nullptr, &cot, &acc);
+        method().forward(step);
+        tape.reverse();
+    }
+
+  protected:
+    /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three.
+    /// @pre  parameters and states are declared   @throw Failure of a population
+    void measure(OptimizerSpec& spec) const {
+        if (spec.info.particles > 0) invalid("a population is not written in layers; expected one iterate");
+        const std::int64_t steps = spec.info.max_steps > 0 ? spec.info.max_steps : 3;
+        const detail::Shapes params(
+            spec.params.size(), [&](std::size_t i) { return spec.params.at(std::uint32_t(i)); }, 0);
+        std::vector<Lists> of_rows;
+        for (std::int64_t rows = 0; rows < 3; ++rows) of_rows.emplace_back(spec, rows);
+        for (std::int64_t t = 0; t < steps; ++t)
+            spec.scratch([&](Scratch& scratch, std::int64_t rows, auto scalar) {
+                using T = decltype(scalar);
+                const Lists& lists = of_rows[static_cast<std::size_t>(rows)];
+                l2o_step_in raw{};
+                raw.batch = static_cast<std::uint32_t>(rows), raw.t = t;
+                raw.params = params.list(), raw.state = lists.states.list(), raw.data = lists.data.list();
+                raw.x = lists.blocks.list();
+                if ((spec.info.reads & L2O_ORACLE_GRADIENT) != 0) raw.g = raw.x;
+                const l2o_call call{};
+                const StepIn<T> in(&raw, &call, 1, spec.blocks(), spec.states.size());
+                Tape<T> tape(scratch, rows, Pass::kMeasure);
+                Step<T> step(tape, in, nullptr, nullptr, nullptr);
+                method().forward(step);
+            });
+    }
+
+  private:
+    struct Lists {
+        detail::Shapes states, blocks, data;
+
+        Lists(const OptimizerSpec& spec, std::int64_t rows)
+            : states(
+                  spec.states.size(), [&](std::size_t i) { return spec.states.at(std::uint32_t(i)); }, rows),
+              blocks(
+                  spec.blocks(), [&](std::size_t i) { return &spec.block(i); }, rows),
+              data(
+                  spec.problem().n_data, [&](std::size_t i) { return spec.problem().data[i]; }, rows) {}
+    };
+    [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
+};
+
+}  // namespace l2o::layers
