@@ -76,14 +76,17 @@ class Layers {
             : z_bar(take_rows<T>(scratch, batch, model.n)), spare(take_rows<T>(scratch, batch, model.n)) {}
     };
 
-    /// @tparam Memory  what a call takes: Memory<T>(scratch, batch, model_, sizes...)
-    template <template <class> class Memory, class... Sizes>
-    void declare_layers(OptimizerSpec& spec, const Sizes&... sizes) {
+    void declare_layers(OptimizerSpec& spec) {
         model_ = linear_model(spec);
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_FLAG_ROW_INVARIANT).flag(L2O_OPTIMIZER_STARTS_AT_ZERO);
         spec.info.max_steps = layers;
         spec.info.points_per_step = 1;
+    }
+    /// @tparam Memory  what a call takes: Memory<T>(scratch, batch, model_, sizes...)
+    template <template <class> class Memory, class... Sizes>
+    void declare_layers(OptimizerSpec& spec, const Sizes&... sizes) {
+        declare_layers(spec);
         spec.scratch([&](Scratch& scratch, std::int64_t batch, auto scalar) {
             Memory<decltype(scalar)>(scratch, batch, model_, sizes...);
         });

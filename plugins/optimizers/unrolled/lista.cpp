@@ -1,16 +1,12 @@
-#include <l2o/numerics/dense.hpp>
+#include <l2o/layers/layered.hpp>
+#include <l2o/layers/product.hpp>
 #include <l2o/numerics/lipschitz.hpp>
-#include <l2o/numerics/soft_threshold.hpp>
-#include <l2o/numerics/view.hpp>
-#include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
 #include <vector>
 
 #include "layers.hpp"
 
 namespace {
 
-using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
 using l2o::numerics::matrix;
 
 // Gregor & LeCun 2010, "Learning fast approximations of sparse coding", section 3; the untied form, with an S
@@ -19,7 +15,7 @@ using l2o::numerics::matrix;
 //   z_k = b B^T + x_k S_k^T,   x_{k+1} = sign(z_k) max(|z_k| - theta_k, 0).
 // c = b B^T is computed in the first layer and carried in the state. x_0 = 0, so there is no S_0. A threshold
 // is free: it may be learned to be negative.
-class Lista : public l2o::plugins::Layers {
+class Lista : public l2o::plugins::Layers, public l2o::layers::Layered<Lista> {
   public:
     static constexpr l2o::About about{
         .id = "lista",
@@ -47,7 +43,7 @@ class Lista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_layers<Work>(spec);
+        declare_layers(spec);
         if (start == Start::kIsta) lambda_ = lambda_of(spec);
         spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m, n = model_.n;
@@ -58,6 +54,7 @@ class Lista : public l2o::plugins::Layers {
             s_.push_back(k == 0 ? l2o::Param{} : layer_param(spec, k, s));
             theta_.push_back(declare_theta(spec, k));
         }
+        measure(spec);
     }
 
     template <class T>
@@ -73,7 +70,7 @@ class Lista : public l2o::plugins::Layers {
             b = start_weight(a).transpose();
         }
         l2o::numerics::RowMatrix<double> s = l2o::numerics::RowMatrix<double>::Identity(model_.n, model_.n);
-        add_product<double>(s, -1, b, a);
+        l2o::numerics::add_product<double>(s, -1, b, a);
         if (params[b_]) matrix(params[b_]) = b.cast<T>();
         for (std::int64_t k = 0; k < layers; ++k) {
             if (k > 0 && params[s_[k]]) matrix(params[s_[k]]) = s.cast<T>();
@@ -83,64 +80,14 @@ class Lista : public l2o::plugins::Layers {
     }
 
     template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t());
-        const T theta = in.param(theta_[k]).scalar();
-        if (k == 0)
-            weigh_measurements(in, matrix(out.state(c_)));
-        else
-            l2o::copy(in.state(c_), out.state(c_));
-        pre_activation(in, k, out.state(c_), matrix(out.x(0)));
-        l2o::each([theta](T& z) { z = l2o::numerics::soft_threshold(z, theta); }, out.x(0));
-    }
-
-    // With G = bar x_{k+1}, C = bar c behind the step and Z = G [x_{k+1} != 0]: bar theta_k = -<G, sign
-    // x_{k+1}>, bar S_k = Z^T x_k, bar x_k = Z S_k, bar c = C + Z, and in the first layer bar B = (C + Z)^T
-    // b.
-    template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t k = layer(in.t());
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        Rows<T>& z_bar = work.z_bar;
-        const l2o::View<const T> x_next_bar = cot.x(0), c_bar = cot.state(c_);
-        z_bar.setZero();
-        if (x_next_bar) {
-            const T theta = in.param(theta_[k]).scalar();
-            const double theta_bar = threshold_vjp<T>(in.x_out(0), theta, x_next_bar, work, [&](Rows<T>& z) {
-                if (k == 0)
-                    weigh_measurements(in, z);
-                else
-                    pre_activation(in, k, in.state(c_), z);
-            });
-            if (const auto to = acc.param(theta_[k])) to.scalar() += T(theta_bar);
-            if (k > 0) {
-                if (const auto to = acc.param(s_[k]))
-                    add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.x(0)));
-                if (const auto to = acc.x(0)) add_product<T>(matrix(to), 1, z_bar, matrix(in.param(s_[k])));
-            }
-        }
-        if (c_bar) z_bar += matrix(c_bar);
-        if (k > 0) {
-            if (const auto to = acc.state(c_)) matrix(to) += z_bar;
-        } else if (const auto to = acc.param(b_)) {
-            add_product_tn<T>(matrix(to), 1, z_bar, matrix(in.data(model_.b)));
-        }
+    void forward(l2o::layers::Step<T>& step) const {
+        const std::int64_t k = layer(step.t());
+        const auto c = step.set(c_, k == 0 ? step.data(model_.b) * t(step.matrix(b_)) : step.state(c_));
+        const auto z = k == 0 ? c : c + step.x() * t(step.matrix(s_[k]));
+        step.set_x(soft(z, step.param(theta_[k])));
     }
 
   private:
-    /// c = b B^T
-    template <class T, class Out>
-    void weigh_measurements(const l2o::StepIn<T>& in, Out&& c) const {
-        c.setZero();
-        add_product_nt<T>(c, 1, matrix(in.data(model_.b)), matrix(in.param(b_)));
-    }
-    template <class T, class C, class Out>
-    void pre_activation(const l2o::StepIn<T>& in, std::int64_t k, const C& c, Out&& z) const {
-        z = matrix(c);
-        if (k > 0) add_product_nt<T>(z, 1, matrix(in.x(0)), matrix(in.param(s_[k])));
-    }
-
     l2o::Param b_;
     l2o::State c_;
     std::vector<l2o::Param> s_, theta_;
