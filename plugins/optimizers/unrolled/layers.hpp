@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <l2o/layers/layered.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
@@ -135,6 +136,11 @@ class Layers {
     /// The threshold of layer k that the analytic start sets.
     [[nodiscard]] double analytic_theta(std::int64_t k) const {
         return theta_first * std::pow(theta_ratio, static_cast<double>(k));
+    }
+    /// The same in forward().
+    template <class T>
+    [[nodiscard]] layers::Value<T> used_lambda(layers::Step<T>& step) const {
+        return lambda_init > 0 ? step.constant(T(lambda_init)) : step.shared_data(lambda_);
     }
     /// The lambda of thresholds lambda / L.
     template <class T>
