@@ -76,8 +76,20 @@ class Move final : public Node<T> {
 
   private:
     void compute(const View<T>& to, T alpha, bool adds) override {
-        if (x_) x_->into(to, alpha, adds);
-        u_->into(to, alpha * c_->value().scalar(), adds || x_);
+        const T c = c_->value().scalar();
+        if (adds || u_->is_known()) {
+            if (x_) x_->into(to, alpha, adds);
+            u_->into(to, alpha * c, adds || x_);
+            return;
+        }
+        u_->into(to, 1, false);  // u in place; a product is scaled when its sums are complete
+        const T scale = alpha * c;
+        if (x_ && x_->is_known() && alpha == 1 && !u_->is_linear()) {
+            each([scale](T x, T& z) { z = x + scale * z; }, x_->value(), to);
+            return;
+        }
+        each([scale](T& z) { z *= scale; }, to);
+        if (x_) x_->into(to, alpha, true);
     }
     void back(const View<const T>& bar) override {
         const T c = c_->value().scalar();
@@ -154,8 +166,28 @@ class Soft final : public Node<T> {
     Value<T> z_, theta_;
 };
 
+/// a, without a way back.
+template <class T>
+class Stopped final : public Node<T> {
+  public:
+    Stopped(Tape<T>& tape, Value<T> a) : Node<T>(tape, a->is_batched(), a->cols(), false, true), a_(a) {
+        a->use();
+    }
+
+  private:
+    void compute(const View<T>& to, T alpha, bool adds) override { a_->into(to, alpha, adds); }
+    void back(const View<const T>&) override {}
+
+    Value<T> a_;
+};
+
 }  // namespace detail
 
+/// a as a constant for differentiation.
+template <class T>
+Value<T> stopped(Value<T> a) {
+    return a ? Value<T>(a->tape().template add<detail::Stopped<T>>(a)) : a;
+}
 template <class T>
 Value<T> operator+(Value<T> a, Value<T> b) {
     if (!a || !b) return a ? a : b;

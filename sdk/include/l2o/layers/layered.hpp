@@ -131,9 +131,6 @@ class Step {
     };
     Value<T> batched(const View<const T>& value, const View<T>& bar) { return input(true, value, bar); }
     Value<T> shared(const View<const T>& value, const View<T>& bar) {
-        const auto as_row = []<class U>(const View<U>& v) {
-            return v.cols == 1 ? View<U>{v.data, 1, v.rows, v.rows} : v;
-        };
         return input(false, as_row(value), as_row(bar));
     }
     Value<T> input(bool is_batched, const View<const T>& value, const View<T>& bar) {

@@ -24,6 +24,12 @@ View<const T> read_only(const View<T>& v) {
     return {v.data, v.rows, v.cols, v.stride};
 }
 
+/// A vector [n], or a number, as one row; a matrix as it is.
+template <class T>
+View<T> as_row(const View<T>& v) {
+    return v.cols == 1 ? View<T>{v.data, 1, v.rows, v.rows} : v;
+}
+
 /// Measured: only what the operations take of the scratch. Forward, reverse: step and step_vjp.
 enum class Pass { kMeasure, kForward, kReverse };
 
@@ -99,6 +105,8 @@ class Node {
     [[nodiscard]] std::int64_t cols() const { return cols_; }
     /// Whether a cotangent has somewhere to go.
     [[nodiscard]] bool is_wanted() const { return wanted_; }
+    /// Whether into() scales and adds without room in between.
+    [[nodiscard]] bool is_linear() const { return is_linear_; }
     [[nodiscard]] bool is_known() const { return bool(value_); }
 
     View<const T> value() {
@@ -118,6 +126,7 @@ class Node {
     /// Where to compute it, instead of in the scratch.
     void place(const View<T>& room) { room_ = room; }
     void use() { ++uses_; }
+    [[nodiscard]] int uses() const { return uses_; }
 
     /// Adds alpha bar to its cotangent. `bar` stays as it is until the call returns.
     void give(const View<const T>& bar, T alpha = 1) {
