@@ -1,25 +1,20 @@
+#include <l2o/layers/layered.hpp>
+#include <l2o/layers/product.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
-#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
-#include <l2o/numerics/soft_threshold.hpp>
-#include <l2o/numerics/view.hpp>
-#include <l2o/sdk/linear_model.hpp>
-#include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
 #include <vector>
 
 #include "layers.hpp"
 
 namespace {
 
-using l2o::numerics::add_product, l2o::numerics::add_product_nt, l2o::numerics::add_product_tn;
 using l2o::numerics::matrix;
 
 // Aberdam, Golts & Elad 2021, "Ada-LISTA: learned solvers adaptive to varying models" (IEEE TPAMI): what is
 // learned multiplies the A of the problem, and so goes with any other A of as many rows. Rows are instances:
 //   x_{k+1} = S(x_k + gamma_k (b W_1 - x_k A^T W_2^T W_2) A, theta_k),   x_0 = 0,
 // the paper's x - gamma (W_2 A)^T (W_2 A) x + gamma (W_1 A)^T b.
-class AdaLista : public l2o::plugins::Layers {
+class AdaLista : public l2o::plugins::Layers, public l2o::layers::Layered<AdaLista> {
   public:
     static constexpr l2o::About about{
         .id = "ada_lista",
@@ -55,7 +50,7 @@ class AdaLista : public l2o::plugins::Layers {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_layers<Work>(spec);
+        declare_layers(spec);
         if (start != Start::kAnalytic || threshold == Threshold::kEta) lambda_ = lambda_of(spec);
         spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m;
@@ -68,6 +63,7 @@ class AdaLista : public l2o::plugins::Layers {
                     ? layer_param(spec, k, {.name = "eta", .doc = "threshold in units of lambda"})
                     : declare_theta(spec, k));
         }
+        measure(spec);
     }
 
     template <class T>
@@ -79,7 +75,7 @@ class AdaLista : public l2o::plugins::Layers {
         if (start == Start::kAnalytic) {
             w2 = l2o::numerics::symmetric_transform(a.template cast<double>(), ridge);
             w1.setZero();
-            add_product_tn<double>(w1, 1, w2, w2);
+            l2o::numerics::add_product_tn<double>(w1, 1, w2, w2);
             gamma = gamma_start;
         } else if (start == Start::kIsta) {
             gamma = 1 / l2o::numerics::lipschitz_constant<T>(a);
@@ -98,95 +94,18 @@ class AdaLista : public l2o::plugins::Layers {
     }
 
     template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t());
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        auto z = matrix(out.x(0));
-        correction(in, k, work, z);
-        z *= in.param(gamma_[k]).scalar();
-        if (k > 0) z += matrix(in.x(0));
-        const T theta = unit<T>(in) * in.param(theta_[k]).scalar();
-        l2o::each([theta](T& z_i) { z_i = l2o::numerics::soft_threshold(z_i, theta); }, out.x(0));
-    }
-
-    // With Z = bar z and s = b W_1 - y W_2, y = v W_2^T, v = x A^T: bar gamma = <Z, s A>, bar s = gamma Z
-    // A^T, bar W_1 = b^T bar s, bar y = -bar s W_2^T, bar W_2 = -y^T bar s + bar y^T v, bar x = Z + bar y W_2
-    // A.
-    template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const l2o::View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t());
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        auto& [v, y, s, y_bar, u, z, z_bar] = work;
-        correction(in, k, work, u);
-        const T gamma = in.param(gamma_[k]).scalar(), lambda = unit<T>(in);
-        z = gamma * u;
-        if (k > 0) z += matrix(in.x(0));
-        const double theta_bar =
-            threshold_vjp<T>(z, lambda * in.param(theta_[k]).scalar(), x_next_bar, z_bar);
-        if (const auto to = acc.param(theta_[k])) to.scalar() += lambda * T(theta_bar);
-        if (const auto to = acc.param(gamma_[k])) to.scalar() += z_bar.cwiseProduct(u).sum();
-
-        const auto a = matrix(in.data(model_.a)), w2 = matrix(in.param(w2_));
-        Rows<T>& s_bar = s;
-        s_bar.setZero();
-        add_product_nt<T>(s_bar, gamma, z_bar, a);
-        if (const auto to = acc.param(w1_))
-            add_product_tn<T>(matrix(to), 1, matrix(in.data(model_.b)), s_bar);
-        if (k == 0) return;
-        y_bar.setZero();
-        add_product_nt<T>(y_bar, -1, s_bar, w2);
-        if (const auto to = acc.param(w2_)) {
-            add_product_tn<T>(matrix(to), -1, y, s_bar);
-            add_product_tn<T>(matrix(to), 1, y_bar, v);
-        }
-        if (const auto to = acc.x(0)) {
-            v.setZero();
-            add_product<T>(v, 1, y_bar, w2);
-            matrix(to) += z_bar;
-            add_product<T>(matrix(to), 1, v, a);
-        }
+    void forward(l2o::layers::Step<T>& step) const {
+        const std::int64_t k = layer(step.t());
+        const auto x = k > 0 ? step.x() : l2o::layers::Value<T>{};
+        const auto a = step.matrix(model_.a), w2 = step.matrix(w2_);
+        const auto s = step.data(model_.b) * step.matrix(w1_) - x * t(a) * t(w2) * w2;
+        const auto learned = step.param(theta_[static_cast<std::size_t>(k)]);
+        const auto theta = threshold == Threshold::kEta ? used_lambda(step) * learned : learned;
+        const auto z = move(x, step.param(gamma_[static_cast<std::size_t>(k)]), s * a);
+        step.set_x(soft(z, theta));
     }
 
   private:
-    template <class T>
-    struct Work {
-        Rows<T> v, y, s, y_bar, u, z, z_bar;
-
-        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
-            : v(take_rows<T>(scratch, batch, model.m)),
-              y(take_rows<T>(scratch, batch, model.m)),
-              s(take_rows<T>(scratch, batch, model.m)),
-              y_bar(take_rows<T>(scratch, batch, model.m)),
-              u(take_rows<T>(scratch, batch, model.n)),
-              z(take_rows<T>(scratch, batch, model.n)),
-              z_bar(take_rows<T>(scratch, batch, model.n)) {}
-    };
-
-    /// u = s A; x_0 = 0 is not multiplied.
-    template <class T, class Out>
-    void correction(const l2o::StepIn<T>& in, std::int64_t k, Work<T>& work, Out& u) const {
-        const auto a = matrix(in.data(model_.a)), w2 = matrix(in.param(w2_));
-        work.s.setZero();
-        add_product<T>(work.s, 1, matrix(in.data(model_.b)), matrix(in.param(w1_)));
-        if (k > 0) {
-            work.v.setZero(), work.y.setZero();
-            add_product_nt<T>(work.v, 1, matrix(in.x(0)), a);
-            add_product_nt<T>(work.y, 1, work.v, w2);
-            add_product<T>(work.s, -1, work.y, w2);
-        }
-        u.setZero();
-        add_product<T>(u, 1, work.s, a);
-    }
-    /// What the learned threshold is a multiple of.
-    template <class T>
-    [[nodiscard]] T unit(const l2o::StepIn<T>& in) const {
-        return threshold == Threshold::kEta ? T(start_lambda(in.data(lambda_))) : T(1);
-    }
-
     l2o::Param w1_, w2_;
     std::vector<l2o::Param> gamma_, theta_;
 };
