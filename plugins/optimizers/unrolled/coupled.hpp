@@ -1,5 +1,8 @@
 #pragma once
 
+#include <l2o/layers/layered.hpp>
+#include <l2o/layers/product.hpp>
+#include <l2o/layers/select.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
@@ -33,61 +36,13 @@ class Coupled : public Layers {
     }
 
     template <class T>
-    void step(const StepIn<T>& in, const StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t());
-        Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        const View<T> x_next = out.x(0);
-        auto z = numerics::matrix(x_next);
-        correction(in, k, point(in, k), work.residual, z);
-        pre_activation(in, k, point(in, k), z, z);
-        for (std::int64_t r = 0; r < in.batch(); ++r)
-            numerics::support_selection<T>(numerics::row(x_next, r),
-                                           in.param(layer_[k].theta).scalar(),
-                                           percent(k),
-                                           numerics::row(x_next, r),
-                                           {},
-                                           work.magnitudes);
-    }
-
-    template <class T>
-    void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
-        const View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t());
-        const T theta = in.param(layer_[k].theta).scalar();
-        Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        // What the step wrote tells z wherever it has a derivative: the largest entries are those selected,
-        // as long as a threshold makes entries smaller.
-        const View<const T> x_next = in.x_out(0);
-        const bool is_known = x_next && theta >= 0 && step_size(in, k) != 0;
-        if (is_known) {
-            residual_at(in, point(in, k), work.residual);
-            work.z = numerics::matrix(x_next);
-        } else {
-            correction(in, k, point(in, k), work.residual, work.u);
-            pre_activation(in, k, point(in, k), work.u, work.z);
-        }
-
-        double theta_bar = 0;
-        for (std::int64_t r = 0; r < in.batch(); ++r) {
-            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
-            const T threshold = is_known ? T(0) : theta;
-            numerics::support_selection<T>(z, threshold, percent(k), z_bar, work.selected, work.magnitudes);
-            if (is_known)
-                for (std::size_t i = 0; i < z.size(); ++i)
-                    if (z[i] != 0 && work.selected[i] == 0) z[i] += std::copysign(theta, z[i]);
-            theta_bar += numerics::support_selection_vjp<T>(
-                z, threshold, work.selected, numerics::row(x_next_bar, r), z_bar);
-        }
-        if (is_known && layer_[k].gamma) {
-            work.u = work.z;
-            if (k > 0) work.u -= numerics::matrix(in.x(0));
-            work.u /= step_size(in, k);
-        }
-        if (const auto to = acc.param(layer_[k].theta)) to.scalar() += T(theta_bar);
-        correction_vjp(in, k, work, acc, k == 0 ? View<T>{} : acc.x(0));
+    void forward(layers::Step<T>& step) const {
+        const std::int64_t k = layer(step.t());
+        const Layer& of = layer_[static_cast<std::size_t>(k)];
+        const auto x = k > 0 ? step.x() : layers::Value<T>{};
+        const auto u = residual(step, x) * step.matrix(of.w);
+        const auto z = of.gamma ? move(x, step.param(of.gamma), u) : x + u;
+        step.set_x(select(z, step.param(of.theta), {.amount = percent(k), .recovers_z = bool(of.gamma)}));
     }
 
   protected:
@@ -110,6 +65,11 @@ class Coupled : public Layers {
               selected(take_row<std::uint8_t>(scratch, model.n)) {}
     };
 
+    /// b - x A^T; x_0 = 0 is not multiplied.
+    template <class T>
+    layers::Value<T> residual(layers::Step<T>& step, layers::Value<T> x) const {
+        return step.data(model_.b) - x * t(step.matrix(model_.a));
+    }
     template <class T>
     T step_size(const StepIn<T>& in, std::int64_t k) const {
         return layer_[k].gamma ? in.param(layer_[k].gamma).scalar() : T(1);

@@ -6,13 +6,13 @@ namespace l2o::plugins {
 
 /// The parameters of LISTA-CP and LISTA-CPSS: a learned W_k in every layer, or tied one W for all with a
 /// gamma_k per layer (TiLISTA: Liu, Chen, Wang & Yin 2019, equation 11); a learned theta_k.
-class LearnedWeights : public Coupled {
+template <class Method>
+class LearnedWeights : public Coupled, public layers::Layered<Method> {
   public:
     enum class Start { kAnalytic, kIsta, kReference };
     Start start = Start::kAnalytic;
     bool tied = false, gains = false;
 
-    template <class Method>
     static Options<Method> options() {
         Options<Method> options = Layers::options<Method>();
         options
@@ -33,7 +33,7 @@ class LearnedWeights : public Coupled {
     }
 
     void declare(OptimizerSpec& spec) {
-        declare_layers<Work>(spec);
+        declare_layers(spec);
         if (start != Start::kAnalytic) lambda_ = lambda_of(spec);
         TensorSpec weight{.name = "shared.W",
                           .doc = "weight of the residual",
@@ -48,6 +48,7 @@ class LearnedWeights : public Coupled {
             layer.theta = declare_theta(spec, k);
             layer_.push_back(layer);
         }
+        this->measure(spec);
     }
 
     template <class T>

@@ -5,7 +5,7 @@ namespace {
 // Chen, Liu, Wang & Yin 2018, "Theoretical linear convergence of unfolded ISTA and its practical weights and
 // thresholds" (arXiv:1808.10038v2), equation 10: the weights of LISTA coupled by S_k = I - W_k^T A.
 //   x_{k+1} = S(x_k + (b - x_k A^T) W_k, theta_k).
-class ListaCp : public l2o::plugins::LearnedWeights {
+class ListaCp : public l2o::plugins::LearnedWeights<ListaCp> {
   public:
     static constexpr l2o::About about{
         .id = "lista_cp",
@@ -17,7 +17,7 @@ class ListaCp : public l2o::plugins::LearnedWeights {
         .needs = "A,b,lambda?"};
 
     ListaCp() { theta_ratio = 0.75; }
-    static l2o::Options<ListaCp> options() { return LearnedWeights::options<ListaCp>(); }
+    static l2o::Options<ListaCp> options() { return LearnedWeights::options(); }
 };
 
 }  // namespace

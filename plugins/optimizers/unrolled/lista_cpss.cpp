@@ -5,7 +5,7 @@ namespace {
 // Chen, Liu, Wang & Yin 2018, "Theoretical linear convergence of unfolded ISTA and its practical weights and
 // thresholds" (arXiv:1808.10038v2), equations 10 and 17: LISTA-CP that trusts its largest entries.
 //   x_{k+1} = SS(x_k + (b - x_k A^T) W_k, theta_k, q_k).
-class ListaCpss : public l2o::plugins::LearnedWeights {
+class ListaCpss : public l2o::plugins::LearnedWeights<ListaCpss> {
   public:
     static constexpr l2o::About about{
         .id = "lista_cpss",
@@ -20,7 +20,7 @@ class ListaCpss : public l2o::plugins::LearnedWeights {
 
     ListaCpss() { support_per_layer = 1.2, support_max = 13; }
     static l2o::Options<ListaCpss> options() {
-        l2o::Options<ListaCpss> options = LearnedWeights::options<ListaCpss>();
+        l2o::Options<ListaCpss> options = LearnedWeights::options();
         add_support_options(options);
         return options;
     }
