@@ -14,7 +14,7 @@ using l2o::numerics::matrix;
 //   x_{k+1} = SS(x_k + r_k W + beta_k (x_k - x_{k-1}), theta_k, p_k),   x_0 = x_{-1} = 0.
 // p_k only picks how many entries SS leaves alone, so c_p has no derivative: it is searched, not trained.
 // |x_k|_0 is computed with x_k and kept in the state: it is piecewise constant, and has none either.
-class HyperLista : public l2o::plugins::Coupled {
+class HyperLista : public l2o::plugins::Coupled, public l2o::layers::Layered<HyperLista> {
   public:
     static constexpr l2o::About about{
         .id = "hyperlista",
@@ -61,7 +61,7 @@ class HyperLista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_layers<Work>(spec);
+        declare_layers(spec);
         spec.info.max_steps = 0;
         const std::int64_t m = model_.m, n = model_.n;
         const auto buffer = [&](const char* name, const char* doc, const char* axes, l2o::Shape shape) {
@@ -79,6 +79,7 @@ class HyperLista : public l2o::plugins::Coupled {
         before_ = spec.state_like_x("x_before", "x_{k-1}")[0];
         nonzeros_ = spec.state({.name = "nonzeros", .doc = "|x_k|_0", .batched = true});
         size_ = spec.state({.name = "size", .doc = "|b A+^T|_1", .batched = true});
+        measure(spec);
     }
 
     template <class T>
@@ -104,114 +105,35 @@ class HyperLista : public l2o::plugins::Coupled {
     }
 
     template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        auto z = matrix(out.x(0));
-        before_threshold(in, work, z);
-        for (std::int64_t r = 0; r < in.batch(); ++r) {
-            const auto [theta, beta, share, size] = rule(in, r, work.error);
-            const auto z_row = l2o::numerics::row(out.x(0), r);
-            l2o::numerics::support_selection<T>(z_row, theta, kRule, share, z_row, {}, work.magnitudes);
-            out.state(nonzeros_)[r] = T(z_row.size() - std::size_t(std::ranges::count(z_row, T(0))));
-            out.state(size_)[r] = size;
+    void forward(l2o::layers::Step<T>& step) const {
+        using std::abs, std::clamp, std::log;
+        const auto x = step.t() > 0 ? step.x() : l2o::layers::Value<T>{};
+        const auto r = residual(step, x);
+        const auto left = row_sum([](auto e) { return abs(e); }, r * t(step.matrix(pinv_)));
+        const auto size = step.set(size_, step.t() > 0 ? step.state(size_) : stopped(left));
+        const auto product = [](auto a, auto b) { return a * b; };
+        // 1e-20, as in the authors' code: a row with b = 0 has the quotient 1.
+        const auto share = [](auto c, auto of_b, auto of_r) {
+            return clamp(c * log((of_b + T(1e-20)) / (of_r + T(1e-20))), T(0), T(1));
+        };
+        const auto p = stopped(map(share, step.param(c_p_), size, left));
+        const auto theta = map(product, step.param(layer_[0].theta), left);
+        auto z = x + r * step.matrix(layer_[0].w);
+        if (step.t() > 0) {
+            const auto beta = map(product, step.param(c_beta_), step.state(nonzeros_));
+            const auto momentum = [](auto z_i, auto b, auto x_i, auto before) {
+                return z_i + b * (x_i - before);
+            };
+            z = map(momentum, z, beta, x, step.state(before_));
         }
-        if (in.t() > 0)
-            copy(in.x(0), out.state(before_));
-        else
-            fill(out.state(before_), 0);
-    }
-
-    // With Z = bar of what goes into SS, t = bar theta_k: bar c_theta = sum t |r A+^T|_1, bar c_beta = sum
-    // |x_k|_0 <Z, x_k - x_{k-1}>, bar r = Z W^T + c_theta t sign(r A+^T) A+, bar x_k = (1 + beta) Z - bar r
-    // A, bar x_{k-1} = -beta Z.
-    template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const std::int64_t batch = in.batch(), n = model_.n;
-        const l2o::View<T> x_bar = in.t() > 0 ? acc.x(0) : l2o::View<T>{};
-        if (in.t() > 0) {
-            if (x_bar && cot.state(before_)) matrix(x_bar) += matrix(cot.state(before_));
-            if (acc.state(size_) && cot.state(size_)) matrix(acc.state(size_)) += matrix(cot.state(size_));
-        }
-        const l2o::View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, batch, model_);
-        before_threshold(in, work, work.z);
-
-        const T c_theta_now = in.param(layer_[0].theta).scalar(), c_beta_now = in.param(c_beta_).scalar();
-        double c_theta_bar = 0, c_beta_bar = 0;
-        for (std::int64_t r = 0; r < batch; ++r) {
-            const auto [theta, beta, share, size] = rule(in, r, work.error);
-            const std::span<T> z = row_of(work.z, r), z_bar = row_of(work.z_bar, r);
-            l2o::numerics::support_selection<T>(
-                z, theta, kRule, share, z_bar, work.selected, work.magnitudes);
-            const double theta_bar = l2o::numerics::support_selection_vjp<T>(
-                z, theta, work.selected, l2o::numerics::row(x_next_bar, r), z_bar);
-            c_theta_bar += theta_bar * double(work.error.row(r).template lpNorm<1>());
-            work.error.row(r) = T(theta_bar) * c_theta_now * work.error.row(r).array().sign();
-            if (in.t() == 0) continue;
-            const auto x = l2o::numerics::row_vector(in.x(0).row(r), n);
-            const T beta_bar =
-                work.z_bar.row(r).dot(x - l2o::numerics::row_vector(in.state(before_).row(r), n));
-            c_beta_bar += double(beta_bar * in.state(nonzeros_)[r]);
-            if (const auto to = acc.state(nonzeros_)) to[r] += c_beta_now * beta_bar;
-            if (x_bar) matrix(x_bar).row(r) += beta * work.z_bar.row(r);
-            if (const auto to = acc.state(before_)) matrix(to).row(r) -= beta * work.z_bar.row(r);
-        }
-        if (const auto to = acc.param(layer_[0].theta)) to.scalar() += T(c_theta_bar);
-        if (const auto to = acc.param(c_beta_)) to.scalar() += T(c_beta_bar);
-        work.residual_bar.setZero();
-        l2o::numerics::add_product<T>(work.residual_bar, 1, work.error, matrix(in.param(pinv_)));
-        correction_vjp(in, 0, work, acc, x_bar, &work.residual_bar);
+        constexpr auto kQuantile = l2o::numerics::SupportRule::kQuantile;
+        const auto x_next = step.set_x(select(z, theta, {.rule = kQuantile, .amounts = p}));
+        const auto is_nonzero = [](auto x_i) { return decltype(x_i)(T(x_i > 0 || x_i < 0)); };
+        step.set(nonzeros_, stopped(row_sum(is_nonzero, x_next)));
+        step.set(before_, x);
     }
 
   private:
-    static constexpr auto kRule = l2o::numerics::SupportRule::kQuantile;
-    template <class T>
-    struct Rule {
-        T theta, beta;
-        double share;
-        T size;  // |b A+^T|_1
-    };
-    template <class T>
-    struct Work : Coupled::Work<T> {
-        Rows<T> error, residual_bar;
-
-        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
-            : Coupled::Work<T>(scratch, batch, model),
-              error(take_rows<T>(scratch, batch, model.n)),
-              residual_bar(take_rows<T>(scratch, batch, model.m)) {}
-    };
-
-    /// work.residual = r_k, u = r_k W, error = r_k A+^T, z = what goes into SS. x_0 = x_{-1} = 0 are not
-    /// looked at.
-    template <class T, class Out>
-    void before_threshold(const l2o::StepIn<T>& in, Work<T>& work, Out& z) const {
-        const l2o::View<const T> x = point(in, in.t());
-        correction(in, 0, x, work.residual, work.u);
-        pre_activation(in, 0, x, work.u, z);
-        work.error.setZero();
-        l2o::numerics::add_product_nt<T>(work.error, 1, work.residual, matrix(in.param(pinv_)));
-        if (!x) return;
-        for (std::int64_t r = 0; r < in.batch(); ++r)
-            z.row(r) += beta(in, r) * (matrix(x).row(r) - matrix(in.state(before_)).row(r));
-    }
-    template <class T>
-    T beta(const l2o::StepIn<T>& in, std::int64_t r) const {
-        return in.t() > 0 ? in.param(c_beta_).scalar() * in.state(nonzeros_)[r] : T(0);
-    }
-    template <class T>
-    Rule<T> rule(const l2o::StepIn<T>& in, std::int64_t r, const Rows<T>& error) const {
-        const T left = error.row(r).template lpNorm<1>(), size = in.t() > 0 ? in.state(size_)[r] : left;
-        // 1e-20, as in the authors' code: a row with b = 0 has the quotient 1.
-        const double ratio = (double(size) + 1e-20) / (double(left) + 1e-20);
-        return {in.param(layer_[0].theta).scalar() * left,
-                beta(in, r),
-                std::clamp(double(in.param(c_p_).scalar()) * std::log(ratio), 0.0, 1.0),
-                size};
-    }
-
     l2o::Param pinv_, c_beta_, c_p_;
     l2o::State before_, nonzeros_, size_;
 };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <l2o/numerics/pseudo_inverse.hpp>
 
@@ -15,7 +16,7 @@ using l2o::numerics::matrix;
 // tau^2 is right for W = A+^T, whose training may leave that. Deviations: pi is computed from its log-odds,
 // since densities underflow; tau^2 >= 1e-12, p_k within [1e-6, 1 - 1e-6] and alpha2_k >= 1e-6, where training
 // would leave the formulas' domain.
-class Tista : public l2o::plugins::Coupled {
+class Tista : public l2o::plugins::Coupled, public l2o::layers::Layered<Tista> {
   public:
     static constexpr l2o::About about{
         .id = "tista",
@@ -49,7 +50,7 @@ class Tista : public l2o::plugins::Coupled {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        declare_layers<Work>(spec);
+        declare_layers(spec);
         if (!fixed_weight) spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m, n = model_.n;
         taa_ = spec.param({.name = "const.taa", .doc = "tr A^T A", .flags = L2O_SPEC_DERIVED});
@@ -68,6 +69,7 @@ class Tista : public l2o::plugins::Coupled {
                 {.p = layer_param(spec, k, {.name = "p", .doc = "share of the entries that are not 0"}),
                  .alpha2 = layer_param(spec, k, {.name = "alpha2", .doc = "their variance"})});
         }
+        measure(spec);
     }
 
     template <class T>
@@ -93,110 +95,47 @@ class Tista : public l2o::plugins::Coupled {
     }
 
     template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const std::int64_t k = layer(in.t());
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, in.batch(), model_);
-        auto z = matrix(out.x(0));
-        correction(in, k, point(in, k), work.residual, z);
-        pre_activation(in, k, point(in, k), z, z);
-        for (std::int64_t r = 0; r < in.batch(); ++r) {
-            const Noise<T> noise = noise_of(in, k, work.residual.row(r).squaredNorm());
-            const Shrinkage<T> eta = shrinkage(in, k, noise.tau2);
-            for (T& z_i : l2o::numerics::row(out.x(0), r)) z_i = eta(z_i);
-        }
-    }
+    void forward(l2o::layers::Step<T>& step) const {
+        using std::clamp, std::exp, std::log, std::max;
+        const std::int64_t k = layer(step.t());
+        const auto place = static_cast<std::size_t>(k);
+        const auto x = k > 0 ? step.x() : l2o::layers::Value<T>{}, gamma = step.param(layer_[place].gamma);
+        const auto r = residual(step, x);
+        const auto z = move(x, gamma, r * step.matrix(layer_[place].w));
 
-    template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        const l2o::View<const T> x_next_bar = cot.x(0);
-        if (!x_next_bar) return;
-        const std::int64_t k = layer(in.t()), batch = in.batch();
-        l2o::Scratch scratch(in.call);
-        Work<T> work(scratch, batch, model_);
-        correction(in, k, point(in, k), work.residual, work.u);
-        pre_activation(in, k, point(in, k), work.u, work.z);
-
-        double p_bar = 0, alpha2_bar = 0, gamma_bar = 0;
-        for (std::int64_t r = 0; r < batch; ++r) {
-            const Noise<T> noise = noise_of(in, k, work.residual.row(r).squaredNorm());
-            const Shrinkage<T> eta = shrinkage(in, k, noise.tau2);
-            double tau2_bar = 0;
-            for (std::int64_t i = 0; i < model_.n; ++i) {
-                const auto slope = eta.slopes(work.z(r, i));
-                const T bar = x_next_bar(r, i);
-                work.z_bar(r, i) = bar * slope.z;
-                p_bar += double(bar * slope.p);
-                alpha2_bar += double(bar * slope.alpha2);
-                tau2_bar += double(bar * slope.tau2);
-            }
-            gamma_bar += tau2_bar * double(noise.by_gamma);
-            work.residual_bar.row(r) = T(tau2_bar) * noise.by_residual * work.residual.row(r);
-        }
-        if (const auto to = acc.param(prior_[k].p)) to.scalar() += T(p_bar);
-        if (const auto to = acc.param(prior_[k].alpha2)) to.scalar() += T(alpha2_bar);
-        if (const auto to = acc.param(layer_[k].gamma)) to.scalar() += T(gamma_bar);
-        correction_vjp(in, k, work, acc, k > 0 ? acc.x(0) : l2o::View<T>{}, &work.residual_bar);
+        const T m = T(model_.m), n = T(model_.n), sigma_2 = T(sigma2);
+        const auto noise = [=](auto squares, auto g, auto taa, auto tww) {
+            const auto v2 = clamp((squares - m * sigma_2) / taa, T(1e-9), T(1e6));
+            const auto tau2 = v2 * ((n + (g * g - 2 * g) * m) / n) + g * g * (sigma_2 * tww / n);
+            return tau2 > T(1e-12) ? tau2 : decltype(g)(T(1e-12));
+        };
+        const auto squares = row_sum([](auto r_i) { return r_i * r_i; }, r);
+        const auto tau2 = map(noise, squares, gamma, step.param(taa_), step.param(tww_));
+        // Of a row: log-odds = odds + z^2 sharpness, eta = z shrinkage pi.
+        const auto odds_of = [](auto p_k, auto a, auto t) {
+            const auto p_in = clamp(p_k, T(1e-6), T(1 - 1e-6));
+            return log(p_in / (1 - p_in)) + log(t / (max(a, decltype(a)(T(1e-6))) + t)) / 2;
+        };
+        const auto sharpness_of = [](auto a, auto t) {
+            return (1 / t - 1 / (max(a, decltype(a)(T(1e-6))) + t)) / 2;
+        };
+        const auto shrinkage_of = [](auto a, auto t) {
+            const auto alpha2_k = max(a, decltype(a)(T(1e-6)));
+            return alpha2_k / (alpha2_k + t);
+        };
+        const auto eta = [](auto z_i, auto odds, auto sharpness, auto shrinkage) {
+            return z_i * shrinkage / (1 + exp(-(odds + z_i * z_i * sharpness)));
+        };
+        const auto alpha2_k = step.param(prior_[place].alpha2);
+        const auto odds = map(odds_of, step.param(prior_[place].p), alpha2_k, tau2);
+        const auto sharpness = map(sharpness_of, alpha2_k, tau2);
+        step.set_x(map(eta, z, odds, sharpness, map(shrinkage_of, alpha2_k, tau2)));
     }
 
   private:
     struct Prior {
         l2o::Param p, alpha2;
     };
-    template <class T>
-    struct Work : Coupled::Work<T> {
-        Rows<T> residual_bar;
-
-        Work(l2o::Scratch& scratch, std::int64_t batch, const l2o::LinearModel& model)
-            : Coupled::Work<T>(scratch, batch, model), residual_bar(take_rows<T>(scratch, batch, model.m)) {}
-    };
-    /// tau^2 of a row, its slope by gamma_k, and its gradient by r as a multiple of r.
-    template <class T>
-    struct Noise {
-        T tau2, by_gamma, by_residual;
-    };
-    /// eta at one row's tau^2 = t, with p, a = alpha2 and s = a + t. Slopes are 0 where p or a is clipped.
-    template <class T>
-    struct Shrinkage {
-        T p, a, t, s;
-        bool p_is_clipped, a_is_clipped;
-
-        struct Slopes {
-            T z, p, alpha2, tau2;
-        };
-        /// ln of P(x != 0 | z) / P(x = 0 | z).
-        [[nodiscard]] T log_odds(T z) const {
-            return std::log(p / (1 - p)) + std::log(t / s) / 2 + z * z / 2 * (1 / t - 1 / s);
-        }
-        [[nodiscard]] T operator()(T z) const { return z * a / s / (1 + std::exp(-log_odds(z))); }
-        [[nodiscard]] Slopes slopes(T z) const {
-            const T odds = log_odds(z), posterior = 1 / (1 + std::exp(-odds));
-            const T eta = z * a / s * posterior, by_odds = eta / (1 + std::exp(odds));
-            const T direct = z * posterior / (s * s), by_s = (z * z / s - 1) / (2 * s);
-            return {.z = a / s * posterior + by_odds * z * (1 / t - 1 / s),
-                    .p = p_is_clipped ? T(0) : by_odds / (p * (1 - p)),
-                    .alpha2 = a_is_clipped ? T(0) : direct * t + by_odds * by_s,
-                    .tau2 = -direct * a + by_odds * (by_s + (1 - z * z / t) / (2 * t))};
-        }
-    };
-
-    template <class T>
-    Noise<T> noise_of(const l2o::StepIn<T>& in, std::int64_t k, T squared_residual) const {
-        const T m = T(model_.m), n = T(model_.n), gamma = step_size(in, k);
-        const T taa = in.param(taa_).scalar(), white = T(sigma2) * in.param(tww_).scalar() / n;
-        const T raw = (squared_residual - m * T(sigma2)) / taa, v2 = std::clamp(raw, T(1e-9), T(1e6));
-        const T by_v2 = (n + (gamma * gamma - 2 * gamma) * m) / n;
-        const T tau2 = v2 * by_v2 + gamma * gamma * white;
-        if (!(tau2 > T(1e-12))) return {T(1e-12), 0, 0};
-        return {tau2, v2 * (2 * gamma - 2) * m / n + 2 * gamma * white, raw == v2 ? by_v2 * 2 / taa : T(0)};
-    }
-    template <class T>
-    Shrinkage<T> shrinkage(const l2o::StepIn<T>& in, std::int64_t k, T tau2) const {
-        const T p_k = in.param(prior_[k].p).scalar(), a_k = in.param(prior_[k].alpha2).scalar();
-        const T p_in = std::clamp(p_k, T(1e-6), T(1 - 1e-6)), a = std::max(a_k, T(1e-6));
-        return {p_in, a, tau2, a + tau2, p_in != p_k, a != a_k};
-    }
-
     l2o::Param taa_, tww_;
     std::vector<Prior> prior_;
 };
