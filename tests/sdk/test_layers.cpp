@@ -8,6 +8,7 @@
 #include <functional>
 #include <l2o/layers/layered.hpp>
 #include <l2o/layers/product.hpp>
+#include <l2o/layers/select.hpp>
 #include <string>
 #include <vector>
 
@@ -285,6 +286,29 @@ struct Many : Base {
         step.set(m.s, Value<T>{});
     }
 };
+/// Whether z is recovered from x' or computed again, its step has the same derivative.
+template <bool kRecovers>
+struct Selections : Base {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        const Value<T> size = map([](auto p) { return p * p; }, step.param(m.p));
+        const Value<T> z = move(step.x(), step.param(m.p), step.g() * t(step.matrix(m.w)) * step.matrix(m.w));
+        step.set_x(select(z, size, {.amount = 20, .recovers_z = kRecovers}));
+        const Value<T> share = stopped(map([](auto s) { return s / 4 + T(0.3); }, step.state(m.s)));
+        step.set(m.h,
+                 select(step.state(m.h),
+                        step.state(m.s),
+                        {.rule = l2o::numerics::SupportRule::kQuantile, .amounts = share}) +
+                     select(step.x(), step.param(m.q), {.amount = 10}));
+        step.set(m.s, step.state(m.s));
+    }
+};
+struct WrongThresholds : Base {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        step.set_x(select(step.x(), step.data(m.b), {.amount = 10}));
+    }
+};
 struct Counts : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
@@ -345,6 +369,8 @@ TEST_CASE("layers: the gradient of every operation equals central differences") 
     SUBCASE("steps along a value") { check_gradient<Moves>(); }
     SUBCASE("rules of entries, rows and numbers") { check_gradient<Rules>(); }
     SUBCASE("sums over rows") { check_gradient<RowSums>(); }
+    SUBCASE("support selection, z computed again") { check_gradient<Selections<false>>(); }
+    SUBCASE("support selection, z recovered") { check_gradient<Selections<true>>(); }
     SUBCASE("more operations than lie on the stack") { check_gradient<Many>(); }
 }
 
@@ -384,6 +410,9 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
     Instance<Probe<WrongSize>> size(1);
     CHECK(text(size) ==
           "a sum of rows of 70 and of 3 entries; expected two of one size, batched both or neither");
+    Instance<Probe<WrongThresholds>> thresholds(1);
+    CHECK(text(thresholds) ==
+          "thresholds of 3 entries for rows of 70; expected one number, or one row for all by percentile");
     Instance<Probe<WrongProduct>> product(1);
     CHECK(text(product) == "rows of 70 entries are multiplied with a matrix of 3 rows; expected as many");
 }

@@ -111,6 +111,9 @@ class Step {
                    in_.state_out(s),
                    cot_ ? cot_->state(s) : View<const T>{});
     }
+    /// Where an operation writes a state' that has no derivative, instead of set(); empty unless in a forward
+    /// pass.
+    View<T> room_of(const State& s) const { return out_ ? out_->state(s) : View<T>{}; }
     /// Computes what was set.
     void finish() {
         for (const Output* output = first_; output != nullptr; output = output->next) {
