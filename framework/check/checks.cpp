@@ -75,11 +75,13 @@ std::vector<Check> checks_of(Kind kind) {
             add({{"coordinatewise",
                   "L2O_OPTIMIZER_COORDINATEWISE: a step on a slice of coordinates is the slice of the step",
                   &check_coordinatewise},
+                 {"box", "L2O_OPTIMIZER_KEEPS_BOUNDS: x' lies within the bounds of its block", &check_box},
                  {"params",
                   "without L2O_OPTIMIZER_PARAMS_BY_PROBLEM the shapes of learned parameters do not depend on "
                   "the "
-                  "problem",
+                  "problem; L2O_SPEC_DERIVED ones depend on the data alone",
                   &check_params},
+                 {"layers", "l2o_spec.layer of a parameter is the first step that uses it", &check_layers},
                  {"resume",
                   "all progress is in state and x: a run that goes on from them, with another instance, has "
                   "the bits of one that was never stopped",

@@ -48,6 +48,8 @@ std::string check_questions(const Subject& subject);
 std::string check_rows(const Subject& subject);
 std::string check_second_block(const Subject& subject);
 std::string check_params(const Subject& subject);
+std::string check_box(const Subject& subject);
+std::string check_layers(const Subject& subject);
 
 // vjp_checks.cpp
 std::string check_optimizer_vjp(const Subject& subject);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 #include "framework/check/checks.hpp"
 #include "framework/check/optimizer_bench.hpp"
@@ -12,37 +14,30 @@
 namespace l2o::framework {
 namespace {
 
-/// The blocks of a task with other sizes along their axes: coordinates [first, first + count) of vectors.
-class SizedBlocks {
-  public:
-    SizedBlocks(const std::vector<const l2o_spec*>& like, std::int64_t size) : size_(size) {
-        for (const l2o_spec* spec : like) {
-            specs_.push_back(*spec);
-            specs_.back().ndim = 1;
-            specs_.back().shape = &size_;
-            specs_.back().axes = nullptr;
-        }
-        for (const l2o_spec& spec : specs_) pointers_.push_back(&spec);
+/// An optimizer for the problem of a bench with other blocks, which `change(spec, index)` makes of its own.
+/// Throws Error if it refuses.
+template <class Change>
+std::unique_ptr<Optimizer> for_blocks(const Subject& subject, const OptimizerBench& bench, Change&& change) {
+    std::vector<l2o_spec> specs;
+    for (const l2o_spec* spec : bench.optimizee().blocks()) {
+        specs.push_back(*spec);
+        change(specs.back(), specs.size() - 1);
     }
-    SizedBlocks(const SizedBlocks&) = delete;
-    SizedBlocks& operator=(const SizedBlocks&) = delete;
-    ~SizedBlocks() = default;
-    [[nodiscard]] const std::vector<const l2o_spec*>& specs() const { return pointers_; }
-
-  private:
-    std::int64_t size_;
-    std::vector<l2o_spec> specs_;
-    std::vector<const l2o_spec*> pointers_;
-};
+    Task task = task_of(bench.optimizee(), OptimizerBench::kHorizon);
+    task.blocks.clear();
+    for (const l2o_spec& spec : specs) task.blocks.push_back(&spec);
+    return std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task);
+}
 
 /// An optimizer for made-up vectors of `size` coordinates. Throws Error if it refuses.
 std::unique_ptr<Optimizer> for_vectors(const Subject& subject,
                                        const OptimizerBench& bench,
                                        std::int64_t size) {
-    const SizedBlocks blocks(bench.optimizee().blocks(), size);
-    Task task = task_of(bench.optimizee(), OptimizerBench::kHorizon);
-    task.blocks = blocks.specs();
-    return std::make_unique<Optimizer>(subject.entry, resolve(subject.entry, subject.settings), task);
+    return for_blocks(subject, bench, [&](l2o_spec& spec, std::size_t) {
+        spec.ndim = 1;
+        spec.shape = &size;
+        spec.axes = nullptr;
+    });
 }
 
 std::string compare(const std::vector<Tensor>& a, const std::vector<Tensor>& b, const std::string& name) {
@@ -122,9 +117,115 @@ std::string check_coordinatewise(const Subject& subject) {
     return "";
 }
 
+std::string check_box(const Subject& subject) {
+    const OptimizerBench bench(subject, widest(subject));
+    if ((bench.flags() & L2O_OPTIMIZER_KEEPS_BOUNDS) == 0)
+        throw NotApplicable("does not promise L2O_OPTIMIZER_KEEPS_BOUNDS");
+    constexpr std::int64_t kSteps = 8;
+    constexpr double kLeastWidth = 0.01;
+    constexpr int kSteep = 12;
+    // The smallest box around the starts: some are on its edge, and a step outwards leaves it.
+    std::vector<std::pair<double, double>> boxes;
+    for (const Tensor& block : bench.start().x) {
+        double lower = block.size() > 0 ? block.value(0) : 0, upper = lower;
+        for (std::int64_t i = 0; i < block.size(); ++i) {
+            lower = std::min(lower, block.value(i));
+            upper = std::max(upper, block.value(i));
+        }
+        if (upper - lower < kLeastWidth) lower -= kLeastWidth, upper += kLeastWidth;
+        boxes.emplace_back(lower, upper);
+    }
+    std::unique_ptr<Optimizer> bounded;
+    try {
+        bounded = for_blocks(subject, bench, [&](l2o_spec& spec, std::size_t k) {
+            spec.flags |= L2O_SPEC_BOUNDED;
+            std::tie(spec.lower, spec.upper) = boxes[k];
+        });
+    } catch (const Error& error) {
+        throw NotApplicable(error.what());
+    }
+    for (const int slope : {0, kSteep}) {
+        Moment moment = bench.first(*bounded, slope);
+        while (moment.t < bench.steps(kSteps)) {
+            bench.iterate(*bounded, moment);
+            for (std::size_t k = 0; k < boxes.size(); ++k) {
+                for (std::int64_t i = 0; i < moment.x[k].size(); ++i) {
+                    const double x = moment.x[k].value(i);
+                    if (!(x >= boxes[k].first && x <= boxes[k].second))
+                        throw Broken(fmt::format(
+                            "step at t = {}: element {} of x' of block {} is {:.9g}; its bounds are [{:.9g}, "
+                            "{:.9g}]",
+                            moment.t - 1,
+                            i,
+                            k,
+                            x,
+                            boxes[k].first,
+                            boxes[k].second));
+                }
+            }
+        }
+    }
+    return "";
+}
+
+std::string check_layers(const Subject& subject) {
+    const OptimizerBench bench(subject, widest(subject));
+    const std::vector<const l2o_spec*>& params = bench.optimizer().params();
+    if (std::ranges::none_of(params, [](const l2o_spec* spec) { return spec->layer > 0; }))
+        throw NotApplicable("has no parameter that some steps do not use");
+    if ((bench.flags() & L2O_FLAG_DETERMINISTIC) == 0)
+        throw NotApplicable("does not promise L2O_FLAG_DETERMINISTIC");
+    for (const Moment& moment : bench.moments()) {
+        StepCase step(bench.optimizer(), moment);
+        step.run();
+        for (std::size_t i = 0; i < params.size(); ++i) {
+            if (params[i]->layer <= moment.t || !is_real(moment.params[i].dtype())) continue;
+            Moment other = moment.clone();
+            for (std::int64_t k = 0; k < other.params[i].size(); ++k)
+                set(other.params[i], k, 1.5 * other.params[i].value(k) + 0.5);
+            StepCase changed(bench.optimizer(), other);
+            changed.run();
+            if (const std::string text = difference(step, changed); !text.empty())
+                throw Broken(fmt::format("uses parameter '{}', whose first step is to be {}: {}",
+                                         params[i]->name,
+                                         params[i]->layer,
+                                         text));
+        }
+    }
+    return "";
+}
+
+namespace {
+
+/// What init_params computes from the data is the same with every key.
+void check_derived(const OptimizerBench& bench) {
+    const std::vector<const l2o_spec*>& params = bench.optimizer().params();
+    const auto drawn = [&](const Key& key) {
+        std::vector<Tensor> out;
+        for (const auto& one : bench.cases()) {
+            if (one->name() != "init_params") continue;
+            one->key = key;
+            one->run();
+            out = one->outputs()[0]->clone();
+        }
+        return out;
+    };
+    const std::vector<Tensor> one = drawn({0x5eed, 0}), other = drawn({0xa17e5, 99});
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        if (!has(*params[i], L2O_SPEC_DERIVED)) continue;
+        GuardedSet a, b;
+        a.add(params[i]->name, one[i]), b.add(params[i]->name, other[i]);
+        if (const std::string text = difference(a, b); !text.empty())
+            throw Broken("declares L2O_SPEC_DERIVED, and with another key " + text);
+    }
+}
+
+}  // namespace
+
 std::string check_params(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     if (bench.optimizer().params().empty()) throw NotApplicable("has no parameters");
+    if ((bench.flags() & L2O_FLAG_DETERMINISTIC) != 0) check_derived(bench);
     if ((bench.flags() & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0)
         throw NotApplicable("declares L2O_OPTIMIZER_PARAMS_BY_PROBLEM");
     std::unique_ptr<Optimizer> other;
@@ -184,7 +285,7 @@ bool check_x_is(const StepCase& step, const Moment& round, std::int64_t row) {
     };
     if (is == L2O_X_IS_NEW) return false;
     if (is < L2O_X_IS_UNCHANGED || is >= static_cast<std::int32_t>(round.n_answers))
-        fail(fmt::format("there were {} questions", round.n_answers));
+        fail(fmt::format("there were {} questions before", round.n_answers));
     for (std::size_t k = 0; k < round.x.size(); ++k) {
         if (is == L2O_X_IS_UNCHANGED && !is_row(step.x_out[k], row, round.x[k], row, rows))
             fail("x' is not x");
@@ -215,7 +316,6 @@ void check_repeats(const StepCase& now, const StepCase& then, const Optimizer& o
 std::string check_questions(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     const Optimizer& optimizer = bench.optimizer();
-    if (optimizer.info().max_questions == 0) throw NotApplicable("asks no questions");
     std::vector<Moment> seen;
     Moment moment = bench.first(optimizer);
     for (std::int64_t t = 0; t < bench.steps(3); ++t) {
@@ -254,13 +354,23 @@ std::string check_questions(const Subject& subject) {
             then = step;
         }
         // What a row asks, and when it is done, is its own.
+        const bool is_asked_alone =
+            optimizer.info().max_questions > 0 && (bench.flags() & L2O_FLAG_ROW_INVARIANT) != 0;
         for (const std::int64_t row : some_rows(bench.batch())) {
-            if ((bench.flags() & L2O_FLAG_ROW_INVARIANT) == 0) break;
+            if (!is_asked_alone) break;
             StepCase alone(optimizer, bench.rows_of(round, {row}));
             alone.row0 = static_cast<std::uint64_t>(row);
             alone.run();
             expect_rows(*step, bench.batch(), alone, {row});
         }
+    }
+    // What is said late may be wrong late.
+    for (const Moment& round : bench.moments()) {
+        if (round.round > 0) continue;
+        StepCase step(optimizer, round);
+        step.run();
+        for (std::int64_t i = 0; i < step.x_is[0].size(); ++i)
+            if (!step.is_open(i * bench.batch() / step.x_is[0].size())) (void)check_x_is(step, round, i);
     }
     return fmt::format("{} rounds in {} iterations, {} rows taken from a question or left",
                        seen.size(),

@@ -92,6 +92,12 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_lies", "specs", "more than 256 bytes", "name_is_huge"},
         {"optimizer_lies", "params", "for one problem they are", "fits_the_problem"},
         {"optimizer_lies", "schema", "the default of option 'rate' is '2'", "bad_default"},
+        {"optimizer_claims", "questions", "x_is of row 0 is -2; x' is not x", "says_unchanged"},
+        {"optimizer_claims", "questions", "step at t = 21: x_is of row 0 is ", "says_unchanged_late"},
+        {"optimizer_claims", "questions", "there were 0 questions before", "names_no_question"},
+        {"optimizer_claims", "box", "of x' of block 0 is ", "leaves_the_box"},
+        {"optimizer_claims", "layers", "uses parameter 'rate', whose first step is to be 3", "used_early"},
+        {"optimizer_claims", "params", "with another key 'rate' differs", "derived_from_the_key"},
         {"optimizee_misleads", "gradient", "g of row 1: wrong along", "wrong_by_little"},
         {"optimizee_misleads", "float32", "in float32 and float64: 'g of x' differs", "wrong_in_float32"},
         {"optimizee_misleads", "batch", "row 0 of 37 alone: 'f' differs", "wrong_of_many"},
@@ -239,6 +245,11 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
     CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
     CHECK(failed(check("optimizer_steps", {}, 500, "ends_with_nonsense")) == Names{"rows"});
+    CHECK(failed(check("optimizer_claims", {}, 500, "says_unchanged")) == Names{"questions"});
+    CHECK(failed(check("optimizer_claims", {}, 500, "names_no_question")) == Names{"questions"});
+    CHECK(failed(check("optimizer_claims", {}, 500, "leaves_the_box")) == Names{"box"});
+    CHECK(failed(check("optimizer_claims", {}, 500, "used_early")) == Names{"layers"});
+    CHECK(failed(check("optimizer_claims", {}, 500, "derived_from_the_key")) == Names{"params"});
 }
 
 TEST_CASE("an unknown check, an unknown component and a missing file are refused") {
