@@ -47,8 +47,8 @@ Usage usage() {
          po::value<std::vector<std::string>>()->composing()->value_name("NAME"),
          "run this check only; may be given again")  //
         ("component",
-         po::value<std::string>()->value_name("ID"),
-         "check this component of the library only")                                                      //
+         po::value<std::vector<std::string>>()->composing()->value_name("ID"),
+         "check this component of the library only; may be given again")                                  //
         ("thorough", "also run checks that take thousands of calls or large batches; on all optimizees")  //
         ("fuzz",
          po::value<std::string>()->value_name("N"),
@@ -99,7 +99,7 @@ framework::ExitCode check(const Arguments& given) {
     if (line->arguments().empty()) throw line->refusal("l2o check: the file of a plugin library is missing");
     framework::Conformance conformance;
     conformance.library = line->arguments()[0];
-    conformance.component = line->text("component");
+    conformance.components = line->texts("component");
     conformance.only = line->texts("only");
     conformance.thorough = line->has("thorough");
     conformance.settings = settings(*line, "set");

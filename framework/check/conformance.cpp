@@ -465,13 +465,15 @@ std::vector<Finding> check_library(const Conformance& given,
             const auto plugin = std::make_shared<const PluginDescription>(*loaded);
             std::vector<std::string> ids;
             for (const ComponentDescription& component : plugin->components) ids.push_back(component.id);
-            if (!conformance.component.empty() &&
-                std::find(ids.begin(), ids.end(), conformance.component) == ids.end())
-                return send(line_of({{"refusal",
-                                      path.string() + ": no component '" + conformance.component + "'" +
-                                          did_you_mean(conformance.component, ids)}}));
+            const std::vector<std::string>& asked = conformance.components;
+            for (const std::string& id : asked) {
+                if (std::ranges::find(ids, id) == ids.end())
+                    return send(
+                        line_of({{"refusal",
+                                  path.string() + ": no component '" + id + "'" + did_you_mean(id, ids)}}));
+            }
             for (const ComponentDescription& component : plugin->components) {
-                if (!conformance.component.empty() && component.id != conformance.component) continue;
+                if (!asked.empty() && std::ranges::find(asked, component.id) == asked.end()) continue;
                 const Subject subject{.entry = {component, plugin},
                                       .settings = conformance.settings,
                                       .thorough = conformance.thorough};

@@ -39,8 +39,8 @@ inline constexpr const char* kAllOptimizees = "all";
 /// What to check, and how.
 struct Conformance {
     std::filesystem::path library;
-    std::string component{};          ///< id of the one to check; "": all
-    std::vector<std::string> only{};  ///< names of checks; empty: all
+    std::vector<std::string> components{};  ///< ids of those to check; empty: all
+    std::vector<std::string> only{};        ///< names of checks; empty: all
     std::map<std::string, std::string> settings{};
     /// On which an optimizer or a loss is checked; "": the first that suits, or all, if thorough.
     std::string optimizee{};

@@ -1,5 +1,6 @@
 #include "framework/plugin/description.hpp"
 
+#include <fmt/core.h>
 #include <l2o/abi/loss.h>
 #include <l2o/abi/optimizee.h>
 #include <l2o/abi/optimizer.h>
@@ -198,6 +199,17 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
         ComponentDescription component;
         component.kind = kind_from_abi(text_of(table.kind), library);
         component.id = text_of(table.id);
+        for (std::uint32_t k = 0; k < i; ++k) {
+            const ComponentDescription& other = description.components[k];
+            if (other.kind == component.kind && other.id == component.id)
+                throw library_error(library,
+                                    fmt::format("its components {} and {} are both {} '{}'; give each of a "
+                                                "kind an id of its own",
+                                                k,
+                                                i,
+                                                name_of(component.kind),
+                                                printable(component.id, kMostText)));
+        }
         component.title = text_of(table.title);
         component.doc = text_of(table.doc);
         component.needs = parse_needs(text_of(table.needs));

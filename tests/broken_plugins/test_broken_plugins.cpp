@@ -23,14 +23,15 @@ std::vector<Finding> check(const std::string& plugin,
                            std::vector<std::string> only,
                            double time_limit_s = 500,
                            const std::string& component = "") {
-    return check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_") + plugin + ".so",
-                          .component = component,
-                          .only = std::move(only),
-                          .optimizee = "quadratic",
-                          .time_limit_s = time_limit_s,
-                          .thorough = true},
-                         plugin_search_path(),
-                         [](const Finding&) {});
+    return check_library(
+        {.library = std::string(L2O_BROKEN_PLUGINS "/l2o_") + plugin + ".so",
+         .components = component.empty() ? std::vector<std::string>{} : std::vector{component},
+         .only = std::move(only),
+         .optimizee = "quadratic",
+         .time_limit_s = time_limit_s,
+         .thorough = true},
+        plugin_search_path(),
+        [](const Finding&) {});
 }
 
 std::vector<std::string> failed(const std::vector<Finding>& findings) {
@@ -156,7 +157,7 @@ std::vector<Finding> fuzz(const std::string& component,
                           std::uint64_t cases,
                           std::optional<std::uint64_t> only = {}) {
     return check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_optimizer_lies.so"),
-                          .component = component,
+                          .components = {component},
                           .only = {"vjp", "bounds", "row_invariant"},
                           .optimizee = "quadratic",
                           .fuzz = {.cases = cases, .seed = 3, .only = only}},
@@ -176,7 +177,7 @@ TEST_CASE("random cases find what is wrong for some values of an option, or far 
           Hidden{"wrong_far_out", "row_invariant", "alone: 'x'"}}) {
         CAPTURE(std::string(hidden.component));
         CHECK(failed(check_library({.library = std::string(L2O_BROKEN_PLUGINS "/l2o_optimizer_lies.so"),
-                                    .component = hidden.component,
+                                    .components = {hidden.component},
                                     .only = {hidden.check},
                                     .optimizee = "quadratic"},
                                    plugin_search_path(),

@@ -33,6 +33,18 @@ TEST_CASE("l2o check names the rule that is broken, and exits with 3") {
     CHECK(contains(one.out, "0 ok, 1 failed, 0 skipped\n"));
 }
 
+TEST_CASE("l2o check --component may be given again") {
+    const Outcome two = run_l2o(
+        "check --only box --optimizee quadratic --component used_early --component "
+        "leaves_the_box " L2O_BROKEN_PLUGINS "/l2o_optimizer_claims.so");
+    CHECK(two.code == 3);
+    CHECK(contains(two.out, "optimizer leaves_the_box, on quadratic\n  FAIL     box"));
+    CHECK(contains(two.out, "optimizer used_early, on quadratic\n  skipped  box"));
+    CHECK(contains(two.out, "0 ok, 1 failed, 1 skipped\n"));
+    CHECK(contains(run_l2o("check --component gradient_descent --component adm" + kSound).refusal(),
+                   "no component 'adm'"));
+}
+
 TEST_CASE("l2o check takes a time limit") {
     const Outcome hung =
         run_l2o("check --only bounds --time-limit 1 " L2O_BROKEN_PLUGINS "/l2o_optimizer_hangs.so");

@@ -136,14 +136,17 @@ static const l2o_component optimizer = {sizeof(l2o_component),
                                         "",
                                         &optimizer_api};
 
-static const l2o_component* const components[] = {&loss, &optimizer};
+#ifndef N_COMPONENTS
+#define N_COMPONENTS 2
+#endif
+static const l2o_component* const components[] = {&loss, &optimizer, &loss};
 
 static const l2o_plugin plugin = {MAGIC,
                                   sizeof(l2o_plugin),
                                   BUILT_MAJOR,
                                   0,
                                   REQUIRED_MINOR,
-                                  2,
+                                  N_COMPONENTS,
                                   "c_library",
                                   "1.0.0",
                                   "MIT",

@@ -88,6 +88,13 @@ TEST_CASE("an entry that returns something else than a plugin table is refused")
     CHECK(contains(refusal(kFolder / "no_magic.so"), "its entry returned no l2o plugin table"));
 }
 
+TEST_CASE("a library with two components of one kind and id is refused by that id") {
+    const std::string path = (kFolder / "same_twice.so").string();
+    CHECK(refusal(path) == "plugin '" + path +
+                               "': its components 0 and 2 are both loss 'c_loss'; give each of a kind an id "
+                               "of its own");
+}
+
 TEST_CASE("a file that is no library, and one that is missing, are refused by name") {
     const ScratchFolder folder;
     std::ofstream(folder / "text.so") << "not a library\n";
