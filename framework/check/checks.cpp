@@ -47,7 +47,8 @@ constexpr Check kEnvironment{
     "no call changes the floating-point control word, rounding, locale, working folder, umask or a signal "
     "handler (base.h R6)",
     &check_environment};
-constexpr Check kLeaves{"leaves", "calls leave neither memory nor threads behind", &check_leaves};
+constexpr Check kLeaves{
+    "leaves", "calls, and instances, leave neither memory nor threads behind", &check_leaves};
 constexpr Check kStructSize{"struct_size",
                             "descriptions of a newer host, which are longer, and of an older one, without "
                             "fields that are not used, give the "

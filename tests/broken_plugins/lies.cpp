@@ -1,3 +1,4 @@
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -166,6 +167,37 @@ struct LeavesThreads : Descent {
     }
 };
 
+struct LeaksMappings : Descent {
+    static constexpr l2o::About about = about_as("leaks_mappings");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        auto* kept = static_cast<char*>(
+            ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        kept[0] = 1;
+    }
+};
+
+struct LeaksInstances : Descent {
+    static constexpr l2o::About about = about_as("leaks_instances");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        static char* volatile kept = nullptr;
+        kept = new char[1 << 22];
+        kept[0] = 1;
+    }
+};
+
+struct LeavesThreadsOfInstances : Descent {
+    static constexpr l2o::About about = about_as("leaves_threads_of_instances");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        std::thread([] {
+            for (;;) ::pause();
+        }).detach();
+    }
+};
+
 /// A state with a name that cannot be shown.
 struct HasName : Descent {
     void declare_with(l2o::OptimizerSpec& spec, std::string name) {
@@ -281,6 +313,9 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<ForgetsSometimes>,
            l2o::Optimizer<Leaks>,
            l2o::Optimizer<LeavesThreads>,
+           l2o::Optimizer<LeaksMappings>,
+           l2o::Optimizer<LeaksInstances>,
+           l2o::Optimizer<LeavesThreadsOfInstances>,
            l2o::Optimizer<NameNotUtf8>,
            l2o::Optimizer<NameOfTwoLines>,
            l2o::Optimizer<NameIsHuge>,

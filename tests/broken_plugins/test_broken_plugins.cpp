@@ -88,6 +88,12 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_lies", "deterministic", "in call 4", "forgets_sometimes"},
         {"optimizer_lies", "leaves", "bytes that are not given back", "leaks"},
         {"optimizer_lies", "leaves", "threads run after 20 calls", "leaves_threads"},
+        {"optimizer_lies", "leaves", "step at t = 0: 20 calls leave ", "leaks_mappings"},
+        {"optimizer_lies", "leaves", "create and destroy: 8 calls keep ", "leaks_instances"},
+        {"optimizer_lies",
+         "leaves",
+         "create and destroy: 1",  // and a digit: 10 threads or more
+         "leaves_threads_of_instances"},
         {"optimizer_lies", "specs", "byte 0 is 0xe4, which is not UTF-8", "name_not_utf8"},
         {"optimizer_lies", "specs", "an end of line or a tab in it", "name_of_two_lines"},
         {"optimizer_lies", "specs", "more than 256 bytes", "name_is_huge"},
@@ -246,6 +252,9 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
     CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
     CHECK(failed(check("optimizer_steps", {}, 500, "ends_with_nonsense")) == Names{"rows"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "leaks_mappings")) == Names{"leaves"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "leaks_instances")) == Names{"leaves"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "leaves_threads_of_instances")) == Names{"leaves"});
     CHECK(failed(check("optimizer_claims", {}, 500, "says_unchanged")) == Names{"questions"});
     CHECK(failed(check("optimizer_claims", {}, 500, "names_no_question")) == Names{"questions"});
     CHECK(failed(check("optimizer_claims", {}, 500, "leaves_the_box")) == Names{"box"});
