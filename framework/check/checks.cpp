@@ -106,23 +106,30 @@ std::vector<Check> checks_of(Kind kind) {
             break;
         case Kind::kOptimizee:
             add({{"sample",
-                  "instance i of a split depends on (key, split, i) only: [0,8) then [8,16) is [0,16)",
+                  "instance i of a split depends on (key, split, i) only, a shared tensor on key only: [0,8) "
+                  "then [8,16) is [0,16)",
                   &check_sample},
                  {"unwanted",
-                  "outputs that are NULL are not wanted: solutions in training, and metrics that need them",
+                  "outputs that are NULL are not wanted: solutions and shared tensors in training, and "
+                  "metrics that need solutions",
                   &check_unwanted},
                  {"splits", "no instance of one split is one of another", &check_splits},
-                 {"starts", "the start of row b depends on (key, row0 + b) only", &check_starts},
+                 {"starts",
+                  "the start of row b depends on (key, row0 + b) only, and is within the bounds of its block",
+                  &check_starts},
                  {"parts",
                   "f alone and g alone are those of the fused evaluation, to rounding",
                   &check_parts},
-                 {"particles", "row r of x belongs to instance r / rows_per_instance", &check_particles},
+                 {"particles",
+                  "row r of x belongs to instance r / rows_per_instance: for f, g, hvp, prox and metrics",
+                  &check_particles},
                  {"gradient", "g is the derivative of f", &check_gradient},
                  {"hvp", "hvp is the derivative of g along v, and symmetric", &check_hvp},
                  {"prox",
                   "prox is the resolvent of a convex function: it does not expand, and prox of "
                   "u + s (x - u) / tau with step s is u again",
-                  &check_prox}});
+                  &check_prox},
+                 {"optimum", "L2O_SPEC_OPTIMUM: f is nowhere below it", &check_optimum}});
             break;
         case Kind::kLoss:
             add({{"vjp", "vjp is the derivative of eval", &check_loss_vjp},

@@ -68,5 +68,6 @@ std::string check_particles(const Subject& subject);
 std::string check_gradient(const Subject& subject);
 std::string check_hvp(const Subject& subject);
 std::string check_prox(const Subject& subject);
+std::string check_optimum(const Subject& subject);
 
 }  // namespace l2o::framework

@@ -40,12 +40,14 @@ std::uint64_t scratch_of(const Optimizee& optimizee, std::int64_t batch) {
 MetricsCase::MetricsCase(const Optimizee& optimizee,
                          const std::vector<Tensor>& points,
                          const std::vector<Tensor>& problem,
+                         std::int64_t rows_per_instance,
                          bool with_solutions)
     : Case(with_solutions ? "metrics" : "metrics without solutions"),
       data(guarded(problem, optimizee.data())),
       x(guarded(points, optimizee.blocks())),
       optimizee_(optimizee),
-      batch_(points[0].shape()[0]) {
+      batch_(static_cast<std::uint32_t>(points[0].shape()[0])),
+      rows_per_instance_(static_cast<std::uint32_t>(rows_per_instance)) {
     for (std::size_t i = 0; i < data.size() && !with_solutions; ++i)
         if (has(*optimizee.data()[i], L2O_SPEC_SOLUTION)) data.hide(i);
     for (const l2o_spec* spec : optimizee.metrics()) {
@@ -61,8 +63,8 @@ MetricsCase::MetricsCase(const Optimizee& optimizee,
 }
 
 l2o_status MetricsCase::call(l2o_call* context) {
-    const l2o_points points{.batch = static_cast<std::uint32_t>(batch_),
-                            .rows_per_instance = 1,
+    const l2o_points points{.batch = batch_,
+                            .rows_per_instance = rows_per_instance_,
                             .data = data.in(),
                             .x = x.in(),
                             .batch_key = {minibatch, 0}};
@@ -252,6 +254,16 @@ std::vector<Tensor> OptimizeeBench::data_of(const std::vector<std::int64_t>& row
     return out;
 }
 
+std::vector<Tensor> OptimizeeBench::solved_data_of(const std::vector<std::int64_t>& rows) const {
+    std::vector<Tensor> out = data_of(rows);
+    if (optimizee_->api().solve == nullptr) return out;
+    SolveCase solve(*optimizee_, out, static_cast<std::int64_t>(rows.size()));
+    solve.run();
+    for (std::size_t i = 0; i < out.size(); ++i)
+        if (solve.solution[i]) out[i] = solve.solution[i].clone();
+    return out;
+}
+
 std::unique_ptr<EvalCase> OptimizeeBench::eval_case(Oracle oracle, EvalCase::Want want) const {
     want.g = want.g && has_gradient();
     return std::make_unique<EvalCase>(*optimizee_, x_, data_, 1, oracle, want);
@@ -285,7 +297,7 @@ std::vector<std::unique_ptr<Case>> OptimizeeBench::cases_of_rows(const std::vect
     if (optimizee_->api().metrics != nullptr) {
         bool has_all = true;
         for (const Tensor& tensor : data) has_all = has_all && tensor;
-        out.push_back(std::make_unique<MetricsCase>(*optimizee_, x, data, has_all));
+        out.push_back(std::make_unique<MetricsCase>(*optimizee_, x, data, 1, has_all));
     }
     out.push_back(std::make_unique<StartCase>(*optimizee_, data, n));
     for (const auto& one : out) one->row0 = row0;

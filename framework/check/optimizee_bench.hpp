@@ -39,6 +39,7 @@ class MetricsCase : public Case {
     MetricsCase(const Optimizee& optimizee,
                 const std::vector<Tensor>& x,
                 const std::vector<Tensor>& data,
+                std::int64_t rows_per_instance,
                 bool with_solutions);
     GuardedSet data, x, metrics;
 
@@ -47,7 +48,7 @@ class MetricsCase : public Case {
 
   private:
     const Optimizee& optimizee_;
-    std::int64_t batch_;
+    std::uint32_t batch_, rows_per_instance_;
 };
 
 /// A call of sample.
@@ -103,6 +104,8 @@ class OptimizeeBench : public Bench {
     /// Without g, where the optimizee has no gradient.
     [[nodiscard]] std::unique_ptr<EvalCase> eval_case(Oracle oracle, EvalCase::Want want = {}) const;
     [[nodiscard]] std::vector<Tensor> data_of(const std::vector<std::int64_t>& rows) const;
+    /// With what solve() fills.
+    [[nodiscard]] std::vector<Tensor> solved_data_of(const std::vector<std::int64_t>& rows) const;
     [[nodiscard]] const std::vector<Tensor>& x() const { return x_; }
 
   private:

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <optional>
+#include <utility>
 
 #include "framework/check/checks.hpp"
 #include "framework/check/optimizee_bench.hpp"
+#include "framework/check/rounding.hpp"
 #include "framework/check/slopes.hpp"
 
 namespace l2o::framework {
@@ -38,21 +42,23 @@ bool differ(
     return false;
 }
 
-/// Whether nothing but zeros tells an instance from others: sparse ones may be so by chance.
-bool is_zero(const GuardedSet& set, std::int64_t i, const Optimizee& optimizee) {
-    for (std::size_t t = 0; t < set.size(); ++t) {
-        if (!set[t] || !has(*optimizee.data()[t], L2O_SPEC_BATCHED)) continue;
-        const Tensor one = gather(set[t], 0, {i});
-        for (std::int64_t k = 0; k < one.size(); ++k)
-            if (one.value(k) != 0) return false;
-    }
-    return true;
+void expect_same(const std::string& what, const GuardedSet& want, const GuardedSet& got) {
+    if (const std::string text = difference(want, got); !text.empty()) throw Broken(what + ": " + text);
 }
 
 bool is_any_batched(const Optimizee& optimizee) {
     return std::any_of(optimizee.data().begin(), optimizee.data().end(), [](const l2o_spec* spec) {
         return has(*spec, L2O_SPEC_BATCHED) && !has(*spec, L2O_SPEC_BY_SOLVE);
     });
+}
+
+/// Of a block, in its element type; infinite without any.
+std::pair<double, double> bounds_of(const Optimizee& optimizee, std::size_t block) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const l2o_spec& spec = *optimizee.blocks()[block];
+    if (!has(spec, L2O_SPEC_BOUNDED)) return {-kInfinity, kInfinity};
+    if (dtype_of(spec) == Dtype::kF64) return {spec.lower, spec.upper};
+    return {static_cast<float>(spec.lower), static_cast<float>(spec.upper)};
 }
 
 double dot(const GuardedSet& a, const GuardedSet& b) {
@@ -68,27 +74,45 @@ double dot(const GuardedSet& a, const GuardedSet& b) {
 std::string check_sample(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();
-    for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
-        SampleCase whole(optimizee, split, 0, 16), first(optimizee, split, 0, 8),
-            second(optimizee, split, 8, 8);
-        whole.run(), first.run(), second.run();
+    // Of `count` instances from `first` on, against the first of those or of another split.
+    const auto compare = [&](const std::string& what,
+                             const SampleCase& whole,
+                             const SampleCase& part,
+                             std::int64_t first,
+                             std::int64_t count,
+                             bool shared_alone) {
+        GuardedSet want, got;
+        std::vector<std::int64_t> rows = all_rows(count);
+        const std::vector<std::int64_t> own = rows;
+        for (std::int64_t& row : rows) row += first;
         for (std::size_t t = 0; t < whole.data.size(); ++t) {
-            if (!whole.data[t]) continue;
             const bool batched = has(*optimizee.data()[t], L2O_SPEC_BATCHED);
-            for (const std::int64_t half : {0, 1}) {
-                std::vector<std::int64_t> rows = all_rows(8);
-                for (std::int64_t& row : rows) row += 8 * half;
-                GuardedSet want, got;
-                want.add(whole.data.name(t),
-                         batched ? gather(whole.data[t], 0, rows) : whole.data[t].clone());
-                got.add(whole.data.name(t), (half == 0 ? first : second).data[t]);
-                if (const std::string text = difference(want, got); !text.empty())
-                    throw Broken(fmt::format("split {}: [0,16) and [{},{}): {}",
-                                             static_cast<int>(split),
-                                             8 * half,
-                                             8 * half + 8,
-                                             text));
-            }
+            if (!whole.data[t] || (batched && shared_alone)) continue;
+            want.add(whole.data.name(t), batched ? gather(whole.data[t], 0, rows) : whole.data[t].clone());
+            got.add(whole.data.name(t), batched ? gather(part.data[t], 0, own) : part.data[t].clone());
+        }
+        expect_same(what, want, got);
+    };
+    std::unique_ptr<SampleCase> train;
+    for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
+        auto whole = std::make_unique<SampleCase>(optimizee, split, 0, 16);
+        SampleCase first(optimizee, split, 0, 8), second(optimizee, split, 8, 8);
+        whole->run(), first.run(), second.run();
+        const std::string of = fmt::format("split {}: [0,16) and ", static_cast<int>(split));
+        compare(of + "[0,8)", *whole, first, 0, 8, false);
+        compare(of + "[8,16)", *whole, second, 8, 8, false);
+        if (!train) {
+            train = std::move(whole);
+            SampleCase many(optimizee, split, 0, 37);
+            many.run();
+            compare(of + "[0,37)", *train, many, 0, 16, false);
+        } else {
+            compare(fmt::format("split 0 and split {}, what all instances share", static_cast<int>(split)),
+                    *train,
+                    *whole,
+                    0,
+                    16,
+                    true);
         }
     }
     return "";
@@ -98,36 +122,48 @@ std::string check_unwanted(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();
     const auto is_solution = [&](std::size_t i) { return has(*optimizee.data()[i], L2O_SPEC_SOLUTION); };
-    const auto expect_same = [](const std::string& what, const GuardedSet& want, const GuardedSet& got) {
-        if (const std::string text = difference(want, got); !text.empty()) throw Broken(what + ": " + text);
+    const auto is_shared = [&](std::size_t i) { return !has(*optimizee.data()[i], L2O_SPEC_BATCHED); };
+    struct Unwanted {
+        bool solutions, shared;
+        const char* text;
     };
-    SampleCase whole(optimizee, Split::kTrain, 3, bench->batch()),
-        without(optimizee, Split::kTrain, 3, bench->batch());
-    bool has_solutions = false;
-    for (std::size_t i = 0; i < whole.data.size(); ++i) {
-        if (!is_solution(i) || !whole.data[i]) continue;
-        has_solutions = true;
-        without.data.hide(i);
-    }
-    if (has_solutions) {
-        whole.run(), without.run();
+    SampleCase whole(optimizee, Split::kTrain, 3, bench->batch());
+    whole.run();
+    bool is_any = optimizee.api().metrics != nullptr;
+    // As trainings do: no solutions, and of what all instances share one copy.
+    for (const Unwanted& unwanted : {Unwanted{true, false, "solution tensors"},
+                                     Unwanted{false, true, "shared tensors"},
+                                     Unwanted{true, true, "shared and solution tensors"}}) {
+        SampleCase without(optimizee, Split::kTrain, 3, bench->batch());
         GuardedSet want, got;
+        std::vector<std::size_t> kept;
+        bool hides = false;
         for (std::size_t i = 0; i < whole.data.size(); ++i) {
-            if (is_solution(i) || !whole.data[i]) continue;
+            if (!whole.data[i]) continue;
+            if ((unwanted.solutions && is_solution(i)) || (unwanted.shared && is_shared(i))) {
+                without.data.hide(i);
+                hides = true;
+            } else {
+                kept.push_back(i);
+            }
+        }
+        if (!hides) continue;
+        is_any = true;
+        without.run();
+        for (const std::size_t i : kept) {
             want.add(whole.data.name(i), whole.data[i]);
             got.add(whole.data.name(i), without.data[i]);
         }
-        expect_same("sample with and without solution tensors", want, got);
+        expect_same(fmt::format("sample with and without {}", unwanted.text), want, got);
     }
     if (optimizee.api().metrics != nullptr) {
         const std::vector<Tensor> data = bench->data_of(all_rows(bench->batch()));
-        MetricsCase one(optimizee, bench->x(), data, false), again(optimizee, bench->x(), data, false);
+        MetricsCase one(optimizee, bench->x(), data, 1, false), again(optimizee, bench->x(), data, 1, false);
         one.run(), again.run(std::byte{0x5a});
         if ((bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
             expect_same(one.name(), one.metrics, again.metrics);
     }
-    if (!has_solutions && optimizee.api().metrics == nullptr)
-        throw NotApplicable("has neither solutions that sample() knows nor metrics");
+    if (!is_any) throw NotApplicable("sample() fills nothing that may be unwanted, and there are no metrics");
     return "";
 }
 
@@ -135,27 +171,42 @@ std::string check_splits(const Subject& subject) {
     const auto bench = bench_of(subject);
     const Optimizee& optimizee = bench->optimizee();
     if (!is_any_batched(optimizee)) throw NotApplicable("its instances have no data of their own");
-    constexpr std::int64_t kCount = 8;
+    constexpr std::int64_t kCount = 16, kPairs = 3 * kCount * (kCount - 1) / 2;
     SampleCase train(optimizee, Split::kTrain, 0, kCount),
         validation(optimizee, Split::kValidation, 0, kCount), test(optimizee, Split::kTest, 0, kCount);
     train.run(), validation.run(), test.run();
-    bool varies = false;
-    for (std::int64_t i = 1; i < kCount; ++i)
-        varies = varies || differ(train.data, 0, train.data, i, optimizee);
-    if (!varies) throw NotApplicable("with these options all instances are the same");
     const std::pair<const SampleCase*, const char*> splits[] = {
         {&train, "train"}, {&validation, "validation"}, {&test, "test"}};
+    // Where little data tells instances apart, independent ones are the same by chance: within a split too.
+    std::int64_t by_chance = 0;
+    for (const auto& [split, name] : splits)
+        for (std::int64_t i = 0; i < kCount; ++i)
+            for (std::int64_t k = i + 1; k < kCount; ++k)
+                by_chance += differ(split->data, i, split->data, k, optimizee) ? 0 : 1;
+    if (by_chance == kPairs) throw NotApplicable("with these options all instances are the same");
     for (std::size_t a = 0; a < 3; ++a) {
         for (std::size_t b = a + 1; b < 3; ++b) {
-            for (std::int64_t i = 0; i < kCount * kCount; ++i) {
-                if (is_zero(splits[a].first->data, i / kCount, optimizee)) continue;
-                if (!differ(splits[a].first->data, i / kCount, splits[b].first->data, i % kCount, optimizee))
-                    throw Broken(fmt::format("instance {} of {} is instance {} of {}",
-                                             i / kCount,
-                                             splits[a].second,
-                                             i % kCount,
-                                             splits[b].second));
+            std::int64_t shared = 0, at_same_index = 0, i_shared = 0, k_shared = 0;
+            for (std::int64_t i = 0; i < kCount; ++i) {
+                const auto is_in = [&](std::int64_t k) {
+                    return !differ(splits[a].first->data, i, splits[b].first->data, k, optimizee);
+                };
+                at_same_index += is_in(i) ? 1 : 0;
+                for (std::int64_t k = 0; k < kCount; ++k) {
+                    if (!is_in(k)) continue;
+                    if (shared++ == 0) i_shared = i, k_shared = k;
+                    break;
+                }
             }
+            if ((at_same_index == kCount && by_chance <= kPairs / 2) ||
+                (shared >= kCount / 2 && by_chance == 0))
+                throw Broken(fmt::format("instance {} of {} is instance {} of {}, as are {} of {}",
+                                         i_shared,
+                                         splits[a].second,
+                                         k_shared,
+                                         splits[b].second,
+                                         shared,
+                                         kCount));
         }
     }
     return "";
@@ -176,6 +227,27 @@ std::string check_starts(const Subject& subject) {
         for (std::size_t k = 0; k < rows.size(); ++k) want.add(whole.x.name(k), rows[k]);
         if (const std::string text = difference(want, alone.x); !text.empty())
             throw Broken(fmt::format("row {} of a batch of {}, and alone: {}", row, bench->batch(), text));
+    }
+    const std::vector<const l2o_spec*>& blocks = bench->optimizee().blocks();
+    if (std::none_of(
+            blocks.begin(), blocks.end(), [](const l2o_spec* b) { return has(*b, L2O_SPEC_BOUNDED); }))
+        return "";
+    const auto larger = bench_of(subject, 37);
+    StartCase many(larger->optimizee(), larger->data_of(all_rows(larger->batch())), larger->batch());
+    many.run();
+    for (std::size_t k = 0; k < blocks.size(); ++k) {
+        const auto [lower, upper] = bounds_of(larger->optimizee(), k);
+        for (std::int64_t i = 0; i < many.x[k].size(); ++i) {
+            const double value = many.x[k].value(i);
+            if (!(lower <= value && value <= upper))
+                throw Broken(
+                    fmt::format("element {} of '{}' starts at {:.17g}; expected a number in [{}, {}]",
+                                i,
+                                blocks[k]->name,
+                                value,
+                                blocks[k]->lower,
+                                blocks[k]->upper));
+        }
     }
     return "";
 }
@@ -213,20 +285,34 @@ std::string check_particles(const Subject& subject) {
     if ((bench->flags() & L2O_FLAG_STOCHASTIC) != 0 && !is_any_batched(optimizee))
         throw NotApplicable("its instances have no data of their own");
     // Two instances with two rows each, and four instances.
-    const std::vector<std::int64_t> rows{0, 1, 2, 3};
     std::vector<Tensor> x;
-    for (const Tensor& block : bench->x()) x.push_back(gather(block, 0, rows));
-    EvalCase together(optimizee, x, bench->data_of({0, 1}), 2, Oracle::kEval, {true, false});
-    EvalCase apart(optimizee, x, bench->data_of({0, 0, 1, 1}), 1, Oracle::kEval, {true, false});
-    together.run(), apart.run();
-    for (std::int64_t r = 0; r < 4; ++r) {
-        const double want = apart.f[0].value(r), got = together.f[0].value(r);
-        if (!(std::abs(got - want) <= 1e-5 * (1 + std::abs(want))))
-            throw Broken(fmt::format(
-                "f of row {} with rows_per_instance 2 is {:.9g}; on its instance alone it is {:.9g}",
-                r,
-                got,
-                want));
+    for (const Tensor& block : bench->x()) x.push_back(gather(block, 0, all_rows(kRows)));
+    const auto compare = [&](Case& together, Case& apart) {
+        const double rounding = optimizee.dtype() == Dtype::kF64 ? kRoundingOfFloat64 : kRoundingOfFloat32;
+        together.run(), apart.run();
+        const std::string text = difference_beyond_rounding(
+            apart.outputs(), together.outputs(), 1e-5, 1, apart.inputs(), rounding, [&] { apart.run(); });
+        if (!text.empty())
+            throw Broken(
+                fmt::format("{} with rows_per_instance 2, and of each row alone: {}", together.name(), text));
+    };
+    const std::vector<Tensor> two = bench->solved_data_of({0, 1});
+    std::vector<Tensor> four;
+    for (std::size_t i = 0; i < two.size(); ++i)
+        four.push_back(has(*optimizee.data()[i], L2O_SPEC_BATCHED) ? gather(two[i], 0, {0, 0, 1, 1})
+                                                                   : two[i].clone());
+    const auto compare_evals = [&](Oracle oracle, EvalCase::Want want) {
+        EvalCase together(optimizee, x, two, 2, oracle, want), apart(optimizee, x, four, 1, oracle, want);
+        compare(together, apart);
+    };
+    compare_evals(Oracle::kEval, {true, false});
+    if (bench->has_gradient()) compare_evals(Oracle::kEval, {true, true});
+    if (bench->has_gradient()) compare_evals(Oracle::kEval, {false, true});
+    for (const Oracle oracle : {Oracle::kHvp, Oracle::kProx})
+        if (bench->has(oracle)) compare_evals(oracle, {});
+    if (optimizee.api().metrics != nullptr) {
+        MetricsCase together(optimizee, x, two, 2, true), apart(optimizee, x, four, 1, true);
+        compare(together, apart);
     }
     return "";
 }
@@ -346,6 +432,102 @@ std::string check_prox(const Subject& subject) {
                                 want,
                                 got));
         }
+    }
+    return "";
+}
+
+std::string check_optimum(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    const Optimizee& optimizee = bench->optimizee();
+    std::size_t optimum = 0;
+    while (optimum < optimizee.data().size() && !has(*optimizee.data()[optimum], L2O_SPEC_OPTIMUM)) ++optimum;
+    if (optimum == optimizee.data().size()) throw NotApplicable("does not say what the least value of f is");
+    if ((bench->flags() & L2O_FLAG_STOCHASTIC) != 0) throw NotApplicable("f is that of a minibatch");
+    for (const l2o_spec* block : optimizee.blocks())
+        if (has(*block, L2O_SPEC_MAXIMISED)) throw NotApplicable("a block is maximised");
+    const std::vector<std::int64_t> rows = all_rows(bench->batch());
+    const std::vector<Tensor> solved = bench->solved_data_of(rows), data = bench->data_of(rows);
+    const Tensor& f_star = solved[optimum];
+    const double tolerance = optimizee.dtype() == Dtype::kF64 ? 1e-6 : 1e-4;
+    std::vector<double> size;  // of f, by row, at the start
+
+    // f and g at a point moved within its bounds; the rows are judged by the way.
+    const auto at = [&](std::vector<Tensor> x, const std::string& place) {
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            const auto [lower, upper] = bounds_of(optimizee, k);
+            for (std::int64_t i = 0; i < x[k].size(); ++i)
+                set(x[k], i, std::max(lower, std::min(upper, x[k].value(i))));
+        }
+        auto eval = std::make_unique<EvalCase>(
+            optimizee, x, data, 1, Oracle::kEval, EvalCase::Want{true, bench->has_gradient()});
+        eval->run();
+        for (const std::int64_t row : rows) {
+            const double f = eval->f[0].value(row), least = f_star.value(row);
+            if (size.size() <= static_cast<std::size_t>(row)) size.push_back(std::abs(f));
+            const double scale = std::abs(least) + size[static_cast<std::size_t>(row)];
+            // NaN where it is not certified; f is infinite outside of its domain.
+            if (std::isfinite(f) && f < least - tolerance * scale)
+                throw Broken(fmt::format("f of row {} is {:.9g} {}; '{}' says that the least is {:.9g}",
+                                         row,
+                                         f,
+                                         place,
+                                         optimizee.data()[optimum]->name,
+                                         least));
+        }
+        return eval;
+    };
+
+    StartCase start(optimizee, data, bench->batch());
+    start.run();
+    std::unique_ptr<EvalCase> now = at(start.x.clone(), "at its start");
+    for (std::size_t i = 0; i < solved.size() && optimizee.blocks().size() == 1; ++i) {
+        const l2o_spec& spec = *optimizee.data()[i];
+        const bool is_point = has(spec, L2O_SPEC_SOLUTION) && has(spec, L2O_SPEC_BATCHED) &&
+                              is_real(solved[i].dtype()) && solved[i].shape() == start.x[0].shape();
+        if (!is_point) continue;
+        std::vector<Tensor> x;
+        x.push_back(solved[i].to(start.x[0].dtype()));
+        (void)at(std::move(x), fmt::format("at '{}'", spec.name));
+    }
+    for (std::uint64_t draw = 0; draw < 8; ++draw) {
+        std::vector<Tensor> x = start.x.clone();
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            const std::vector<double> noise = normals(x[k].size(), 900 + 100 * draw + k);
+            const double spread = std::ldexp(1.0, static_cast<int>(draw) - 5);
+            for (std::int64_t i = 0; i < x[k].size(); ++i)
+                set(x[k], i, x[k].value(i) + spread * noise[static_cast<std::size_t>(i)]);
+        }
+        (void)at(std::move(x), "at a random point");
+    }
+    // Downhill, each row with a step of its own.
+    std::vector<double> steps(rows.size(), 1.0);
+    for (int round = 0; round < 60 && bench->has_gradient(); ++round) {
+        std::vector<Tensor> x = now->x.clone();
+        const auto along = [&](std::int64_t row, auto&& each) {
+            for (std::size_t k = 0; k < now->x.size(); ++k) {
+                const std::int64_t n = now->x[k].size() / bench->batch();
+                for (std::int64_t i = row * n; i < (row + 1) * n; ++i) each(k, i);
+            }
+        };
+        for (const std::int64_t row : rows)
+            along(row, [&](std::size_t k, std::int64_t i) {
+                set(x[k], i, x[k].value(i) - steps[static_cast<std::size_t>(row)] * now->g[k].value(i));
+            });
+        auto next = at(std::move(x), "downhill from its start");
+        for (const std::int64_t row : rows) {
+            double& step = steps[static_cast<std::size_t>(row)];
+            if (next->f[0].value(row) < now->f[0].value(row)) {
+                step *= 2;
+            } else {
+                step /= 4;
+                set(next->f[0], row, now->f[0].value(row));
+                along(row, [&](std::size_t k, std::int64_t i) {
+                    set(next->x[k], i, now->x[k].value(i));
+                    set(next->g[k], i, now->g[k].value(i));
+                });
+            }
+        }
+        now = std::move(next);
     }
     return "";
 }

@@ -111,7 +111,10 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizee_misleads", "key", "with another key: eval: 'f' differs", "draws_in_secret"},
         {"optimizee_misleads", "starts", "row 1 of a batch of 5, and alone: 'x' differs", "starts_from_zero"},
         {"optimizee_misleads", "parts", "element 0 of f is", "forgets_alone"},
-        {"optimizee_misleads", "particles", "f of row 1 with rows_per_instance 2", "deals_rows"},
+        {"optimizee_misleads",
+         "particles",
+         "eval of f alone with rows_per_instance 2, and of each row alone: 'f' differs at element 1",
+         "deals_rows"},
         {"optimizee_misleads", "prox", "||u - w||^2 is", "steps_forward"},
         {"optimizee_misleads", "specs", "and hvp is NULL", "claims_hvp"},
         {"optimizer_steps", "rows", "row_status of row 0 is 3; expected", "ends_with_nonsense"},
@@ -125,6 +128,36 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizee_writes_unwanted", "unwanted", "ed "},  // crashed, or ended by a sanitizer
         {"optimizee_shares_splits", "splits", "instance 0 of train is instance 0 of validation"},
         {"optimizee_numbers_from_zero", "sample", "[0,16) and [8,16)"},
+        {"optimizee_promises", "unwanted", "ed ", "writes_shared"},  // crashed, or ended by a sanitizer
+        {"optimizee_promises",
+         "sample",
+         "split 0 and split 1, what all instances share: 'w' differs",
+         "shared_by_split"},
+        {"optimizee_promises", "sample", "split 0: [0,16) and [0,37): 'w' differs", "shared_by_count"},
+        {"optimizee_promises",
+         "sample",
+         "split 0: [0,16) and [0,37): 'c' differs at element 18",
+         "instances_by_count"},
+        {"optimizee_promises",
+         "particles",
+         "'g of x' differs at element 12",
+         "wrong_gradient_of_populations"},
+        {"optimizee_promises", "particles", "'hvp of x' differs at element 0", "wrong_hvp_of_populations"},
+        {"optimizee_promises",
+         "particles",
+         "'distance' differs at element 1",
+         "wrong_metrics_of_populations"},
+        {"optimizee_promises", "starts", "of 'x' starts at ", "starts_outside"},
+        {"optimizee_promises", "optimum", "'f_star' says that the least is 1000", "optimum_too_high"},
+        {"optimizee_promises", "optimum", "'f_star' says that the least is 0.001", "optimum_a_bit_too_high"},
+        {"optimizee_promises",
+         "splits",
+         "instance 0 of train is instance 0 of validation, as are 16 of 16",
+         "two_bits_of_train"},
+        {"optimizee_promises",
+         "splits",
+         "instance 8 of train is instance 0 of test, as are 8 of 16",
+         "shifts_splits"},
         {"loss_scores", "float32", "in float32 and float64: 'per_row' differs", "wrong_in_float32"},
         {"loss_scores", "batch", "row 0 of 37 alone: 'per_row' differs", "wrong_of_many"},
         {"loss_scores",
@@ -248,6 +281,19 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("loss_scores", {}, 500, "scores_soundly")).empty());
     CHECK(failed(check("loss_scores", {}, 500, "wrong_vjp_of_populations")) == Names{"vjp"});
     CHECK(failed(check("loss_scores", {}, 500, "falsely_additive")) == Names{"vjp", "additive"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "claims_soundly")).empty());
+    CHECK(failed(check("optimizee_promises", {}, 500, "few_integers")).empty());
+    CHECK(failed(check("optimizee_promises", {}, 500, "one_bit")).empty());
+    CHECK(failed(check("optimizee_promises", {}, 500, "writes_shared")) == Names{"unwanted"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "shared_by_split")) == Names{"sample"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "shared_by_count")) == Names{"sample"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "wrong_gradient_of_populations")) ==
+          Names{"particles"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "wrong_hvp_of_populations")) == Names{"particles"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "wrong_metrics_of_populations")) == Names{"particles"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "starts_outside")) == Names{"starts"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "optimum_too_high")) == Names{"optimum"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "shifts_splits")) == Names{"splits"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_late")) == Names{"vjp"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
     CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
