@@ -27,6 +27,19 @@ CallContext::CallContext() : error_(new char[kErrorBytes]) {
 
 CallContext::~CallContext() { std::free(call_.scratch); }
 
+std::uint64_t CallContext::scratch_bytes(std::uint64_t fixed,
+                                         std::uint64_t per_row,
+                                         std::int64_t rows,
+                                         const std::string& who) {
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 46;
+    const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(rows, 0));
+    if (fixed <= kMost && (count == 0 || per_row <= kMost / count)) return fixed + per_row * count;
+    throw Error(ExitCode::kPlugin,
+                who + " asks for " + std::to_string(fixed) + " bytes of scratch and " +
+                    std::to_string(per_row) + " for each of " + std::to_string(rows) +
+                    " rows; expected at most " + std::to_string(kMost) + " in all");
+}
+
 void CallContext::reserve_scratch(std::uint64_t bytes) {
     if (bytes <= call_.scratch_bytes) return;
     const std::uint64_t rounded = (bytes + 63) / 64 * 64;

@@ -38,6 +38,18 @@ class CallContext {
         return &call_;
     }
     l2o_call* plain() { return &call_; }
+    /// Bytes of scratch that calls for so many rows take, by an l2o_optimizer_info or l2o_optimizee_info.
+    /// @throw Error kPlugin, in who's name, if so much is no amount of memory
+    template <class Info>
+    [[nodiscard]] static std::uint64_t scratch_of(const Info& info,
+                                                  std::int64_t rows,
+                                                  const std::string& who) {
+        return scratch_bytes(info.scratch_fixed, info.scratch_per_row, rows, who);
+    }
+    [[nodiscard]] static std::uint64_t scratch_bytes(std::uint64_t fixed,
+                                                     std::uint64_t per_row,
+                                                     std::int64_t rows,
+                                                     const std::string& who);
     /// Grows the scratch buffer to at least `bytes`.
     void reserve_scratch(std::uint64_t bytes);
 

@@ -118,7 +118,7 @@ std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& da
         in.push_back(tensor == nullptr ? nullptr : tensor->abi());
     }
     CallContext call;
-    call.reserve_scratch(info_.scratch_fixed);
+    call.reserve_scratch(CallContext::scratch_of(info_, 0, "optimizer '" + id() + "'"));
     const auto lock = guard();
     call.check(api_.init_params(raw(), call.with(key), in.data(), out.data()), "optimizer '" + id_ + "'");
     for (std::size_t i = 0; i < params.size(); ++i) check_start(id_, params[i], params_.all()[i]->name);

@@ -58,7 +58,8 @@ MetaOptimizer::MetaOptimizer(const PluginChoice& choice,
     }
     now_ = TensorSet(std::move(now));
     next_ = TensorSet(std::move(next));
-    call_.reserve_scratch(optimizer_->info().scratch_fixed + optimizer_->info().scratch_per_row);
+    call_.reserve_scratch(
+        CallContext::scratch_of(optimizer_->info(), 1, "meta-optimizer '" + optimizer_->id() + "'"));
     reset();
 }
 

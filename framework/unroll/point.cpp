@@ -14,6 +14,15 @@ TensorSet make_set(Dtype dtype, const std::vector<Shape>& shapes) {
     return TensorSet(std::move(tensors));
 }
 
+TensorSet make_state(const PointLayout& layout, bool is_cotangent) {
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < layout.state.size(); ++i) {
+        const Dtype dtype = layout.state_dtypes[i];
+        tensors.push_back(is_cotangent && !is_real(dtype) ? Tensor() : Tensor(dtype, layout.state[i]));
+    }
+    return TensorSet(std::move(tensors));
+}
+
 TensorSet seen_as(TensorSet& set, const std::vector<Shape>& shapes) {
     std::vector<Tensor> tensors;
     for (std::size_t i = 0; i < set.size(); ++i) {
@@ -39,7 +48,10 @@ PointLayout::PointLayout(const Optimizer& optimizer, const Optimizee& optimizee,
         }
         blocks.push_back(std::move(shape));
     }
-    for (const l2o_spec* spec : optimizer.state()) state.push_back(shape_of(*spec, batch, particles));
+    for (const l2o_spec* spec : optimizer.state()) {
+        state.push_back(shape_of(*spec, batch, particles));
+        state_dtypes.push_back(dtype_of(*spec));
+    }
     f = particles > 0 ? Shape{batch, particles} : Shape{batch};
 }
 
@@ -54,7 +66,7 @@ Point::Point(const PointLayout& layout, PointParts parts) {
         f = Tensor(layout.dtype, layout.f);
         f_rows = Tensor::borrow(layout.dtype, {layout.rows}, f.data());
     }
-    if (parts.state) state = make_set(layout.dtype, layout.state);
+    if (parts.state) state = make_state(layout, parts.is_cotangent);
 }
 
 void copy_x_and_state(const Point& from, Point& to) {

@@ -37,6 +37,7 @@ class TensorSet {
     }
     void copy_from(const TensorSet& other) {
         for (std::size_t i = 0; i < tensors_.size(); ++i) {
+            if (!tensors_[i]) continue;
             std::memcpy(
                 tensors_[i].data(), other.tensors_[i].data(), static_cast<std::size_t>(tensors_[i].bytes()));
         }
@@ -56,12 +57,14 @@ struct PointLayout {
     Dtype dtype{};
     std::vector<std::string> block_names;
     std::vector<Shape> blocks, blocks_as_rows, state;
+    std::vector<Dtype> state_dtypes;
     Shape f;
 };
 
 /// Which parts of a Point to allocate.
 struct PointParts {
     bool g = false, f = false, state = true;
+    bool is_cotangent = false;  ///< states that are counted in whole numbers have none: absent
 };
 
 /// Iterate, objective, gradient and optimizer state at one t.

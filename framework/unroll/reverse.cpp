@@ -155,7 +155,9 @@ void Unroll::step_back(
             Stepper::Round& given = round_cot[r];
             const auto like = [](const TensorSet& set) {
                 std::vector<Tensor> zeros;
-                for (const Tensor& tensor : set.tensors()) zeros.emplace_back(tensor.dtype(), tensor.shape());
+                for (const Tensor& tensor : set.tensors())
+                    zeros.push_back(is_real(tensor.dtype()) ? Tensor(tensor.dtype(), tensor.shape())
+                                                            : Tensor());
                 return TensorSet(std::move(zeros));
             };
             given.state = like(rounds_[r].state);

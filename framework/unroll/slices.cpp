@@ -105,7 +105,8 @@ SliceCall::SliceCall(const Slices& slices, Dtype dtype, std::int64_t length)
       x_is_(Dtype::kI32, {0}),
       nobody_reads_(Dtype::kI32, {length}) {
     const l2o_optimizer_info& info = slices.optimizer().info();
-    call_.reserve_scratch(info.scratch_fixed + info.scratch_per_row * static_cast<std::uint64_t>(length));
+    call_.reserve_scratch(
+        CallContext::scratch_of(info, length, "optimizer '" + slices.optimizer().id() + "'"));
     nothing_.assign(std::max(slices.widths().size(), std::size_t{1}), nullptr);
 }
 

@@ -73,6 +73,7 @@ void SparseUpdates::hold(const Key& key, std::int64_t t, const Point& from, Poin
 
 void SparseUpdates::hold_back(const Key& key, std::int64_t t, Point& after, Point& before) const {
     const auto move = [](Tensor& from, Tensor& to) {
+        if (!from) return;
         copy(from, to);
         from.zero();
     };

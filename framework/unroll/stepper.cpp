@@ -57,9 +57,9 @@ Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbabi
         newly_ended_ = Tensor(Dtype::kI32, {layout_.batch});
     const auto& optimizer = scene.optimizer.info();
     const auto& optimizee = scene.optimizee.info();
-    const auto rows = static_cast<std::uint64_t>(layout_.rows);
-    call_.reserve_scratch(std::max(optimizer.scratch_fixed + optimizer.scratch_per_row * rows,
-                                   optimizee.scratch_fixed + optimizee.scratch_per_row * rows));
+    call_.reserve_scratch(std::max(
+        CallContext::scratch_of(optimizer, layout_.rows, "optimizer '" + scene.optimizer.id() + "'"),
+        CallContext::scratch_of(optimizee, layout_.rows, "optimizee '" + scene.optimizee.id() + "'")));
     if (slicing.length > 0) slices_ = Slices::of(scene.optimizer, layout_, slicing.length);
     if (slices_ != nullptr && slices_->all().size() <= layout_.blocks.size()) slices_.reset();
     for (int i = 0; slices_ != nullptr && i < slicing.threads; ++i)
@@ -393,6 +393,19 @@ void Stepper::advance_slices(Point& from, Point& to, std::int64_t t) {
     updates_.hold(scene_.key, t, from, to);
 }
 
+/// Whoever asks for ever is stopped, and whoever waits for it can be interrupted.
+void Stepper::expect_end(std::uint32_t round) const {
+    constexpr std::uint32_t kMaxRounds = 100'000;
+    if (CallContext::cancel_flag().load() != 0)
+        throw Error(ExitCode::kInterrupted,
+                    "interrupted, in round " + std::to_string(round) + " of a step of '" +
+                        scene_.optimizer.id() + "'");
+    if (round >= kMaxRounds)
+        throw Error(ExitCode::kPlugin,
+                    "optimizer '" + scene_.optimizer.id() + "' still asks after " +
+                        std::to_string(kMaxRounds) + " rounds of one step; 'l2o check' on it may say why");
+}
+
 void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     evaluate(from, t, reads_f_, reads_g_, kCharged);
     to.forget();
@@ -404,6 +417,7 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     const bool is_held = updates_.any_stays(scene_.key, t);
     if (asks_ || is_held) std::fill(is_done_.begin(), is_done_.end(), is_held);
     while (run_round(in, to, *next, t)) {
+        expect_end(in.round);
         take_over(from, *previous, *next, to);
         answer(from, *next, t);
         std::swap(to.state, spare_state_);
@@ -427,6 +441,7 @@ void Stepper::replay(Point& from, Point& to, std::int64_t t, std::vector<Round>&
     l2o_step_in in = step_in(from, t, nullptr);
     if (!asks_) return;
     for (Round next = make_round(); run_round(in, to, next, t); next = make_round()) {
+        expect_end(in.round);
         answer(from, next, t);
         next.state = Point(layout_, {}).state;
         next.state.copy_from(to.state);

@@ -116,6 +116,7 @@ class Stepper {
     void evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds);
     void charge(std::int64_t row, std::uint32_t kinds);
     void answer(const Point& from, Round& round, std::int64_t t);
+    void expect_end(std::uint32_t round) const;
     Round make_round() const;
     bool run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t);
     void take_over(const Point& from, const Round& last, const Round& next, Point& to);

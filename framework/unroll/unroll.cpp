@@ -186,8 +186,8 @@ void Unroll::reserve(std::int64_t n, bool record) {
         if (loss_.reads_f()) loss_f_cot_ = Tensor(layout.dtype, loss_f_.shape());
         if (loss_.reads_x()) loss_x_cot_ = blocks_of(layout, n + 1);
         if (loss_.reads_g()) loss_g_cot_ = blocks_of(layout, n + 1);
-        cot_ = Point(layout, {.g = true, .f = true, .state = true});
-        before_ = Point(layout, {.g = true, .f = true, .state = true});
+        cot_ = Point(layout, {.g = true, .f = true, .state = true, .is_cotangent = true});
+        before_ = Point(layout, {.g = true, .f = true, .state = true, .is_cotangent = true});
         scratch_ = Point(layout, {.g = true, .f = false, .state = true});
         if (by_differences()) displaced_ = Point(layout, {.g = true, .f = false, .state = false});
     }

@@ -358,9 +358,48 @@ TEST_CASE("a handle is of one list, and is no number") {
     CHECK((kNamesParam<l2o::Param> && !kNamesParam<l2o::State> && !kNamesParam<std::size_t>));
     CHECK((kNamesNeed<l2o::Need> && !kNamesNeed<l2o::Data> && !kNamesNeed<int>));
     CHECK((kNamesMetric<l2o::Metric> && !kNamesMetric<l2o::Data> && !kNamesMetric<int>));
-    CHECK(!l2o::BlockStates{}[1]);
+    CHECK(!l2o::BlockStates{}[0]);
     using Counts = decltype(std::declval<l2o::StepIn<float>>().state(l2o::StateOf<std::int64_t>{}));
     CHECK((std::is_same_v<Counts, l2o::View<const std::int64_t>>));
+}
+
+TEST_CASE("what declare() did not ask for is refused in a sentence") {
+    const l2o_call call{};
+    l2o_step_in raw_in{};
+    const l2o::StepIn<double> in(&raw_in, &call, 1, 1, 0);
+    CHECK_THROWS_WITH(static_cast<void>(in.g(0)),
+                      "a gradient is read that nobody asked for; expected spec.reads_g() in declare()");
+    CHECK_THROWS_WITH(static_cast<void>(in.f()),
+                      "values are read that nobody asked for; expected spec.reads_f() in declare()");
+    l2o_step_out raw_out{};
+    CHECK_THROWS_WITH(
+        l2o::StepOut<double>(&raw_out, 1).end(0, L2O_ROW_CONVERGED),
+        "a row is ended by a method that does not say so; expected spec.ends_rows() in declare()");
+    CHECK_THROWS_WITH(static_cast<void>(l2o::Need{}.spec()),
+                      "the spec of a tensor is read that the problem does not have; ask the handle first, "
+                      "which is false then");
+    CHECK_THROWS_AS(
+        static_cast<void>(l2o::BlockStates(l2o::State(0, L2O_DTYPE_F64), 1)[1].in<double>(nullptr)),
+        l2o::Failure);
+}
+
+TEST_CASE("a start that its element type does not hold is refused") {
+    l2o_problem problem{};
+    l2o::OptimizerSpec spec(problem);
+    CHECK_THROWS_WITH(spec.state<std::uint8_t>({.name = "n", .start = 300}),
+                      "state 'n' starts at 300.000000; expected a whole number that its element type holds");
+    for (const double start : {1.5, 1e30, -1e30, double(NAN)})
+        CHECK_THROWS_AS(spec.state<std::int64_t>({.name = "n", .start = start}), l2o::Failure);
+    CHECK(spec.state<std::int32_t>({.name = "n", .start = -7}));
+}
+
+TEST_CASE("options that cannot be are refused in a sentence") {
+    CHECK_THROWS_WITH(
+        l2o::Options<Probe>().choice("colour", &Probe::colour, {"red"}, ""),
+        "option 'colour' has 1 choices, and its default is number 1; expected a name for every value of the "
+        "enum, from 0");
+    CHECK_THROWS_WITH(l2o::Options<Probe>().required(),
+                      "required() is said of no option; expected it behind one");
 }
 
 TEST_CASE("a handle that was never set, or of another element type, is refused") {

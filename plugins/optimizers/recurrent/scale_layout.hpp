@@ -74,7 +74,7 @@ struct ScaleLayout {
                     {.name = name + suffix, .doc = doc, .shape = shape_of_block(sizes[k]), .batched = true});
                 if (k == 0) first = state;
             }
-            return BlockStates(first);
+            return BlockStates(first, spec.blocks());
         };
         const auto rows = [](Index count) { return [count](Index n) { return Shape{count, n}; }; };
         h0 = per_block("h0", "cells of the coordinates: unit, coordinate", rows(hidden[0]));

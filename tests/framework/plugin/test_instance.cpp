@@ -28,6 +28,15 @@ std::string refusal(Action&& action) {
 
 }  // namespace
 
+TEST_CASE("a scratch that is no amount of memory is refused") {
+    CHECK(CallContext::scratch_bytes(64, 8, 3, "x") == 88);
+    CHECK_THROWS_WITH(
+        static_cast<void>(CallContext::scratch_bytes(0, std::uint64_t{1} << 62, 4, "optimizer 'x'")),
+        "optimizer 'x' asks for 0 bytes of scratch and 4611686018427387904 for each of 4 rows; "
+        "expected at most 70368744177664 in all");
+    CHECK_THROWS_AS(static_cast<void>(CallContext::scratch_bytes(~std::uint64_t{0}, 0, 0, "x")), Error);
+}
+
 TEST_CASE("an optimizer that needs data which the problem lacks is refused in one sentence") {
     CHECK(
         refusal([] { const Lab lab({.optimizer = "lista", .problem = {.optimizee = "rotated_saddle"}}); }) ==

@@ -36,6 +36,12 @@ Trainee scouting() {
     trainee.settings() = flat().settings();
     return trainee;
 }
+/// A state of whole numbers: 9 windows.
+Trainee counting() {
+    Trainee trainee({.optimizer = "learned_decay"});
+    trainee.settings() = flat().settings();
+    return trainee;
+}
 /// 15 windows in 9 stages.
 Trainee layerwise() {
     Trainee trainee({.optimizer = "lista",
@@ -187,6 +193,7 @@ TEST_CASE(
     for (Trainee (*make)() : {flat,
                               single,
                               scouting,
+                              counting,
                               layerwise,
                               staged,
                               diverging,

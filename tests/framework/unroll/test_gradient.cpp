@@ -154,6 +154,26 @@ TEST_CASE("a population that asks: the meta-gradient goes through the questions 
     }
 }
 
+TEST_CASE("a state of whole numbers is kept as such, and has no cotangent") {
+    for (const Dtype dtype : {Dtype::kF64, Dtype::kF32}) {
+        Rig rig({.lab = {.optimizer = "learned_decay",
+                         .problem = {.optimizee = "rastrigin",
+                                     .options = {{"n", "4"}},
+                                     .instances = 3,
+                                     .dtype = dtype},
+                         .horizon = kHorizon},
+                 .loss = "trajectory_sum"});
+        if (dtype == Dtype::kF64) check_error(rig.gradient_error(1e-6, true));
+        const auto unroll = rig.unroll();
+        auto gradient = rig.zero_gradient();
+        unroll->window(5, 1, gradient);
+        const auto carried = unroll->carried();
+        REQUIRE(carried.size() == 3);
+        for (const std::int64_t n : carried[1]->values<std::int64_t>()) CHECK(n == 3 + 5);
+        for (const std::uint8_t is_odd : carried[2]->values<std::uint8_t>()) CHECK(is_odd == 0);
+    }
+}
+
 TEST_CASE("the weight of a window multiplies its gradient, which is added to what is there") {
     Rig rig({.lab = learned_momentum("rastrigin", "0"), .loss = "trajectory_sum"});
     auto once = rig.zero_gradient(), twice = rig.zero_gradient();

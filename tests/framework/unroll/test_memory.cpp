@@ -55,6 +55,7 @@ TEST_CASE("under any budget the gradient has the bits of the one that keeps all 
                                           Case{"l2o_dm", "trajectory_sum"},
                                           Case{"learned_extragradient", "trajectory_sum"},
                                           Case{"learned_scouts", "trajectory_sum"},
+                                          Case{"learned_decay", "trajectory_sum"},
                                           Case{"learned_momentum", "jacobian_regularized"}}) {
         CAPTURE(optimizer);
         CAPTURE(loss);

@@ -115,6 +115,16 @@ TEST_CASE("a stochastic problem: what was answered in one minibatch is not known
     CHECK(to.known.empty());
 }
 
+TEST_CASE("whoever asks for ever is told so") {
+    Lab lab({.optimizer = "learned_extragradient",
+             .options = {{"rounds", "1000000"}},
+             .problem = {.optimizee = "quadratic", .options = {{"n", "2"}}, .instances = 1}});
+    CHECK_THROWS_WITH(
+        static_cast<void>(lab.run(1)),
+        "optimizer 'learned_extragradient' still asks after 100000 rounds of one step; 'l2o check' "
+        "on it may say why");
+}
+
 TEST_CASE("a row that has ended stays where it is and is charged nothing; the others go on") {
     Lab lab({.optimizer = "settles",
              .options = {{"learning_rate", "0.5"}, {"good", "0.01"}, {"bad", "1e6"}},

@@ -16,11 +16,13 @@ struct LearnedExtragradient {
             "blocks that minimise, 1 for those that maximise."};
 
     double initial_step = 0.1;
+    std::int64_t rounds = 1;
 
     static l2o::Options<LearnedExtragradient> options() {
         l2o::Options<LearnedExtragradient> options;
         options.real(
             "initial_step", &LearnedExtragradient::initial_step, "step before training", l2o::kPositive);
+        options.integer("rounds", &LearnedExtragradient::rounds, "how often it asks", l2o::at_least(1));
         return options;
     }
 
@@ -38,7 +40,7 @@ struct LearnedExtragradient {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const bool asks = in.round() == 0;
+        const bool asks = in.round() < rounds;
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             const T eta = signed_step(in, k);
             const auto move = [=](T z, T g, T& z_next) { z_next = z + eta * g; };

@@ -98,8 +98,14 @@ class NeedOf : public Handle<detail::OfNeeds, E> {
     /// @param spec  NULL: absent.
     NeedOf(std::uint32_t index, const l2o_spec* spec)
         : Handle<detail::OfNeeds, E>(index, spec == nullptr ? 0 : spec->dtype), spec_(spec) {}
-    /// @pre  it is there. Name, doc and shape are gone after declare().
-    [[nodiscard]] const l2o_spec& spec() const { return *spec_; }
+    /// Name, doc and shape are gone after declare().   @throw Failure if it is not there
+    [[nodiscard]] const l2o_spec& spec() const {
+        if (spec_ == nullptr)
+            invalid(
+                "the spec of a tensor is read that the problem does not have; ask the handle first, which "
+                "is false then");
+        return *spec_;
+    }
 
   private:
     const l2o_spec* spec_ = nullptr;
@@ -110,13 +116,15 @@ using Need = NeedOf<void>;
 class BlockStates {
   public:
     BlockStates() = default;
-    explicit BlockStates(const State& first) : first_(first) {}
+    BlockStates(const State& first, std::size_t blocks) : first_(first), blocks_(blocks) {}
+    /// Never set beyond the last block.
     State operator[](std::size_t block) const {
-        return first_ ? first_.moved(static_cast<std::uint32_t>(block)) : first_;
+        return block < blocks_ ? first_.moved(static_cast<std::uint32_t>(block)) : State();
     }
 
   private:
     State first_;
+    std::size_t blocks_ = 0;
 };
 
 /// An array of tensors, each seen as a View. Tensors<const T> is read only, every view of a Tensors<T> is to

@@ -2,6 +2,7 @@
 
 #include <l2o/abi/optimizer.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <l2o/sdk/scratch.hpp>
 #include <l2o/sdk/spec.hpp>
 #include <l2o/sdk/view.hpp>
+#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -51,13 +53,22 @@ class StepIn {
         return s.template in<const T>(in_->state);
     }
     [[nodiscard]] View<const T> x(std::size_t block) const { return view<const T>(in_->x[block], lead_); }
-    [[nodiscard]] View<const T> g(std::size_t block) const { return view<const T>(in_->g[block], lead_); }
+    /// @throw Failure without reads_g()
+    [[nodiscard]] View<const T> g(std::size_t block) const {
+        if (in_->g == nullptr || in_->g[block] == nullptr) [[unlikely]]
+            invalid("a gradient is read that nobody asked for; expected spec.reads_g() in declare()");
+        return view<const T>(in_->g[block], lead_);
+    }
     template <class E>
     [[nodiscard]] View<const detail::ElementOf<T, E>> data(const NeedOf<E>& need) const {
         return need.template in<const T>(in_->data);
     }
-    /// [B], or [B, P].
-    [[nodiscard]] View<const T> f() const { return view<const T>(in_->f); }
+    /// [B], or [B, P].   @throw Failure without reads_f()
+    [[nodiscard]] View<const T> f() const {
+        if (in_->f == nullptr) [[unlikely]]
+            invalid("values are read that nobody asked for; expected spec.reads_f() in declare()");
+        return view<const T>(in_->f);
+    }
     /// Question j of the previous round, and what the optimizee answered.
     [[nodiscard]] View<const T> q(std::size_t block, std::int64_t j) const {
         return member<const T>(in_->q[block], j, lead_);
@@ -117,6 +128,9 @@ class StepOut {
     /// A row that is not to be stepped again: L2O_ROW_CONVERGED, L2O_ROW_FAILED. Needs
     /// OptimizerSpec::ends_rows().
     void end(std::int64_t row, std::int32_t status) const {
+        if (out_->row_status == nullptr)
+            invalid(
+                "a row is ended by a method that does not say so; expected spec.ends_rows() in declare()");
         view<std::int32_t>(out_->row_status)[row] = status;
     }
     /// x' and state' are x and state, to be changed where a row moves.
@@ -242,6 +256,12 @@ class OptimizerSpec {
     template <class E = void>
     StateOf<E> state(TensorSpec spec) {
         if constexpr (!std::is_void_v<E>) spec.dtype = dtype_of<E>();
+        if constexpr (std::is_integral_v<E>) {
+            if (!(spec.start >= double(std::numeric_limits<E>::min()) &&
+                  spec.start < double(std::numeric_limits<E>::max()) && spec.start == std::floor(spec.start)))
+                invalid("state '" + spec.name + "' starts at " + std::to_string(spec.start) +
+                        "; expected a whole number that its element type holds");
+        }
         const std::uint32_t index = states.add(std::move(spec), problem_.dtype);
         const l2o_spec& added = *states.at(index);
         return {index, added.dtype, (added.flags & L2O_SPEC_PER_PARTICLE) != 0 ? 2 : 1};
@@ -260,7 +280,7 @@ class OptimizerSpec {
                                        .start = start});
             if (k == 0) first = added;
         }
-        return BlockStates(first);
+        return {first, blocks()};
     }
 
     /// Scratch memory of the calls, measured by the code that takes it: take(l2o::Scratch&, rows, T{}) does

@@ -69,12 +69,17 @@ class Options {
                     Enum Method::*member,
                     std::initializer_list<const char*> choices,
                     const char* doc) {
+        const auto initial = static_cast<std::size_t>(Method{}.*member);
+        if (initial >= choices.size())
+            invalid("option '" + std::string(key) + "' has " + std::to_string(choices.size()) +
+                    " choices, and its default is number " + std::to_string(initial) +
+                    "; expected a name for every value of the enum, from 0");
         choices_.emplace_back(choices);
         choices_.back().push_back(nullptr);
         add(L2O_OPTION_CHOICE,
             key,
             doc,
-            choices_.back()[static_cast<std::size_t>(Method{}.*member)],
+            choices_.back()[initial],
             kAny,
             [member](Method& m, const l2o_value& v) { m.*member = static_cast<Enum>(v.i); });
         schema_.back().choices = choices_.back().data();
@@ -117,6 +122,7 @@ class Options {
 
     /// Marks the option added last as one that has no default.
     Options& required() {
+        if (schema_.empty()) invalid("required() is said of no option; expected it behind one");
         schema_.back().def = nullptr;
         schema_.back().flags |= L2O_OPTION_REQUIRED;
         return *this;

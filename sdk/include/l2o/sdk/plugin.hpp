@@ -3,6 +3,8 @@
 #include <l2o/abi/plugin.h>
 
 #include <concepts>
+#include <cstdio>
+#include <exception>
 #include <l2o/sdk/member.hpp>
 #include <l2o/sdk/option.hpp>
 #include <type_traits>
@@ -104,6 +106,19 @@ const l2o_plugin* plugin() {
     return &plugin;
 }
 
+/// NULL, and a word on stderr, where the tables cannot be made.
+template <class... Kinds>
+const l2o_plugin* entry() noexcept {
+    try {
+        return plugin<Kinds...>();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "plugin: %s\n", error.what());
+    } catch (...) {
+        std::fprintf(stderr, "plugin: options() throws what is no std::exception\n");
+    }
+    return nullptr;
+}
+
 }  // namespace detail
 }  // namespace l2o
 
@@ -111,5 +126,5 @@ const l2o_plugin* plugin() {
 /// licence of the library are those of the first.
 #define L2O_PLUGIN(...)                                                                  \
     extern "C" L2O_EXPORT const l2o_plugin* L2O_CALL l2o_plugin_entry_v1rc1() noexcept { \
-        return l2o::detail::plugin<__VA_ARGS__>();                                       \
+        return l2o::detail::entry<__VA_ARGS__>();                                        \
     }
