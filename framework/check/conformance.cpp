@@ -199,8 +199,8 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
     std::stable_partition(
         out.begin(), out.end(), [](const Catalog::Entry& entry) { return entry.plugin->runtime.empty(); });
     for (const auto& [key, value] : conformance.optimizee_settings) {
-        const auto is_of = [&](const Catalog::Entry& entry) {
-            return key.starts_with(entry.component.id + ".");
+        const auto is_of = [&option = key](const Catalog::Entry& entry) {
+            return option.starts_with(entry.component.id + ".");
         };
         if (std::none_of(out.begin(), out.end(), is_of))
             throw Error(ExitCode::kUsage,
