@@ -49,7 +49,8 @@ class Coupled : public Layers {
     struct Layer {
         Param w{}, gamma{}, theta{};
     };
-    /// Memory of a call; magnitudes and selected are for one row at a time.
+    /// What na_alista, whose LSTM goes back by hand, takes in a call; magnitudes and selected are for one row
+    /// at a time.
     template <class T>
     struct Work {
         Rows<T> residual, u, z, z_bar;
@@ -69,10 +70,6 @@ class Coupled : public Layers {
     template <class T>
     layers::Value<T> residual(layers::Step<T>& step, layers::Value<T> x) const {
         return step.data(model_.b) - x * t(step.matrix(model_.a));
-    }
-    template <class T>
-    T step_size(const StepIn<T>& in, std::int64_t k) const {
-        return layer_[k].gamma ? in.param(layer_[k].gamma).scalar() : T(1);
     }
     /// residual = b - x A^T at any point x [B, n]; an empty one is 0, and not multiplied.
     template <class T>
@@ -94,28 +91,6 @@ class Coupled : public Layers {
         residual_at(in, x, residual);
         u.setZero();
         numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
-    }
-    /// z = x + gamma_k u; u may be the memory of z.
-    template <class T, class U, class Out>
-    void pre_activation(
-        const StepIn<T>& in, std::int64_t k, const View<const T>& x, const U& u, Out& z) const {
-        z = step_size(in, k) * u;
-        if (x) z += numerics::matrix(x);
-    }
-    /// Back through both: with Z = bar z, bar gamma_k += <Z, u>, x_bar += Z if it is not empty, and what
-    /// goes back through u, whose bar is gamma_k Z.   @param residual_bar  as below
-    template <class T>
-    void correction_vjp(const StepIn<T>& in,
-                        std::int64_t k,
-                        Work<T>& work,
-                        const StepAcc<T>& acc,
-                        const View<T>& x_bar,
-                        Rows<T>* residual_bar = nullptr) const {
-        if (layer_[k].gamma)
-            if (const auto to = acc.param(layer_[k].gamma))
-                to.scalar() += work.z_bar.cwiseProduct(work.u).sum();
-        if (x_bar) numerics::matrix(x_bar) += work.z_bar;
-        residual_vjp(in, k, work, step_size(in, k), acc, x_bar, residual_bar);
     }
     /// Back through u = r W_k alone, whose bar is alpha U, U in work.z_bar: bar W_k += alpha r^T U, bar r =
     /// alpha U W_k^T, and x_bar -= bar r A if it is not empty.

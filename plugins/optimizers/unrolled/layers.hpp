@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <l2o/layers/layered.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
-#include <l2o/numerics/soft_threshold.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -67,15 +66,6 @@ class Layers {
   protected:
     template <class T>
     using Rows = Eigen::Map<numerics::RowMatrix<T>>;
-
-    /// Memory of a call: that of the threshold_vjp() which needs some.
-    template <class T>
-    struct Work {
-        Rows<T> z_bar, spare;
-
-        Work(Scratch& scratch, std::int64_t batch, const LinearModel& model)
-            : z_bar(take_rows<T>(scratch, batch, model.n)), spare(take_rows<T>(scratch, batch, model.n)) {}
-    };
 
     void declare_layers(OptimizerSpec& spec) {
         model_ = linear_model(spec);
@@ -146,28 +136,6 @@ class Layers {
     template <class T>
     [[nodiscard]] double start_lambda(const View<const T>& of_problem) const {
         return lambda_init > 0 ? lambda_init : static_cast<double>(of_problem.scalar());
-    }
-    /// Back through S(z, theta), all rows with one theta: writes z_bar, @return bar theta.
-    template <class T, class Z>
-    static double threshold_vjp(const Z& z, T theta, const View<const T>& x_next_bar, Rows<T>& z_bar) {
-        const auto n = static_cast<std::size_t>(z.cols());
-        double theta_bar = 0;
-        for (std::int64_t r = 0; r < z.rows(); ++r)
-            theta_bar += numerics::soft_threshold_vjp<T>(
-                {z.row(r).data(), n}, theta, numerics::row(x_next_bar, r), row_of(z_bar, r));
-        return theta_bar;
-    }
-    /// The same from x_{k+1} = S(z, theta), which is 0 exactly where the threshold has slope 0, if the host
-    /// kept it; else compute(work.spare) has to put z there.
-    template <class T, class Compute>
-    static double threshold_vjp(const View<const T>& x_next,
-                                T theta,
-                                const View<const T>& x_next_bar,
-                                Work<T>& work,
-                                Compute&& compute) {
-        if (x_next) return threshold_vjp<T>(numerics::matrix(x_next), T(0), x_next_bar, work.z_bar);
-        compute(work.spare);
-        return threshold_vjp<T>(work.spare, theta, x_next_bar, work.z_bar);
     }
     /// For start_lambda().
     [[nodiscard]] Need lambda_of(const OptimizerSpec& spec) const {
