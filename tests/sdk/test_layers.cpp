@@ -406,7 +406,7 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
         return std::string(it.error);
     };
     Instance<Probe<ForgetsG>> forgets(1);
-    CHECK(text(forgets) == "forward() takes g, and declare() does not say reads_g()");
+    CHECK(text(forgets) == "a gradient is read that nobody asked for; expected spec.reads_g() in declare()");
     Instance<Probe<WrongSize>> size(1);
     CHECK(text(size) ==
           "a sum of rows of 70 and of 3 entries; expected two of one size, batched both or neither");

@@ -76,11 +76,8 @@ class Step {
     [[nodiscard]] const StepIn<T>& in() const { return in_; }
 
     Value<T> x(std::size_t block = 0) { return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{}); }
-    /// @pre  declare() says reads_g()
-    Value<T> g(std::size_t block = 0) {
-        if (in_.raw().g == nullptr) invalid("forward() takes g, and declare() does not say reads_g()");
-        return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{});
-    }
+    /// @throw Failure without reads_g()
+    Value<T> g(std::size_t block = 0) { return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{}); }
     Value<T> state(const State& s) { return batched(in_.state(s), acc_ ? acc_->state(s) : View<T>{}); }
     /// Data of every instance.
     Value<T> data(const Need& need) { return batched(in_.data(need), {}); }
