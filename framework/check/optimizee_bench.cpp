@@ -31,8 +31,7 @@ GuardedSet guarded(const std::vector<Tensor>& tensors, const std::vector<const l
 }
 
 std::uint64_t scratch_of(const Optimizee& optimizee, std::int64_t batch) {
-    return optimizee.info().scratch_fixed +
-           optimizee.info().scratch_per_row * static_cast<std::uint64_t>(batch);
+    return CallContext::scratch_of(optimizee.info(), batch, "'" + optimizee.id() + "'");
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ bool is_moderate(const std::vector<Tensor>& tensors) {
 
 template <class Owner>
 std::uint64_t scratch_of(const Owner& owner, std::int64_t batch) {
-    return owner.info().scratch_fixed + owner.info().scratch_per_row * static_cast<std::uint64_t>(batch);
+    return CallContext::scratch_of(owner.info(), batch, "'" + owner.id() + "'");
 }
 
 /// Row `row` of `rows` in both.
