@@ -9,6 +9,7 @@
 
 #include "framework/check/finding.hpp"
 #include "framework/check/guarded.hpp"
+#include "framework/plugin/call.hpp"
 #include "framework/plugin/catalog.hpp"
 #include "framework/plugin/loss.hpp"
 #include "framework/plugin/optimizee.hpp"
@@ -41,6 +42,12 @@ struct Subject {
     bool two_blocks = false;  ///< of an optimizer: the optimizee gets another block
     bool thorough = false;    ///< looks for what takes thousands of calls, or large batches
 };
+
+/// Bytes of scratch that calls of an optimizer or an optimizee get for so many rows.
+template <class Owner>
+[[nodiscard]] std::uint64_t scratch_of(const Owner& owner, std::int64_t rows) {
+    return CallContext::scratch_of(owner.info(), rows, "'" + owner.id() + "'");
+}
 
 /// The options of a component from texts.
 [[nodiscard]] ResolvedOptions resolve(const Catalog::Entry& entry,

@@ -30,10 +30,6 @@ GuardedSet guarded(const std::vector<Tensor>& tensors, const std::vector<const l
     return set;
 }
 
-std::uint64_t scratch_of(const Optimizee& optimizee, std::int64_t batch) {
-    return CallContext::scratch_of(optimizee.info(), batch, "'" + optimizee.id() + "'");
-}
-
 }  // namespace
 
 MetricsCase::MetricsCase(const Optimizee& optimizee,

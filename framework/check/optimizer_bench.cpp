@@ -52,11 +52,6 @@ bool is_moderate(const std::vector<Tensor>& tensors) {
     return true;
 }
 
-template <class Owner>
-std::uint64_t scratch_of(const Owner& owner, std::int64_t batch) {
-    return CallContext::scratch_of(owner.info(), batch, "'" + owner.id() + "'");
-}
-
 /// Row `row` of `rows` in both.
 void copy_row(const Tensor& from, Tensor& to, std::int64_t row, std::int64_t rows) {
     const auto bytes = static_cast<std::size_t>(to.bytes() / rows);
@@ -90,7 +85,7 @@ class InitParamsCase : public Case {
             params_out.add(spec->name, dtype_of(*spec), shape_of(*spec, 1));
         data = guarded(start.data, "data");
         draws_ = true;
-        scratch_bytes = optimizer.info().scratch_fixed;
+        scratch_bytes = scratch_of(optimizer, 0);
         inputs_ = {&data};
         outputs_ = {&params_out};
     }

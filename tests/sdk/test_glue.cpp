@@ -446,29 +446,33 @@ TEST_CASE("a measured scratch is enough for any number of rows") {
         scratch.take<T>(5 * rows + 2);
     };
     for (const std::uint32_t dtype : {L2O_DTYPE_F32, L2O_DTYPE_F64}) {
-        l2o::ScratchSize size{10, 1};
-        size.cover(dtype, take);
-        CHECK(size.per_row == 8 * L2O_DTYPE_BYTES(dtype));
+        l2o_optimizer_info size{};
+        l2o::cover_scratch(size, dtype, take);
+        CHECK(size.scratch_per_row == 8 * L2O_DTYPE_BYTES(dtype));
         for (std::int64_t rows : {0, 1, 2, 3, 15, 16, 17, 97, 1000}) {
             CAPTURE(rows);
             l2o::Scratch needed;
             dtype == L2O_DTYPE_F32 ? take(needed, rows, float{}) : take(needed, rows, double{});
-            CHECK(needed.bytes() <= size.fixed + size.per_row * static_cast<std::uint64_t>(rows));
+            CHECK(needed.bytes() <=
+                  size.scratch_fixed + size.scratch_per_row * static_cast<std::uint64_t>(rows));
         }
-        l2o::ScratchSize larger{1 << 20, 1 << 10};
-        larger.cover(dtype, take);
-        CHECK(larger.fixed == 1 << 20);
-        CHECK(larger.per_row == 1 << 10);
+        l2o_optimizer_info larger{};
+        larger.scratch_fixed = 1 << 20, larger.scratch_per_row = 1 << 10;
+        l2o::cover_scratch(larger, dtype, take);
+        CHECK(larger.scratch_fixed == 1 << 20);
+        CHECK(larger.scratch_per_row == 1 << 10);
     }
 }
 
 TEST_CASE("a scratch that does not grow row by row is refused") {
-    l2o::ScratchSize size;
-    CHECK_THROWS_WITH(
-        size.cover(L2O_DTYPE_F64,
-                   [](l2o::Scratch& scratch, std::int64_t rows, auto) { scratch.take<double>(rows * rows); }),
-        "0, 1 and 2 rows take 0, 8 and 32 bytes of scratch; expected as much more with every "
-        "row, and as many pieces");
+    l2o_optimizer_info size{};
+    CHECK_THROWS_WITH(l2o::cover_scratch(size,
+                                         L2O_DTYPE_F64,
+                                         [](l2o::Scratch& scratch, std::int64_t rows, auto) {
+                                             scratch.take<double>(rows * rows);
+                                         }),
+                      "0, 1 and 2 rows take 0, 8 and 32 bytes of scratch; expected as much more with every "
+                      "row, and as many pieces");
 }
 
 TEST_CASE("a scratch of no possible size is refused") {

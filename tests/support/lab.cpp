@@ -122,8 +122,7 @@ void evaluate(const Optimizee& optimizee,
     points.data = in.data();
     points.x = blocks.data();
     CallContext context;
-    context.reserve_scratch(optimizee.info().scratch_fixed +
-                            optimizee.info().scratch_per_row * static_cast<std::uint64_t>(data.instances));
+    context.reserve_scratch(CallContext::scratch_of(optimizee.info(), data.instances, optimizee.id()));
     context.check(call(context.plain(), points), optimizee.id());
 }
 

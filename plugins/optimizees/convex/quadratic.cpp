@@ -67,18 +67,19 @@ struct Quadratic {
     // Row by row of W, so that one pass over it gives both f = sum_j r_j^2 and g = 2 sum_j r_j W_j.
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        const l2o::View<T> f = out.f(), g = out.g(0);
         for (std::int64_t row = 0; row < in.rows(); ++row) {
             const T *w = in.row(w_, row), *y = in.row(y_, row);
             const auto x = row_vector(in.x(0).row(row), n);
-            T f = 0;
-            if (out.g(0)) row_vector(out.g(0).row(row), n).setZero();
+            T sum = 0;
+            if (g) row_vector(g.row(row), n).setZero();
             for (std::int64_t j = 0; j < n; ++j) {
                 const auto w_j = row_vector(w + j * n, n);
                 const T r = w_j.dot(x) - y[j];
-                f += r * r;
-                if (out.g(0)) row_vector(out.g(0).row(row), n) += 2 * r * w_j;
+                sum += r * r;
+                if (g) row_vector(g.row(row), n) += 2 * r * w_j;
             }
-            if (out.f()) out.f()[row] = f;
+            if (f) f[row] = sum;
         }
     }
 

@@ -80,23 +80,22 @@ struct Rastrigin {
     // g = A^T (A x - b) + 2 pi alpha c sin(2 pi x)
     template <class T>
     void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        const l2o::View<T> f = out.f(), g = out.g(0);
         for (std::int64_t row = 0; row < in.rows(); ++row) {
-            const std::int64_t instance = in.instance(row);
-            const T *a = in.data(a_).row(instance), *b = in.data(b_).row(instance),
-                    *c = in.data(c_).row(instance);
+            const T *a = in.row(a_, row), *b = in.row(b_, row), *c = in.row(c_, row);
             const auto x = row_vector(in.x(0).row(row), n);
-            T f = 0;
+            T sum = 0;
             for (std::int64_t i = 0; i < n; ++i) {
-                f += T(alpha) * (1 - c[i] * std::cos(kTwoPi<T> * x[i]));
-                if (out.g(0)) out.g(0)(row, i) = kTwoPi<T> * T(alpha) * c[i] * std::sin(kTwoPi<T> * x[i]);
+                sum += T(alpha) * (1 - c[i] * std::cos(kTwoPi<T> * x[i]));
+                if (g) g(row, i) = kTwoPi<T> * T(alpha) * c[i] * std::sin(kTwoPi<T> * x[i]);
             }
             for (std::int64_t j = 0; j < n; ++j) {
                 const auto a_j = row_vector(a + j * n, n);
                 const T r = a_j.dot(x) - b[j];
-                f += r * r / 2;
-                if (out.g(0)) row_vector(out.g(0).row(row), n) += r * a_j;
+                sum += r * r / 2;
+                if (g) row_vector(g.row(row), n) += r * a_j;
             }
-            if (out.f()) out.f()[row] = f;
+            if (f) f[row] = sum;
         }
     }
 

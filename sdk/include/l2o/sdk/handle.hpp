@@ -19,13 +19,17 @@ inline std::string dtype_text(std::uint32_t dtype) {
     return (dtype & 0xFF) < 3 ? code[dtype & 0xFF] + std::to_string(dtype >> 8 & 0xFF) : "unknown elements";
 }
 
-[[noreturn]] inline void misused(bool is_declared, std::uint32_t dtype, std::uint32_t read_as) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void misused(bool is_declared,
+                                                           std::uint32_t dtype,
+                                                           std::uint32_t read_as) {
     if (!is_declared)
         invalid(
             "a tensor is asked for by a handle that declare() never set; expected one that the spec gave");
     invalid("a tensor of " + dtype_text(dtype) + " is read as one of " + dtype_text(read_as) +
             "; expected a handle of its own element type, as spec.state<std::int64_t>() gives");
 }
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void not_declared(const char* text) { invalid(text); }
 
 /// T, or E if there is one, const where T is.
 template <class T, class E>
@@ -65,7 +69,10 @@ class Handle {
             if (index_ != kUndeclared && dtype_ == 0) return {};
             detail::misused(index_ != kUndeclared, dtype_, dtype_of<Element>());
         }
-        return list == nullptr ? View<Element>{} : view<Element>(list[index_], lead_);
+        if (list == nullptr) return {};
+        // Rows are one axis but of a state per particle: a number that the compiler knows is faster.
+        if constexpr (std::is_same_v<Of, detail::OfState>) return view<Element>(list[index_], lead_);
+        return view<Element>(list[index_]);
     }
     /// The one `by` places on, of the same form.
     [[nodiscard]] Handle moved(std::uint32_t by) const { return {index_ + by, dtype_, lead_}; }

@@ -87,8 +87,7 @@ class LossSpec {
     /// A data tensor of About::needs, for Trajectory::data.   @throw Failure if it is not among them
     template <class E = void>
     [[nodiscard]] NeedOf<E> needs(const std::string& name) const {
-        const std::uint32_t place = place_of(name, needs_);
-        return {place, problem_.data[place]};
+        return need_of<E>(problem_, needs_, name);
     }
 
     LossSpec& reads(std::uint32_t what) { return info.reads |= what, *this; }

@@ -127,10 +127,7 @@ class OptimizeeSpec {
     /// with T float or double what a call does to its Scratch. Called once for each kind of call.
     template <class Take>
     OptimizeeSpec& scratch(Take&& take) {
-        ScratchSize size{info.scratch_fixed, info.scratch_per_row};
-        size.cover(dtype_, std::forward<Take>(take));
-        info.scratch_fixed = size.fixed, info.scratch_per_row = size.per_row;
-        return *this;
+        return cover_scratch(info, dtype_, std::forward<Take>(take)), *this;
     }
 
     SpecList blocks, datas, metrics;

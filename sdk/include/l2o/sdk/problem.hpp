@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <l2o/sdk/handle.hpp>
 #include <l2o/sdk/normalised.hpp>
+#include <l2o/sdk/spec.hpp>
+#include <string>
 #include <vector>
 
 namespace l2o {
@@ -35,5 +38,12 @@ class Problem {
     std::vector<const l2o_spec*> blocks_, data_;
     l2o_problem abi_;
 };
+
+/// A data tensor of a problem by its name among About::needs.   @throw Failure if it is not among them
+template <class E>
+[[nodiscard]] NeedOf<E> need_of(const l2o_problem& problem, const char* needs, const std::string& name) {
+    const std::uint32_t place = place_of(name, needs);
+    return {place, problem.data[place]};
+}
 
 }  // namespace l2o

@@ -16,6 +16,8 @@ namespace l2o {
 /// default-constructed Scratch has no memory and only measures: see OptimizerSpec::scratch().
 class Scratch {
   public:
+    static constexpr std::uint64_t kAlignment = 64;
+
     Scratch() = default;
     explicit Scratch(const l2o_call& call)
         : base_(static_cast<std::byte*>(call.scratch)), capacity_(call.scratch_bytes), measures_(false) {}
@@ -50,42 +52,35 @@ class Scratch {
     [[nodiscard]] std::uint64_t pieces() const { return pieces_; }
 
   private:
-    friend struct ScratchSize;
-    static constexpr std::uint64_t kAlignment = 64;
-
     std::byte* base_ = nullptr;
     std::uint64_t capacity_ = 0, bytes_ = 0, content_bytes_ = 0, pieces_ = 0;
     bool measures_ = true;
 };
 
-/// Bytes of scratch that calls take, as l2o_optimizer_info and l2o_optimizee_info declare them.
-struct ScratchSize {
-    std::uint64_t fixed = 0, per_row = 0;
-
-    /// Measures by running the code that takes them: take(scratch, rows, T{}) with T the problem's scalar
-    /// type, and grows to what it takes.
-    /// @throw Failure if that is not so much, and so much more with every row
-    template <class Take>
-    void cover(std::uint32_t dtype, Take&& take) {
-        Scratch measured[3];
-        for (std::int64_t rows = 0; rows < 3; ++rows) {
-            if (dtype == L2O_DTYPE_F32)
-                take(measured[rows], rows, float{});
-            else
-                take(measured[rows], rows, double{});
-        }
-        const std::uint64_t none = measured[0].content_bytes(), one = measured[1].content_bytes();
-        if (one < none || measured[2].content_bytes() - one != one - none ||
-            measured[2].pieces() != measured[0].pieces())
-            invalid("0, 1 and 2 rows take " + std::to_string(none) + ", " + std::to_string(one) + " and " +
-                    std::to_string(measured[2].content_bytes()) +
-                    " bytes of scratch; expected as much more with every row, and as many pieces");
-        // A piece of rows is rounded up once, however many rows it has.
-        const std::uint64_t rounding =
-            one == none ? measured[0].bytes() - none : measured[0].pieces() * (Scratch::kAlignment - 1);
-        fixed = std::max(fixed, none + rounding);
-        per_row = std::max(per_row, one - none);
+/// Measures what calls take by running the code that takes it: take(scratch, rows, T{}) with T the problem's
+/// scalar type. Raises scratch_fixed and scratch_per_row of an l2o_optimizer_info or l2o_optimizee_info to
+/// it.
+/// @throw Failure if that is not so much, and so much more with every row
+template <class Info, class Take>
+void cover_scratch(Info& info, std::uint32_t dtype, Take&& take) {
+    Scratch measured[3];
+    for (std::int64_t rows = 0; rows < 3; ++rows) {
+        if (dtype == L2O_DTYPE_F32)
+            take(measured[rows], rows, float{});
+        else
+            take(measured[rows], rows, double{});
     }
-};
+    const std::uint64_t none = measured[0].content_bytes(), one = measured[1].content_bytes();
+    if (one < none || measured[2].content_bytes() - one != one - none ||
+        measured[2].pieces() != measured[0].pieces())
+        invalid("0, 1 and 2 rows take " + std::to_string(none) + ", " + std::to_string(one) + " and " +
+                std::to_string(measured[2].content_bytes()) +
+                " bytes of scratch; expected as much more with every row, and as many pieces");
+    // A piece of rows is rounded up once, however many rows it has.
+    const std::uint64_t rounding =
+        one == none ? measured[0].bytes() - none : measured[0].pieces() * (Scratch::kAlignment - 1);
+    info.scratch_fixed = std::max(info.scratch_fixed, none + rounding);
+    info.scratch_per_row = std::max(info.scratch_per_row, one - none);
+}
 
 }  // namespace l2o
