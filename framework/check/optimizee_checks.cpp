@@ -433,7 +433,28 @@ std::string check_prox(const Subject& subject) {
                                 got));
         }
     }
-    return "";
+    if (!bench->has_gradient()) return "";
+    EvalCase at_u(bench->optimizee(),
+                  one->g.clone(),
+                  bench->data_of(all_rows(bench->batch())),
+                  1,
+                  Oracle::kEval,
+                  {false, true});
+    at_u.run();
+    for (std::size_t k = 0; k < one->g.size(); ++k) {
+        const std::int64_t n = one->g[k].size() / bench->batch();
+        for (std::int64_t i = 0; i < one->g[k].size(); ++i) {
+            const double slope = (one->x[k].value(i) - one->g[k].value(i)) / one->tau[0].value(i / n);
+            const double g = at_u.g[k].value(i);
+            // No defect: of lasso it is that of the non-smooth term, and where f has a kink g is one of many.
+            if (!(std::abs(slope - g) <= 1e3 * tolerance * (1 + std::abs(g))))
+                return fmt::format(
+                    "of a term of f, or f has a kink: at u (x - u) / tau is {:.9g} and g is {:.9g}",
+                    slope,
+                    g);
+        }
+    }
+    return "of f";
 }
 
 std::string check_optimum(const Subject& subject) {

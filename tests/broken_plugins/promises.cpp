@@ -128,6 +128,25 @@ struct WrongMetricsOfPopulations : Scaled {
     }
 };
 
+template <int kTimes>
+struct ProxOf : Scaled {
+    template <class T>
+    void prox(const l2o::EvalIn<T>& in, const l2o::View<const T>& tau, const l2o::Tensors<T>& u) const {
+        for (std::int64_t row = 0; row < in.rows(); ++row) {
+            for (std::int64_t i = 0; i < n; ++i) {
+                const T step = kTimes * tau[row] * in.data(w)[i] * in.data(w)[i];
+                u[0](row, i) = (in.x(0)(row, i) + step * in.row(c, row)[i]) / (1 + step);
+            }
+        }
+    }
+};
+struct ProxOfF : ProxOf<1> {
+    static constexpr l2o::About about = about_as("prox_of_f");
+};
+struct ProxOfThree : ProxOf<3> {
+    static constexpr l2o::About about = about_as("prox_of_three");
+};
+
 struct StartsOutside : Scaled {
     static constexpr l2o::About about = about_as("starts_outside");
     void declare(l2o::OptimizeeSpec& spec) {
@@ -223,6 +242,8 @@ L2O_PLUGIN(l2o::Optimizee<ClaimsSoundly>,
            l2o::Optimizee<WrongGradientOfPopulations>,
            l2o::Optimizee<WrongHvpOfPopulations>,
            l2o::Optimizee<WrongMetricsOfPopulations>,
+           l2o::Optimizee<ProxOfF>,
+           l2o::Optimizee<ProxOfThree>,
            l2o::Optimizee<StartsOutside>,
            l2o::Optimizee<OptimumTooHigh>,
            l2o::Optimizee<OptimumABitTooHigh>,

@@ -308,6 +308,17 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizer_claims", {}, 500, "derived_from_the_key")) == Names{"params"});
 }
 
+TEST_CASE("a prox that is not of f is told of, and not judged: it may be of a term of it") {
+    const auto said = [](const char* component) {
+        const std::vector<Finding> findings = check("optimizee_promises", {"prox"}, 500, component);
+        REQUIRE(findings.size() == 1);
+        CHECK(findings[0].verdict == Verdict::kOk);
+        return findings[0].text;
+    };
+    CHECK(said("prox_of_f") == "of f");
+    CHECK(said("prox_of_three").starts_with("of a term of f, or f has a kink: at u (x - u) / tau is "));
+}
+
 TEST_CASE("an unknown check, an unknown component and a missing file are refused") {
     CHECK_THROWS_WITH_AS(
         check("optimizer_crashes", {"resumes"}), doctest::Contains("did you mean 'resume'?"), Error);
