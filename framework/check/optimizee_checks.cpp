@@ -156,6 +156,21 @@ std::string check_unwanted(const Subject& subject) {
         }
         expect_same(fmt::format("sample with and without {}", unwanted.text), want, got);
     }
+    for (const Oracle oracle : {Oracle::kEval, Oracle::kHvp, Oracle::kProx}) {
+        if (!bench->has(oracle)) continue;
+        const auto with = bench->eval_case(oracle), without = bench->eval_case(oracle);
+        bool hides = false;
+        for (std::size_t i = 0; i < without->data.size(); ++i) {
+            if (!is_solution(i)) continue;
+            without->data.hide(i);
+            hides = true;
+        }
+        if (!hides) continue;
+        with->run(), without->run();
+        const std::string text = difference(*with, *without);
+        if (!text.empty() && (bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
+            throw Broken("with and without solution tensors: " + text);
+    }
     if (optimizee.api().metrics != nullptr) {
         const std::vector<Tensor> data = bench->data_of(all_rows(bench->batch()));
         MetricsCase one(optimizee, bench->x(), data, 1, false), again(optimizee, bench->x(), data, 1, false);

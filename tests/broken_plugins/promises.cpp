@@ -69,6 +69,15 @@ struct WritesShared : Scaled {
     }
 };
 
+struct ReadsSolution : Scaled {
+    static constexpr l2o::About about = about_as("reads_solution");
+    template <class T>
+    void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        Scaled::eval(in, out);
+        for (std::int64_t row = 0; row < in.rows() && out.f(); ++row) out.f()[row] += in.row(f_star, row)[0];
+    }
+};
+
 struct SharedBySplit : Scaled {
     static constexpr l2o::About about = about_as("shared_by_split");
     template <class T>
@@ -236,6 +245,7 @@ struct ShiftsSplits : Bowl {
 
 L2O_PLUGIN(l2o::Optimizee<ClaimsSoundly>,
            l2o::Optimizee<WritesShared>,
+           l2o::Optimizee<ReadsSolution>,
            l2o::Optimizee<SharedBySplit>,
            l2o::Optimizee<SharedByCount>,
            l2o::Optimizee<InstancesByCount>,

@@ -128,7 +128,8 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizee_writes_unwanted", "unwanted", "ed "},  // crashed, or ended by a sanitizer
         {"optimizee_shares_splits", "splits", "instance 0 of train is instance 0 of validation"},
         {"optimizee_numbers_from_zero", "sample", "[0,16) and [8,16)"},
-        {"optimizee_promises", "unwanted", "ed ", "writes_shared"},  // crashed, or ended by a sanitizer
+        {"optimizee_promises", "unwanted", "ed ", "writes_shared"},   // crashed, or ended by a sanitizer
+        {"optimizee_promises", "unwanted", "ed ", "reads_solution"},  // likewise
         {"optimizee_promises",
          "sample",
          "split 0 and split 1, what all instances share: 'w' differs",
@@ -285,6 +286,7 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizee_promises", {}, 500, "few_integers")).empty());
     CHECK(failed(check("optimizee_promises", {}, 500, "one_bit")).empty());
     CHECK(failed(check("optimizee_promises", {}, 500, "writes_shared")) == Names{"unwanted"});
+    CHECK(failed(check("optimizee_promises", {}, 500, "reads_solution")) == Names{"unwanted"});
     CHECK(failed(check("optimizee_promises", {}, 500, "shared_by_split")) == Names{"sample"});
     CHECK(failed(check("optimizee_promises", {}, 500, "shared_by_count")) == Names{"sample"});
     CHECK(failed(check("optimizee_promises", {}, 500, "wrong_gradient_of_populations")) ==
