@@ -48,8 +48,9 @@ Usage usage() {
          "run this check only; may be given again")  //
         ("component",
          po::value<std::vector<std::string>>()->composing()->value_name("ID"),
-         "check this component of the library only; may be given again")                                  //
-        ("thorough", "also run checks that take thousands of calls or large batches; on all optimizees")  //
+         "check this component of the library only; may be given again")  //
+        ("thorough",
+         "also run checks that take thousands of calls, long runs or large batches; on all optimizees")  //
         ("fuzz",
          po::value<std::string>()->value_name("N"),
          "check N cases drawn from --seed: options, optimizees, sizes, points")             //

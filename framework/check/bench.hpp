@@ -24,6 +24,7 @@ struct Circumstances {
     std::optional<Dtype>
         dtype{};  ///< where one is enough; else that with fewer bits to hide in, or the widest
     std::int64_t later = 2, last = 21;  ///< the iterations that are looked at beside the first
+    std::int64_t far = 0;               ///< and one of a long run, as far as the optimizer goes; 0: none
     double spread = 1;  ///< of points: so many times as far from their start, or so large, as by default
     int slope = 0;      ///< an optimizer sees the objective times 2^slope
 
@@ -40,7 +41,7 @@ struct Subject {
     std::map<std::string, std::string> sizes{};  ///< those settings of the problem that nobody has given
     Circumstances circumstances{};
     bool two_blocks = false;  ///< of an optimizer: the optimizee gets another block
-    bool thorough = false;    ///< looks for what takes thousands of calls, or large batches
+    bool thorough = false;    ///< looks for what takes thousands of calls, long runs, or large batches
 };
 
 /// Bytes of scratch that calls of an optimizer or an optimizee get for so many rows.

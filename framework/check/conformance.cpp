@@ -27,6 +27,9 @@ constexpr const char* kLoadsRule = "the library loads, exports '" L2O_ENTRY_SYMB
                                    "floating-point control word as it was";
 constexpr const char* kManifestRule = "the manifest beside the library says what the library says";
 
+/// The last iteration that --thorough looks at.
+constexpr std::int64_t kFar = 300;
+
 bool is_wanted(const Conformance& conformance, const std::string& name) {
     return conformance.only.empty() ||
            std::find(conformance.only.begin(), conformance.only.end(), name) != conformance.only.end();
@@ -476,6 +479,7 @@ std::vector<Finding> check_library(const Conformance& given,
                 if (!asked.empty() && std::ranges::find(asked, component.id) == asked.end()) continue;
                 const Subject subject{.entry = {component, plugin},
                                       .settings = conformance.settings,
+                                      .circumstances = {.far = conformance.thorough ? kFar : 0},
                                       .thorough = conformance.thorough};
                 try {
                     (void)resolve(subject.entry, subject.settings);

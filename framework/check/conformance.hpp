@@ -46,7 +46,7 @@ struct Conformance {
     std::string optimizee{};
     std::map<std::string, std::string> optimizee_settings{};  ///< with kAllOptimizees of "ID.KEY"
     std::optional<double> time_limit_s{};                     ///< of one check; 60, or 600, if thorough
-    bool thorough = false;  ///< also what takes thousands of calls, or large batches
+    bool thorough = false;  ///< also what takes thousands of calls, long runs, or large batches
     Fuzz fuzz{};
     /// What a command that repeats a random case says beside it: " --plugin-path plugins".
     std::string command_tail{};

@@ -510,20 +510,25 @@ Moment OptimizerBench::first(const Optimizer& optimizer, int slope) const {
 
 const std::vector<Moment>& OptimizerBench::moments() const {
     if (moments_) return *moments_;
-    // The first iteration, a later one and the last one, and a few rounds of each.
+    // The first iteration, a later one and the last one, one of a long run, and a few rounds of each.
     constexpr std::uint32_t kRounds = 3;
-    const std::int64_t n = steps(circumstances_.last + 1);
     std::vector<Moment> seen;
-    // Some go far off in so many steps on a problem that they were not made for; not on a much flatter one.
-    for (const int flatter : {0, 12}) {
-        Moment moment = first(*optimizer_, circumstances_.slope - flatter);
-        while (moment.t < n && is_moderate(moment.x)) {
-            const bool is_early = moment.t == 0 || moment.t == std::min(circumstances_.later, n - 1);
-            const bool is_wanted = (is_early && flatter == 0) || moment.t == n - 1;
-            iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
+    const std::int64_t n = steps(circumstances_.last + 1), far = steps(circumstances_.far + 1);
+    const auto look = [&](std::int64_t end, bool is_long) {
+        // Some go far off in so many steps on a problem that they were not made for; not on a much flatter
+        // one.
+        for (const int flatter : {0, 12}) {
+            Moment moment = first(*optimizer_, circumstances_.slope - flatter);
+            while (moment.t < end && is_moderate(moment.x)) {
+                const bool is_early = moment.t == 0 || moment.t == std::min(circumstances_.later, end - 1);
+                const bool is_wanted = (is_early && flatter == 0 && !is_long) || moment.t == end - 1;
+                iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
+            }
+            if (moment.t == end) break;
         }
-        if (moment.t == n) break;
-    }
+    };
+    look(n, false);
+    if (far > n) look(far, true);
     std::erase_if(seen, [&](const Moment& m) { return m.round >= kRounds; });
     return moments_.emplace(std::move(seen));
 }

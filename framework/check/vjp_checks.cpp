@@ -228,14 +228,13 @@ void check_step_vjp(const OptimizerBench& bench, const Moment& moment) {
 namespace {
 
 /// Rows of a derivative by what has rows are those of the rows alone; by parameters it is their sum.
-void check_batch_vjp(const Subject& subject) {
-    constexpr std::int64_t kMany = 37;
-    const OptimizerBench bench(subject, Dtype::kF64, kMany);
+void check_batch_vjp(const Subject& subject, std::int64_t many) {
+    const OptimizerBench bench(subject, Dtype::kF64, many);
     const Moment moment = prepared(bench, bench.moments().back());
     StepVjp whole(bench.optimizer(), moment);
     Gradient together = whole.zero_gradient(), sum = whole.zero_gradient();
     whole.add_to(together);
-    for (std::int64_t row = 0; row < kMany; ++row) {
+    for (std::int64_t row = 0; row < many; ++row) {
         StepVjp alone(bench.optimizer(), bench.rows_of(moment, {row}));
         alone.step.row0 = static_cast<std::uint64_t>(row);
         alone.step.run();
@@ -262,15 +261,14 @@ void check_batch_vjp(const Subject& subject) {
                 // [B, ...], or [K, B, ...] of q, qg and qf
                 const std::int64_t questions = s >= 5 ? from.shape()[0] : 1, n = from.size() / questions;
                 for (std::int64_t k = 0; k < from.size(); ++k) {
-                    const std::int64_t at = has_rows ? (k / n * kMany + row) * n + k % n : k;
+                    const std::int64_t at = has_rows ? (k / n * many + row) * n + k % n : k;
                     set(to, at, to.value(at) + from.value(k));
                 }
             }
         }
     }
-    expect_near(together,
-                sum,
-                fmt::format("step_vjp of {} of {} rows, and of each alone,", whole.step.name(), kMany));
+    expect_near(
+        together, sum, fmt::format("step_vjp of {} of {} rows, and of each alone,", whole.step.name(), many));
 }
 
 double largest_of(Gradient& gradient) {
@@ -320,7 +318,9 @@ void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
 std::string check_optimizer_vjp(const Subject& subject) {
     const auto bench = float64_bench(subject);
     for (const Moment& moment : bench->moments()) check_step_vjp(*bench, prepared(*bench, moment));
-    check_batch_vjp(subject);
+    constexpr std::int64_t kMany = 37, kMost = 131;
+    check_batch_vjp(subject, kMany);
+    if (subject.thorough) check_batch_vjp(subject, kMost);
     check_float32_vjp(subject, *bench);
     check_init_state_vjp(*bench);
     return "";

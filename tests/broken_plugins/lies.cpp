@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <l2o/numerics/philox.hpp>
 #include <string>
@@ -63,6 +64,14 @@ struct WrongLate : Reversible {
     }
 };
 
+struct WrongVeryLate : Reversible {
+    static constexpr l2o::About about = about_as("wrong_very_late");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return in.t() >= 25 ? 1.1 : 1; });
+    }
+};
+
 struct WrongAwayFromStart : Reversible {
     static constexpr l2o::About about = about_as("wrong_away_from_start");
     template <class T>
@@ -120,6 +129,26 @@ struct MixesThirtyTwo : MixesMany<31> {
 };
 struct MixesSixtyFive : MixesMany<64> {
     static constexpr l2o::About about = about_as("mixes_sixty_five");
+};
+
+struct StepsFurtherWithMany : Descent {
+    static constexpr l2o::About about = about_as("steps_further_with_many");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch() && in.batch() >= 128; ++row)
+            out.x(0)(row, 0) -= T(0.01) * in.g(0)(row, 0);
+    }
+};
+
+struct CountsCallsLate : Descent {
+    static constexpr l2o::About about = about_as("counts_calls_late");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        static std::atomic<int> calls = 0;
+        if (in.t() >= 30) out.x(0)(0, 0) += T(1e-5) * T(++calls);
+    }
 };
 
 struct DrawsInSecret : Descent {
@@ -302,6 +331,7 @@ struct WrongFarOut : Descent {
 L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<WrongByLittle>,
            l2o::Optimizer<WrongLate>,
+           l2o::Optimizer<WrongVeryLate>,
            l2o::Optimizer<WrongAwayFromStart>,
            l2o::Optimizer<WrongVjpInFloat32>,
            l2o::Optimizer<WrongVjpOfMany>,
@@ -309,6 +339,8 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<WrongInFloat32>,
            l2o::Optimizer<MixesThirtyTwo>,
            l2o::Optimizer<MixesSixtyFive>,
+           l2o::Optimizer<StepsFurtherWithMany>,
+           l2o::Optimizer<CountsCallsLate>,
            l2o::Optimizer<DrawsInSecret>,
            l2o::Optimizer<ForgetsSometimes>,
            l2o::Optimizer<Leaks>,

@@ -74,6 +74,7 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_asks", "questions", "alone: 'q_wanted' differs", "asks_together"},
         {"optimizer_lies", "vjp", "step_vjp of step at t = 0 by g: wrong along", "wrong_by_little"},
         {"optimizer_lies", "vjp", "step_vjp of step at t = 21 by g: wrong along", "wrong_late"},
+        {"optimizer_lies", "vjp", "step_vjp of step at t = 300 by g: wrong along", "wrong_very_late"},
         {"optimizer_lies", "vjp", "step_vjp of step at t = 0 by g: wrong along", "wrong_away_from_start"},
         {"optimizer_lies", "vjp", "in float32 and float64: 'cotangent of g' differs", "wrong_vjp_in_float32"},
         {"optimizer_lies", "vjp", "of 37 rows, and of each alone", "wrong_vjp_of_many"},
@@ -84,6 +85,8 @@ TEST_CASE("every broken plugin is found by the check of the rule that it breaks"
         {"optimizer_lies", "float32", "in float32 and float64: 'x'' differs", "wrong_in_float32"},
         {"optimizer_lies", "batch", "row 0 of 37 alone: 'x'' differs", "mixes_thirty_two"},
         {"optimizer_lies", "batch", "row 0 of 97 alone: 'x'' differs", "mixes_sixty_five"},
+        {"optimizer_lies", "batch", "row 0 of 131 alone: 'x'' differs", "steps_further_with_many"},
+        {"optimizer_lies", "deterministic", "step at t = 300: 'x'' differs", "counts_calls_late"},
         {"optimizer_lies", "key", "with another key: step at t = 0: 'x'' differs", "draws_in_secret"},
         {"optimizer_lies", "deterministic", "in call ", "forgets_sometimes"},
         {"optimizer_lies", "leaves", "bytes that are not given back", "leaks"},
@@ -297,6 +300,8 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizee_promises", {}, 500, "optimum_too_high")) == Names{"optimum"});
     CHECK(failed(check("optimizee_promises", {}, 500, "shifts_splits")) == Names{"splits"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_late")) == Names{"vjp"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "wrong_very_late")) == Names{"vjp"});
+    CHECK(failed(check("optimizer_lies", {}, 500, "steps_further_with_many")) == Names{"batch"});
     CHECK(failed(check("optimizer_lies", {}, 500, "wrong_in_second_block")) == Names{"second_block"});
     CHECK(failed(check("optimizer_asks", {}, 500, "moves_unchanged")) == Names{"questions"});
     CHECK(failed(check("optimizer_steps", {}, 500, "ends_with_nonsense")) == Names{"rows"});
