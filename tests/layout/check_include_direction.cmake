@@ -48,6 +48,7 @@ check(sdk/include/l2o/c "(math|stdarg|stdint|stdio|stdlib|string)[.]h" "l2o/(abi
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/layers "${std}" "l2o/(layers|numerics|sdk)/[a-z_]+[.]hpp")
+check(sdk/include/l2o/nets "${std}" "${eigen}" "l2o/(layers|nets|numerics|sdk)/[a-z_]+[.]hpp")
 check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|files|sdk)/[a-z_]+[.]hp*")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
@@ -62,7 +63,7 @@ check(framework/evaluate/paired.cpp ${framework} "boost/math/.*")
 check(framework/store/safetensors.cpp ${framework} "l2o/files/safetensors[.]hpp")
 
 # A plugin includes what its own family folder holds, by bare name: another family's header has a path.
-set(plugin "${std}" "${eigen}" "l2o/(abi|sdk|numerics|layers|files)/[a-z_]+[.]hp*" "${sibling}")
+set(plugin "${std}" "${eigen}" "l2o/(abi|sdk|numerics|layers|nets|files)/[a-z_]+[.]hp*" "${sibling}")
 foreach(kind losses optimizees/convex optimizees/minimax optimizees/nonconvex optimizers)
   check(plugins/${kind} ${plugin})
 endforeach()
@@ -71,7 +72,7 @@ check(plugins/optimizees/neural ${plugin} "${torch}" "l2o/torch/[a-z_]+[.]hpp" "
 check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "boost/program_options/.*"
   "l2o/abi/[a-z]+[.]h" "l2o/numerics/philox[.]hpp")
 
-check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|layers|torch)/[a-z_]+[.]hp*")
+check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|layers|nets|torch)/[a-z_]+[.]hp*")
 
 check(examples/paper "${system}" "${eigen}" "${fmt}" "l2o/numerics/[a-z_]+[.]hpp" "framework/(error|store/[a-z_]+)[.]hpp"
   "boost/program_options[.]hpp" "${sibling}")

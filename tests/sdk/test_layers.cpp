@@ -276,6 +276,16 @@ struct RowSums : Base {
         step.set(m.h, soft(z, T(0.01) * size));
     }
 };
+struct Parts : Base {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        const Value<T> z = step.x() + step.g();
+        const Value<T> first = columns(z, 0, 1), rest = columns(z, 1, kN - 1);
+        step.set(m.h, soft(z, columns(z * t(step.matrix(m.w)), 2, 1)));
+        step.set_x(z);
+        step.set(m.s, row_sum([](auto a) { return a * a; }, rest) + first);
+    }
+};
 struct Many : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
@@ -330,6 +340,12 @@ struct WrongSize : Base {
         step.set_x(step.x() + step.data(m.b));
     }
 };
+struct WrongColumns : Base {
+    template <class M, class T>
+    static void forward(const M&, Step<T>& step) {
+        step.set_x(columns(step.x(), 2, kN));
+    }
+};
 struct WrongProduct : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
@@ -371,6 +387,7 @@ TEST_CASE("layers: the gradient of every operation equals central differences") 
     SUBCASE("sums over rows") { check_gradient<RowSums>(); }
     SUBCASE("support selection, z computed again") { check_gradient<Selections<false>>(); }
     SUBCASE("support selection, z recovered") { check_gradient<Selections<true>>(); }
+    SUBCASE("columns of rows") { check_gradient<Parts>(); }
     SUBCASE("more operations than lie on the stack") { check_gradient<Many>(); }
 }
 
@@ -413,6 +430,8 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
     Instance<Probe<WrongThresholds>> thresholds(1);
     CHECK(text(thresholds) ==
           "thresholds of 3 entries for rows of 70; expected one number, or one row for all by percentile");
+    Instance<Probe<WrongColumns>> part(1);
+    CHECK(text(part) == "columns 2 to 71 are taken of rows of 70 entries; expected some of them");
     Instance<Probe<WrongProduct>> product(1);
     CHECK(text(product) == "rows of 70 entries are multiplied with a matrix of 3 rows; expected as many");
 }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/lstm.hpp>
 #include <l2o/numerics/transpose.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -17,23 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "tiles.hpp"
-
 namespace l2o::recurrent {
 
-/// From a tensor [B, n, hidden] to a block [hidden, tile], and back.
-template <class T>
-void load(const View<const T>& tensor, Index hidden, const Tile& tile, const numerics::Block<T>& to) {
-    tile.pieces(tensor, hidden, [&](const T* from, Index count, Index at) {
-        numerics::transpose(from, count, hidden, hidden, to.at(0, at), to.stride);
-    });
-}
-template <bool kAdd, class T>
-void store(const numerics::Block<T>& from, Index hidden, const Tile& tile, const View<T>& tensor) {
-    tile.pieces(tensor, hidden, [&](T* to, Index count, Index at) {
-        numerics::transpose<kAdd>(from.at(0, at), hidden, count, from.stride, to, hidden);
-    });
-}
+using namespace nets;
 
 /// State of the two layers for a tile, or cotangents of it: four blocks [hidden, tile].
 template <class T>

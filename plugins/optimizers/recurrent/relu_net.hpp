@@ -4,19 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/tile_product.hpp>
 #include <l2o/numerics/transpose.hpp>
 #include <string>
 
-#include "tiles.hpp"
-
 namespace l2o::recurrent {
 
-using numerics::Block;
-using numerics::kLanes;
-using numerics::Lanes;
-using numerics::load_lanes;
-using numerics::store_lanes;
+using namespace nets;
 
 /// h_0 = input,  h_{l+1} = relu(h_l w_l + b_l), without the relu for the last. The input's last rows may be
 /// constants, the same for all coordinates of a call: they cost no product, being part of the first bias.

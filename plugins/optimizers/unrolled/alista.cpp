@@ -1,52 +1,10 @@
-#include <l2o/numerics/sparse_product.hpp>
-
 #include "coupled.hpp"
+#include "sparse_correction.hpp"
 
 namespace {
 
 using l2o::layers::Value;
-using l2o::numerics::add_sparse_product, l2o::numerics::matrix;
-
-/// u = c - d (x S), d one row, S symmetric, in time that goes with the entries of x that are not 0.
-template <class T>
-class Correction final : public l2o::layers::Node<T> {
-  public:
-    Correction(l2o::layers::Tape<T>& tape, Value<T> c, Value<T> x, Value<T> d, l2o::layers::Matrix<T> s)
-        : l2o::layers::Node<T>(tape, true, x->cols(), c->is_wanted() || x->is_wanted(), false),
-          c_(c),
-          x_(x),
-          d_(d),
-          s_(s) {
-        c->use(), x->use(), d->use();
-        if (tape.pass() != l2o::layers::Pass::kForward) bar_by_d_ = this->fresh(x->cols());
-    }
-
-  private:
-    using View = l2o::View<T>;
-    using Input = l2o::View<const T>;
-
-    void compute(const View& u, T, bool) override {
-        fill(u, 0);
-        add_sparse_product<T>(matrix(u), 1, matrix(x_->value()), matrix(s_.value));
-        by_row([](T c, T d, T& u_i) { u_i = c - d * u_i; }, c_->value(), u);
-    }
-    void back(const Input& bar) override {
-        c_->give(bar);
-        if (!x_->is_wanted()) return;
-        by_row([](T u_bar, T d, T& to) { to = d * u_bar; }, bar, bar_by_d_);
-        add_sparse_product<T>(matrix(x_->own_bar()), -1, matrix(bar_by_d_), matrix(s_.value));
-    }
-    template <class F>
-    void by_row(F&& f, const Input& in, const View& to) {
-        for (std::int64_t r = 0; r < to.rows; ++r)
-            l2o::each(
-                f, Input{in.row(r), 1, in.cols, in.cols}, d_->value(), View{to.row(r), 1, to.cols, to.cols});
-    }
-
-    Value<T> c_, x_, d_;
-    l2o::layers::Matrix<T> s_;
-    View bar_by_d_{};
-};
+using l2o::numerics::matrix;
 
 // Liu, Chen, Wang & Yin 2019, "ALISTA: analytic weights are as good as learned weights in LISTA" (ICLR), with
 // the support selection of Chen, Liu, Wang & Yin 2018 (arXiv:1808.10038v2):
@@ -138,18 +96,13 @@ class Alista : public l2o::plugins::Coupled, public l2o::layers::Layered<Alista>
         const Layer& of = layer_[static_cast<std::size_t>(k)];
         const auto x = k > 0 ? step.x() : Value<T>{};
         const auto c = step.set(c_, k == 0 ? step.data(model_.b) * step.matrix(w_) : step.state(c_));
-        const auto u = k == 0 ? c : correction(step, c, x);
+        const auto u = l2o::plugins::minus_scaled(c, step.param(d_), x, step.matrix(s_));
         const auto z = move(x, step.param(of.gamma), u);
         step.set_x(select(z, step.param(of.theta), {.amount = percent(k)}));
     }
 
   private:
     static constexpr std::int64_t kMostUnknowns = 4;  // per measurement: S is at most so much larger than A
-
-    template <class T>
-    Value<T> correction(l2o::layers::Step<T>& step, Value<T> c, Value<T> x) const {
-        return Value<T>(x->tape().template add<Correction<T>>(c, x, step.param(d_), step.matrix(s_)));
-    }
 
     bool has_gram_ = false;
     l2o::Param w_, s_, d_;

@@ -49,68 +49,32 @@ class Coupled : public Layers {
     struct Layer {
         Param w{}, gamma{}, theta{};
     };
-    /// What na_alista, whose LSTM goes back by hand, takes in a call; magnitudes and selected are for one row
-    /// at a time.
+    /// What layer_ is before training: W the analytic weight, theta_k = theta_first theta_ratio^k, gamma_k
+    /// or, without it, a factor of W, gamma_start; or theta = lambda / L, gamma = 1 and W = A / L, or A.
     template <class T>
-    struct Work {
-        Rows<T> residual, u, z, z_bar;
-        std::span<T> magnitudes;
-        std::span<std::uint8_t> selected;
-
-        Work(Scratch& scratch, std::int64_t batch, const LinearModel& model)
-            : residual(take_rows<T>(scratch, batch, model.m)),
-              u(take_rows<T>(scratch, batch, model.n)),
-              z(take_rows<T>(scratch, batch, model.n)),
-              z_bar(take_rows<T>(scratch, batch, model.n)),
-              magnitudes(take_row<T>(scratch, model.n)),
-              selected(take_row<std::uint8_t>(scratch, model.n)) {}
-    };
-
+    void init_layers(const NeedsIn<T>& data,
+                     const ParamsOut<T>& params,
+                     bool is_analytic,
+                     bool divides_by_l = true) const {
+        numerics::RowMatrix<double> w = numerics::matrix(data[model_.a]).template cast<double>();
+        double theta = 0;
+        if (is_analytic) {
+            w = layer_[0].gamma ? numerics::analytic_weight(w, ridge) : start_weight(w);
+        } else {
+            const double l = numerics::lipschitz_constant(w);
+            theta = start_lambda(data[lambda_]) / l;
+            if (divides_by_l) w /= l;
+        }
+        for (std::int64_t k = 0; k < layers; ++k) {
+            if (const auto to = params[layer_[k].w]) numerics::matrix(to) = w.cast<T>();
+            set(params, layer_[k].gamma, is_analytic ? gamma_start : 1);
+            set(params, layer_[k].theta, is_analytic ? analytic_theta(k) : theta);
+        }
+    }
     /// b - x A^T; x_0 = 0 is not multiplied.
     template <class T>
     layers::Value<T> residual(layers::Step<T>& step, layers::Value<T> x) const {
         return step.data(model_.b) - x * t(step.matrix(model_.a));
-    }
-    /// residual = b - x A^T at any point x [B, n]; an empty one is 0, and not multiplied.
-    template <class T>
-    void residual_at(const StepIn<T>& in, const View<const T>& x, Rows<T>& residual) const {
-        residual = numerics::matrix(in.data(model_.b));
-        if (x)
-            numerics::add_product_nt<T>(
-                residual, -1, numerics::matrix(x), numerics::matrix(in.data(model_.a)));
-    }
-    /// x_k, empty for x_0 = 0.
-    template <class T>
-    static View<const T> point(const StepIn<T>& in, std::int64_t k) {
-        return k == 0 ? View<const T>{} : in.x(0);
-    }
-    /// The residual there, and u = residual W_k.
-    template <class T, class Out>
-    void correction(
-        const StepIn<T>& in, std::int64_t k, const View<const T>& x, Rows<T>& residual, Out& u) const {
-        residual_at(in, x, residual);
-        u.setZero();
-        numerics::add_product<T>(u, 1, residual, numerics::matrix(in.param(layer_[k].w)));
-    }
-    /// Back through u = r W_k alone, whose bar is alpha U, U in work.z_bar: bar W_k += alpha r^T U, bar r =
-    /// alpha U W_k^T, and x_bar -= bar r A if it is not empty.
-    /// @param residual_bar  bar r is added to what it holds; else work.residual becomes bar r.
-    template <class T>
-    void residual_vjp(const StepIn<T>& in,
-                      std::int64_t k,
-                      Work<T>& work,
-                      T alpha,
-                      const StepAcc<T>& acc,
-                      const View<T>& x_bar,
-                      Rows<T>* residual_bar = nullptr) const {
-        if (const auto to = acc.param(layer_[k].w))
-            numerics::add_product_tn<T>(numerics::matrix(to), alpha, work.residual, work.z_bar);
-        if (!x_bar) return;
-        if (residual_bar == nullptr) residual_bar = &work.residual, work.residual.setZero();
-        numerics::add_product_nt<T>(
-            *residual_bar, alpha, work.z_bar, numerics::matrix(in.param(layer_[k].w)));
-        numerics::add_product<T>(
-            numerics::matrix(x_bar), -1, *residual_bar, numerics::matrix(in.data(model_.a)));
     }
     [[nodiscard]] double percent(std::int64_t k) const {
         return numerics::support_percent(k, support_per_layer, support_max);

@@ -52,11 +52,8 @@ class HyperLista : public l2o::plugins::Coupled, public l2o::layers::Layered<Hyp
                   l2o::kNonNegative)
             .real(
                 "c_beta_times_n", &HyperLista::c_beta_times_n, "c_beta starts at this / n", l2o::kNonNegative)
-            .real("c_p", &HyperLista::c_p, "c_p, which stays what it is", l2o::kNonNegative)
-            .real("ridge",
-                  &HyperLista::ridge,
-                  "added to the diagonal of A A^T in W; needed if A has dependent rows",
-                  l2o::kNonNegative);
+            .real("c_p", &HyperLista::c_p, "c_p, which stays what it is", l2o::kNonNegative);
+        add_ridge_option(options);
         return options;
     }
 

@@ -37,6 +37,13 @@ class Layers {
                      kNonNegative);
     }
     template <class Method>
+    static void add_ridge_option(Options<Method>& options) {
+        options.real("ridge",
+                     &Method::ridge,
+                     "added to the diagonal of A A^T in the analytic weight; needed if A has dependent rows",
+                     kNonNegative);
+    }
+    template <class Method>
     static Options<Method> options() {
         Options<Method> options;
         add_depth_option(options);
@@ -54,33 +61,19 @@ class Layers {
             .real("theta_ratio",
                   &Method::theta_ratio,
                   "start analytic: each threshold is this times the one before",
-                  kNonNegative)
-            .real("ridge",
-                  &Method::ridge,
-                  "added to the diagonal of A A^T in the analytic weight; needed if A has dependent rows",
                   kNonNegative);
+        add_ridge_option(options);
         add_lambda_option(options);
         return options;
     }
 
   protected:
-    template <class T>
-    using Rows = Eigen::Map<numerics::RowMatrix<T>>;
-
     void declare_layers(OptimizerSpec& spec) {
         model_ = linear_model(spec);
         // Products of whole batches: the order of a sum depends on the number of rows.
         spec.drop(L2O_FLAG_ROW_INVARIANT).flag(L2O_OPTIMIZER_STARTS_AT_ZERO);
         spec.info.max_steps = layers;
         spec.info.points_per_step = 1;
-    }
-    /// @tparam Memory  what a call takes: Memory<T>(scratch, batch, model_, sizes...)
-    template <template <class> class Memory, class... Sizes>
-    void declare_layers(OptimizerSpec& spec, const Sizes&... sizes) {
-        declare_layers(spec);
-        spec.scratch([&](Scratch& scratch, std::int64_t batch, auto scalar) {
-            Memory<decltype(scalar)>(scratch, batch, model_, sizes...);
-        });
     }
     /// A parameter of layer k: `theta` is named "layer.03.theta".
     static Param layer_param(OptimizerSpec& spec, std::int64_t k, TensorSpec tensor) {
@@ -96,21 +89,10 @@ class Layers {
     static Param declare_gamma(OptimizerSpec& spec, std::int64_t k) {
         return layer_param(spec, k, {.name = "gamma", .doc = "step"});
     }
+    /// All entries of a parameter, unless there is none.
     template <class T>
-    static std::span<T> take_row(Scratch& scratch, std::int64_t n) {
-        return {scratch.take<T>(n), static_cast<std::size_t>(n)};
-    }
-    template <class T>
-    static Rows<T> take_rows(Scratch& scratch, std::int64_t batch, std::int64_t n) {
-        return {scratch.take<T>(batch * n), batch, n};
-    }
-    template <class T>
-    static std::span<T> row_of(Rows<T>& rows, std::int64_t r) {
-        return {rows.row(r).data(), static_cast<std::size_t>(rows.cols())};
-    }
-    template <class T>
-    static View<T> view_of(Rows<T>& rows) {
-        return {rows.data(), rows.rows(), rows.cols(), rows.cols()};
+    static void set(const ParamsOut<T>& params, const Param& param, double value) {
+        if (param && params[param]) fill(params[param], T(value));
     }
     /// @return the layer of step t, from 0.
     [[nodiscard]] std::int64_t layer(std::int64_t t) const {

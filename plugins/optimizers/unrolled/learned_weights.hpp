@@ -53,26 +53,7 @@ class LearnedWeights : public Coupled, public layers::Layered<Method> {
 
     template <class T>
     void init_params(const l2o_call&, const NeedsIn<T>& data, const ParamsOut<T>& params) const {
-        const numerics::RowMatrix<double> a = numerics::matrix(data[model_.a]).template cast<double>();
-        numerics::RowMatrix<double> w = a;
-        double theta = 0;
-        if (start == Start::kAnalytic) {
-            w = numerics::analytic_weight(a, ridge);
-            if (!has_gamma()) w *= gamma_start;
-        } else {
-            const double l = numerics::lipschitz_constant(a);
-            theta = start_lambda(data[lambda_]) / l;
-            if (start == Start::kIsta) w /= l;
-        }
-        for (std::int64_t k = 0; k < layers; ++k) {
-            const Layer& layer = layer_[k];
-            if (const auto to = params[layer.w]) numerics::matrix(to) = w.cast<T>();
-            if (layer.gamma)
-                if (const auto to = params[layer.gamma])
-                    to.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
-            if (const auto to = params[layer.theta])
-                to.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);
-        }
+        init_layers(data, params, start == Start::kAnalytic, start == Start::kIsta);
     }
 
   private:

@@ -166,6 +166,29 @@ class Soft final : public Node<T> {
     Value<T> z_, theta_;
 };
 
+/// Columns first .. first + cols - 1 of a.
+template <class T>
+class Columns final : public Node<T> {
+  public:
+    Columns(Tape<T>& tape, Value<T> a, std::int64_t first, std::int64_t cols)
+        : Node<T>(tape, a->is_batched(), cols, a->is_wanted(), true), a_(a), first_(first) {
+        a->use(), a->use();  // it may be one of several, and does not say where a could lie
+    }
+
+  private:
+    template <class V>
+    V part(const V& of) const {
+        return {of.data + first_, of.rows, this->cols(), of.stride};
+    }
+    void compute(const View<T>& to, T alpha, bool adds) override {
+        this->write(part(a_->value()), to, alpha, adds);
+    }
+    void back(const View<const T>& bar) override { this->write(bar, part(a_->own_bar()), 1, true); }
+
+    Value<T> a_;
+    std::int64_t first_;
+};
+
 /// a, without a way back.
 template <class T>
 class Stopped final : public Node<T> {
@@ -187,6 +210,15 @@ class Stopped final : public Node<T> {
 template <class T>
 Value<T> stopped(Value<T> a) {
     return a ? Value<T>(a->tape().template add<detail::Stopped<T>>(a)) : a;
+}
+/// Columns first .. first + cols - 1 of the rows of a.
+template <class T>
+Value<T> columns(Value<T> a, std::int64_t first, std::int64_t cols) {
+    if (!a) return a;
+    if (first < 0 || cols < 1 || first + cols > a->cols())
+        invalid("columns " + std::to_string(first) + " to " + std::to_string(first + cols - 1) +
+                " are taken of rows of " + std::to_string(a->cols()) + " entries; expected some of them");
+    return Value<T>(a->tape().template add<detail::Columns<T>>(a, first, cols));
 }
 template <class T>
 Value<T> operator+(Value<T> a, Value<T> b) {

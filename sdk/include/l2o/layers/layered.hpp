@@ -108,9 +108,14 @@ class Step {
                    in_.state_out(s),
                    cot_ ? cot_->state(s) : View<const T>{});
     }
-    /// Where an operation writes a state' that has no derivative, instead of set(); empty unless in a forward
-    /// pass.
+    /// Where an operation writes a state', instead of set(); empty unless in a forward pass.
     View<T> room_of(const State& s) const { return out_ ? out_->state(s) : View<T>{}; }
+    /// For operations with a state of their own: the cotangent of a state', and accumulators; empty where
+    /// there is none.
+    View<const T> cotangent_of(const State& s) const { return cot_ ? cot_->state(s) : View<const T>{}; }
+    View<T> accumulator_of(const State& s) const { return acc_ ? acc_->state(s) : View<T>{}; }
+    View<T> accumulator_of(const Param& p) const { return acc_ ? acc_->param(p) : View<T>{}; }
+    [[nodiscard]] Tape<T>& tape() const { return tape_; }
     /// Computes what was set.
     void finish() {
         for (const Output* output = first_; output != nullptr; output = output->next) {

@@ -59,6 +59,7 @@ struct Dual {
         return x.chain(f, f);
     }
     friend Dual log(const Dual& x) { return x.chain(std::log(x.value), 1 / x.value); }
+    friend Dual log1p(const Dual& x) { return x.chain(std::log1p(x.value), 1 / (1 + x.value)); }
     friend Dual sqrt(const Dual& x) {
         const T f = std::sqrt(x.value);
         return x.chain(f, 1 / (2 * f));

@@ -1,4 +1,4 @@
-// Tiles of coordinates: what the optimizers that run one small network on every coordinate work on.
+// Tiles of coordinates: what the nets that run on every coordinate work on.
 #pragma once
 
 #include <algorithm>
@@ -6,12 +6,14 @@
 #include <cmath>
 #include <l2o/numerics/lanes.hpp>
 #include <l2o/numerics/philox.hpp>
+#include <l2o/numerics/transpose.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 
-namespace l2o::recurrent {
+namespace l2o::nets {
 
 using Eigen::Index;
+using numerics::Block, numerics::kLanes, numerics::Lanes, numerics::load_lanes, numerics::store_lanes;
 
 /// Coordinates per tile. Chosen: the reverse of a tile stays in the L2 cache (190 KiB); at 32 it is a tenth
 /// slower, at 128 hardly faster.
@@ -61,22 +63,49 @@ void scatter_add(const T* from, const Tile& tile, const View<T>& block) {
     });
 }
 
-/// Draws from N(0, sigma^2) truncated at two standard deviations.
-/// The parameter's place names its draws.
+/// From a tensor [B, n, width] to a block [width, tile], and back.
+template <class T>
+void load(const View<const T>& tensor, Index width, const Tile& tile, const Block<T>& to) {
+    tile.pieces(tensor, width, [&](const T* from, Index count, Index at) {
+        numerics::transpose(from, count, width, width, to.at(0, at), to.stride);
+    });
+}
+template <bool kAdd, class T>
+void store(const Block<T>& from, Index width, const Tile& tile, const View<T>& tensor) {
+    tile.pieces(tensor, width, [&](T* to, Index count, Index at) {
+        numerics::transpose<kAdd>(from.at(0, at), width, count, from.stride, to, width);
+    });
+}
+
+/// Fills a parameter with draws; its place names them.
+template <class T, class Draw>
+void fill_random(const ParamsOut<T>& params, const Param& param, const l2o_call& call, Draw&& draw) {
+    if (!params[param]) return;
+    numerics::Stream random(call.key, param.index());
+    each([&](T& weight) { weight = static_cast<T>(draw(random)); }, params[param]);
+}
+/// U(-bound, bound).
+template <class T>
+void fill_uniform(const ParamsOut<T>& params, const Param& param, double bound, const l2o_call& call) {
+    fill_random(params, param, call, [=](auto& random) { return bound * (2 * random.uniform() - 1); });
+}
+/// N(mean, sigma^2).
+template <class T>
+void fill_normal(
+    const ParamsOut<T>& params, const Param& param, double sigma, const l2o_call& call, double mean = 0) {
+    fill_random(params, param, call, [=](auto& random) { return mean + sigma * random.normal(); });
+}
+/// N(0, sigma^2) truncated at two standard deviations.
 template <class T>
 void fill_truncated_normal(const ParamsOut<T>& params,
                            const Param& param,
                            double sigma,
                            const l2o_call& call) {
-    if (!params[param]) return;
-    numerics::Stream random(call.key, param.index());
-    each(
-        [&](T& weight) {
-            double draw = random.normal();
-            while (std::abs(draw) > 2) draw = random.normal();
-            weight = static_cast<T>(sigma * draw);
-        },
-        params[param]);
+    fill_random(params, param, call, [=](auto& random) {
+        double draw = random.normal();
+        while (std::abs(draw) > 2) draw = random.normal();
+        return sigma * draw;
+    });
 }
 
 /// Sums of parameter cotangents over tiles, in double: over 1e6 coordinates a float sum loses 1e-5.
@@ -91,19 +120,21 @@ class GradientSums {
     }
     [[nodiscard]] double* operator[](std::size_t i) const { return sums_[i]; }
 
+    /// Sum i to its accumulator; empty: not wanted.
+    template <class T>
+    void add_to(std::size_t i, const View<T>& accumulator) const {
+        const double* sum = sums_[i];
+        if (accumulator) each([&](T& total) { total = static_cast<T>(total + *sum++); }, accumulator);
+    }
     /// To the accumulators of the parameters that were declared.
     template <class T>
     void add_to(const StepAcc<T>& acc, const std::array<Param, kParams>& params) const {
-        for (std::size_t i = 0; i < kParams; ++i) {
-            if (!params[i]) continue;
-            const double* sum = sums_[i];
-            if (const View<T> param = acc.param(params[i]))
-                each([&](T& total) { total = static_cast<T>(total + *sum++); }, param);
-        }
+        for (std::size_t i = 0; i < kParams; ++i)
+            if (params[i]) add_to(i, acc.param(params[i]));
     }
 
   private:
     std::array<double*, kParams> sums_;
 };
 
-}  // namespace l2o::recurrent
+}  // namespace l2o::nets

@@ -1,0 +1,225 @@
+// A fully connected layer as part of a net.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <l2o/layers/layered.hpp>
+#include <l2o/nets/tiles.hpp>
+#include <l2o/numerics/tile_product.hpp>
+#include <l2o/numerics/transpose.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <span>
+#include <string>
+
+namespace l2o::nets {
+
+// Activations: of lanes of numbers, and their slope by what they gave.
+struct Linear {
+    template <class V>
+    static V apply(const V& z) {
+        return z;
+    }
+    template <class V>
+    static V slope(const V& h) {
+        return V::Ones(h.size());
+    }
+};
+/// A NaN stays one, so that a diverged iterate is seen.
+struct Relu {
+    template <class V>
+    static V apply(const V& z) {
+        return (z < 0).select(V::Zero(z.size()), z);
+    }
+    template <class V>
+    static V slope(const V& h) {
+        return (h > 0).select(V::Ones(h.size()), V::Zero(h.size()));
+    }
+};
+struct Elu {
+    template <class V>
+    static V apply(const V& z) {
+        using T = typename V::Scalar;
+        return (z > 0).select(z, z.min(T(0)).exp() - 1);
+    }
+    template <class V>
+    static V slope(const V& h) {
+        using T = typename V::Scalar;
+        return h.min(T(0)) + 1;
+    }
+};
+struct Tanh {
+    template <class V>
+    static V apply(const V& z) {
+        return z.tanh();
+    }
+    template <class V>
+    static V slope(const V& h) {
+        return 1 - h * h;
+    }
+};
+
+/// h = activation(input w + b). The input's last rows may be constants, the same for all entries of a step:
+/// they cost no product, being part of the bias.
+template <class Activation>
+class Dense {
+  public:
+    struct Names {
+        std::string w, b, doc;
+    };
+    /// Parameters w [inputs, outputs] and b [outputs].   @param constants  how many of the inputs are.
+    void declare(OptimizerSpec& spec, const Names& names, Index inputs, Index outputs, Index constants = 0) {
+        inputs_ = inputs, outputs_ = outputs, constants_ = constants;
+        w_ = spec.param({.name = names.w, .doc = names.doc, .shape = {inputs, outputs}});
+        b_ = spec.param({.name = names.b, .shape = {outputs}});
+    }
+    /// Weights from a normal truncated at two standard deviations `sigma`, by default 1 / sqrt(fan-in),
+    /// biases 0.   Source: the default initialisers of Haiku and Sonnet.
+    template <class T>
+    void init_params(const l2o_call& call, const ParamsOut<T>& params, double sigma = 0) const {
+        fill_truncated_normal(params, w_, sigma > 0 ? sigma : 1 / std::sqrt(double(inputs_)), call);
+        if (const View<T> b = params[b_]) fill(b, T(0));
+    }
+
+    /// Without the constants.
+    [[nodiscard]] Index inputs() const { return inputs_ - constants_; }
+    [[nodiscard]] Index outputs() const { return outputs_; }
+
+    /// The layer in one step, tile by tile.
+    template <class T>
+    class Pass {
+        using Packet = numerics::Packet<T>;
+        using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+
+      public:
+        Pass(Scratch& scratch, const Dense& of, const layers::Step<T>& step)
+            : of_(of),
+              step_(step),
+              w_(step.in().param(of.w_).data),
+              constants_(scratch.take<T>(of.constants_)),
+              bias_(scratch.take<T>(of.outputs_)),
+              out_{scratch.take<T>(of.outputs_ * kTile), kTile},
+              by_entry_(scratch.take<T>(numerics::round_up_to_panels<T>(of.outputs_) * kTile)),
+              sums_(scratch, {of.inputs_ * of.outputs_, of.outputs_}) {
+            if (bias_ != nullptr) std::copy_n(step.in().param(of.b_).data, of.outputs_, bias_);
+        }
+        /// The constant inputs of this step; before the first forward().
+        void set_constants(std::span<const double> values) {
+            if (bias_ == nullptr) return;
+            const T* w = w_ + of_.inputs() * of_.outputs_;
+            for (std::size_t i = 0; i < values.size(); ++i, w += of_.outputs_) {
+                constants_[i] = T(values[i]);
+                for (Index o = 0; o < of_.outputs_; ++o) bias_[o] += w[o] * constants_[i];
+            }
+        }
+        [[nodiscard]] Block<T> output() const { return out_; }
+
+        /// Of entries of a tile.   @param in  [inputs, n], up to whole lanes.
+        /// The bits of an entry depend neither on how many there are nor on its position.
+        void forward(std::size_t, const Tile& tile, const Block<const T>& in, bool) const {
+            const Index n = numerics::round_up_to_lanes<T>(tile.count);
+            if (is_narrow()) {
+                for (Index at = 0; at < n; at += kLanes<T>)
+                    for (Index o = 0; o < of_.outputs_; ++o) {
+                        Lanes<T> z = Lanes<T>::Constant(bias_[o]);
+                        for (Index i = 0; i < of_.inputs(); ++i)
+                            z += w_[i * of_.outputs_ + o] * Eigen::Map<const Lanes<T>>(in.at(i, at));
+                        Eigen::Map<Lanes<T>>(out_.at(o, at)) = Activation::apply(z);
+                    }
+                return;
+            }
+            numerics::tile_products<numerics::Weights::kInputsByRow>(
+                w_,
+                of_.outputs_,
+                of_.outputs_,
+                of_.inputs(),
+                n,
+                in,
+                [&](const Packet& low, const Packet& high, Index o, Index at, Index) {
+                    Lanes<T> z;
+                    numerics::join_packets<T>(low, high, z);
+                    Eigen::Map<Lanes<T>>(out_.at(o, at)) = Activation::apply(Lanes<T>(z + bias_[o]));
+                });
+        }
+        /// @param out_bar  [outputs, n], zeros up to whole lanes; overwritten.
+        /// @param in_bar   [inputs, n], written up to whole lanes; data NULL: not wanted.
+        void reverse(std::size_t,
+                     const Tile& tile,
+                     const Block<const T>& in,
+                     const Block<T>& out_bar,
+                     const Block<T>& in_bar) const {
+            const Index n = tile.count, lanes = numerics::round_up_to_lanes<T>(n);
+            for (Index o = 0; o < of_.outputs_; ++o) {
+                Lanes<T> sum = Lanes<T>::Zero();
+                for (Index at = 0; at < lanes; at += kLanes<T>) {
+                    Eigen::Map<Lanes<T>> z_bar(out_bar.at(o, at));
+                    z_bar *= Activation::slope(Lanes<T>(Eigen::Map<const Lanes<T>>(out_.at(o, at))));
+                    sum += z_bar;
+                }
+                sums_[1][o] += sum.template cast<double>().sum();
+            }
+            if (is_narrow()) return reverse_narrow(n, lanes, in, out_bar, in_bar);
+            const Index padded = numerics::round_up_to_panels<T>(of_.outputs_);
+            if (padded > of_.outputs_) std::fill_n(by_entry_, n * padded, T(0));
+            numerics::transpose(out_bar.data, of_.outputs_, n, out_bar.stride, by_entry_, padded);
+            numerics::add_outer_products<T>(in, of_.inputs(), n, by_entry_, of_.outputs_, sums_[0]);
+            if (in_bar.data == nullptr) return;
+            numerics::tile_products<numerics::Weights::kOutputsByRow>(
+                w_,
+                of_.outputs_,
+                of_.inputs(),
+                of_.outputs_,
+                lanes,
+                out_bar,
+                [&](const Packet& low, const Packet& high, Index i, Index at, Index) {
+                    numerics::store_packets<T>(low, high, in_bar.at(i, at), kLanes<T>);
+                });
+        }
+        [[nodiscard]] bool has_cotangent(std::size_t) const { return false; }
+        /// Adds the sums over all tiles to the accumulators, with what constant inputs get of the bias.
+        void finish() const {
+            double* w = sums_[0] + of_.inputs() * of_.outputs_;
+            for (Index i = 0; i < of_.constants_; ++i, w += of_.outputs_)
+                for (Index o = 0; o < of_.outputs_; ++o) w[o] += double(constants_[i]) * sums_[1][o];
+            sums_.add_to(0, step_.accumulator_of(of_.w_));
+            sums_.add_to(1, step_.accumulator_of(of_.b_));
+        }
+
+      private:
+        /// A product of one or two columns would mostly be padding.
+        [[nodiscard]] bool is_narrow() const { return of_.outputs_ <= 2; }
+        void reverse_narrow(Index n,
+                            Index lanes,
+                            const Block<const T>& in,
+                            const Block<T>& z_bar,
+                            const Block<T>& in_bar) const {
+            for (Index i = 0; i < of_.inputs(); ++i)
+                for (Index o = 0; o < of_.outputs_; ++o) {
+                    const Row bar(z_bar.at(o, 0), lanes);
+                    const Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>> from(in.at(i, 0), n);
+                    sums_[0][i * of_.outputs_ + o] += double((from * bar.head(n)).sum());
+                    if (in_bar.data == nullptr) continue;
+                    const T w = w_[i * of_.outputs_ + o];
+                    Row to(in_bar.at(i, 0), lanes);
+                    if (o == 0)
+                        to = w * bar;
+                    else
+                        to += w * bar;
+                }
+        }
+
+        const Dense& of_;
+        const layers::Step<T>& step_;
+        const T* w_;
+        T *constants_, *bias_;
+        Block<T> out_;
+        T* by_entry_;
+        GradientSums<2> sums_;
+    };
+
+  private:
+    Index inputs_ = 0, outputs_ = 0, constants_ = 0;
+    Param w_, b_;
+};
+
+}  // namespace l2o::nets

@@ -1,0 +1,241 @@
+// Nets of a few parts that run at every entry of their inputs, as operations of l2o/layers. A part declares
+// its parameters and its state itself; see dense.hpp and lstm.hpp for what it has to have.
+//
+// The state of an entry lies together in the host's tensors (a slice of coordinates is a range of memory);
+// the kernels want entries side by side. So entries are worked on in tiles: gathered and transposed, kept in
+// cache for all that happens to them, scattered again. Going back runs a tile once more.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <l2o/layers/layered.hpp>
+#include <l2o/nets/tiles.hpp>
+#include <l2o/numerics/dual.hpp>
+#include <tuple>
+#include <utility>
+
+namespace l2o::nets {
+
+using layers::Value;
+
+/// One part after the other, each reading the output of the one before.
+template <class... Parts>
+class Net {
+  public:
+    static constexpr std::size_t kParts = sizeof...(Parts);
+
+    std::tuple<Parts...> parts;
+
+    template <std::size_t i>
+    auto& part() {
+        return std::get<i>(parts);
+    }
+    template <std::size_t i>
+    const auto& part() const {
+        return std::get<i>(parts);
+    }
+    template <class T>
+    void init_params(const l2o_call& call, const ParamsOut<T>& params) const {
+        std::apply([&](const auto&... part) { (part.init_params(call, params), ...); }, parts);
+    }
+    [[nodiscard]] Index inputs() const { return part<0>().inputs(); }
+    [[nodiscard]] Index outputs() const { return part<kParts - 1>().outputs(); }
+
+    /// The net in one step: its node goes back last, when all sums are complete.
+    template <class T>
+    class Pass final : public layers::Node<T> {
+      public:
+        Pass(layers::Tape<T>& tape, const Net& net, const layers::Step<T>& step)
+            : layers::Node<T>(tape, false, 1, true, false),
+              parts_(std::apply(
+                  [&](const auto&... part) {
+                      return std::tuple<typename Parts::template Pass<T>...>(
+                          typename Parts::template Pass<T>(tape.scratch(), part, step)...);
+                  },
+                  net.parts)) {
+            std::size_t i = 0;
+            std::apply(
+                [&](const auto&... part) {
+                    ((bars_[i++] = {tape.scratch().template take<T>(part.outputs() * kTile), kTile}), ...);
+                },
+                net.parts);
+            if (tape.pass() == layers::Pass::kReverse) this->own_bar();
+        }
+        template <std::size_t i>
+        auto& part() {
+            return std::get<i>(parts_);
+        }
+        [[nodiscard]] Block<T> output() const { return std::get<kParts - 1>(parts_).output(); }
+        /// Where the cotangent of the output goes before reverse(), zeros up to whole lanes.
+        [[nodiscard]] const Block<T>& output_bar() const { return bars_[kParts - 1]; }
+
+        void forward(std::size_t k, const Tile& tile, Block<const T> in, bool taped) const {
+            const auto run = [&](const auto& part) {
+                part.forward(k, tile, in, taped);
+                in = part.output();
+            };
+            std::apply([&](const auto&... part) { (run(part), ...); }, parts_);
+        }
+        void reverse(std::size_t k,
+                     const Tile& tile,
+                     const Block<const T>& in,
+                     const Block<T>& in_bar) const {
+            reverse_from<kParts - 1>(k, tile, in, in_bar);
+        }
+        [[nodiscard]] bool has_cotangent(std::size_t k) const {
+            return std::apply([&](const auto&... part) { return (part.has_cotangent(k) || ...); }, parts_);
+        }
+
+      private:
+        template <std::size_t i>
+        void reverse_from(std::size_t k,
+                          const Tile& tile,
+                          const Block<const T>& in,
+                          const Block<T>& in_bar) const {
+            const auto& part = std::get<i>(parts_);
+            if constexpr (i == 0) {
+                part.reverse(k, tile, in, bars_[0], in_bar);
+            } else {
+                part.reverse(k, tile, std::get<i - 1>(parts_).output(), bars_[i], bars_[i - 1]);
+                reverse_from<i - 1>(k, tile, in, in_bar);
+            }
+        }
+        void compute(const View<T>&, T, bool) override {}
+        void back(const View<const T>&) override {
+            std::apply([&](const auto&... part) { (part.finish(), ...); }, parts_);
+        }
+
+        std::tuple<typename Parts::template Pass<T>...> parts_;
+        std::array<Block<T>, kParts> bars_;
+    };
+};
+
+namespace detail {
+
+/// What goes in and out of a net at the entries of a block.
+template <class T, std::size_t K>
+class Inputs {
+  public:
+    explicit Inputs(const std::array<Value<T>, K>& of) : of_(of) {
+        for (const Value<T>& v : of_) v->use();
+    }
+    static std::int64_t cols(const std::array<Value<T>, K>& of) {
+        std::int64_t n = 1;
+        for (const Value<T>& v : of) n = std::max(n, v->cols());
+        for (const Value<T>& v : of)
+            if (v->cols() != n && (v->cols() != 1 || v->is_batched()))
+                invalid("a net reads rows of " + std::to_string(v->cols()) + " and of " + std::to_string(n) +
+                        " entries; expected as many, or one number for all");
+        return n;
+    }
+    static bool any_wanted(const std::array<Value<T>, K>& of) {
+        for (const Value<T>& v : of)
+            if (v->is_wanted()) return true;
+        return false;
+    }
+    /// Zeros follow up to whole lanes.
+    void gather(const Tile& tile, const Block<T>& to) const {
+        const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
+        for (std::size_t i = 0; i < K; ++i) {
+            T* row = to.at(Index(i), 0);
+            if (is_one(i))
+                std::fill_n(row, tile.count, of_[i]->value().scalar());
+            else
+                nets::gather(of_[i]->value(), tile, row);
+            std::fill(row + tile.count, row + lanes, T(0));
+        }
+    }
+    [[nodiscard]] bool is_wanted() const { return any_wanted(of_); }
+    void add_back(const Tile& tile, const Block<T>& bar) const {
+        for (std::size_t i = 0; i < K; ++i) {
+            if (!of_[i]->is_wanted()) continue;
+            const T* row = bar.at(Index(i), 0);
+            if (is_one(i))
+                for (Index j = 0; j < tile.count; ++j) of_[i]->own_bar().scalar() += row[j];
+            else
+                scatter_add(row, tile, of_[i]->own_bar());
+        }
+    }
+
+  private:
+    [[nodiscard]] bool is_one(std::size_t i) const { return !of_[i]->is_batched() && of_[i]->cols() == 1; }
+
+    std::array<Value<T>, K> of_;
+};
+
+/// All outputs of a net, those of an entry side by side.
+template <class T, class Pass, std::size_t K>
+class Outputs final : public layers::Node<T> {
+  public:
+    Outputs(layers::Tape<T>& tape,
+            const Pass* net,
+            std::size_t block,
+            Index width,
+            const std::array<Value<T>, K>& in)
+        : layers::Node<T>(tape, true, width * Inputs<T, K>::cols(in), true, false),
+          net_(net),
+          block_(block),
+          width_(width),
+          in_(in),
+          features_{tape.scratch().template take<T>(Index(K) * kTile), kTile},
+          features_bar_{tape.scratch().template take<T>(Index(K) * kTile), kTile} {
+        if (tape.pass() == layers::Pass::kReverse && net->has_cotangent(block)) this->own_bar();
+    }
+
+  private:
+    void compute(const View<T>& to, T, bool) override {
+        for_each_tile(to.rows * to.cols / width_, [&](const Tile& tile) {
+            in_.gather(tile, features_);
+            net_->forward(block_, tile, features_, false);
+            store<false>(net_->output(), width_, tile, to);
+        });
+    }
+    void back(const View<const T>& bar) override {
+        for_each_tile(bar.rows * bar.cols / width_, [&](const Tile& tile) {
+            in_.gather(tile, features_);
+            net_->forward(block_, tile, features_, true);
+            std::fill_n(net_->output_bar().data, width_ * kTile, T(0));
+            load(bar, width_, tile, net_->output_bar());
+            net_->reverse(block_, tile, features_, in_.is_wanted() ? features_bar_ : Block<T>{});
+            in_.add_back(tile, features_bar_);
+        });
+    }
+
+    const Pass* net_;
+    std::size_t block_;
+    Index width_;
+    Inputs<T, K> in_;
+    Block<T> features_, features_bar_;
+};
+
+}  // namespace detail
+
+/// A net in a step: what forward() runs.
+template <class T, class NetType>
+class Running {
+  public:
+    /// In forward(), once, before the net is run.
+    Running(const NetType& net, layers::Step<T>& step)
+        : net_(net), pass_(step.tape().template add<typename NetType::template Pass<T>>(net, step)) {}
+
+    /// For what a part has to be told of the step: Dense's constants.
+    template <std::size_t i>
+    auto& part() {
+        return pass_->template part<i>();
+    }
+    /// The outputs at the entries of block k: [B, n outputs], those of an entry side by side.
+    /// @param in  each [B, n], or one number for all
+    template <class... More>
+    Value<T> outputs(std::size_t k, Value<T> first, More... in) {
+        using N = detail::Outputs<T, typename NetType::template Pass<T>, 1 + sizeof...(More)>;
+        return Value<T>(first->tape().template add<N>(
+            pass_, k, net_.outputs(), std::array<Value<T>, 1 + sizeof...(More)>{first, in...}));
+    }
+
+  private:
+    const NetType& net_;
+    typename NetType::template Pass<T>* pass_;
+};
+
+}  // namespace l2o::nets
