@@ -20,21 +20,15 @@ Usage usage() {
         .verb = "check",
         .synopsis = "FILE.so",
         .text =
-            "Checks that a plugin library keeps the contract of the SDK: one line per check. Every check "
-            "runs\n"
-            "in a process of its own with a time limit; a crash or a hang is a failed check. Exit code 3 if "
-            "a\n"
-            "check fails.\n\n"
-            "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it; "
-            "with\n"
-            "--optimizee all, or --thorough, on every one, and those that do not suit are listed. Large "
-            "default\n"
-            "sizes of a problem are made small; 'creates' says which.\n\n"
-            "--fuzz N repeats the checks in N random cases: values of the options that are not given, as "
-            "the\n"
-            "schema allows, an optimizee that suits and its options, element type, rows, iterations, "
-            "points,\n"
-            "cotangents. A failure shows the command that repeats its case.\n",
+            "Checks that a plugin library keeps the contract of the SDK, and prints a line per check. Every\n"
+            "check runs in a separate process with a time limit; a crash or a hang is a failed check. The\n"
+            "exit code is 3 if a check fails.\n\n"
+            "An optimizer or a loss is checked on the first optimizee of the plugin path that suits it;\n"
+            "with --optimizee all, or --thorough, on every one that does, and the others are listed. Large\n"
+            "default sizes of a problem are reduced; 'creates' says which.\n\n"
+            "--fuzz N repeats the checks in N random cases: an optimizee that suits, options of both that\n"
+            "are not given, element type, rows, iterations, points and cotangents are drawn. A failure\n"
+            "shows the command that repeats its case.\n",
         .examples =
             "  l2o check my-plugins/l2o_optimizer_mine.so\n"
             "  l2o check l2o_optimizer_mine.so --only vjp --only resume --set layers=4\n"
@@ -45,10 +39,10 @@ Usage usage() {
     usage.options.add_options()  //
         ("only",
          po::value<std::vector<std::string>>()->composing()->value_name("NAME"),
-         "run this check only; may be given again")  //
+         "run only this check; may be given again")  //
         ("component",
          po::value<std::vector<std::string>>()->composing()->value_name("ID"),
-         "check this component of the library only; may be given again")  //
+         "check only this component of the library; may be given again")  //
         ("thorough",
          "also run checks that take thousands of calls, long runs or large batches; on all optimizees")  //
         ("fuzz",
@@ -60,13 +54,13 @@ Usage usage() {
          "an option of the plugin")  //
         ("optimizee",
          po::value<std::string>()->value_name("ID"),
-         "check an optimizer or a loss on this one, or on all")  //
+         "the optimizee to check an optimizer or a loss on, or 'all'")  //
         ("optimizee-set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-         "an option of that optimizee; with all of them ID.KEY=VALUE")  //
+         "an option of that optimizee; with --optimizee all, ID.KEY=VALUE")  //
         ("time-limit",
          po::value<std::string>()->value_name("SECONDS"),
-         "of one check, default 60, or 600 with --thorough");
+         "for each check, default 60, or 600 with --thorough");
     return usage;
 }
 

@@ -36,11 +36,11 @@ po::options_description common_options() {
          po::value<std::vector<std::string>>()->composing()->value_name("FOLDER"),  //
          "look for plugins here first; may be given again")                         //
         ("threads",
-         po::value<std::string>()->value_name("N"),                                       //
-         "threads to use, default: one per core; results do not depend on it")            //
-        ("seed", po::value<std::string>()->value_name("N"), "start of all random draws")  //
-        ("json", "print the result as JSON")                                              //
-        ("quiet", "no progress and no notes on stderr, errors only")                      //
+         po::value<std::string>()->value_name("N"),                                      //
+         "threads to use, default: one per core; results do not depend on it")           //
+        ("seed", po::value<std::string>()->value_name("N"), "seed of all random draws")  //
+        ("json", "print the result as JSON")                                             //
+        ("quiet", "errors only: no progress and no notes on stderr")                     //
         ("help,h", "show this");
     return options;
 }

@@ -31,10 +31,10 @@ Usage usage() {
         .text =
             "Shows what a plugin does, where it comes from, what it needs and the options it takes; or the\n"
             "settings of a section of experiment files: train, evaluate or safeguard.\n"
-            "An id that several kinds have shows all of them; ID@VERSION names one of several versions.\n"
-            "For an optimizee also its variables, the data of a problem file and its metrics, with its\n"
-            "defaults or --set; it is created for that, in a process of its own. Otherwise no plugin code "
-            "runs.\n",
+            "If plugins of several kinds have the id, all are shown; ID@VERSION names one of several\n"
+            "versions. An optimizee is shown with its variables, the data of its problem files and its\n"
+            "metrics, which follow from its options (--set); this creates it, in a separate process.\n"
+            "Otherwise no plugin code runs.\n",
         .examples =
             "  l2o describe lista\n"
             "  l2o describe train\n"

@@ -18,10 +18,9 @@ Usage usage() {
         .synopsis = "EXPERIMENT.info [KEY.PATH=VALUE ...]",
         .text =
             "Compares the contestants of an experiment and trains nothing: learned ones use the weights\n"
-            "that are given here, or those of an earlier 'l2o train' or 'l2o run', or, with --untrained, "
-            "the\n"
-            "values that their training would start from. The settings of a comparison: 'l2o describe\n"
-            "evaluate'.\n",
+            "given here, those of an earlier 'l2o train' or 'l2o run' or, with --untrained, the values that\n"
+            "their training would start from. 'l2o describe evaluate' explains the settings of a\n"
+            "comparison.\n",
         .examples =
             "  l2o evaluate examples/experiments/sparse_recovery.info evaluate.instances=4096\n"
             "  l2o evaluate sparse.info --weights lista=lista.safetensors\n"
@@ -31,7 +30,7 @@ Usage usage() {
     usage.options.add_options()  //
         ("weights",
          po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),  //
-         "weights of a contestant, instead of training it; may be given again")              //
+         "weights of a contestant; may be given again")                                      //
         ("untrained", "learned contestants without --weights use their start values")        //
         ("no-report", "write no report.html and no figures");
     return usage;

@@ -144,18 +144,18 @@ void add_experiment_options(Usage& usage) {
     usage.options.add_options()  //
         ("set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY.PATH=VALUE"),  //
-         "overrides a setting of the file, like an argument of this form")                  //
+         "overrides a setting of the file, as an argument of this form does")               //
         ("out",
          po::value<std::string>()->value_name("FOLDER"),  //
-         "where run folders and trained weights go, default: runs");
+         "where run folders and trained weights are written, default: runs");
 }
 
 void add_resume_option(Usage& usage) {
     usage.options.add_options()  //
         ("resume",
          po::value<std::string>()->value_name("FOLDER"),  //
-         "resume an interrupted run in its folder, as it was asked for, from its last checkpoint; takes no "
-         "experiment file");
+         "resume an interrupted run in its folder, from its last checkpoint and with its own settings; takes "
+         "no experiment file");
 }
 
 ResumedRun resumed(const CommandLine& line, const Catalog& catalog, const ExperimentLine& words) {

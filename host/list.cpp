@@ -17,13 +17,11 @@ Usage usage() {
         .verb = "list",
         .synopsis = "[optimizers|optimizees|losses]",
         .text =
-            "Lists the installed plugins by their manifests, without running plugin code; a library whose\n"
-            "manifest does not fit describes itself, in a process of its own. Of several plugins with one "
-            "id\n"
-            "the first is used, in the order of --plugin-path, L2O_PLUGIN_PATH, the user's folder\n"
-            "(l2o/plugins in XDG_DATA_HOME, else ~/.local/share) and the program's; ID@VERSION names "
-            "another\n"
-            "one.\n",
+            "Lists the installed plugins by their manifests, without running plugin code; a library that\n"
+            "does not match its manifest is asked itself, in a separate process. Of several plugins with\n"
+            "the same id the first is used, in the order of --plugin-path, L2O_PLUGIN_PATH, the user's\n"
+            "folder (l2o/plugins in XDG_DATA_HOME, else ~/.local/share) and the program's; ID@VERSION\n"
+            "names another one.\n",
         .examples =
             "  l2o list\n"
             "  l2o list optimizers --json\n"

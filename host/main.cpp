@@ -48,15 +48,15 @@ void print_help() {
     std::ostringstream text;
     text << "l2o " L2O_VERSION
             " - learning to optimize: train optimizers, compare them fairly, solve with them\n\n"
-            "Optimizers, problems (\"optimizees\") and meta-losses are plugins. An experiment file names\n"
-            "some of each; l2o trains the learned optimizers and compares all on the same instances,\n"
-            "starting points and budgets.\n\n"
+            "Optimizers, families of problems (\"optimizees\") and meta-losses are plugins. An experiment\n"
+            "file names some of each; l2o trains the learned optimizers, then compares all of them on the\n"
+            "same instances, starting points and budgets.\n\n"
             "Usage: l2o <verb> [arguments] [options]\n\nVerbs:\n";
     for (const Verb& verb : kVerbs) {
         text << "  " << verb.name << std::string(10 - std::string(verb.name).size(), ' ') << verb.summary
              << "\n";
     }
-    text << "  l2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
+    text << "\nl2o <verb> --help explains a verb, its options and their defaults; l2o --version.\n"
             "\nExamples:\n"
             "  l2o list optimizers                                  which plugins there are\n"
             "  l2o run examples/experiments/sparse_recovery.info    train LISTA, compare it with FISTA\n"
@@ -67,17 +67,16 @@ void print_help() {
             "\nExit codes:\n"
             "  0    ok\n"
             "  1    internal error: please report it\n"
-            "  2    the command line, an experiment file or a problem file is wrong, or needs more memory\n"
-            "       than there is\n"
+            "  2    the command line, an experiment file or a problem file is wrong, or asks for more\n"
+            "       memory than there is\n"
             "  3    a plugin cannot be loaded, refuses the combination, or fails a check\n"
-            "  4    numerical failure: every trajectory diverged, or training cannot go on, or\n"
-            "       ends with parameters that are ruined\n"
+            "  4    numerical failure: every trajectory diverged, or a training cannot go on or has\n"
+            "       ruined its parameters\n"
             "  5    a file cannot be read or written\n"
-            "  130  interrupted; finished work is kept, and a message says how to resume\n"
+            "  130  interrupted; what is finished is kept, and a message says how to resume\n"
             "\nEnvironment:\n"
-            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path and\n"
-            "                   before the user's folder and the program's\n"
-            "  XDG_DATA_HOME    whose folder l2o/plugins is the user's (default ~/.local/share), before\n"
+            "  L2O_PLUGIN_PATH  folders with plugins, separated by ':'; searched after --plugin-path\n"
+            "  XDG_DATA_HOME    its l2o/plugins is searched next (default ~/.local/share), and last\n"
             "                   ../lib/l2o/plugins beside the program\n";
     std::cout << l2o::framework::folded(text.str(), l2o::host::stdout_columns());
 }

@@ -15,20 +15,20 @@ Usage usage() {
         .verb = "report",
         .synopsis = "RUN_FOLDER [RUN_FOLDER ...]",
         .text =
-            "Writes report.html from the files of finished runs: results, differences to the reference,\n"
+            "Writes report.html from the files of finished runs: results, differences from the reference,\n"
             "curves, performance profile, training, configuration and versions. The page needs no other\n"
             "file; figures/ beside it has every picture as SVG, PDF and PNG, with its numbers as CSV.\n"
             "Pictures are drawn by gnuplot; without it the page has only tables. If gnuplot fails, the exit\n"
             "code is 5.\n"
             "Runs of the same problem, seed, instances, starts and budget can be compared in one report.\n"
-            "Only an earlier report is replaced: .l2o-report lists the files that were written.\n",
+            "Nothing but an earlier report is replaced: .l2o-report lists the files that were written.\n",
         .examples =
             "  l2o report runs/sparse_recovery/20240131-120000-1a2b3c4d\n"
             "  l2o report runs/a/20240131-120000-1a2b3c4d runs/b/20240131-130000-5e6f7a8b --output both\n",
         .max_arguments = 1000};
     usage.options.add_options()("output",
                                 po::value<std::string>()->value_name("FOLDER"),
-                                "where to write, default: the folder of the only run");
+                                "where to write, default: the run folder, if there is only one");
     return usage;
 }
 

@@ -13,21 +13,18 @@ Usage usage() {
         .verb = "run",
         .synopsis = "EXPERIMENT.info [KEY.PATH=VALUE ...]",
         .text =
-            "Runs an experiment: trains the contestants that are learned and have no weights yet, compares\n"
-            "all of them on the same instances, starting points and budgets, and writes a run folder\n"
+            "Runs an experiment: trains the learned contestants that have no weights yet, compares all\n"
+            "contestants on the same instances, starting points and budgets, and writes a run folder\n"
             "  runs/<experiment>/<time>-<hash>/  config.info  environment.json  request.json  metrics.jsonl\n"
             "                                    curves.csv  finals.csv  summary.csv  results.json\n"
             "                                    checkpoints/*.safetensors  report.html  figures/\n"
-            "The settings of the file are explained by 'l2o describe train', 'evaluate', 'safeguard' and "
-            "the\n"
-            "ids of plugins.\n"
+            "The settings of the file are explained by 'l2o describe train', 'l2o describe evaluate' and\n"
+            "'l2o describe safeguard', the options of a plugin by 'l2o describe ID'.\n\n"
             "A contestant is trained once: its weights are found again as long as nothing that its\n"
-            "training depends on changes. When it is interrupted, by Ctrl-C or a closed terminal, it says "
-            "how\n"
-            "to resume. The table shows the final metric (median, 10-90 %), charged evaluations per row, "
-            "time\n"
-            "and training time; a second one compares with the reference. Rows that diverged count as the\n"
-            "worst.\n",
+            "training depends on changes. A run that is interrupted, by Ctrl-C or a closed terminal, says\n"
+            "how to resume it. The table shows the final metric (median, 10-90 %), the evaluations charged\n"
+            "per row, the time and the training time; a second one compares with the reference. Rows that\n"
+            "diverged count as the worst.\n",
         .examples =
             "  l2o run examples/experiments/sparse_recovery.info\n"
             "  l2o run sparse.info optimizee.m=100 contestants.lista.optimizer.layers=12\n"

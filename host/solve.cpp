@@ -62,12 +62,12 @@ Usage usage(const std::string& optimizees) {
             "JSON;\n"
             "sizes follow from the shapes. float32 and float64 files are computed in their own precision,\n"
             "integers in that of the file's other tensors, or in float64 if there are none.\n\n"
-            "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. Of a\n"
-            "population every point is its best particle. f is recorded at every point without being\n"
-            "charged. If no row ends with a finite f, the file is written and the exit code is 4.\n\n"
+            "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. A\n"
+            "population is represented by its best particle. f is recorded at every point without being\n"
+            "charged. If no row ends with a finite f, the file is still written and the exit code is 4.\n\n"
             "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
             "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
-            "takes its options and those of the test, see 'l2o describe safeguard'.\n",
+            "takes the options of both; see 'l2o describe safeguard'.\n",
         .examples =
             "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
             "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
@@ -96,7 +96,7 @@ Usage usage(const std::string& optimizees) {
         ("safeguard-set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
          "an option of the safeguard; may be given again")                             //
-        ("trajectory", "also keep x at every iteration");
+        ("trajectory", "also write x at every iteration");
     return usage;
 }
 

@@ -15,9 +15,8 @@ Usage usage() {
                 .synopsis = "EXPERIMENT.info [CONTESTANT] [KEY.PATH=VALUE ...]",
                 .text =
                     "Trains one learned contestant of an experiment, or all of them, and keeps the weights\n"
-                    "where 'l2o run' and 'l2o evaluate' find them again. On Ctrl-C it writes a "
-                    "checkpoint and says\n"
-                    "how to resume. The settings of a training: 'l2o describe train'.\n",
+                    "where 'l2o run' and 'l2o evaluate' find them again. On Ctrl-C it writes a checkpoint\n"
+                    "and says how to resume. 'l2o describe train' explains the settings of a training.\n",
                 .examples =
                     "  l2o train examples/experiments/sparse_recovery.info lista --output lista.safetensors\n"
                     "  l2o train sparse.info train.epochs=500 --out /data/runs\n"
@@ -27,8 +26,8 @@ Usage usage() {
     add_resume_option(usage);
     usage.options.add_options()  //
         ("output",
-         po::value<std::string>()->value_name("FILE"),          //
-         "write the weights here as well; needs a CONTESTANT")  //
+         po::value<std::string>()->value_name("FILE"),       //
+         "also write the weights here; needs a CONTESTANT")  //
         ("retrain",
          "train again, even where weights can be found; with --resume those in the folder are replaced");
     return usage;

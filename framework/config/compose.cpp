@@ -17,9 +17,9 @@ constexpr std::size_t kFewKeys = 8;  // chosen: so many are found without an ind
 
 ConfigNode single_setting(const std::string& override_text, const Origin& origin) {
     const auto refuse = [&](const std::string& fault) {
-        throw Error(
-            ExitCode::kUsage,
-            "--set '" + override_text + "': " + fault + "; expected 'key.path=value', as 'train.epochs=10'");
+        throw Error(ExitCode::kUsage,
+                    "--set '" + override_text + "': " + fault +
+                        "; expected 'key.path=value', such as 'train.epochs=10'");
     };
     if (const std::string fault = text_fault(override_text); !fault.empty()) refuse(fault);
     const std::size_t equals = override_text.find('=');

@@ -108,9 +108,9 @@ class Reader {
                 continue;
             }
             if (const std::string fault = key_fault(key); !fault.empty()) {
-                throw Error(
-                    ExitCode::kUsage,
-                    node.origin.text() + ": " + fault + "; expected a plain name, sections as 'key { ... }'");
+                throw Error(ExitCode::kUsage,
+                            node.origin.text() + ": " + fault +
+                                "; expected a plain name, sections like 'key { ... }'");
             }
             const auto [known, is_new] = lines.emplace(key, node.origin.line);
             if (!is_new) {

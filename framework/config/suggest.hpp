@@ -20,7 +20,7 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> kno
 std::string one_of(std::span<const std::string> choices);
 
 /// What parse_bytes takes.
-inline constexpr const char* kExpectedBytes = "a size as '512MiB', '4GiB' or a number of bytes";
+inline constexpr const char* kExpectedBytes = "a size such as '512MiB', or a number of bytes";
 
 /// The tail of an error message about a wrong choice whose choices were already listed:
 /// "; did you mean 'drop'?", or "" if nothing is near.

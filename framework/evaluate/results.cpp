@@ -269,10 +269,11 @@ std::string time_text(const std::vector<Curve>& curves) {
     std::string preparing;
     for (const Curve& curve : curves) {
         if (curve.preparation_seconds < kWorthTelling) continue;
-        preparing += (preparing.empty() ? ", nor is preparing: " : ", ") + curve.contestant + " " +
+        preparing += (preparing.empty() ? "" : ", ") + curve.contestant + " " +
                      duration_text(curve.preparation_seconds);
     }
-    return "time: of the steps, added up over threads; sampling and recording are not in it" + preparing;
+    return "time: of the steps, summed over threads, without sampling" +
+           (preparing.empty() ? " and recording" : ", recording and preparing (" + preparing + ")");
 }
 
 std::string safeguard_text(const Curve& curve) {

@@ -100,7 +100,7 @@ Contestant read_contestant(const Catalog& catalog, const ConfigNode& node, const
         contestant.continue_with = read_choice(catalog, Kind::kOptimizer, section.child("continue_with"));
         if (contestant.continue_with->entry.component.has_tag("learned")) {
             refuse(section.where("continue_with") + ": '" + contestant.continue_with->id() +
-                   "' is learned; expected an optimizer that needs no training, as 'fista'");
+                   "' is learned; expected an optimizer that needs no training, such as 'fista'");
         }
     }
     if (section.has("safeguard")) {

@@ -77,14 +77,14 @@ SectionSchema multipliers(std::string doc) {
 SectionSchema stages() {
     SectionSchema stage{
         .key = kAnyKey,
-        .doc = "one stage, under a name of your choice; what it does not set is that of the training",
+        .doc = "one stage, under a name of your choice; what it does not set is as in the training",
         .options =
-            {derived_count("epochs", 1, "trajectories of a batch"),
+            {derived_count("epochs", 1, "trajectories to train on, each of a whole batch"),
              derived_count("horizon", 1, "steps of a trajectory; in a curriculum never fewer than before"),
              derived_count("unroll", 1, "steps of a window"),
              {.type = L2O_OPTION_REAL,
               .key = "imitation",
-              .doc = "probability that a trajectory is one of the teacher",
+              .doc = "probability that a trajectory is the teacher's",
               .def = "",
               .min = 0,
               .max = 1},
@@ -96,9 +96,9 @@ SectionSchema stages() {
               .def = "",
               .choices = decay(Decay::kConstant, "").choices}},
         .sections = {plugin("loss", "loss", "", "the meta-loss of this stage"),
-                     multipliers("added to those of the training, by the same rules")}};
+                     multipliers("in addition to those of the training, by the same rules")}};
     return {.key = "stages",
-            .doc = "parts of a flat training or of a curriculum, in the order in which they are written",
+            .doc = "the parts of a flat training or of a curriculum, in the order in which they are written",
             .sections = {std::move(stage)}};
 }
 
@@ -107,14 +107,14 @@ SectionSchema make_train_schema() {
     SectionSchema schema{
         .key = "train",
         .doc =
-            "How learned optimizers are trained. At the top level of an experiment file for all of them, in "
-            "a contestant for that one; what a contestant sets wins.",
+            "How learned optimizers are trained: at the top level of an experiment file all of them, in a "
+            "contestant that one; what a contestant sets wins.",
         .options = {
             choice("schedule",
                    {"flat", "layerwise", "curriculum"},
                    number(train.schedule),
-                   "flat: all parameters, in stages if there are any; layerwise: one layer after the other; "
-                   "curriculum: from stage to stage, as validation allows"),
+                   "flat: all parameters, in stages if there are any; layerwise: one layer after another; "
+                   "curriculum: each stage lasts until validation no longer improves"),
             choice(
                 "estimator",
                 {"bptt", "es", "pes"},
@@ -123,48 +123,55 @@ SectionSchema make_train_schema() {
                 "strategies, which need no derivative; pes: persistent ones, unbiased for the whole "
                 "trajectory at the same windows (Vicol, Metz & Sohl-Dickstein 2021). es and bptt cannot see "
                 "past the end of a window"),
-            count("epochs", train.epochs, 1, "trajectories of a batch"),
+            count("epochs", train.epochs, 1, "trajectories to train on, each of a whole batch"),
             count("horizon", train.horizon, 1, "steps of a trajectory"),
-            count("unroll",
-                  train.unroll,
-                  1,
-                  "steps of a window, after which the parameters move; at most the horizon, which is the "
-                  "default where it is shorter. The next window goes on from where this one ended"),
+            count(
+                "unroll",
+                train.unroll,
+                1,
+                "steps of a window; after each window the parameters move, and the next one continues where "
+                "it ended. At most the horizon, which is the default where it is shorter"),
             count("horizon_from",
                   train.horizon_from,
                   0,
-                  "horizons are drawn between this and horizon, log-uniformly; 0: always horizon"),
+                  "horizons are drawn log-uniformly between this and horizon; 0: always horizon"),
             count("unroll_from", train.unroll_from, 0, "the same for windows; 0: always unroll"),
-            count("batch", train.batch, 1, "instances of a trajectory"),
+            count("batch", train.batch, 1, "instances that are trained on together"),
             count("instances",
                   train.instances,
                   0,
                   "size of a training set that is drawn once; 0: fresh instances for every trajectory"),
-            choice("reduction", {"mean", "sum"}, train.mean ? 0 : 1, "of the losses of a batch"),
-            real(
-                "clip_norm", train.clip_norm, 0, kNoBound, 0, "largest norm of the gradient; 0: not clipped"),
-            choice("second_order",
-                   {"drop", "exact", "fd"},
-                   number(train.second_order),
-                   "the part of the derivative that goes through the gradients a step reads. drop: left out; "
-                   "exact: by the problem's Hessian-vector products; fd: by differences of its gradients. A "
-                   "loss that reads gradients always uses the products"),
-            real(
-                "coordinate_subsample",
-                train.coordinate_subsample,
-                0,
-                1,
-                kOpenMin,
-                "share of the coordinates that a window is differentiated on, drawn for each window, without "
-                "bias; for coordinate-wise optimizers"),
+            choice(
+                "reduction", {"mean", "sum"}, train.mean ? 0 : 1, "how the losses of a batch are combined"),
+            real("clip_norm",
+                 train.clip_norm,
+                 0,
+                 kNoBound,
+                 0,
+                 "a gradient with a larger norm is scaled down to it; 0: never"),
+            choice(
+                "second_order",
+                {"drop", "exact", "fd"},
+                number(train.second_order),
+                "the part of the derivative that goes through the gradients a step reads. drop: left out; "
+                "exact: from the problem's Hessian-vector products; fd: from differences of its gradients. "
+                "A loss that reads gradients always uses the products"),
+            real("coordinate_subsample",
+                 train.coordinate_subsample,
+                 0,
+                 1,
+                 kOpenMin,
+                 "share of the coordinates that each window is differentiated in, drawn anew for every "
+                 "window; "
+                 "the gradient stays unbiased. For coordinate-wise optimizers"),
             {.type = kOptionBytes,
              .key = "memory",
-             .doc = "for the points of a window; those that do not fit are computed again. 0: unlimited",
+             .doc = "for the points of a window; those that do not fit are recomputed. 0: unlimited",
              .def = std::to_string(train.memory_bytes)},
             count("shard_rows",
                   train.shard_rows,
                   1,
-                  "instances that are computed together; the last bits depend on it"),
+                  "instances that are computed together; the last bits of results depend on it"),
             decay(train.decay, "how the rates fall over the epochs of a stage"),
             real(
                 "average",
@@ -172,67 +179,65 @@ SectionSchema make_train_schema() {
                 0,
                 1,
                 kOpenMax,
-                "weight of the past in a running mean of the parameters, which is then what is validated and "
-                "kept; 0: no mean"),
-            {.type = L2O_OPTION_PATH, .key = "warm_start", .doc = "weights to begin with", .def = ""},
+                "weight of the past in a running mean of the parameters, which is then validated and kept in "
+                "their place; 0: no mean"),
+            {.type = L2O_OPTION_PATH, .key = "warm_start", .doc = "weights to start from", .def = ""},
             real("random_scaling",
                  train.augmentation.random_scaling,
                  0,
                  kNoBound,
                  0,
                  "R: every coordinate of a training problem is stretched by exp(u), u from U(-R, R). Lv, "
-                 "Jiang "
-                 "& Li 2017 use 3; not for optimizers that read the problem's data"),
-            count(
-                "convex_term",
-                train.augmentation.convex_term,
-                0,
-                "coordinates of a convex function that are optimized beside a training problem. Lv, Jiang & "
-                "Li 2017 use 20; not for optimizers that read the problem's data"),
+                 "Jiang & Li 2017 use 3. Not for optimizers that read the problem's data"),
+            count("convex_term",
+                  train.augmentation.convex_term,
+                  0,
+                  "coordinates of a convex function that is optimized alongside each training problem. Lv, "
+                  "Jiang & Li 2017 use 20. Not for optimizers that read the problem's data"),
             real("checkpoint_every_s",
                  train.checkpoint_every_s,
                  0,
                  kNoBound,
                  0,
-                 "seconds between checkpoints, from which --resume goes on")}};
+                 "seconds between checkpoints, from which --resume continues")}};
     const ImitationSettings imitation{};
     schema.sections = {
-        plugin("loss", "loss", "trajectory_sum", "the meta-loss: what is learned to be small"),
-        plugin("meta_optimizer", "optimizer", "adam", "what moves the parameters"),
+        plugin("loss", "loss", "trajectory_sum", "the meta-loss: what the training minimises"),
+        plugin("meta_optimizer", "optimizer", "adam", "the optimizer that trains the parameters"),
         plugin("optimizee",
                "optimizee",
                "",
-               "the distribution of training problems, laid over the experiment's, which is the default"),
+               "settings that the training problems have in place of the experiment's"),
         {.key = "validate",
-         .doc =
-             "validation on instances of their own: every stage ends with the best parameters that it finds",
-         .options =
-             {count("every",
-                    train.validate_every,
-                    0,
-                    "epochs between validations, steps of the meta-optimizer if layerwise; 0: only what the "
-                    "training gained is measured, at its end"),
-              count("instances", train.validate_instances, 1, "instances that are validated on"),
-              derived_count(
-                  "patience",
-                  0,
-                  "validations without a better one that end a stage; 0, which no curriculum takes: "
-                  "none does. Default: 3 in a curriculum, else 0"),
-              {.type = L2O_OPTION_BOOL,
-               .key = "restore",
-               .doc = "a stage ends with its best parameters, not its last",
-               .def = train.restore ? "true" : "false"}}},
+         .doc = "validation on separate instances: every stage ends with the best parameters that it finds",
+         .options = {count("every",
+                           train.validate_every,
+                           0,
+                           "epochs between validations (if layerwise, steps of the meta-optimizer); 0: only "
+                           "one at the "
+                           "end, which measures what the training gained"),
+                     count("instances", train.validate_instances, 1, "instances to validate on"),
+                     derived_count(
+                         "patience",
+                         0,
+                         "a stage ends after so many validations without an improvement; 0, not for a "
+                         "curriculum: it runs to its end. Default: 3 in a curriculum, else 0"),
+                     {.type = L2O_OPTION_BOOL,
+                      .key = "restore",
+                      .doc = "a stage ends with its best parameters, not its last",
+                      .def = train.restore ? "true" : "false"}}},
         stages(),
         multipliers(
-            "factors of learning rates, by the name of a parameter or the end of it: 'W 0.1' is that of all "
-            "layers, 'layer.03.W 0.1', or 'layer { 03 { W 0.1 } }', of one. The longer name wins"),
+            "factors of learning rates, by the name of a parameter or the end of it: 'W 0.1' is for all "
+            "layers, 'layer.03.W 0.1', or 'layer { 03 { W 0.1 } }', for one. The longer name wins"),
         {.key = "imitation",
-         .doc = "some trajectories are those of a teacher, whose steps the optimizer learns from the same "
-                "gradients (Chen et al. 2020)",
+         .doc =
+             "some trajectories are run by a teacher, whose steps the optimizer learns to predict from the "
+             "same gradients (Chen et al. 2020)",
          .options = {real(
-             "probability", imitation.probability, 0, 1, 0, "that a trajectory is one of the teacher")},
+             "probability", imitation.probability, 0, 1, 0, "that a trajectory is the teacher's")},
          .sections = {plugin(
-             "teacher", "optimizer", std::nullopt, "an optimizer that needs no training, as adam")}},
+             "teacher", "optimizer", std::nullopt, "an optimizer that needs no training, such as adam")}},
         {.key = "evolution",
          .doc = "for the estimators es and pes",
          .options = {real("sigma",
@@ -244,8 +249,8 @@ SectionSchema make_train_schema() {
                      derived_count(
                          "pairs",
                          1,
-                         "antithetic pairs, among which the batch is dealt out; a divisor of batch. "
-                         "Default: the largest up to 16")}},
+                         "antithetic pairs, which share the batch evenly; a divisor of batch. Default: the "
+                         "largest up to 16")}},
         {.key = "layerwise",
          .doc =
              "for the schedule layerwise: each layer is trained alone, then with those before it, then all "
@@ -271,16 +276,19 @@ SectionSchema make_train_schema() {
                      choice("layer_decay_of",
                             {"rate", "gradient"},
                             number(train.layer_decay_of),
-                            "what it damps: the step of an old layer, or its gradient before the "
+                            "what it reduces: the step of an old layer, or its gradient before the "
                             "meta-optimizer sees it")}},
         {.key = "update_probability",
          .doc =
-             "with which a layer of the training problem moves in a step, by the third of the layers that it "
-             "is in; else it stays, with its state, and nothing is learned from it. HALO (Li et al. 2020) "
-             "has 0.1, 0.3, 0.5 and the loss jacobian_regularized",
-         .options = {real("first", train.update_probability.first, 0, 1, kOpenMin, "of the first third"),
-                     real("middle", train.update_probability.middle, 0, 1, kOpenMin, "of the second"),
-                     real("last", train.update_probability.last, 0, 1, kOpenMin, "of the last")}}};
+             "the probability with which a layer of the training problem moves in a step; otherwise the "
+             "layer "
+             "and its state stay as they are, and nothing is learned from it. HALO (Li et al. 2020) has 0.1, "
+             "0.3, 0.5 and the loss jacobian_regularized",
+         .options = {
+             real(
+                 "first", train.update_probability.first, 0, 1, kOpenMin, "of the first third of the layers"),
+             real("middle", train.update_probability.middle, 0, 1, kOpenMin, "of the second third"),
+             real("last", train.update_probability.last, 0, 1, kOpenMin, "of the last third")}}};
     return schema;
 }
 
@@ -295,15 +303,15 @@ SectionSchema make_evaluate_schema() {
             count("iterations", evaluate.iterations, 1, "steps from each start"),
             {.type = L2O_OPTION_INT,
              .key = "max_evaluations",
-             .doc =
-                 "evaluations of values and gradients that a start may spend, all particles of a population "
-                 "together; 0: no limit",
+             .doc = "evaluations of values and gradients that each start may spend, all particles of a "
+                    "population "
+                    "together; 0: no limit",
              .def = std::to_string(evaluate.max_evaluations),
              .min = 0},
             count("metrics_every", evaluate.metrics_every, 1, "iterations between recorded points"),
             {.type = L2O_OPTION_TEXT,
              .key = "metric",
-             .doc = "the one of the table; default: the problem's first, or its objective",
+             .doc = "the metric of the table; default: the problem's first, or its objective",
              .def = evaluate.metric},
             {.type = L2O_OPTION_TEXT,
              .key = "reference",
@@ -312,27 +320,26 @@ SectionSchema make_evaluate_schema() {
              .def = evaluate.reference},
             {.type = L2O_OPTION_REAL,
              .key = "target",
-             .doc =
-                 "value of the metric; the table says who reaches it, and when. Default: none, see tolerance",
+             .doc = "a value of the metric; the table says who reaches it, and when. Default: none, see "
+                    "tolerance",
              .def = ""},
-            real(
-                "tolerance",
-                evaluate.tolerance,
-                0,
-                1,
-                kOpenMin | kOpenMax,
-                "without a target: share of the way from the start to the best that anybody had which may be "
-                "missing"),
+            real("tolerance",
+                 evaluate.tolerance,
+                 0,
+                 1,
+                 kOpenMin | kOpenMax,
+                 "without a target, a start has arrived when no more than this share of the way to the best "
+                 "value that any contestant found is left"),
             count("shard_rows",
                   evaluate.shard_rows,
                   1,
-                  "starts that are computed together; the last bits depend on it"),
+                  "starts that are computed together; the last bits of results depend on it"),
             real("checkpoint_every_s",
                  evaluate.checkpoint_every_s,
                  0,
                  kNoBound,
                  0,
-                 "seconds at least between two writings of the contestants that are done, for --resume")}};
+                 "seconds at least between two saves of finished contestants, for --resume")}};
 }
 
 SectionSchema make_safeguard_schema() {

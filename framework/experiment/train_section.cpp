@@ -160,9 +160,10 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         train.imitation = {.teacher = read_choice(catalog, Kind::kOptimizer, teacher)};
         train.imitation->probability = imitation.get_real("probability");
         if (train.imitation->teacher.entry.component.has_tag("learned")) {
-            throw Error(ExitCode::kUsage,
-                        teacher.where("use") + " is '" + train.imitation->teacher.id() +
-                            "', which is learned; expected an optimizer that needs no training, as 'adam'");
+            throw Error(
+                ExitCode::kUsage,
+                teacher.where("use") + " is '" + train.imitation->teacher.id() +
+                    "', which is learned; expected an optimizer that needs no training, such as 'adam'");
         }
     }
     train.augmentation.random_scaling = section.get_real("random_scaling");

@@ -13,7 +13,7 @@ const std::vector<OptionSchema>& safeguard_schema() {
     static const std::vector<OptionSchema> schema{
         {.type = L2O_OPTION_CHOICE,
          .key = "test",
-         .doc = "what a step has to pass: its fixed-point residual, or its objective",
+         .doc = "what is tested: the fixed-point residual at the new point, or the objective there",
          .def = "residual",
          .choices = {"residual", "objective"}},
         {.type = L2O_OPTION_CHOICE,
@@ -23,22 +23,22 @@ const std::vector<OptionSchema>& safeguard_schema() {
          .choices = {"ema", "geometric", "recent_max"}},
         {.type = L2O_OPTION_REAL,
          .key = "alpha",
-         .doc = "test residual: passed up to alpha mu; test objective: passed with a gain over mu of 1 - "
-                "alpha times what the classic step gains",
+         .doc = "test residual: a step passes if its residual is at most alpha mu; test objective: if "
+                "its objective is below mu by 1 - alpha times what the classic step gains",
          .def = "0.99",
          .min = 0,
          .max = 1,
          .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
         {.type = L2O_OPTION_REAL,
          .key = "theta",
-         .doc = "bound ema: share of the newest point in mu; geometric: factor of mu",
+         .doc = "bound ema: weight of the newest point in mu; geometric: factor of mu",
          .def = "0.25",
          .min = 0,
          .max = 1,
          .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
         {.type = L2O_OPTION_INT,
          .key = "recent",
-         .doc = "bound recent_max: number of points",
+         .doc = "bound recent_max: mu is the largest of this many points",
          .def = "5",
          .min = 1,
          .max = 1000}};
@@ -68,10 +68,10 @@ void check_safeguard(const Optimizer& guarded,
     const auto refuse = [&](const std::string& text) { throw Error(ExitCode::kUsage, where + ": " + text); };
     const std::string id = "'" + classic.id() + "'";
     if (classic.entry().component.has_tag("learned"))
-        refuse(id + " is learned; expected a classic optimizer, as 'ista' or 'gradient_descent'");
+        refuse(id + " is learned; expected a classic optimizer, such as 'ista' or 'gradient_descent'");
     if (!classic.state().empty())
         refuse(id + " keeps a state ('" + classic.state().front()->name +
-               "'), and a safeguard needs a step that depends on x alone; expected one as 'ista' or "
+               "'), and a safeguard needs a step that depends on x alone; expected one such as 'ista' or "
                "'gradient_descent'");
     if (classic.info().particles > 0 || guarded.info().particles > 0)
         refuse("'" + (guarded.info().particles > 0 ? guarded : classic).id() +
@@ -83,7 +83,7 @@ void check_safeguard(const Optimizer& guarded,
                "' reports other points than its iterates, which no safeguard has seen; remove the safeguard");
     constexpr std::uint64_t kNoMap = L2O_FLAG_STOCHASTIC | L2O_OPTIMIZER_STARTS_AT_ZERO;
     if ((classic.info().flags & kNoMap) != 0 || classic.info().max_steps > 0)
-        refuse(id + " is not the same map at every step; expected one as 'ista' or 'gradient_descent'");
+        refuse(id + " is not the same map at every step; expected one such as 'ista' or 'gradient_descent'");
     if ((optimizee.info().flags & L2O_FLAG_STOCHASTIC) != 0)
         refuse("'" + optimizee.id() +
                "' draws its objective anew at every step, so that steps cannot be compared; remove the "

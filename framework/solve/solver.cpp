@@ -106,7 +106,7 @@ struct Solver::Model {
         if (entry.component.has_tag("learned") || continue_with->info().particles > 0 ||
             (continue_with->info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
             refuse("continue_with: '" + continue_with->id() +
-                   "' cannot take over; expected a classic optimizer, as 'fista'");
+                   "' cannot take over; expected a classic optimizer, such as 'fista'");
         continue_params = TensorSet(continue_with->init_params(keys.init_params, problem.data));
     }
 

@@ -204,7 +204,7 @@ TEST_CASE("l2o describe train, evaluate and safeguard are the manuals of those s
     const std::string train = run_l2o("describe train").out;
     for (const char* part :
          {"schedule                      flat            one of: flat, layerwise, curriculum\n",
-          "memory                        0               a size as '512MiB'",
+          "memory                        0               a size such as '512MiB'",
           "loss.use                      trajectory_sum  see 'l2o list losses'\n",
           "stages.NAME.rate              1               a number > 0\n",
           "cannot see past the end of a window"}) {

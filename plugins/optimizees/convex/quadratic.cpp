@@ -15,7 +15,7 @@ struct Quadratic {
     static constexpr l2o::About about{
         .id = "quadratic",
         .version = "1.0.0",
-        .title = "Random least squares, an own square matrix per instance",
+        .title = "Random least squares, each instance with a square matrix of its own",
         .doc =
             "f(x) = ||W x - y||^2 (no factor 1/2), entries of W [n, n] and y [n] uniform on [0, 1), x_0 "
             "~ N(0, init_std^2). The optimum is 0 almost surely, W is badly conditioned. Andrychowicz "

@@ -13,7 +13,7 @@ class SparseRecovery : public l2o::plugins::L1LeastSquares {
     static constexpr l2o::About about{
         .id = "sparse_recovery",
         .version = "1.0.0",
-        .title = "sparse recovery from few measurements",
+        .title = "Sparse recovery from few measurements",
         .doc =
             "f = 1/2 ||Ax - b||^2 + lambda ||x||_1 with b = A x_star + noise, A Gaussian with columns "
             "of norm 1, x_star sparse. The answer is x_star, not the minimiser of f: score with "

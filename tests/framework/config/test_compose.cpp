@@ -91,7 +91,7 @@ TEST_CASE("overrides: they are their own origin, and refer to the working folder
 
 TEST_CASE("overrides: another form is refused with the form that is expected") {
     const auto refused = [](const std::string& text) { return refusal([&] { (void)composed("", {text}); }); };
-    const std::string expected = "; expected 'key.path=value', as 'train.epochs=10'";
+    const std::string expected = "; expected 'key.path=value', such as 'train.epochs=10'";
     CHECK(refused("train.epochs") == "2 --set 'train.epochs': there is no '='" + expected);
     CHECK(refused("") == "2 --set '': there is no '='" + expected);
     CHECK(refused("=5") == "2 --set '=5': a key is empty" + expected);

@@ -117,10 +117,10 @@ TEST_CASE("info: faults of syntax name file and line") {
           "2 run.info:1: a brace is part of the word 'a{'; expected blanks round braces, or the word in "
           "quotes");
     CHECK(parse_refusal("a 1\ntrain.epochs 5\n") ==
-          "2 run.info:2: the key 'train.epochs' contains a dot; expected a plain name, sections as 'key { "
+          "2 run.info:2: the key 'train.epochs' contains a dot; expected a plain name, sections like 'key { "
           "... }'");
     CHECK(parse_refusal("\"\" 5\n") ==
-          "2 run.info:1: a key is empty; expected a plain name, sections as 'key { ... }'");
+          "2 run.info:1: a key is empty; expected a plain name, sections like 'key { ... }'");
     CHECK(parse_refusal("a \"1\" \\\n#include \"b.info\"\n") ==
           "2 run.info:2: expected '\"' after the '\\' of the previous line");
 }

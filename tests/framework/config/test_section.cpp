@@ -71,7 +71,7 @@ TEST_CASE("section: a value of the wrong type names the place, the text and what
     CHECK(refusal([&] { train.get_choice("x", "flat", kSchedules); }) ==
           found + "one of: flat, layerwise, curriculum");
     CHECK(refusal([&] { train.get_bytes("x", 0); }) ==
-          found + "a size as '512MiB', '4GiB' or a number of bytes");
+          found + "a size such as '512MiB', or a number of bytes");
     CHECK(refusal([&] { train.get_int("s", 0); }) ==
           "2 run.info:3: train.s is a section; expected a whole number");
     CHECK(refusal([&] { train.get_path("s", ""); }) == "2 run.info:3: train.s is a section; expected a path");
@@ -93,7 +93,7 @@ TEST_CASE("section: a missing setting that is required names its section's place
     CHECK(refusal([&] { train.require_choice("x", kSchedules); }) ==
           missing + "one of: flat, layerwise, curriculum");
     CHECK(refusal([&] { train.require_bytes("x"); }) ==
-          missing + "a size as '512MiB', '4GiB' or a number of bytes");
+          missing + "a size such as '512MiB', or a number of bytes");
     CHECK(refusal([&] { train.require_path("x"); }) == missing + "a path");
     CHECK(refusal([&] { section("").child("train").require_int("x"); }) ==
           "2 run.info: train.x is missing; expected a whole number");
@@ -260,5 +260,5 @@ TEST_CASE("settings: what the schema does not have cannot be asked for") {
     CHECK_THROWS_AS((void)settings.child("stages"), std::logic_error);
     CHECK_THROWS_AS((void)settings.plugin("factors"), std::logic_error);
     CHECK_THROWS_AS((void)settings.nested("loss"), std::logic_error);
-    CHECK(expected_value(schema.option("memory")) == "a size as '512MiB', '4GiB' or a number of bytes");
+    CHECK(expected_value(schema.option("memory")) == "a size such as '512MiB', or a number of bytes");
 }

@@ -273,7 +273,7 @@ TEST_CASE("evaluate: a safeguard that is none is refused at its place") {
               .refused() ==
           "2 contestants.it.safeguard: 'adam' keeps a state ('m'), and a safeguard needs a step that depends "
           "on "
-          "x alone; expected one as 'ista' or 'gradient_descent'");
+          "x alone; expected one such as 'ista' or 'gradient_descent'");
 }
 
 TEST_CASE("evaluate: points are recorded at the start, every so often, and at the end") {

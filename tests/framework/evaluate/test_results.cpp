@@ -56,7 +56,7 @@ TEST_CASE("results: the table shows the metric that counts, aligned, in the orde
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
           "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n"
-          "time: of the steps, added up over threads; sampling and recording are not in it\n");
+          "time: of the steps, summed over threads, without sampling and recording\n");
 }
 
 TEST_CASE("results: the table says what its time leaves out, and how long that took where it took long") {
@@ -68,8 +68,8 @@ TEST_CASE("results: the table says what its time leaves out, and how long that t
     const std::string table = result_table({quick, alista, given}, kByNmse);
     CHECK(table.ends_with(
         "  unknown\n"
-        "time: of the steps, added up over threads; sampling and recording are not in it, nor is "
-        "preparing: alista 1.25 s, given 2.00 ms\n"));
+        "time: of the steps, summed over threads, without sampling, recording and preparing (alista 1.25 s, "
+        "given 2.00 ms)\n"));
 }
 
 TEST_CASE("results: of a ratio the table shows the ratio of the sums, and its name says so") {
@@ -104,7 +104,7 @@ TEST_CASE("results: rows that diverged have a line below the table") {
     CHECK(
         table.ends_with("b: 1 of 4 rows are not finite at the end, counted as the worst\n"
                         "c: 4 of 4 rows are not finite at the end\n"
-                        "time: of the steps, added up over threads; sampling and recording are not in it\n"));
+                        "time: of the steps, summed over threads, without sampling and recording\n"));
     CHECK(table.find("\nc                   diverged  diverged .. diverged  ") != std::string::npos);
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
     CHECK(
         table.ends_with("lista: 1 of 4 rows are not finite at the end, counted as the worst\n"
                         "lista: 3 % of its safeguarded steps were those of 'ista'\n"
-                        "time: of the steps, added up over threads; sampling and recording are not in it\n"));
+                        "time: of the steps, summed over threads, without sampling and recording\n"));
     CHECK(safeguard_text(curve("a", 1)) == "");
 }
 
@@ -147,8 +147,7 @@ TEST_CASE("results: instances without a certified solution are left out, and eve
     CHECK(unsolved_text({some}, judging) == text);
     CHECK(result_table({some}, judging)
               .ends_with("  -\n" + text +
-                         "\ntime: of the steps, added up over threads; sampling and "
-                         "recording are not in it\n"));
+                         "\ntime: of the steps, summed over threads, without sampling and recording\n"));
     CHECK(diverged_caption({some}, judging) == "");
     judging.unsolved = {0, 1};
     Curve none = curve("a", NAN, 0);

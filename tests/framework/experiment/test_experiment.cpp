@@ -347,7 +347,7 @@ TEST_CASE("experiment: a teacher must be there, known, and need no training") {
                          "'adma'; did you mean 'adam'?"));
     CHECK(refused(lista("imitation { teacher { use lista } }")) ==
           "2 dir/run.info:4: contestants.lista.train.imitation.teacher.use is 'lista', which is learned; "
-          "expected an optimizer that needs no training, as 'adam'");
+          "expected an optimizer that needs no training, such as 'adam'");
     CHECK(refused(lista("imitation { teacher { use adam } probability 1.5 }"))
               .starts_with(
                   "2 dir/run.info:4: contestants.lista.train.imitation.probability is '1.5'; expected"));
@@ -523,7 +523,7 @@ TEST_CASE("experiment: training and weights are refused where they make no sense
                   "continue_with { use lista } } }\n")
               .ends_with(
                   "contestants.lista.continue_with: 'lista' is learned; expected an optimizer that needs "
-                  "no training, as 'fista'"));
+                  "no training, such as 'fista'"));
 }
 
 TEST_CASE(

@@ -304,9 +304,9 @@ TEST_CASE("safeguard: what cannot be a safeguard, or not be safeguarded, is refu
     CHECK(refused("alista", "fista", "lasso") ==
           "2 contestants.it.safeguard: 'fista' keeps a state ('y'), and a safeguard needs a step that "
           "depends on "
-          "x alone; expected one as 'ista' or 'gradient_descent'");
+          "x alone; expected one such as 'ista' or 'gradient_descent'");
     CHECK(refused("ista", "alista", "lasso") ==
-          "2 contestants.it.safeguard: 'alista' is learned; expected a classic optimizer, as 'ista' or "
+          "2 contestants.it.safeguard: 'alista' is learned; expected a classic optimizer, such as 'ista' or "
           "'gradient_descent'");
     CHECK(refused("particle_swarm", "gradient_descent") ==
           "2 contestants.it.safeguard: 'particle_swarm' is a population, which a safeguard cannot handle");

@@ -326,8 +326,9 @@ TEST_CASE("solver: settings that make no sense are refused, by name") {
           "2 solver: 'iterations' is 17, but 'alista' has 16 layers; expected at most as many, or "
           "'continue_with'");
     settings.continue_with = "alista";
-    CHECK(refused(settings) ==
-          "2 solver: continue_with: 'alista' cannot take over; expected a classic optimizer, as 'fista'");
+    CHECK(
+        refused(settings) ==
+        "2 solver: continue_with: 'alista' cannot take over; expected a classic optimizer, such as 'fista'");
     settings = files.both();
     settings.batch = 0;
     CHECK(refused(settings) == "2 solver: 'batch' is 0; expected a whole number >= 1");
