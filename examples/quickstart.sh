@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 to trained optimizers: installs the packages, builds, and runs two experiments on real
-# input. Run it again at any time: what is there is kept, trained weights are found again.
+# From a fresh Debian 12 to trained optimizers: installs the packages, builds, and runs two experiments. Run it again at any
+# time: what is there is kept, trained weights are found again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ echo "== build"
 cmake --preset release >/dev/null
 cmake --build --preset release
 l2o=build/release/bin/l2o
-echo "== Fashion-MNIST: L2O-DM against Adam, RMSProp and SGD"
+echo "== Fashion-MNIST: AdafacMLP, trained for this network, against tuned Adam"
 "$l2o" run examples/experiments/fashion_mlp.info
 echo "== sparse recovery: LISTA and ALISTA against ISTA and FISTA"
 "$l2o" run examples/experiments/sparse_recovery.info

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -79,6 +80,19 @@ TEST_CASE(
     CHECK(std::abs(early["enhanced"] - 0.041) < 0.01);
     CHECK(early["enhanced"] < 0.7 * early["adam"]);
 }
+
+#ifdef L2O_ZOO_FASHION
+TEST_CASE("zoo: AdafacMLP trains the network of the quickstart further in 200 steps than tuned Adam") {
+    if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist")) {
+        MESSAGE("skipped: Fashion-MNIST is missing; install it with: apt-get install dataset-fashion-mnist");
+        return;
+    }
+    auto loss = evaluate(
+        "../experiments/fashion_mlp", "evaluate.starts=3 evaluate.metrics_every=200", "test_loss", 1);
+    CHECK(std::abs(loss["adafac_mlp"] - 0.487) < 0.02);
+    CHECK(loss["adafac_mlp"] < loss["adam"] - 0.03);
+}
+#endif
 
 TEST_CASE("zoo: L2O-DM and L2O-RNNProp come close to the minimum of Lasso problems, as their cards say") {
     auto loss = evaluate("../paper/fig6b_free",
