@@ -1,8 +1,3 @@
-// The simplest plugin: read this one first, the fixed step alone (`descend`) is a complete optimizer.
-//
-// A method is a struct: its options are members, `declare` says what it reads and keeps, `step` is a pure
-// function from what the host hands in to what it wants back. Whatever changes from step to step lives in
-// state tensors that the host owns; an instance never changes.
 #include <l2o/sdk/optimizer.hpp>
 
 #include "backtracking.hpp"

@@ -1,3 +1,6 @@
+// The first plugin to read. A method is a struct: its options are members, `declare` says what it reads and
+// keeps, `step` is a pure function from what the host hands in to what it wants back. Whatever changes from
+// step to step is in state tensors that the host owns; an instance never changes.
 #include <l2o/sdk/optimizer.hpp>
 
 namespace {
