@@ -74,12 +74,6 @@ void check_edges(const Subject& subject) {
     }
 }
 
-/// A number that says what something costs.
-void check_cost(double cost, const char* name) {
-    if (!(cost >= 0 && std::isfinite(cost)))
-        throw Broken(fmt::format("{} is {}; expected a finite number, at least 0", name, cost));
-}
-
 /// A name, a text: base.h R6, and of a size that can be shown.
 void check_text(const char* text, const std::string& what, std::size_t most) {
     if (text == nullptr) return;
@@ -96,34 +90,25 @@ void check_name(const char* name, const std::string& what) {
 }
 
 /// @param known  the bits that its flags may have.
-void check_spec(const l2o_spec& spec,
-                const char* what,
-                std::uint32_t i,
-                std::uint64_t known,
-                std::set<std::string>& names) {
+void check_spec(const l2o_spec& spec, const char* what, std::uint32_t i, std::uint64_t known) {
     const auto fail = [&](const std::string& text) { throw Broken(fmt::format("{} {} {}", what, i, text)); };
     constexpr std::size_t kMostDoc = 1 << 16;
-    if (*spec.name == '\0') fail("has no name");
     check_name(spec.name, fmt::format("the name of {} {}", what, i));
     check_name(spec.axes, fmt::format("axes of {} {}", what, i));
     check_text(spec.doc, fmt::format("doc of {} {}", what, i), kMostDoc);
-    if (!names.insert(spec.name).second) fail(std::string("has the name '") + spec.name + "' of another");
     if ((spec.flags & ~known) != 0)
         fail(fmt::format("has flags {:#x}, of which {:#x} are none of it", spec.flags, spec.flags & ~known));
     for (std::int32_t k = 0; k < spec.ndim; ++k) {
         if (spec.shape[k] < 0) fail(fmt::format("has size {} along axis {}", spec.shape[k], k));
     }
-    if (has(spec, L2O_SPEC_BOUNDED) && !(spec.lower <= spec.upper))
-        fail(fmt::format("is bounded by [{}, {}]", spec.lower, spec.upper));
 }
 
-void check_metric(const l2o_spec& spec, std::uint32_t i, std::set<std::string>& names) {
+void check_metric(const l2o_spec& spec, std::uint32_t i) {
     check_spec(spec,
                "metric",
                i,
                L2O_SPEC_BATCHED | L2O_SPEC_NEEDS_SOLUTION | L2O_SPEC_HIGHER_IS_BETTER | L2O_SPEC_RATIO |
-                   L2O_SPEC_DECIBEL,
-               names);
+                   L2O_SPEC_DECIBEL);
     const auto fail = [&](const std::string& text) {
         throw Broken(fmt::format("metric '{}' {}", spec.name, text));
     };
@@ -152,8 +137,6 @@ void check_state(const l2o_spec& spec, const OptimizerBench& bench) {
             fail("is per particle, and the optimizer is no population");
         if (!has(spec, L2O_SPEC_BATCHED)) fail("is per particle and not batched");
     }
-    if (spec.block < 0 || static_cast<std::size_t>(spec.block) > blocks.size())
-        fail(fmt::format("belongs to block {} (1 + index) of {}", spec.block, blocks.size()));
     if (spec.block == 0) return;
     const l2o_spec& block = *blocks[static_cast<std::size_t>(spec.block) - 1];
     const Shape own(spec.shape, spec.shape + spec.ndim), its(block.shape, block.shape + block.ndim);
@@ -180,21 +163,18 @@ void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescripti
         throw Broken(fmt::format(
             "max_questions is {}, question_kinds is {}", info.max_questions, info.question_kinds));
     if (info.max_steps < 0) throw Broken(fmt::format("max_steps is {}", info.max_steps));
-    check_cost(info.points_per_step, "points_per_step");
-    std::set<std::string> names;
     bool is_learned = false;
     for (std::uint32_t i = 0; i < info.n_params; ++i) {
         const l2o_spec& spec = *bench.optimizer().params()[i];
-        check_spec(spec, "parameter", i, L2O_SPEC_DERIVED, names);
+        check_spec(spec, "parameter", i, L2O_SPEC_DERIVED);
         if (info.max_steps > 0 && (spec.layer < 0 || spec.layer >= info.max_steps))
             throw Broken(
                 fmt::format("parameter '{}' is of layer {} of {}", spec.name, spec.layer, info.max_steps));
         is_learned = is_learned || !has(spec, L2O_SPEC_DERIVED);
     }
-    names.clear();
     for (std::uint32_t i = 0; i < info.n_state; ++i) {
         const l2o_spec& spec = *bench.optimizer().state()[i];
-        check_spec(spec, "state", i, L2O_SPEC_BATCHED | L2O_SPEC_PER_PARTICLE, names);
+        check_spec(spec, "state", i, L2O_SPEC_BATCHED | L2O_SPEC_PER_PARTICLE);
         check_state(spec, bench);
     }
     if (component.has_tag("learned") && !is_learned)
@@ -208,10 +188,9 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     const l2o_optimizee_info& info = optimizee.info();
     if ((info.flags & ~kCommonFlags) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizee", info.flags));
-    std::set<std::string> names;
     for (std::uint32_t i = 0; i < info.n_blocks; ++i) {
         const l2o_spec& spec = *optimizee.blocks()[i];
-        check_spec(spec, "block", i, L2O_SPEC_BATCHED | L2O_SPEC_MAXIMISED | L2O_SPEC_BOUNDED, names);
+        check_spec(spec, "block", i, L2O_SPEC_BATCHED | L2O_SPEC_MAXIMISED | L2O_SPEC_BOUNDED);
         if (!has(spec, L2O_SPEC_BATCHED)) throw Broken(fmt::format("block '{}' is not batched", spec.name));
         if (dtype_of(spec) != optimizee.dtype())
             throw Broken(fmt::format("block '{}' is {}; expected {}, which was asked for",
@@ -220,15 +199,13 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
                                      name_of(optimizee.dtype())));
     }
     if (info.n_blocks == 0) throw Broken("has no block");
-    names.clear();
     bool by_solve = false;
     for (std::uint32_t i = 0; i < info.n_data; ++i) {
         const l2o_spec& spec = *optimizee.data()[i];
         check_spec(spec,
                    "data tensor",
                    i,
-                   L2O_SPEC_BATCHED | L2O_SPEC_BY_SOLVE | L2O_SPEC_SOLUTION | L2O_SPEC_OPTIMUM,
-                   names);
+                   L2O_SPEC_BATCHED | L2O_SPEC_BY_SOLVE | L2O_SPEC_SOLUTION | L2O_SPEC_OPTIMUM);
         by_solve = by_solve || has(spec, L2O_SPEC_BY_SOLVE);
         if (has(spec, L2O_SPEC_OPTIMUM) && !(has(spec, L2O_SPEC_SOLUTION) && has(spec, L2O_SPEC_BATCHED) &&
                                              spec.ndim == 0 && is_real(dtype_of(spec))))
@@ -239,8 +216,7 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     }
     if (by_solve && optimizee.api().solve == nullptr)
         throw Broken("has data that solve is to fill, and no solve");
-    names.clear();
-    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(*optimizee.metrics()[i], i, names);
+    for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(*optimizee.metrics()[i], i);
     if ((info.n_metrics > 0) != (optimizee.api().metrics != nullptr))
         throw Broken(fmt::format("declares {} metrics and {} metrics function",
                                  info.n_metrics,
@@ -257,10 +233,6 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     };
     claims(L2O_ORACLE_HVP, optimizee.api().hvp != nullptr, "hvp");
     claims(L2O_ORACLE_PROX, optimizee.api().prox != nullptr, "prox");
-    check_cost(info.cost_value, "cost_value");
-    check_cost(info.cost_gradient, "cost_gradient");
-    check_cost(info.cost_hvp, "cost_hvp");
-    check_cost(info.cost_prox, "cost_prox");
 }
 
 void check_loss_specs(const LossBench& bench, const ComponentDescription& component) {
@@ -280,8 +252,6 @@ std::string check_schema(const Subject& subject) {
     const ComponentDescription& component = subject.entry.component;
     if (component.title.empty()) throw Broken("the component has no title");
     if (component.doc.empty()) throw Broken("the component has no doc");
-    if (subject.entry.plugin->version.empty()) throw Broken("the plugin has no version");
-    if (subject.entry.plugin->license.empty()) throw Broken("the plugin names no license");
     std::set<std::string> names;
     for (const Need& need : component.needs) {
         if (!names.insert(need.name).second) throw Broken("it needs '" + need.name + "' twice");

@@ -194,6 +194,18 @@ PluginDescription describe(const l2o_plugin& plugin, const std::filesystem::path
                                   .abi_minor = plugin.built_minor,
                                   .required_minor = plugin.required_minor,
                                   .components = {}};
+    for (const auto& [field, text] : {std::pair<const char*, const std::string&>{"id", description.id},
+                                      {"version", description.version},
+                                      {"license", description.license},
+                                      {"vendor", description.vendor}}) {
+        if (text.empty())
+            throw library_error(
+                library,
+                fmt::format("says no {}: l2o_plugin.{} is empty; expected a text, as every plugin says "
+                            "what it is, who answers for it and on what terms",
+                            field,
+                            field));
+    }
     for (std::uint32_t i = 0; i < plugin.n_components; ++i) {
         const l2o_component table = entry(plugin.components, i, "component");
         ComponentDescription component;

@@ -66,6 +66,10 @@ void Optimizee::read_declarations() {
         specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
     };
     info_ = normalised(*api_.info(raw()));
+    check_cost(info_.cost_value, "cost_value", who);
+    check_cost(info_.cost_gradient, "cost_gradient", who);
+    check_cost(info_.cost_hvp, "cost_hvp", who);
+    check_cost(info_.cost_prox, "cost_prox", who);
     read(blocks_, info_.n_blocks, "block_spec", api_.block_spec);
     read(data_, info_.n_data, "data_spec", api_.data_spec);
     read(metrics_, info_.n_metrics, "metric_spec", api_.metric_spec);

@@ -1,5 +1,7 @@
 #include "framework/plugin/optimizer.hpp"
 
+#include <fmt/core.h>
+
 #include <array>
 #include <cmath>
 
@@ -7,6 +9,7 @@
 #include "framework/plugin/create.hpp"
 #include "framework/plugin/needs.hpp"
 #include "framework/plugin/process_watch.hpp"
+#include "framework/text/printable.hpp"
 
 namespace l2o::framework {
 
@@ -73,8 +76,20 @@ Optimizer::Optimizer(const Catalog::Entry& entry, ResolvedOptions options, const
     const auto read = [&](Specs& specs, std::uint32_t count, const char* what, auto function) {
         specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
     };
+    check_cost(info_.points_per_step, "points_per_step", who);
     read(params_, info_.n_params, "param_spec", api_.param_spec);
     read(state_, info_.n_state, "state_spec", api_.state_spec);
+    for (const l2o_spec* spec : state_.all())
+        if (spec->block < 0 || static_cast<std::size_t>(spec->block) > task.blocks.size())
+            throw Error(
+                ExitCode::kPlugin,
+                fmt::format("{}: state '{}' belongs to block {} (1 + index), and there are {}; expected 0 "
+                            "(none) to {}",
+                            who,
+                            printable(spec->name),
+                            spec->block,
+                            task.blocks.size(),
+                            task.blocks.size()));
     if (const void* vjp = api_.get_extension(raw(), L2O_EXT_OPTIMIZER_VJP)) {
         vjp_ = normalised(*static_cast<const l2o_optimizer_vjp*>(vjp));
         has_vjp_ = vjp_.step_vjp != nullptr;

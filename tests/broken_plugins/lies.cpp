@@ -255,6 +255,30 @@ struct NameIsHuge : HasName {
 };
 
 // Has a parameter of the size of the problem, and does not say so.
+// What a host refuses when the instance is made.
+struct StatesOfOneName : Descent {
+    static constexpr l2o::About about = about_as("states_of_one_name");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        spec.state({.name = "twice"});
+        spec.state({.name = "twice"});
+    }
+};
+struct StateOfNoBlock : Descent {
+    static constexpr l2o::About about = about_as("state_of_no_block");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        spec.state({.name = "count", .block = 7});
+    }
+};
+struct StepsAreRefunded : Descent {
+    static constexpr l2o::About about = about_as("steps_are_refunded");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        spec.info.points_per_step = -1;
+    }
+};
+
 struct FitsTheProblem : Descent {
     static constexpr l2o::About about = about_as("fits_the_problem");
     void declare(l2o::OptimizerSpec& spec) {
@@ -351,6 +375,9 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<NameNotUtf8>,
            l2o::Optimizer<NameOfTwoLines>,
            l2o::Optimizer<NameIsHuge>,
+           l2o::Optimizer<StatesOfOneName>,
+           l2o::Optimizer<StateOfNoBlock>,
+           l2o::Optimizer<StepsAreRefunded>,
            l2o::Optimizer<FitsTheProblem>,
            l2o::Optimizer<BadDefault>,
            l2o::Optimizer<WrongWhenDamped>,

@@ -163,6 +163,21 @@ struct StartsOutside : Scaled {
     }
 };
 
+struct BoundsTurned : Scaled {
+    static constexpr l2o::About about = about_as("bounds_turned");
+    void declare(l2o::OptimizeeSpec& spec) {
+        declare_on(spec, {.name = "x", .flags = L2O_SPEC_BOUNDED, .lower = 1, .upper = -1});
+    }
+};
+
+struct CostsNoNumber : Scaled {
+    static constexpr l2o::About about = about_as("costs_no_number");
+    void declare(l2o::OptimizeeSpec& spec) {
+        Scaled::declare(spec);
+        spec.info.cost_gradient = std::nan("");
+    }
+};
+
 // The minimum is 0.
 template <class Claim>
 struct ClaimsOptimum : Scaled {
@@ -255,6 +270,8 @@ L2O_PLUGIN(l2o::Optimizee<ClaimsSoundly>,
            l2o::Optimizee<ProxOfF>,
            l2o::Optimizee<ProxOfThree>,
            l2o::Optimizee<StartsOutside>,
+           l2o::Optimizee<BoundsTurned>,
+           l2o::Optimizee<CostsNoNumber>,
            l2o::Optimizee<OptimumTooHigh>,
            l2o::Optimizee<OptimumABitTooHigh>,
            l2o::Optimizee<FewIntegers>,

@@ -13,6 +13,12 @@
 #ifndef REQUIRED_MINOR
 #define REQUIRED_MINOR 0
 #endif
+#ifndef LICENSE
+#define LICENSE "MIT"
+#endif
+#ifndef VENDOR
+#define VENDOR "tests"
+#endif
 #ifndef MAGIC
 #define MAGIC L2O_MAGIC
 #endif
@@ -149,8 +155,8 @@ static const l2o_plugin plugin = {MAGIC,
                                   N_COMPONENTS,
                                   "c_library",
                                   "1.0.0",
-                                  "MIT",
-                                  "tests",
+                                  LICENSE,
+                                  VENDOR,
                                   "",
                                   components,
                                   NULL};

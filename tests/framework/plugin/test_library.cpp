@@ -95,6 +95,15 @@ TEST_CASE("a library with two components of one kind and id is refused by that i
                                "of its own");
 }
 
+TEST_CASE("a library that says no license, or no vendor, is refused by what it leaves out") {
+    for (const std::string field : {"license", "vendor"}) {
+        const std::string path = (kFolder / ("no_" + field + ".so")).string();
+        CHECK(refusal(path) == "plugin '" + path + "': says no " + field + ": l2o_plugin." + field +
+                                   " is empty; expected a text, as every plugin says what it is, who answers "
+                                   "for it and on what terms");
+    }
+}
+
 TEST_CASE("a file that is no library, and one that is missing, are refused by name") {
     const ScratchFolder folder;
     std::ofstream(folder / "text.so") << "not a library\n";

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <l2o/sdk/normalised.hpp>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "framework/error.hpp"
 #include "framework/plugin/specs.hpp"
@@ -28,7 +30,8 @@ l2o_spec sound() {
 
 /// What the second of two specs is refused with.
 std::string refusal(const l2o_spec* spec) {
-    const l2o_spec first = sound();
+    l2o_spec first = sound();
+    first.name = "first";
     Specs specs;
     try {
         specs.read(
@@ -92,6 +95,55 @@ TEST_CASE("a spec that makes no sense is refused by the function that returned i
     CHECK(refusal(&spec).empty());
     spec.ndim = -1;
     CHECK(refusal(&spec) == where + "'x' has -1 axes and no shape");
-    spec.name = nullptr;
-    CHECK(refusal(&spec) == where + "has no name");
+    for (const char* none : {static_cast<const char*>(nullptr), ""}) {
+        spec.name = none;
+        CHECK(refusal(&spec) == where + "has no name");
+    }
+}
+
+TEST_CASE("specs of one name are refused by both places") {
+    l2o_spec spec = sound();
+    spec.name = "first";
+    CHECK(refusal(&spec) ==
+          "optimizee 'bowl': block_spec(0) and block_spec(1) are both called 'first'; expected "
+          "a name of its own for each");
+}
+
+TEST_CASE("bounds that no number is between are refused, those of a spec that is not bounded are not read") {
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN(),
+                     kInfinity = std::numeric_limits<double>::infinity();
+    l2o_spec spec = sound();
+    spec.lower = 2;
+    spec.upper = 1;
+    CHECK(refusal(&spec).empty());
+    spec.flags |= L2O_SPEC_BOUNDED;
+    CHECK(refusal(&spec) ==
+          "optimizee 'bowl': block_spec(1) 'x' has the bounds [2, 1]; expected a number between them");
+    for (const auto& [lower, upper] :
+         {std::pair{kNone, 1.0}, {0.0, kNone}, {kInfinity, kInfinity}, {-kInfinity, -kInfinity}}) {
+        spec.lower = lower;
+        spec.upper = upper;
+        CHECK(refusal(&spec).find("'x' has the bounds [") != std::string::npos);
+    }
+    for (const auto& [lower, upper] : {std::pair{-kInfinity, kInfinity}, {0.0, kInfinity}, {2.0, 2.0}}) {
+        spec.lower = lower;
+        spec.upper = upper;
+        CHECK(refusal(&spec).empty());
+    }
+}
+
+TEST_CASE("a cost that is no number, infinite or negative is refused by its name") {
+    const auto refused = [](double cost) {
+        try {
+            check_cost(cost, "cost_hvp", "optimizee 'bowl'");
+        } catch (const Error& error) {
+            CHECK(error.code() == ExitCode::kPlugin);
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    CHECK(refused(-0.5) == "optimizee 'bowl': cost_hvp is -0.5; expected a finite number, at least 0");
+    CHECK(refused(std::numeric_limits<double>::quiet_NaN()).find("cost_hvp is ") != std::string::npos);
+    CHECK(refused(std::numeric_limits<double>::infinity()).find("cost_hvp is inf;") != std::string::npos);
+    for (const double cost : {0.0, 0.25, 3.0}) CHECK(refused(cost).empty());
 }
