@@ -25,6 +25,17 @@ static l2o_status vjp(const l2o_loss* self,
     return L2O_STATUS_OK;
 }
 
+static l2o_status accept(const l2o_loss* self, l2o_call* call, const l2o_problem* problem) {
+    for (uint32_t k = 0; k < problem->n_blocks; ++k)
+        if ((problem->blocks[k]->flags & L2O_SPEC_MAXIMISED) != 0)
+            return l2o_c_fail(call,
+                              L2O_STATUS_UNSUPPORTED,
+                              "block '%s' is to be maximised, and %g f is not its score",
+                              problem->blocks[k]->name,
+                              self->option[0].d);
+    return L2O_STATUS_OK;
+}
+
 L2O_C_LOSS(.about = {.id = "in_c",
                      .version = "1.2.3",
                      .title = "In C",
@@ -33,4 +44,5 @@ L2O_C_LOSS(.about = {.id = "in_c",
                      .vendor = "Example",
                      .options = {L2O_C_REAL("scale", "2", -INFINITY, INFINITY, 0, "of f")}},
            .info = {.reads = L2O_LOSS_READS_F, .flags = L2O_FLAG_DETERMINISTIC | L2O_LOSS_ADDITIVE},
-           .api = {.eval = eval, .vjp = vjp})
+           .api = {.eval = eval, .vjp = vjp},
+           .accept = accept)

@@ -37,6 +37,15 @@ static l2o_status eval(const l2o_optimizee* self,
     return L2O_STATUS_OK;
 }
 
+static l2o_status accept(const l2o_optimizee* self, l2o_call* call) {
+    if (self->option[0].i <= self->option[1].i) return L2O_STATUS_OK;
+    return l2o_c_fail(call,
+                      L2O_STATUS_UNSUPPORTED,
+                      "rows is %d; expected at most row, which is %d",
+                      (int)self->option[0].i,
+                      (int)self->option[1].i);
+}
+
 L2O_C_OPTIMIZEE(.about = {.id = "in_c",
                           .version = "1.2.3",
                           .title = "In C",
@@ -55,4 +64,5 @@ L2O_C_OPTIMIZEE(.about = {.id = "in_c",
                           .ndim = 1,
                           .flags = L2O_SPEC_BATCHED | L2O_SPEC_SOLUTION}},
                 .metrics = {{.name = "share", .doc = "of nothing", .flags = L2O_SPEC_RATIO}},
-                .api = {.sample = sample, .eval = eval})
+                .api = {.sample = sample, .eval = eval},
+                .accept = accept)

@@ -22,6 +22,15 @@ static l2o_status step(const l2o_optimizer* self, l2o_call* call, const l2o_step
     return L2O_STATUS_OK;
 }
 
+static l2o_status accept(const l2o_optimizer* self, l2o_call* call, const l2o_problem* problem) {
+    if (problem->max_evaluations == 0 || problem->max_evaluations > self->option[1].i) return L2O_STATUS_OK;
+    return l2o_c_fail(call,
+                      L2O_STATUS_UNSUPPORTED,
+                      "a budget of %d evaluations; expected more than int, which is %d",
+                      (int)problem->max_evaluations,
+                      (int)self->option[1].i);
+}
+
 L2O_C_OPTIMIZER(.about = {.id = "in_c",
                           .version = "1.2.3",
                           .title = "In C",
@@ -43,4 +52,5 @@ L2O_C_OPTIMIZER(.about = {.id = "in_c",
                          .max_questions = 1,
                          .question_kinds = L2O_ORACLE_VALUE},
                 .states = {"u", "v"},
-                .step_f32 = step)
+                .step_f32 = step,
+                .accept = accept)

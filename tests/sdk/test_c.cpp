@@ -136,12 +136,14 @@ struct OptimizerSetup {
         problem.dtype = dtype;
         problem.blocks = blocks;
         problem.answers = answers;
+        problem.max_evaluations = max_evaluations;
         return optimizer().create(&call.call, list.data(), n_values, Sized(problem, problem_size).get(), out);
     }
     Call call;
     std::int64_t size = 3;
     l2o_spec x{}, y{};
     std::uint32_t dtype = L2O_DTYPE_F32, answers = L2O_ORACLE_VALUE, n_values = 8;
+    std::int64_t max_evaluations = 0;
     std::size_t problem_size = sizeof(l2o_problem), spec_size = sizeof(l2o_spec);
 };
 
@@ -154,8 +156,9 @@ std::string refusal(OptimizerSetup& setup, l2o_status expected) {
 
 struct OptimizeeSetup {
     explicit OptimizeeSetup(std::uint32_t dtype = L2O_DTYPE_F64,
-                            std::size_t setting_size = sizeof(l2o_optimizee_setting)) {
-        const l2o_value rows = value(L2O_OPTION_INT, 2), row = value(L2O_OPTION_INT, 3);
+                            std::size_t setting_size = sizeof(l2o_optimizee_setting),
+                            std::int64_t n_rows = 2) {
+        const l2o_value rows = value(L2O_OPTION_INT, n_rows), row = value(L2O_OPTION_INT, 3);
         const l2o_value* const values[] = {&rows, &row};
         const Sized setting(l2o_optimizee_setting{0, dtype}, setting_size);
         status = optimizee().create(&call.call, values, 2, setting.get(), &instance);
@@ -291,6 +294,45 @@ TEST_CASE("an optimizer in C refuses what it cannot do, in a sentence") {
     CHECK(refusal(silent, L2O_STATUS_UNSUPPORTED).ends_with("the problem does not answer such questions"));
     schema.n_values = 7;
     CHECK(refusal(schema, L2O_STATUS_INVALID) == "the host passed 7 option values; expected 8");
+}
+
+TEST_CASE("a loss in C refuses a problem that it is not made for, with its options at hand") {
+    Call call;
+    const l2o_value scale = value(L2O_OPTION_REAL, 0, 2.5);
+    const l2o_value* const values[] = {&scale};
+    l2o_spec x{}, v{};
+    x.struct_size = v.struct_size = sizeof(l2o_spec);
+    x.name = "x";
+    v.name = "v";
+    const l2o_spec* const blocks[] = {&x, &v};
+    l2o_problem problem{};
+    problem.struct_size = sizeof problem;
+    problem.n_blocks = 2;
+    problem.blocks = blocks;
+    l2o_loss* instance = nullptr;
+    CHECK(loss().create(&call.call, values, 1, &problem, &instance) == L2O_STATUS_OK);
+    loss().destroy(std::exchange(instance, nullptr));
+    v.flags = L2O_SPEC_MAXIMISED;
+    CHECK(loss().create(&call.call, values, 1, &problem, &instance) == L2O_STATUS_UNSUPPORTED);
+    CHECK(instance == nullptr);
+    CHECK(call.text == std::string("block 'v' is to be maximised, and 2.5 f is not its score"));
+}
+
+TEST_CASE(
+    "an optimizer and an optimizee in C refuse what they are not made for, with their options at hand") {
+    OptimizerSetup one, two;
+    one.max_evaluations = 1;
+    CHECK(refusal(one, L2O_STATUS_UNSUPPORTED) ==
+          "a budget of 1 evaluations; expected more than int, which is 1");
+    two.max_evaluations = 2;
+    l2o_optimizer* instance = nullptr;
+    CHECK(two.create(&instance) == L2O_STATUS_OK);
+    optimizer().destroy(instance);
+
+    const OptimizeeSetup tall(L2O_DTYPE_F64, sizeof(l2o_optimizee_setting), 4);
+    CHECK(tall.status == L2O_STATUS_UNSUPPORTED);
+    CHECK(tall.instance == nullptr);
+    CHECK(tall.call.text == std::string("rows is 4; expected at most row, which is 3"));
 }
 
 TEST_CASE("a loss in C: structs of a host that knows less of them, and of one that knows more") {

@@ -16,6 +16,9 @@ typedef struct l2o_c_loss {
     l2o_c_about about;
     l2o_loss_info info; /* reads and flags */
     l2o_loss_api api;   /* eval; vjp (NULL: no derivative) */
+    /* [any] At the end of create, with the options in self->option: refuses, with l2o_c_fail(), a problem or
+     * options that the loss is not made for. NULL: accepts all. The problem is gone after it. */
+    l2o_status (*accept)(const l2o_loss* self, l2o_call* call, const l2o_problem* problem);
 } l2o_c_loss;
 
 struct l2o_loss {
@@ -45,14 +48,16 @@ static inline l2o_status l2o_c_create_loss(const l2o_c_loss* loss,
                                            const l2o_problem* problem,
                                            l2o_loss** out) {
     l2o_loss* self = (l2o_loss*)calloc(1, sizeof *self);
-    l2o_problem own;
+    l2o_c_problem own;
     l2o_status status = L2O_STATUS_OK;
     if (self == NULL) return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
     self->info = loss->info;
     self->info.struct_size = sizeof self->info;
-    l2o_c_normalise(problem, &own, sizeof own);
-    self->n_blocks = own.n_blocks;
-    status = l2o_c_keep_values(&loss->about, call, values, n, self->option);
+    status = l2o_c_take_problem(call, problem, &own);
+    self->n_blocks = own.abi.n_blocks;
+    if (status == L2O_STATUS_OK) status = l2o_c_keep_values(&loss->about, call, values, n, self->option);
+    if (status == L2O_STATUS_OK && loss->accept != NULL) status = loss->accept(self, call, &own.abi);
+    l2o_c_drop_problem(&own);
     if (status == L2O_STATUS_OK)
         *out = self;
     else

@@ -24,6 +24,9 @@ typedef struct l2o_c_optimizee {
     l2o_optimizee_info info; /* flags, costs ...; answers 0: values and gradients; the rest is found here */
     l2o_spec blocks[L2O_C_MAX_TENSORS], data[L2O_C_MAX_TENSORS], metrics[L2O_C_MAX_TENSORS];
     l2o_optimizee_api api; /* sample, eval; init_point (NULL: 0), hvp, prox, metrics, solve */
+    /* [any] At the end of create, with the options in self->option: refuses, with l2o_c_fail(), options that
+     * do not fit each other. NULL: accepts all that the options say. */
+    l2o_status (*accept)(const l2o_optimizee* self, l2o_call* call);
 } l2o_c_optimizee;
 
 typedef struct l2o_c_spec {
@@ -153,6 +156,7 @@ static inline l2o_status l2o_c_fill_optimizee(l2o_optimizee* self,
     if (status == L2O_STATUS_OK)
         status = l2o_c_make_specs(
             self, call, problem->metrics, L2O_SPEC_BATCHED, setting->dtype, self->metrics, &info->n_metrics);
+    if (status == L2O_STATUS_OK && problem->accept != NULL) status = problem->accept(self, call);
     return status;
 }
 

@@ -24,6 +24,9 @@ typedef struct l2o_c_optimizer {
     const char* states[L2O_C_MAX_STATES]; /* each is a tensor like x per block, zero at t = 0              */
     int minimax;                          /* 0: a block that is to be maximised is refused                 */
     l2o_c_step *step_f32, *step_f64;      /* by element type; NULL: refused                                */
+    /* [any] At the end of create, with the options in self->option: refuses, with l2o_c_fail(), a problem or
+     * options that the method is not made for. NULL: accepts all. The problem is gone after it. */
+    l2o_status (*accept)(const l2o_optimizer* self, l2o_call* call, const l2o_problem* problem);
 } l2o_c_optimizer;
 
 struct l2o_optimizer {
@@ -119,6 +122,7 @@ static inline l2o_status l2o_c_fill_optimizer(l2o_optimizer* self,
                                               uint32_t n,
                                               const l2o_problem* problem) {
     const l2o_c_optimizer* method = self->method;
+    l2o_status status = L2O_STATUS_OK;
     uint32_t n_states = 0;
     int failed = 0;
     while (n_states < L2O_C_MAX_STATES && method->states[n_states] != NULL) ++n_states;
@@ -152,7 +156,9 @@ static inline l2o_status l2o_c_fill_optimizer(l2o_optimizer* self,
         self->states[i] =
             l2o_c_state_like(method, problem, i / problem->n_blocks, i % problem->n_blocks, &failed);
     if (self->states == NULL || failed) return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
-    return l2o_c_keep_values(&method->about, call, values, n, self->option);
+    status = l2o_c_keep_values(&method->about, call, values, n, self->option);
+    if (status == L2O_STATUS_OK && method->accept != NULL) status = method->accept(self, call, problem);
+    return status;
 }
 
 static inline l2o_status l2o_c_create_optimizer(const l2o_c_optimizer* method,
