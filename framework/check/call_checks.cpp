@@ -12,6 +12,7 @@
 #include "framework/check/rounding.hpp"
 #include "framework/plugin/process_watch.hpp"
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizers' own name.
 extern "C" std::size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak));
 
 namespace l2o::framework {
@@ -220,6 +221,7 @@ std::string check_threads(const Subject& subject) {
     const Cases alone = bench->cases();
     for (const auto& one : alone) one->run();
     std::vector<Cases> cases;
+    cases.reserve(kThreads);
     for (int k = 0; k < kThreads; ++k) cases.push_back(bench->cases());
     std::vector<std::string> failures(kThreads);
     std::barrier together(kThreads);  // a short call would be over before the other thread has begun

@@ -27,6 +27,7 @@ std::unique_ptr<OptimizeeBench> float64_bench(const Subject& subject) {
 /// Row `row` of a set of tensors, a set of its own.
 std::vector<Tensor> row_of(const std::vector<Tensor>& tensors, std::int64_t row) {
     std::vector<Tensor> out;
+    out.reserve(tensors.size());
     for (const Tensor& tensor : tensors) out.push_back(gather(tensor, 0, {row}));
     return out;
 }

@@ -21,6 +21,7 @@ constexpr std::uint32_t kMaxRounds = 1000;
 
 std::vector<Tensor> clone_all(const std::vector<Tensor>& tensors) {
     std::vector<Tensor> out;
+    out.reserve(tensors.size());
     for (const Tensor& tensor : tensors) out.push_back(tensor ? tensor.clone() : Tensor());
     return out;
 }
