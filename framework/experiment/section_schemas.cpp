@@ -107,13 +107,14 @@ SectionSchema make_train_schema() {
     SectionSchema schema{
         .key = "train",
         .doc =
-            "How learned optimizers are trained: at the top level of an experiment file all of them, in a "
-            "contestant that one; what a contestant sets wins.",
+            "How learned optimizers are trained. At the top level of an experiment file this is for all of "
+            "them, in a contestant for that one, where it wins.",
         .options = {
             choice("schedule",
                    {"flat", "layerwise", "curriculum"},
                    number(train.schedule),
-                   "flat: all parameters, in stages if there are any; layerwise: one layer after another; "
+                   "flat: all parameters at once, in stages if there are any; layerwise: one layer after "
+                   "another; "
                    "curriculum: each stage lasts until validation no longer improves"),
             choice(
                 "estimator",
@@ -339,7 +340,7 @@ SectionSchema make_evaluate_schema() {
                  0,
                  kNoBound,
                  0,
-                 "seconds at least between two saves of finished contestants, for --resume")}};
+                 "least number of seconds between saves of finished contestants, for --resume")}};
 }
 
 SectionSchema make_safeguard_schema() {

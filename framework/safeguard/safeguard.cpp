@@ -38,7 +38,7 @@ const std::vector<OptionSchema>& safeguard_schema() {
          .flags = L2O_OPTION_OPEN_MIN | L2O_OPTION_OPEN_MAX},
         {.type = L2O_OPTION_INT,
          .key = "recent",
-         .doc = "bound recent_max: mu is the largest of this many points",
+         .doc = "bound recent_max: mu is the largest of this many newest points",
          .def = "5",
          .min = 1,
          .max = 1000}};
