@@ -17,7 +17,7 @@ class Scanner {
   public:
     explicit Scanner(const std::string& file) : file_(file) {}
 
-    void scan_line(std::string line, int line_number) {
+    void scan_line(const std::string& line, int line_number) {
         line_ = line.substr(0, line.find('\0'));  // the parser stops there as well
         line_number_ = line_number;
         at_ = 0;

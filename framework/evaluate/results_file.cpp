@@ -114,17 +114,17 @@ void read_finals(const std::filesystem::path& path, Results& results) {
     for (std::size_t row = 0; row < csv.rows(); ++row) {
         Curve& curve = curve_of(results, csv.text(row, 0), path, row);
         curve.final_rows.resize(metrics.size());
-        const std::size_t own = curve.reached.size();
-        if (csv.number(row, 1) != static_cast<double>(own / starts) ||
-            csv.number(row, 2) != static_cast<double>(own % starts)) {
+        const std::size_t own = curve.reached.size(), instance = own / starts, start = own % starts;
+        if (csv.number(row, 1) != static_cast<double>(instance) ||
+            csv.number(row, 2) != static_cast<double>(start)) {
             refuse_row(
                 path,
                 row,
                 fmt::format("is instance {}, start {}, where instance {}, start {} of '{}' has its place",
                             csv.text(row, 1),
                             csv.text(row, 2),
-                            own / starts,
-                            own % starts,
+                            instance,
+                            start,
                             curve.contestant));
         }
         Reached reached{.iteration = csv.whole(row, 3, -1, kMostIterations)};
@@ -135,7 +135,7 @@ void read_finals(const std::filesystem::path& path, Results& results) {
             refuse_row(path, row, "has costs of reaching the target, which it never did");
         }
         curve.reached.push_back(reached);
-        const bool is_unsolved = judging.unsolved.contains(static_cast<std::int64_t>(own / starts));
+        const bool is_unsolved = judging.unsolved.contains(static_cast<std::int64_t>(instance));
         for (std::size_t metric = 0; metric < metrics.size(); ++metric) {
             const double value = csv.number(row, kFinalsHead.size() + metric);
             curve.final_rows[metric].push_back(value);
