@@ -58,7 +58,7 @@ variants() {
     jq -r --arg id "$2" '.components[] | select(.id == $id) | .options[] | . as $o | .flags // 0 | . as $f |
         if $o.type == 1 then ["false", "true"]
         elif $o.type == 4 then $o.choices
-        elif $o.type == 2 then [$o.min // empty | tostring]
+        elif $o.type == 2 then [$o.min // empty | if ($f / 2 | floor) % 2 == 0 then . else . + 1 end | tostring]
         elif $o.type == 3 then
             [(if ($f / 2 | floor) % 2 == 0 then $o.min // empty else empty end),
              (if ($f / 4 | floor) % 2 == 0 then $o.max // empty else empty end)] | map(tostring)
