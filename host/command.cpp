@@ -11,10 +11,10 @@
 #include <streambuf>
 #include <thread>
 
-#include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "host/console.hpp"
 
 namespace l2o::host {

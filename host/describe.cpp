@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "framework/config/options_text.hpp"
-#include "framework/config/suggest.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/plugin/published.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "framework/text/table.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"

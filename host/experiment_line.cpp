@@ -9,13 +9,13 @@
 #include <optional>
 #include <set>
 
-#include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "host/console.hpp"
 #include "host/progress.hpp"
 
@@ -83,13 +83,17 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
         json metrics = json::object();
         for (std::size_t i = 0; i < curve.metrics.size(); ++i)
             metrics[curve.metrics[i]] = json_of(curve.distributions[i].back());
+        json best;
+        if (!curve.best.empty() && std::isfinite(curve.best.back())) best = curve.best.back();
         contestants.push_back({{"name", curve.contestant},
                                {"iterations", curve.iteration.back()},
+                               {"evaluations", curve.evaluations.back()},
                                {"values", curve.values.back()},
                                {"gradients", curve.gradients.back()},
                                {"seconds", curve.seconds.back()},
                                {"training_seconds", curve.training_seconds},
                                {"preparation_seconds", curve.preparation_seconds},
+                               {"best_objective", best},
                                {"metrics", metrics}});
     }
     for (const WeightsReport& report : result.weights) {

@@ -1,8 +1,8 @@
 #include <iostream>
 
-#include "framework/config/suggest.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "framework/text/table.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/suggest.hpp"
 #include "framework/float_control.hpp"
 #include "framework/plugin/call.hpp"
 #include "framework/plugin/process_watch.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"
 #include "host/signals.hpp"

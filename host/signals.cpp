@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/call.hpp"
 #include "host/console.hpp"
@@ -124,7 +125,7 @@ void leave() { program = 0; }
 
 void stop_on_signals() {
     static_assert(std::atomic<std::int32_t>::is_always_lock_free);
-    cancel = &framework::CallContext::cancel_flag();
+    cancel = &framework::cancel_flag();
     struct sigaction action {};
     action.sa_handler = &ask_to_stop;
     action.sa_flags = SA_RESTART;

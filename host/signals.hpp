@@ -3,7 +3,7 @@
 namespace l2o::host {
 
 /// From now on SIGINT, SIGTERM and SIGHUP (a closed terminal; not if it is ignored, as under nohup) ask
-/// running work to stop: CallContext::cancel_flag() is set, work in hand is saved, Error(kInterrupted)
+/// running work to stop: cancel_flag() is set, work in hand is saved, Error(kInterrupted)
 /// follows. A further signal, half a second later or more, ends the program at once.
 void stop_on_signals();
 

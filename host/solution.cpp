@@ -6,13 +6,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <optional>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
-#include "framework/parallel.hpp"
-#include "framework/safeguard/safe_steps.hpp"
+#include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/rollout.hpp"
+#include "framework/rollout/team.hpp"
 #include "framework/solve/problem_file.hpp"
-#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::host {
 namespace {
@@ -20,6 +20,22 @@ namespace {
 using namespace l2o::framework;
 
 constexpr std::int64_t kShardRows = 32;
+
+void copy(const Tensor& from, std::int64_t first, Tensor& to, std::int64_t to_first, std::int64_t n) {
+    const std::int64_t bytes = bytes_of(from.dtype());
+    std::memcpy(static_cast<std::byte*>(to.data()) + to_first * bytes,
+                static_cast<const std::byte*>(from.data()) + first * bytes,
+                static_cast<std::size_t>(n * bytes));
+}
+
+void fill_nan(Tensor& tensor, std::int64_t first, std::int64_t n) {
+    with_values(
+        [&](auto values) {
+            const auto part = values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
+            std::fill(part.begin(), part.end(), NAN);
+        },
+        tensor);
+}
 
 /// Rows first .. first + count - 1 of a job.
 class Shard {
@@ -30,118 +46,85 @@ class Shard {
           count_(count),
           out_(out),
           data_(slice(job.data, job.optimizee, first, count)),
-          scene_{
-              job.optimizer, job.optimizee, data_, job.params, job.key, static_cast<std::uint64_t>(first)} {}
+          rollout_(
+              job.optimizee, data_, job.course, job.steps, job.starts, static_cast<std::uint64_t>(first)) {}
 
     /// @return what a plugin said if it gave up; f and x are NAN from there on.
     std::string run() {
-        Stepper stepper(scene_);
-        std::optional<SafeSteps> safe;
-        if (job_.safeguard != nullptr) safe.emplace(stepper, scene_, *job_.safeguard);
-        const PointParts parts{.g = job_.optimizer.reads_g(), .f = true, .state = true};
-        Point from(stepper.layout(), parts), to(stepper.layout(), parts);
-        for (std::size_t k = 0; k < job_.start.size(); ++k)
-            copy_values(from.x[k], job_.start[k].rows(first_, count_));
-        std::int64_t t = 0;
+        std::string gave_up;
+        std::int64_t next = 0;  // the first point that is not recorded
         try {
-            stepper.init_state(from);
-            for (;; ++t) {
-                const bool is_last = t == job_.iterations;
-                evaluate(stepper, from, t, is_last);
-                if (stepper.recommends()) {
-                    stepper.recommend(from, t, to.x);
-                    to.forget();
-                    stepper.evaluate(to, t, true, false, kFree);
-                }
-                record(stepper, stepper.recommends() ? to : from, t);
-                if (is_last) break;
-                if (CallContext::cancel_flag().load() != 0)
+            std::vector<Tensor> start;
+            for (const Tensor& x : job_.start) start.push_back(x.rows(first_, count_));
+            rollout_.start(start);
+            record(next++);
+            while (!rollout_.is_over()) {
+                if (cancel_flag().load() != 0)
                     throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
-                if (safe) {
-                    safe->advance(from, to, t);
-                } else {
-                    stepper.advance(from, to, t);
-                }
-                std::swap(from, to);
+                rollout_.step();
+                record(next++);
             }
+            for (; next <= job_.course.iterations; ++next) record(next);  // where all rows stay
         } catch (const Diverged& diverged) {
-            for (std::int64_t rest = t; rest <= job_.iterations; ++rest) record_nothing(rest, 0, count_);
-            end(stepper, safe);
-            return fmt::format("row {} at iteration {}: {}", first_, t, diverged.text);
+            gave_up = fmt::format("row {} at iteration {}: {}", first_, rollout_.iteration(), diverged.text);
+            for (; next <= job_.course.iterations; ++next)
+                for (std::int64_t row = 0; row < count_; ++row) record_nothing(next, row);
         }
-        end(stepper, safe);
-        for (std::int64_t row = 0; row < count_; ++row)
-            if (stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED)
-                return fmt::format("row {}: it says that it failed", first_ + row);
-        return "";
+        record_best();
+        for (std::int64_t row = 0; row < count_ && gave_up.empty(); ++row)
+            if (rollout_.has_failed(row))
+                gave_up = fmt::format("row {}: it says that it failed", first_ + row);
+        return gave_up;
     }
 
-    /// Of all rows together.
-    [[nodiscard]] const Evaluations& evaluations() const { return evaluations_; }
-    /// Steps of all rows that the safeguard replaced.
-    [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
+    [[nodiscard]] const Rollout& rollout() const { return rollout_; }
 
   private:
-    /// f for the record and, together with it, what the next step reads. Only the latter is charged.
-    void evaluate(Stepper& stepper, Point& point, std::int64_t t, bool is_last) {
-        const bool reads_f = job_.optimizer.reads_f() && !is_last,
-                   reads_g = job_.optimizer.reads_g() && !is_last;
-        stepper.evaluate(point, t, true, reads_g, reads_f ? kCharged : L2O_ORACLE_GRADIENT);
-    }
-
-    void end(const Stepper& stepper, const std::optional<SafeSteps>& safe) {
-        for (std::int64_t row = 0; row < count_; ++row)
-            evaluations_ = evaluations_ + (safe ? safe->evaluations(row)
-                                                : stepper.evaluations()[static_cast<std::size_t>(row)]);
-        if (safe) fallbacks_ = safe->fallbacks();
-    }
-
-    /// Of a population: the particle with the smallest value, the first if none has a value.
-    static std::int64_t best_particle(const Tensor& f, std::int64_t row, std::int64_t particles) {
-        std::int64_t best = row * particles;
-        for (std::int64_t i = best + 1; i < (row + 1) * particles; ++i) {
-            if (f.value(i) < f.value(best) || (std::isnan(f.value(best)) && !std::isnan(f.value(i))))
-                best = i;
-        }
-        return best;
-    }
-
-    void record(const Stepper& stepper, const Point& point, std::int64_t t) {
-        const std::int64_t particles = std::max<std::int64_t>(job_.optimizer.info().particles, 1);
+    void record(std::int64_t t) {
+        const Rollout::View view = rollout_.look(true);
         for (std::int64_t row = 0; row < count_; ++row) {
-            if (stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED) {
-                record_nothing(t, row, 1);
+            if (rollout_.has_failed(row)) {
+                record_nothing(t, row);
                 continue;
             }
-            const std::int64_t best = best_particle(point.f, row, particles);
-            copy(point.f, best, out_.f, t * job_.data.instances + first_ + row, 1);
-            std::int64_t offset = 0;
-            for (std::size_t k = 0; k < point.x.size(); ++k) {
-                const std::int64_t size = point.x[k].size() / (count_ * particles);
-                if (out_.trajectory) {
-                    copy(point.x[k], best * size, out_.trajectory, row_of(t, row) + offset, size);
-                }
-                if (t == job_.iterations)
-                    copy(point.x[k], best * size, out_.x, row_of(0, row) + offset, size);
-                offset += size;
-            }
+            copy(*view.f, row, out_.f, t * job_.data.instances + first_ + row, 1);
+            if (out_.trajectory) copy_x(*view.x, row, out_.trajectory, row_of(t, row));
+            if (t == job_.course.iterations) copy_x(*view.x, row, out_.x, row_of(0, row));
         }
     }
 
-    void record_nothing(std::int64_t t, std::int64_t row, std::int64_t rows) {
-        const auto nothing = [](Tensor& tensor, std::int64_t first, std::int64_t n) {
+    void record_nothing(std::int64_t t, std::int64_t row) {
+        const std::int64_t n = out_.x.shape()[1];
+        fill_nan(out_.f, t * job_.data.instances + first_ + row, 1);
+        if (out_.trajectory) fill_nan(out_.trajectory, row_of(t, row), n);
+        if (t == job_.course.iterations) fill_nan(out_.x, row_of(0, row), n);
+    }
+
+    void record_best() {
+        const Ledger& ledger = rollout_.ledger();
+        for (std::int64_t row = 0; row < count_ && out_.f_best; ++row) {
+            if (!ledger.has_best(row)) {
+                fill_nan(out_.f_best, first_ + row, 1);
+                fill_nan(out_.x_best, row_of(0, row), out_.x.shape()[1]);
+                continue;
+            }
             with_values(
                 [&](auto values) {
-                    for (auto& value :
-                         values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)))
-                        value = NAN;
+                    using T = typename decltype(values)::value_type;
+                    values[static_cast<std::size_t>(first_ + row)] =
+                        static_cast<T>(ledger.best_f()[static_cast<std::size_t>(row)]);
                 },
-                tensor);
-        };
-        const std::int64_t n = out_.x.shape()[1];
-        nothing(out_.f, t * job_.data.instances + first_ + row, rows);
-        if (out_.trajectory) nothing(out_.trajectory, row_of(t, row), rows * n);
-        if (t == job_.iterations) nothing(out_.x, row_of(0, row), rows * n);
+                out_.f_best);
+            copy_x(ledger.best_x(), row, out_.x_best, row_of(0, row));
+        }
+    }
+
+    void copy_x(const TensorSet& x, std::int64_t row, Tensor& to, std::int64_t at) const {
+        for (const Tensor& block : x.tensors()) {
+            const std::int64_t size = block.size() / count_;
+            copy(block, row * size, to, at, size);
+            at += size;
+        }
     }
 
     /// Index of the first variable of a row in [T + 1, B, n].
@@ -149,52 +132,53 @@ class Shard {
         return (t * job_.data.instances + first_ + row) * out_.x.shape()[1];
     }
 
-    static void copy(
-        const Tensor& from, std::int64_t first, Tensor& to, std::int64_t to_first, std::int64_t n) {
-        const std::int64_t bytes = bytes_of(from.dtype());
-        std::memcpy(static_cast<std::byte*>(to.data()) + to_first * bytes,
-                    static_cast<const std::byte*>(from.data()) + first * bytes,
-                    static_cast<std::size_t>(n * bytes));
-    }
-
     const Job& job_;
     std::int64_t first_, count_;
     Solution& out_;
     ProblemData data_;
-    Scene scene_;
-    Evaluations evaluations_;
-    std::int64_t fallbacks_ = 0;
+    Rollout rollout_;
 };
 
 }  // namespace
 
 Solution solve(const Job& job, int threads) {
-    const std::int64_t batch = job.data.instances, points = job.iterations + 1,
+    const std::int64_t batch = job.data.instances, points = job.course.iterations + 1,
                        n = variables_of(job.optimizee);
     Solution out;
     out.x = Tensor(job.optimizee.dtype(), {batch, n});
     out.f = Tensor(job.optimizee.dtype(), {points, batch});
     if (job.keeps_trajectory) out.trajectory = Tensor(job.optimizee.dtype(), {points, batch, n});
+    if (job.course.keeps_best) {
+        out.x_best = Tensor(job.optimizee.dtype(), {batch, n});
+        out.f_best = Tensor(job.optimizee.dtype(), {batch});
+    }
     const auto begin = std::chrono::steady_clock::now();
     const std::int64_t shards = (batch + kShardRows - 1) / kShardRows;
-    std::vector<std::string> gave_up(static_cast<std::size_t>(shards));
-    std::vector<Evaluations> evaluations(gave_up.size());
-    std::vector<std::int64_t> fallbacks(gave_up.size());
-    const auto rows_of = [&](std::int64_t i) { return std::min(kShardRows, batch - i * kShardRows); };
-    parallel_for(shards, threads, [&](std::int64_t i) {
-        Shard shard(job, i * kShardRows, rows_of(i), out);
-        gave_up[static_cast<std::size_t>(i)] = shard.run();
-        evaluations[static_cast<std::size_t>(i)] = shard.evaluations();
-        fallbacks[static_cast<std::size_t>(i)] = shard.fallbacks();
+    struct Told {
+        std::string gave_up;
+        Evaluations evaluations;
+        std::int64_t guarded_steps, fallbacks;
+    };
+    std::vector<Told> told(static_cast<std::size_t>(shards));
+    Team(threads).each(shards, [&](std::int64_t i) {
+        Shard shard(job, i * kShardRows, std::min(kShardRows, batch - i * kShardRows), out);
+        Told& own = told[static_cast<std::size_t>(i)];
+        own.gave_up = shard.run();
+        for (const Evaluations& row : shard.rollout().ledger().evaluations())
+            own.evaluations = own.evaluations + row;
+        own.guarded_steps = shard.rollout().guarded_steps();
+        own.fallbacks = shard.rollout().fallbacks();
     });
-    for (std::int64_t i = 0; i < shards; ++i) {
-        const Evaluations& spent = evaluations[static_cast<std::size_t>(i)];
-        out.evaluations.values += spent.values / static_cast<double>(batch);
-        out.evaluations.gradients += spent.gradients / static_cast<double>(batch);
-        out.fallback_rate += static_cast<double>(fallbacks[static_cast<std::size_t>(i)]) /
-                             static_cast<double>(batch * std::max<std::int64_t>(job.iterations, 1));
-        if (out.gave_up.empty()) out.gave_up = gave_up[static_cast<std::size_t>(i)];
+    double guarded = 0, fallbacks = 0;
+    for (const Told& own : told) {
+        out.evaluations = out.evaluations + own.evaluations;
+        guarded += static_cast<double>(own.guarded_steps);
+        fallbacks += static_cast<double>(own.fallbacks);
+        if (out.gave_up.empty()) out.gave_up = own.gave_up;
     }
+    for (double* sum : {&out.evaluations.points, &out.evaluations.values, &out.evaluations.gradients})
+        *sum /= static_cast<double>(batch);
+    if (guarded > 0) out.fallback_rate = fallbacks / guarded;
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return out;
 }

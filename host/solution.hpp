@@ -1,38 +1,31 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <vector>
 
-#include "framework/plugin/optimizee.hpp"
-#include "framework/plugin/optimizer.hpp"
-#include "framework/safeguard/safeguard.hpp"
-#include "framework/unroll/point.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/course.hpp"
+#include "framework/rollout/ledger.hpp"
 
 namespace l2o::host {
 
-/// An optimizer, the instances it solves, and from where.
+/// The instances to solve, from where, and how.
 struct Job {
-    const framework::Optimizer& optimizer;
     const framework::Optimizee& optimizee;
     const framework::ProblemData& data;
-    const framework::TensorSet& params;
-    const std::vector<framework::Tensor>& start;  ///< per block [B, shape]; of a population [B, P, shape]
-    framework::Key key;
-    std::int64_t iterations = 0;
+    const std::vector<framework::Tensor>& start;  ///< per block [B, shape]
+    const framework::Course& course;
+    framework::Key steps, starts;
     bool keeps_trajectory = false;
-    const framework::Safeguard* safeguard = nullptr;
 };
 
-/// The points of a job; of a population the best particle of each point.
+/// The answers of a job, point by point; see framework::Answer.
 struct Solution {
     framework::Tensor x;                 ///< [B, n], all blocks one after the other
     framework::Tensor f;                 ///< [T + 1, B]
     framework::Tensor trajectory;        ///< [T + 1, B, n], or empty
+    framework::Tensor x_best, f_best;    ///< [B, n], [B]: the best paid for, NAN where nothing was; or empty
     framework::Evaluations evaluations;  ///< charged, mean over the rows
     std::string gave_up{};               ///< what a plugin said when it stopped some rows: NAN from there on
-    double fallback_rate = 0;            ///< share of the steps that the safeguard replaced
+    double fallback_rate = 0;            ///< share of the safeguarded steps that were classic ones
     double seconds = 0;                  ///< of the steps and the record of f
 };
 

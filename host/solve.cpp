@@ -3,21 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <iostream>
-#include <l2o/numerics/philox.hpp>
-#include <optional>
+#include <limits>
 
 #include "framework/evaluate/evaluate.hpp"
 #include "framework/evaluate/results.hpp"
-#include "framework/experiment/experiment.hpp"
-#include "framework/experiment/weights.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/rollout/arithmetic.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/weights/weights.hpp"
 #include "host/command.hpp"
 #include "host/solution.hpp"
 
@@ -28,8 +26,6 @@ using namespace l2o::framework;
 namespace po = boost::program_options;
 
 constexpr std::int64_t kDefaultIterations = 100, kMaxIterations = 100'000'000;
-// Tag of derived keys: start points of the particles after the first, as in an evaluation.
-constexpr std::uint64_t kParticleTag = 0x70617274;
 
 /// For the help alone, which lists them: those of --plugin-path as well.
 std::string optimizees_here(const Arguments& given) {
@@ -62,9 +58,12 @@ Usage usage(const std::string& optimizees) {
             "JSON;\n"
             "sizes follow from the shapes. float32 and float64 files are computed in their own precision,\n"
             "integers in that of the file's other tensors, or in float64 if there are none.\n\n"
-            "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. A\n"
-            "population is represented by its best particle. f is recorded at every point without being\n"
-            "charged. If no row ends with a finite f, the file is still written and the exit code is 4.\n\n"
+            "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. x_best "
+            "[B,n]\n"
+            "and f_best [B] are the best point that an instance has paid for, NAN if there is none; for a\n"
+            "population x and f are that point, too. One evaluation is a point at which f, or f and its\n"
+            "gradient, is asked for; f is recorded without being charged, except once at the end. If no row\n"
+            "ends with a finite f, the file is still written and the exit code is 4.\n\n"
             "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
             "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
             "takes the options of both; see 'l2o describe safeguard'.\n",
@@ -90,6 +89,12 @@ Usage usage(const std::string& optimizees) {
         ("iterations",
          po::value<std::string>()->value_name("T"),                         //
          "default: the number of layers of a layered optimizer, else 100")  //
+        ("continue-with",
+         po::value<std::string>()->value_name("ID"),                                       //
+         "a classic optimizer for the iterations behind the last layer of a layered one")  //
+        ("max-evaluations",
+         po::value<std::string>()->value_name("N"),                                                   //
+         "of an instance, which stops before a step that would need more; 0, the default: no limit")  //
         ("safeguard",
          po::value<std::string>()->value_name("ID"),                //
          "a classic optimizer whose step replaces one that fails")  //
@@ -102,8 +107,7 @@ Usage usage(const std::string& optimizees) {
 
 std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
                                                   const Catalog& catalog,
-                                                  const Optimizee& optimizee,
-                                                  std::int64_t horizon) {
+                                                  const Task& task) {
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
@@ -115,23 +119,32 @@ std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
                                 .kind = name_of(Kind::kOptimizer),
                                 .id = entry.component.id};
     return std::make_unique<const Optimizer>(
-        entry, resolve_options(entry.component.options, settings, context), task_of(optimizee, horizon));
+        entry, resolve_options(entry.component.options, settings, context), task);
+}
+
+/// The optimizer of --continue-with; nothing if there is none.
+std::unique_ptr<const Optimizer> successor_of(const CommandLine& line,
+                                              const Catalog& catalog,
+                                              const Task& task) {
+    if (!line.has("continue-with")) return nullptr;
+    const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.text("continue-with"));
+    if (entry.component.has_tag("learned"))
+        throw line.refusal("--continue-with: '" + entry.component.id +
+                           "' is learned; expected a classic optimizer, such as 'fista'");
+    return std::make_unique<const Optimizer>(entry,
+                                             resolve_options(entry.component.options,
+                                                             {},
+                                                             {.origin = "l2o solve",
+                                                              .path = "continue-with",
+                                                              .kind = name_of(Kind::kOptimizer),
+                                                              .id = entry.component.id}),
+                                             task);
 }
 
 std::int64_t iterations_of(const CommandLine& line, const Optimizer& optimizer) {
     const std::int64_t layers = optimizer.info().max_steps;
     const std::int64_t absent = layers > 0 ? layers : kDefaultIterations;
-    const std::int64_t iterations = line.integer("iterations", 0, kMaxIterations).value_or(absent);
-    if (layers > 0 && iterations > layers) {
-        throw line.refusal(
-            fmt::format("--iterations is {}, but '{}' has {} layers and stops after them; "
-                        "expected at most {}",
-                        iterations,
-                        optimizer.id(),
-                        layers,
-                        layers));
-    }
-    return iterations;
+    return line.integer("iterations", 0, kMaxIterations).value_or(absent);
 }
 
 TensorSet parameters_of(const CommandLine& line,
@@ -189,67 +202,36 @@ Guard guard_of(const CommandLine& line,
     return guard;
 }
 
-/// Starts of a population: particle 0 is the start itself, the others are drawn as the optimizee draws
-/// starts.
-std::vector<Tensor> spread(const std::vector<Tensor>& first,
-                           const Optimizer& optimizer,
-                           const ProblemFile& problem,
-                           const Key& key) {
-    const std::int64_t particles = optimizer.info().particles, batch = problem.data.instances;
-    std::vector<std::vector<Tensor>> starts;
-    for (std::int64_t p = 1; p < particles; ++p) {
-        const Key own = numerics::derive_key(key, kParticleTag, static_cast<std::uint64_t>(p));
-        starts.push_back(problem.optimizee->init_point(own, 0, problem.data));
-    }
-    std::vector<Tensor> all;
-    for (std::size_t k = 0; k < first.size(); ++k) {
-        Shape shape = first[k].shape();
-        shape.insert(shape.begin() + 1, particles);
-        all.emplace_back(first[k].dtype(), shape);
-        const auto bytes = static_cast<std::size_t>(first[k].bytes() / std::max<std::int64_t>(batch, 1));
-        for (std::int64_t row = 0; row < batch * particles; ++row) {
-            const std::int64_t p = row % particles;
-            const Tensor& from = p == 0 ? first[k] : starts[static_cast<std::size_t>(p - 1)][k];
-            std::memcpy(static_cast<std::byte*>(all.back().data()) + static_cast<std::size_t>(row) * bytes,
-                        static_cast<const std::byte*>(from.data()) +
-                            static_cast<std::size_t>(row / particles) * bytes,
-                        bytes);
-        }
-    }
-    return all;
-}
-
 std::vector<Tensor> starts_of(const Optimizer& optimizer,
                               const ProblemFile& problem,
                               const Key& key,
                               const std::string& file) {
     std::vector<Tensor> start = problem.x0 ? split_blocks(problem.x0, *problem.optimizee)
                                            : problem.optimizee->init_point(key, 0, problem.data);
-    if ((optimizer.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0) {
-        for (const Tensor& block : start) {
-            if (all_zero(block)) continue;
-            throw Error(
-                ExitCode::kUsage,
-                file + ": '" + optimizer.id() + "' is only defined from x = 0, but " +
-                    (problem.x0 ? "tensor 'x0' is another start; leave it out"
-                                : "'" + problem.optimizee->id() + "' starts elsewhere; add 'x0' of zeros"));
-        }
-    }
-    return optimizer.info().particles > 0 ? spread(start, optimizer, problem, key) : std::move(start);
+    check_start(optimizer,
+                start,
+                file,
+                problem.x0 ? "leave out tensor 'x0', or make it zeros"
+                           : "'" + problem.optimizee->id() + "' starts elsewhere; add 'x0' of zeros");
+    return start;
 }
 
 void write(const Solution& solution, const Job& job, std::uint64_t seed, const std::filesystem::path& file) {
     TensorRefs tensors{{"x", &solution.x}, {"f", &solution.f}};
     if (solution.trajectory) tensors["x_trajectory"] = &solution.trajectory;
+    if (solution.f_best) {
+        tensors["x_best"] = &solution.x_best;
+        tensors["f_best"] = &solution.f_best;
+    }
     write_safetensors(file,
                       tensors,
                       {{"l2o.format", "1"},
                        {"l2o.version", L2O_VERSION},
-                       {"l2o.optimizer", job.optimizer.id()},
-                       {"l2o.options", job.optimizer.options().to_json().dump()},
+                       {"l2o.optimizer", job.course.first.optimizer.id()},
+                       {"l2o.options", job.course.first.optimizer.options().to_json().dump()},
                        {"l2o.optimizee", job.optimizee.id()},
                        {"l2o.optimizee_options", job.optimizee.options().to_json().dump()},
-                       {"l2o.iterations", std::to_string(job.iterations)},
+                       {"l2o.iterations", std::to_string(job.course.iterations)},
                        {"l2o.seed", std::to_string(seed)}});
 }
 
@@ -265,6 +247,23 @@ std::vector<double> final_values(const Solution& solution) {
     return values;
 }
 
+/// The least f that instances have paid for, of those that have paid for any.
+Distribution best_values(const Solution& solution) {
+    std::vector<double> values;
+    for (std::int64_t row = 0; solution.f_best && row < solution.f_best.size(); ++row)
+        if (const double f = solution.f_best.value(row); !std::isnan(f)) values.push_back(f);
+    return distribution_of(std::move(values));
+}
+
+nlohmann::json statistics(const Distribution& f) {
+    return {{"mean", f.mean},
+            {"median", f.median},
+            {"q10", f.q10},
+            {"q90", f.q90},
+            {"finite", f.finite},
+            {"rows", f.rows}};
+}
+
 void print(const Solution& solution,
            const Job& job,
            const std::string& output,
@@ -272,37 +271,34 @@ void print(const Solution& solution,
            double total_seconds,
            bool as_json) {
     const std::int64_t batch = job.data.instances;
+    const Distribution best = best_values(solution);
     if (as_json) {
-        nlohmann::json json{
-            {"optimizer", job.optimizer.id()},
-            {"optimizee", job.optimizee.id()},
-            {"dtype", name_of(job.optimizee.dtype())},
-            {"instances", batch},
-            {"iterations", job.iterations},
-            {"final_f",
-             {{"mean", f.mean},
-              {"median", f.median},
-              {"q10", f.q10},
-              {"q90", f.q90},
-              {"finite", f.finite},
-              {"rows", batch}}},
-            {"evaluations",
-             {{"values", solution.evaluations.values}, {"gradients", solution.evaluations.gradients}}},
-            {"seconds", solution.seconds},
-            {"total_seconds", total_seconds},
-            {"output", output}};
-        if (job.safeguard != nullptr)
-            json["safeguard"] = {{"use", job.safeguard->classic.id()},
+        nlohmann::json json{{"optimizer", job.course.first.optimizer.id()},
+                            {"optimizee", job.optimizee.id()},
+                            {"dtype", name_of(job.optimizee.dtype())},
+                            {"instances", batch},
+                            {"iterations", job.course.iterations},
+                            {"final_f", statistics(f)},
+                            {"best_f", best.rows > 0 ? statistics(best) : nlohmann::json()},
+                            {"evaluations",
+                             {{"points", solution.evaluations.points},
+                              {"values", solution.evaluations.values},
+                              {"gradients", solution.evaluations.gradients}}},
+                            {"seconds", solution.seconds},
+                            {"total_seconds", total_seconds},
+                            {"output", output}};
+        if (job.course.first.safeguard)
+            json["safeguard"] = {{"use", job.course.first.safeguard->classic.id()},
                                  {"fallback_rate", solution.fallback_rate}};
         std::cout << framework::json_text(json, 2) << "\n";
         return;
     }
     std::cout << fmt::format("{} on {}: {} instance{}, {} iterations, {}\n",
-                             job.optimizer.id(),
+                             job.course.first.optimizer.id(),
                              job.optimizee.id(),
                              batch,
                              batch == 1 ? "" : "s",
-                             job.iterations,
+                             job.course.iterations,
                              name_of(job.optimizee.dtype()));
     const auto text = [](double value) {
         return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string("diverged");
@@ -315,14 +311,17 @@ void print(const Solution& solution,
                                  batch - f.finite,
                                  batch,
                                  f.finite > 0 ? ", counted as the worst" : "");
-    std::cout << fmt::format("  evaluations  {:.6g} values, {:.6g} gradients per instance\n",
+    if (best.rows > 0 && best.median < f.median)
+        std::cout << fmt::format("  best f       median {}, at points before the last\n", text(best.median));
+    std::cout << fmt::format("  evaluations  {:.6g} per instance ({:.6g} values, {:.6g} gradients)\n",
+                             solution.evaluations.points,
                              solution.evaluations.values,
                              solution.evaluations.gradients)
-              << (job.safeguard == nullptr
+              << (!job.course.first.safeguard
                       ? ""
                       : fmt::format("  safeguard    {} of the steps were those of '{}'\n",
                                     percent_text(solution.fallback_rate),
-                                    job.safeguard->classic.id()))
+                                    job.course.first.safeguard->classic.id()))
               << fmt::format("  time         {}, {} with loading, preparing and writing\n",
                              duration_text(solution.seconds),
                              duration_text(total_seconds))
@@ -340,27 +339,37 @@ ExitCode solve(const Arguments& given) {
     const Catalog catalog = line->common().catalog();
     (void)catalog.find(Kind::kOptimizer, line->text("optimizer"));
     const ProblemFile problem = read_problem(catalog, line->text("problem"));
-    const std::int64_t horizon = line->integer("iterations", 0).value_or(0);
-    const auto optimizer = create_optimizer(*line, catalog, *problem.optimizee, horizon);
+    const std::int64_t limit =
+        line->integer("max-evaluations", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
+    const Task task = task_of(*problem.optimizee, line->integer("iterations", 0).value_or(0), limit);
+    const auto optimizer = create_optimizer(*line, catalog, task);
+    const auto successor = successor_of(*line, catalog, task);
     warn_without_blas(line->common(), {optimizer->entry(), problem.optimizee->entry()});
 
-    const std::int64_t iterations = iterations_of(*line, *optimizer);
     const std::uint64_t seed = line->common().seed.value_or(0);
     const Keys keys = keys_of(seed);
     const std::vector<Tensor> start = starts_of(*optimizer, problem, keys.test_start, line->text("problem"));
-    const TensorSet params = parameters_of(*line, catalog, *optimizer, keys.init_params, problem);
     const Guard guard = guard_of(*line, catalog, *optimizer, keys.init_params, problem);
-    std::optional<Safeguard> safeguard;
-    if (guard.classic) safeguard.emplace(Safeguard{*guard.classic, guard.params, guard.rule});
-    const Job job{.optimizer = *optimizer,
-                  .optimizee = *problem.optimizee,
+    TensorSet params, successor_params;
+    Course course{.first = {*optimizer, params},
+                  .iterations = iterations_of(*line, *optimizer),
+                  .max_evaluations = static_cast<double>(limit),
+                  .keeps_best = can_keep_best(*problem.optimizee),
+                  .pays_for_end = true};
+    if (guard.classic) course.first.safeguard.emplace(Safeguard{*guard.classic, guard.params, guard.rule});
+    if (successor) {
+        successor_params = TensorSet(successor->init_params(keys.init_params, problem.data));
+        course.then.emplace(Leg{*successor, successor_params});
+    }
+    check_course(course, *problem.optimizee, "l2o solve");
+    params = parameters_of(*line, catalog, *optimizer, keys.init_params, problem);
+    const Job job{.optimizee = *problem.optimizee,
                   .data = problem.data,
-                  .params = params,
                   .start = start,
-                  .key = keys.test_steps,
-                  .iterations = iterations,
-                  .keeps_trajectory = line->has("trajectory"),
-                  .safeguard = safeguard ? &*safeguard : nullptr};
+                  .course = course,
+                  .steps = keys.test_steps,
+                  .starts = keys.test_start,
+                  .keeps_trajectory = line->has("trajectory")};
     const Solution solution = solve(job, line->common().threads);
     write(solution, job, seed, line->text("output"));
 

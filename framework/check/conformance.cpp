@@ -8,13 +8,13 @@
 
 #include "framework/check/checks.hpp"
 #include "framework/check/fuzz.hpp"
-#include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/json.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

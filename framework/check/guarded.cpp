@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/cancel.hpp"
 #include "framework/plugin/library.hpp"
 
 namespace l2o::framework {
@@ -154,7 +155,7 @@ GuardedCall::GuardedCall(const Key& key, std::uint64_t row0, std::uint64_t scrat
     call_.row0 = row0;
     call_.scratch = memory_[0].data();
     call_.scratch_bytes = scratch_bytes;
-    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&CallContext::cancel_flag());
+    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&cancel_flag());
     call_.err = static_cast<char*>(memory_[1].data());
     call_.err_cap = kErrorBytes;
     call_.max_threads = 1;

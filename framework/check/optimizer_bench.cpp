@@ -9,7 +9,7 @@
 
 #include "framework/check/sized.hpp"
 #include "framework/error.hpp"
-#include "framework/plugin/augmented.hpp"
+#include "framework/train/augmented.hpp"
 
 namespace l2o::framework {
 namespace {

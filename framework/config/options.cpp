@@ -7,12 +7,12 @@
 
 #include "framework/config/options_text.hpp"
 #include "framework/config/settings.hpp"
-#include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

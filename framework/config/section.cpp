@@ -4,9 +4,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

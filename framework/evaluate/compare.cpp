@@ -76,11 +76,10 @@ std::vector<std::size_t> Judging::counted(const std::string& of_metric, std::siz
     return all;
 }
 
-Judging judging_of(const Experiment& experiment,
+Judging judging_of(const EvaluateSettings& evaluate,
                    const Optimizee& optimizee,
                    const std::vector<std::string>& metrics,
                    const std::vector<bool>& is_unsolved) {
-    const EvaluateSettings& evaluate = experiment.evaluate;
     Judging judging{.metric = metrics[shown_metric(metrics, evaluate.metric)],
                     .reference = evaluate.reference,
                     .target = evaluate.target,

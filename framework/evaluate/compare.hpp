@@ -38,7 +38,7 @@ struct Judging {
 };
 /// @param metrics      those of the curves: what needs a solution may be left out
 /// @param is_unsolved  see unsolved_instances()
-[[nodiscard]] Judging judging_of(const Experiment& experiment,
+[[nodiscard]] Judging judging_of(const EvaluateSettings& evaluate,
                                  const Optimizee& optimizee,
                                  const std::vector<std::string>& metrics,
                                  const std::vector<bool>& is_unsolved);

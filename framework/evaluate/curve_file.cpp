@@ -110,12 +110,15 @@ template <class Move>
 void move_numbers(Curve& curve, Move&& move) {
     auto& [contestant,
            iteration,
+           evaluations,
            values,
            gradients,
            seconds,
            metrics,
            distributions,
            final_rows,
+           best,
+           final_best,
            training_seconds,
            preparation_seconds,
            training,
@@ -125,10 +128,13 @@ void move_numbers(Curve& curve, Move&& move) {
            reached] = curve;
     auto& [shard_rows, history_values, history_evaluations, history_seconds] = history;
     move("iteration", iteration);
+    move("evaluations", evaluations);
     move("values", values);
     move("gradients", gradients);
     move("seconds", seconds);
     move("final_rows", final_rows);
+    move("best", best);
+    move("final_best", final_best);
     move("history.values", history_values);
     move("history.evaluations", history_evaluations);
     move("history.seconds", history_seconds);
@@ -159,8 +165,12 @@ void check_sizes(const Curve& curve, const Reader& reader) {
         return std::ranges::all_of(parts, [&](const auto& part) { return part.size() == size; });
     };
     reader.expect(rows > 0 && are(curve.final_rows, rows), "final_rows");
-    reader.expect(curve.values.size() == points && curve.gradients.size() == points &&
-                      curve.seconds.size() == points && are(curve.distributions, points),
+    reader.expect((curve.best.empty() && curve.final_best.empty()) ||
+                      (curve.best.size() == points && curve.final_best.size() == rows),
+                  "best");
+    reader.expect(curve.evaluations.size() == points && curve.values.size() == points &&
+                      curve.gradients.size() == points && curve.seconds.size() == points &&
+                      are(curve.distributions, points),
                   "iteration");
     const History& history = curve.history;
     const auto shard = static_cast<std::size_t>(history.shard_rows);

@@ -6,20 +6,13 @@
 #include <cmath>
 #include <mutex>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/evaluate/shard_run.hpp"
-#include "framework/parallel.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/rollout/team.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {
-
-[[noreturn]] void refuse(const Contestant& contestant, const std::string& text) {
-    throw Error(ExitCode::kUsage, "contestants." + contestant.name + ": " + text);
-}
-
-bool is_zero(const std::vector<Tensor>& x) { return std::all_of(x.begin(), x.end(), all_zero); }
 
 /// Tells how far all shards are together, at most ten times a second.
 class Reporter {
@@ -51,6 +44,21 @@ class Reporter {
     Progress progress_;
     std::atomic<std::int64_t> done_{0}, last_tick_{0};
 };
+
+Course course_of(const EvaluateSettings& settings,
+                 const Optimizee& optimizee,
+                 const Ready& ready,
+                 bool pays_for_end) {
+    Course course{.first = {*ready.optimizer, *ready.params, ready.safeguard},
+                  .iterations = settings.iterations,
+                  .max_evaluations = static_cast<double>(settings.max_evaluations),
+                  .answer = settings.answer,
+                  .keeps_best = can_keep_best(optimizee),
+                  .pays_for_end = pays_for_end};
+    if (ready.continue_with != nullptr)
+        course.then.emplace(Leg{*ready.continue_with, *ready.continue_params});
+    return course;
+}
 
 /// The iterations that the curve shows: every metrics_every-th, and the last that any shard reached.
 std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shards,
@@ -100,41 +108,19 @@ void check_evaluation(const EvaluateSettings& settings,
                       const Optimizee& optimizee,
                       const std::vector<Tensor>& x0,
                       const Ready& ready) {
-    const Optimizer& optimizer = *ready.optimizer;
-    const std::int64_t layers = optimizer.info().max_steps;
-    const bool goes_on = layers > 0 && settings.iterations > layers;
-    if (goes_on && ready.continue_with == nullptr) {
-        refuse(*ready.contestant,
-               "'" + optimizer.id() + "' has " + std::to_string(layers) +
-                   " layers, one per step, and evaluate.iterations is " +
-                   std::to_string(settings.iterations) + "; set it to at most " + std::to_string(layers) +
-                   ", or add 'continue_with { use ID }'");
-    }
-    const auto needs_zero = [&](const Optimizer& starter) {
-        return (starter.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0;
-    };
-    if (goes_on && needs_zero(*ready.continue_with)) {
-        refuse(*ready.contestant,
-               "continue_with: '" + ready.continue_with->id() +
-                   "' is defined from x = 0 only; expected one that goes on from any point");
-    }
-    if (goes_on && (optimizer.info().particles > 0 || ready.continue_with->info().particles > 0)) {
-        refuse(*ready.contestant, "continue_with: a population cannot take over, nor be taken over");
-    }
-    if (ready.safeguard)
-        check_safeguard(optimizer,
-                        ready.safeguard->classic,
-                        optimizee,
-                        "contestants." + ready.contestant->name + ".safeguard");
-    if (needs_zero(optimizer) && !is_zero(x0)) {
-        const auto& options = optimizee.entry().component.options;
-        const bool has_option = std::any_of(
-            options.begin(), options.end(), [](const OptionSchema& o) { return o.key == "init_std"; });
-        refuse(*ready.contestant,
-               "'" + optimizer.id() + "' is defined from x = 0 only, and '" + optimizee.id() +
-                   "' starts elsewhere; " +
-                   (has_option ? "set optimizee.init_std to 0" : "choose a problem that starts at 0"));
-    }
+    static const TensorSet kNone;
+    Ready bound = ready;
+    if (bound.params == nullptr) bound.params = &kNone;
+    if (bound.continue_params == nullptr) bound.continue_params = &kNone;
+    const std::string where = "contestants." + ready.name;
+    check_course(course_of(settings, optimizee, bound, false), optimizee, where);
+    const auto& options = optimizee.entry().component.options;
+    const bool has_option = std::any_of(
+        options.begin(), options.end(), [](const OptionSchema& o) { return o.key == "init_std"; });
+    check_start(*ready.optimizer,
+                x0,
+                where,
+                has_option ? "set optimizee.init_std to 0" : "choose a problem that starts at 0");
     const std::vector<std::string> names = metric_names(optimizee);
     if (!settings.metric.empty() && std::find(names.begin(), names.end(), settings.metric) == names.end()) {
         throw Error(ExitCode::kUsage,
@@ -155,32 +141,36 @@ std::size_t shown_metric(const std::vector<std::string>& metrics, const std::str
     return found == metrics.end() ? 0 : static_cast<std::size_t>(found - metrics.begin());
 }
 
-Curve evaluate(const Experiment& experiment,
+Curve evaluate(const EvaluateSettings& settings,
+               const Keys& keys,
                const Optimizee& optimizee,
                const ProblemData& data,
                const std::vector<Tensor>& x0,
                const Ready& ready,
                int threads,
                const ProgressSink& progress) {
-    const EvaluateSettings& settings = experiment.evaluate;
     check_evaluation(settings, optimizee, x0, ready);
     const std::int64_t rows = data.instances;
     const std::int64_t n_shards = (rows + settings.shard_rows - 1) / settings.shard_rows;
     const std::vector<std::size_t> metrics = computable_metrics(optimizee, data);
     const std::vector<bool> is_unsolved = unsolved_instances(data, optimizee);
-    const Keys keys = keys_of(experiment.seed);
+    std::vector<std::string> names{"objective"};
+    for (const std::size_t metric : metrics) names.emplace_back(optimizee.metrics()[metric]->name);
+    const std::size_t shown = shown_metric(names, settings.metric);
+    const Course course = course_of(settings, optimizee, ready, shown == 0);
 
-    Reporter reporter(progress, "evaluating " + ready.contestant->name, n_shards * settings.iterations);
+    Reporter reporter(progress, "evaluating " + ready.name, n_shards * settings.iterations);
     const std::function<void()> iteration_done = [&] { reporter.iteration_done(); };
     std::vector<ShardRun> shards(static_cast<std::size_t>(n_shards));
-    parallel_for(n_shards, threads, [&](std::int64_t i) {
+    Team(threads).each(n_shards, [&](std::int64_t i) {
         const std::int64_t first = i * settings.shard_rows;
         shards[static_cast<std::size_t>(i)] = run_shard({.settings = settings,
                                                          .keys = keys,
                                                          .optimizee = optimizee,
                                                          .data = data,
                                                          .x0 = x0,
-                                                         .ready = ready,
+                                                         .course = course,
+                                                         .name = ready.name,
                                                          .first = first,
                                                          .count = std::min(settings.shard_rows, rows - first),
                                                          .metrics = metrics,
@@ -188,7 +178,7 @@ Curve evaluate(const Experiment& experiment,
     });
     reporter.finish();
 
-    Curve curve{.contestant = ready.contestant->name,
+    Curve curve{.contestant = ready.name,
                 .training_seconds = ready.training_seconds,
                 .preparation_seconds = ready.preparation_seconds,
                 .training = ready.training};
@@ -201,29 +191,31 @@ Curve evaluate(const Experiment& experiment,
         curve.safeguard = ready.safeguard->classic.id();
         curve.fallback_rate = steps > 0 ? fallbacks / steps : 0;
     }
-    curve.metrics.emplace_back("objective");
-    for (const std::size_t metric : metrics) curve.metrics.emplace_back(optimizee.metrics()[metric]->name);
+    curve.metrics = std::move(names);
     curve.distributions.resize(curve.metrics.size());
     curve.history.shard_rows = settings.shard_rows;
-    const std::size_t shown = shown_metric(curve.metrics, settings.metric);
     curve.iteration = recorded_iterations(shards, settings);
     for (const std::int64_t iteration : curve.iteration) {
         Evaluations sum;
         double seconds = 0;
         std::vector<std::vector<double>> all(curve.metrics.size());
-        std::vector<double> row_evaluations, shard_seconds;
+        std::vector<double> row_evaluations, shard_seconds, best;
         for (const ShardRun& shard : shards) {
             const ShardRecord record = shard.at(iteration);
             const auto count = static_cast<double>(record.rows[0].size());
-            for (const Evaluations& row : record.evaluations) {
-                sum = sum + row;
-                row_evaluations.push_back(row.values + row.gradients);
+            for (std::size_t row = 0; row < record.evaluations.size(); ++row) {
+                sum = sum + record.evaluations[row];
+                // To tell its objective a row would have had to pay for it.
+                row_evaluations.push_back(record.evaluations[row].points +
+                                          (shown == 0 ? record.due[row] : 0));
             }
+            best.insert(best.end(), record.best.begin(), record.best.end());
             seconds += record.seconds;
             shard_seconds.push_back(record.seconds / count);
             for (std::size_t i = 0; i < all.size(); ++i)
                 all[i].insert(all[i].end(), record.rows[i].begin(), record.rows[i].end());
         }
+        curve.evaluations.push_back(sum.points / static_cast<double>(rows));
         curve.values.push_back(sum.values / static_cast<double>(rows));
         curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
         curve.seconds.push_back(seconds);
@@ -233,6 +225,11 @@ Curve evaluate(const Experiment& experiment,
             curve.distributions[i].push_back(
                 summarise(all[i], i == 0 ? 0 : optimizee.metrics()[metrics[i - 1]]->flags, is_unsolved));
         curve.history.values.push_back(all[shown]);
+        if (course.keeps_best) {
+            if (iteration == curve.iteration.back()) curve.final_best = best;
+            std::erase_if(best, [](double f) { return std::isnan(f); });
+            curve.best.push_back(distribution_of(std::move(best)).median);
+        }
         if (iteration == curve.iteration.back()) curve.final_rows = std::move(all);
     }
     return curve;

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "framework/experiment/experiment.hpp"
+#include "framework/evaluate/settings.hpp"
+#include "framework/plugin/keys.hpp"
 #include "framework/plugin/unsolved.hpp"
-#include "framework/train/train.hpp"
+#include "framework/progress.hpp"
+#include "framework/weights/outcome.hpp"
 
 namespace l2o::framework {
 
@@ -53,26 +55,30 @@ struct History {
 struct Curve {
     std::string contestant{};
     std::vector<std::int64_t> iteration{};
-    std::vector<double> values{},
-        gradients{};                ///< charged evaluations per row up to here: mean over the rows
+    /// Charged up to here, mean over the rows: points at which f, or f and g were asked for; values and
+    /// gradients among them.
+    std::vector<double> evaluations{}, values{}, gradients{};
     std::vector<double> seconds{};  ///< of the steps, with their first state and their evaluations, without
                                     ///< recording; the sum over all rows, whatever the number of threads
     std::vector<std::string> metrics{};                      ///< "objective", then the optimizee's
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};  ///< [metric][row]: values at the last point; NAN too
                                                     ///< where the metric needs a solution that is missing
-    double training_seconds = 0;                    ///< 0: nothing was trained; NAN: unknown
-    double preparation_seconds = 0;                 ///< to read the parameters and derive what is derived
-    std::optional<TrainingOutcome> training{};      ///< of weights that tell it
-    std::string safeguard{};                        ///< id of the classic optimizer; "": none
-    double fallback_rate = NAN;                     ///< share of the safeguarded steps that were classic ones
-    History history{};                              ///< as long as find_reached() needs it
-    std::vector<Reached> reached{};                 ///< [row]
+    /// The least f that rows have paid for by each point: median over those that have paid for any, NAN if
+    /// none has, and [row] at the last point. Empty where the points of the problem cannot be compared.
+    std::vector<double> best{}, final_best{};
+    double training_seconds = 0;                ///< 0: nothing was trained; NAN: unknown
+    double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
+    std::optional<TrainingOutcome> training{};  ///< of weights that tell it
+    std::string safeguard{};                    ///< id of the classic optimizer; "": none
+    double fallback_rate = NAN;                 ///< share of the safeguarded steps that were classic ones
+    History history{};                          ///< as long as find_reached() needs it
+    std::vector<Reached> reached{};             ///< [row]
 };
 
 /// A trained or analytic contestant, ready to run.
 struct Ready {
-    const Contestant* contestant;
+    std::string name;
     const Optimizer* optimizer;
     const TensorSet* params;
     const Optimizer* continue_with = nullptr;
@@ -98,20 +104,22 @@ void check_evaluation(const EvaluateSettings& settings,
                       const std::vector<Tensor>& x0,
                       const Ready& ready);
 
-/// Runs one contestant on the experiment's test instances: the same instances, starting points and budget for
+/// Runs one contestant on test instances: the same instances, starting points and budget for
 /// everybody. `data` holds instances x starts rows (see repeat()), with solutions or without; metrics that
 /// need missing solutions are left out. Shards are fixed: the values do not depend on `threads`.
 ///
 /// Particle 0 of a population starts where everybody starts, the others at points of their own, and what
-/// counts is its best particle at the time. A row does not take a step that would exceed its budget of
-/// evaluations, and stays where it is; so does one that the optimizer says is done (L2O_ROW_CONVERGED). One
-/// that it says has failed has diverged. A row has diverged where its x is not finite or its objective is NAN
-/// or -inf: all its metrics are NAN there, also those that a plugin would give a number (the accuracy of a
-/// network of NANs). Where a plugin gives up (L2O_STATUS_NUMERICAL), the rest of its shard is NAN. Metrics
-/// that need a solution leave out the rows of instances without one (unsolved_instances), which have not
-/// diverged.
+/// counts is the best point that it has paid for; of others that, or their last iterate, as settings.answer
+/// says. Where the metric that counts is the objective, its value at the end is paid for once. A row does not
+/// take a step that would exceed its budget of evaluations, and stays where it is; so does one that the
+/// optimizer says is done (L2O_ROW_CONVERGED). One that it says has failed has diverged. A row has diverged
+/// where its x is not finite or its objective is NAN or -inf: all its metrics are NAN there, also those that
+/// a plugin would give a number (the accuracy of a network of NANs). Where a plugin gives up
+/// (L2O_STATUS_NUMERICAL), the rest of its shard is NAN. Metrics that need a solution leave out the rows of
+/// instances without one (unsolved_instances), which have not diverged.
 /// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
-[[nodiscard]] Curve evaluate(const Experiment& experiment,
+[[nodiscard]] Curve evaluate(const EvaluateSettings& settings,
+                             const Keys& keys,
                              const Optimizee& optimizee,
                              const ProblemData& data,
                              const std::vector<Tensor>& x0,

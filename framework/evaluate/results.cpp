@@ -24,9 +24,6 @@ const Comparison* find(const std::vector<Comparison>& comparisons, const std::st
     return nullptr;
 }
 
-/// Empty where there is no number.
-CsvCell number_or_empty(double number) { return std::isnan(number) ? CsvCell("") : CsvCell(number); }
-
 void append_comparison(std::vector<CsvCell>& cells, const Judging& judging, const Comparison* comparison) {
     if (comparison == nullptr) {
         cells.insert(cells.end(), 7, "");
@@ -114,7 +111,7 @@ std::string count_text(double count) {
 
 std::string evaluations_text(const Curve& curve) {
     const double values = curve.values.back(), gradients = curve.gradients.back();
-    const std::string sum = count_text(values + gradients);
+    const std::string sum = count_text(curve.evaluations.back());
     if (values <= 0 || gradients <= 0) return sum;
     return sum + " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
 }
@@ -157,9 +154,11 @@ void write_curves(const std::filesystem::path& path, const std::vector<Curve>& c
                 const Distribution& d = curve.distributions[metric][point];
                 csv.add_row({curve.contestant,
                              curve.iteration[point],
+                             curve.evaluations[point],
                              curve.values[point],
                              curve.gradients[point],
                              curve.seconds[point],
+                             number_or_empty(curve.best.empty() ? NAN : curve.best[point]),
                              curve.metrics[metric],
                              d.mean,
                              d.median,
@@ -183,6 +182,7 @@ void write_summary(const std::filesystem::path& path,
                    "q10",
                    "q90",
                    "mean",
+                   "evaluations",
                    "value_evaluations",
                    "gradient_evaluations",
                    "seconds",
@@ -216,6 +216,7 @@ void write_summary(const std::filesystem::path& path,
                                        number_or_empty(d.q10),
                                        number_or_empty(d.q90),
                                        number_or_empty(d.mean),
+                                       curve.evaluations.back(),
                                        curve.values.back(),
                                        curve.gradients.back(),
                                        curve.seconds.back(),

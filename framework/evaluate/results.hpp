@@ -12,9 +12,11 @@ namespace l2o::framework {
 /// The columns of curves.csv.
 inline const std::vector<std::string> kCurvesHead{"contestant",
                                                   "iteration",
+                                                  "evaluations",
                                                   "values",
                                                   "gradients",
                                                   "seconds",
+                                                  "best_objective",
                                                   "metric",
                                                   "mean",
                                                   "median",
@@ -24,14 +26,14 @@ inline const std::vector<std::string> kCurvesHead{"contestant",
                                                   "q90",
                                                   "finite"};
 
-/// One line per contestant, recorded point and metric: contestant, iteration, values, gradients, seconds,
-/// metric, mean, median, q10, q25, q75, q90, finite. @throw Error kIo
+/// One line per contestant, recorded point and metric, with kCurvesHead. best_objective is the median of the
+/// least f that rows have paid for; empty where none has. @throw Error kIo
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves);
 
 /// One line per contestant and metric, at the last point: contestant, metric, median, q10, q90, mean,
-/// value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the comparison with
-/// the reference, for the metric that counts the way to the target, and the share of safeguarded steps that
-/// were classic ones. A cell is empty where there is nothing to say. @throw Error kIo
+/// evaluations, value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the
+/// comparison with the reference, for the metric that counts the way to the target, and the share of
+/// safeguarded steps that were classic ones. A cell is empty where there is nothing to say. @throw Error kIo
 void write_summary(const std::filesystem::path& path,
                    const std::vector<Curve>& curves,
                    const Judging& judging);

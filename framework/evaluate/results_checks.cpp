@@ -114,10 +114,10 @@ void check_ways(const std::filesystem::path& path,
     };
     const auto rows = curve.reached.size(), step = static_cast<std::size_t>(shard_rows);
     const auto points = curve.iteration.size(), shards = (rows + step - 1) / step;
-    // [shard][point]: what every row of it had paid; NAN where none arrived.
-    std::vector<std::vector<double>> paid[2];
-    for (auto& counter : paid) counter.assign(shards, std::vector<double>(points, NAN));
-    constexpr std::array kNames{"evaluations", "seconds"};
+    // What rows had paid that arrived at a point, all together; and [shard][point] how long each of its rows
+    // had taken, NAN where none arrived.
+    std::vector<double> paid(points, 0);
+    std::vector<std::vector<double>> seconds(shards, std::vector<double>(points, NAN));
     for (std::size_t row = 0; row < rows; ++row) {
         const Reached& reached = curve.reached[row];
         if (reached.iteration < 0) continue;
@@ -130,55 +130,57 @@ void check_ways(const std::filesystem::path& path,
                             reached.iteration,
                             curve.iteration.back()));
         const auto at = static_cast<std::size_t>(point - curve.iteration.begin());
-        const std::array costs{reached.evaluations, reached.seconds};
-        for (std::size_t i = 0; i < costs.size(); ++i) {
-            double& known = paid[i][row / step][at];
-            if (std::isnan(known)) known = costs[i];
-            if (known != costs[i])
-                refuse_way(row,
-                           fmt::format("reached its target at iteration {} after {} {}, and a row beside it "
-                                       "after {}",
-                                       reached.iteration,
-                                       costs[i],
-                                       kNames[i],
-                                       known));
-        }
+        paid[at] += reached.evaluations;
+        double& known = seconds[row / step][at];
+        if (std::isnan(known)) known = reached.seconds;
+        if (known != reached.seconds)
+            refuse_way(row,
+                       fmt::format("reached its target at iteration {} after {} seconds, and a row beside it "
+                                   "after {}",
+                                   reached.iteration,
+                                   reached.seconds,
+                                   known));
     }
-    for (std::size_t i = 0; i < kNames.size(); ++i) {
-        std::vector<double> last(shards, 0);
-        for (std::size_t point = 0; point < points; ++point) {
-            // Of the curve: evaluations are a mean over the rows, seconds a sum.
-            const double all =
-                i == 0 ? (curve.values[point] + curve.gradients[point]) * static_cast<double>(rows)
-                       : curve.seconds[point];
-            double sum = 0;
-            bool are_all_known = true;
-            for (std::size_t shard = 0; shard < shards; ++shard) {
-                const double known = paid[i][shard][point];
-                if (known < last[shard])
-                    refuse_way(
-                        shard * step,
-                        fmt::format("and rows beside it had paid {} {} at iteration {}, and more before",
-                                    known,
-                                    kNames[i],
-                                    curve.iteration[point]));
-                if (std::isnan(known))
-                    are_all_known = false;
-                else
-                    last[shard] = known;
-                sum += last[shard] * static_cast<double>(std::min(step, rows - shard * step));
-            }
-            if (sum > all ? !is_close(sum, all) : are_all_known && !is_close(sum, all))
-                refuse_results(
-                    path,
-                    fmt::format("the rows of '{}' that reached their target by iteration {} had paid {} {} "
-                                "by then, and all rows {} in curves.csv",
-                                curve.contestant,
-                                curve.iteration[point],
-                                sum,
-                                kNames[i],
-                                all));
+    const auto refuse_sum = [&](std::size_t point, double sum, const char* what, double all) {
+        refuse_results(
+            path,
+            fmt::format("the rows of '{}' that reached their target by iteration {} had paid {} {} by then, "
+                        "and all rows {} in curves.csv",
+                        curve.contestant,
+                        curve.iteration[point],
+                        sum,
+                        what,
+                        all));
+    };
+    // To tell its objective a row may have had to pay for more than the curve charges it.
+    const bool is_objective = shown_metric(curve.metrics, judging.metric) == 0;
+    std::vector<double> last(shards, 0);
+    double spent = 0;
+    for (std::size_t point = 0; point < points; ++point) {
+        spent += paid[point];
+        const double evaluations = curve.evaluations[point] * static_cast<double>(rows);
+        if (!is_objective && spent > evaluations && !is_close(spent, evaluations))
+            refuse_sum(point, spent, "evaluations", evaluations);
+        // Of the curve seconds are a sum over the rows.
+        double sum = 0;
+        bool are_all_known = true;
+        for (std::size_t shard = 0; shard < shards; ++shard) {
+            const double known = seconds[shard][point];
+            if (known < last[shard])
+                refuse_way(shard * step,
+                           fmt::format("and rows beside it had taken {} seconds at iteration {}, and more "
+                                       "before",
+                                       known,
+                                       curve.iteration[point]));
+            if (std::isnan(known))
+                are_all_known = false;
+            else
+                last[shard] = known;
+            sum += last[shard] * static_cast<double>(std::min(step, rows - shard * step));
         }
+        const double all = curve.seconds[point];
+        if (sum > all ? !is_close(sum, all) : are_all_known && !is_close(sum, all))
+            refuse_sum(point, sum, "seconds", all);
     }
 }
 

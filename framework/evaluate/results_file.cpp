@@ -15,8 +15,15 @@ namespace l2o::framework {
 namespace {
 
 /// Columns of finals.csv before the metrics.
-const std::vector<std::string> kFinalsHead{
-    "contestant", "instance", "start", "reached_iteration", "reached_evaluations", "reached_seconds"};
+const std::vector<std::string> kFinalsHead{"contestant",
+                                           "instance",
+                                           "start",
+                                           "reached_iteration",
+                                           "reached_evaluations",
+                                           "reached_seconds",
+                                           "best_objective"};
+
+constexpr std::size_t kMetricColumn = 7;  // of curves.csv
 
 std::vector<std::string> finals_head(const std::vector<std::string>& metrics) {
     std::vector<std::string> header = kFinalsHead;
@@ -37,7 +44,8 @@ Curve& curve_of(Results& results,
 /// The counters of a point: the same on all its lines, and never less than at the point before.
 void read_counters(const ResultsTable& csv, std::size_t row, Curve& curve, bool is_first_line) {
     constexpr std::size_t kFirst = 2;  // column
-    const std::array<std::vector<double>*, 3> counters{&curve.values, &curve.gradients, &curve.seconds};
+    const std::array<std::vector<double>*, 4> counters{
+        &curve.evaluations, &curve.values, &curve.gradients, &curve.seconds};
     for (std::size_t i = 0; i < counters.size(); ++i) {
         std::vector<double>& counter = *counters[i];
         const std::string& name = kCurvesHead[kFirst + i];
@@ -64,12 +72,24 @@ void read_counters(const ResultsTable& csv, std::size_t row, Curve& curve, bool 
     }
 }
 
+/// The best objective by a point: the same on all its lines.
+void read_best(const ResultsTable& csv, std::size_t row, Curve& curve, bool is_first_line) {
+    const double best = csv.number_or_nan(row, kMetricColumn - 1);
+    if (is_first_line) return curve.best.push_back(best);
+    if (best != curve.best.back() && !(std::isnan(best) && std::isnan(curve.best.back())))
+        refuse_row(
+            csv.path(),
+            row,
+            fmt::format(
+                "best_objective is {}, and {} on the first line of this point", best, curve.best.back()));
+}
+
 void read_curves(const std::filesystem::path& path, Results& results) {
     const ResultsTable csv(path, kCurvesHead);
     for (std::size_t row = 0; row < csv.rows(); ++row) {
         Curve& curve = curve_of(results, csv.text(row, 0), path, row);
         curve.distributions.resize(curve.metrics.size());
-        const std::string& name = csv.text(row, 5);
+        const std::string& name = csv.text(row, kMetricColumn);
         const auto metric = static_cast<std::size_t>(
             std::find(curve.metrics.begin(), curve.metrics.end(), name) - curve.metrics.begin());
         if (metric == curve.metrics.size())
@@ -84,14 +104,15 @@ void read_curves(const std::filesystem::path& path, Results& results) {
         if (points.size() + 1 != curve.iteration.size() || curve.iteration.back() != iteration)
             refuse_row(path, row, "'" + name + "' is not at the point of '" + curve.metrics.front() + "'");
         read_counters(csv, row, curve, metric == 0);
+        read_best(csv, row, curve, metric == 0);
         const auto rows = std::ssize(results.judging.counted(name, curve.final_rows[metric].size()));
-        points.push_back({.mean = csv.number(row, 6),
-                          .median = csv.number(row, 7),
-                          .q10 = csv.number(row, 8),
-                          .q25 = csv.number(row, 9),
-                          .q75 = csv.number(row, 10),
-                          .q90 = csv.number(row, 11),
-                          .finite = csv.whole(row, 12, 0, static_cast<double>(rows)),
+        points.push_back({.mean = csv.number(row, kMetricColumn + 1),
+                          .median = csv.number(row, kMetricColumn + 2),
+                          .q10 = csv.number(row, kMetricColumn + 3),
+                          .q25 = csv.number(row, kMetricColumn + 4),
+                          .q75 = csv.number(row, kMetricColumn + 5),
+                          .q90 = csv.number(row, kMetricColumn + 6),
+                          .finite = csv.whole(row, kMetricColumn + 7, 0, static_cast<double>(rows)),
                           .rows = rows});
         check_distribution(csv, row, points.back(), results.judging, name);
     }
@@ -135,6 +156,7 @@ void read_finals(const std::filesystem::path& path, Results& results) {
             refuse_row(path, row, "has costs of reaching the target, which it never did");
         }
         curve.reached.push_back(reached);
+        curve.final_best.push_back(csv.number_or_nan(row, kFinalsHead.size() - 1));
         const bool is_unsolved = judging.unsolved.contains(static_cast<std::int64_t>(instance));
         for (std::size_t metric = 0; metric < metrics.size(); ++metric) {
             const double value = csv.number(row, kFinalsHead.size() + metric);
@@ -177,12 +199,14 @@ void write_finals(const std::filesystem::path& path, const Results& results) {
         for (std::size_t row = 0; row < curve.reached.size(); ++row) {
             const Reached& reached = curve.reached[row];
             const auto starts = static_cast<std::size_t>(results.judging.starts);
-            std::vector<CsvCell> cells{curve.contestant,
-                                       row / starts,
-                                       row % starts,
-                                       reached.iteration,
-                                       reached.evaluations,
-                                       reached.seconds};
+            std::vector<CsvCell> cells{
+                curve.contestant,
+                row / starts,
+                row % starts,
+                reached.iteration,
+                reached.evaluations,
+                reached.seconds,
+                number_or_empty(curve.final_best.empty() ? NAN : curve.final_best[row])};
             for (const std::vector<double>& rows : curve.final_rows) cells.emplace_back(rows[row]);
             csv.add_row(cells);
         }

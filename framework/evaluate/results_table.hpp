@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -27,6 +28,10 @@ class ResultsTable {
     }
     [[nodiscard]] double number(std::size_t row, std::size_t column) const {
         return csv_.number(row, column);
+    }
+    /// An empty cell is NAN.
+    [[nodiscard]] double number_or_nan(std::size_t row, std::size_t column) const {
+        return text(row, column).empty() ? NAN : number(row, column);
     }
     /// Finite and not below 0.
     [[nodiscard]] double amount(std::size_t row, std::size_t column) const;

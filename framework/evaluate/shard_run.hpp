@@ -2,16 +2,19 @@
 
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "framework/evaluate/evaluate.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/rollout.hpp"
 
 namespace l2o::framework {
 
 /// What one shard looked like at one recorded iteration.
 struct ShardRecord {
     std::vector<Evaluations> evaluations;  ///< by row of the shard
+    std::vector<double> due{};             ///< by row: see Rollout::View
+    std::vector<double> best{};            ///< by row: the best f paid for, NAN: none; empty: not kept
     double seconds = 0;
     std::vector<std::vector<double>> rows;  ///< [metric][row of the shard]; a ratio has u, w, u, w, ...
 };
@@ -37,7 +40,8 @@ struct ShardTask {
     const Optimizee& optimizee;
     const ProblemData& data;        ///< of all rows
     const std::vector<Tensor>& x0;  ///< of all rows
-    const Ready& ready;
+    const Course& course;
+    const std::string& name;  ///< of the contestant
     std::int64_t first, count;
     const std::vector<std::size_t>& metrics;
     const std::function<void()>& iteration_done;  ///< called from the shard's thread

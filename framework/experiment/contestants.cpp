@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
-#include "framework/experiment/weights.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 namespace {

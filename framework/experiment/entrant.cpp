@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "framework/experiment/weights.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -77,7 +77,7 @@ Entrant make_entrant(const Experiment& experiment,
 }
 
 Ready ready(const Entrant& entrant) {
-    Ready ready{.contestant = entrant.contestant,
+    Ready ready{.name = entrant.contestant->name,
                 .optimizer = entrant.optimizer.get(),
                 .params = &entrant.params,
                 .continue_with = entrant.continue_with.get(),

@@ -2,20 +2,19 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <l2o/numerics/philox.hpp>
 #include <limits>
 #include <utility>
 
 #include "framework/config/info_file.hpp"
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
-#include "framework/experiment/weights.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/suggest.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -25,6 +24,7 @@ EvaluateSettings read_evaluate(const Settings& section) {
             .starts = section.get_int("starts"),
             .iterations = section.get_int("iterations"),
             .max_evaluations = section.get_int("max_evaluations"),
+            .answer = section.get_choice<Answer>("answer"),
             .metrics_every = section.get_int("metrics_every"),
             .metric = section.get_text("metric"),
             .shard_rows = section.get_int("shard_rows"),
@@ -186,20 +186,6 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
     experiment.info = resolved_info(catalog, config.tree(), experiment);
     experiment.hash = sha1_hex(experiment.info);
     return experiment;
-}
-
-Keys keys_of(std::uint64_t seed) {
-    const Key root{seed, 0x6c326f};
-    const auto key = [&](std::uint64_t tag) { return numerics::derive_key(root, tag); };
-    // One key for all data: the splits differ in their instances, but share what all instances share, as the
-    // matrix A that a LISTA is trained for.
-    return {.train_data = key(1),
-            .train_start = key(2),
-            .train_steps = key(3),
-            .test_data = key(1),
-            .test_start = key(5),
-            .test_steps = key(6),
-            .init_params = key(7)};
 }
 
 }  // namespace l2o::framework

@@ -135,7 +135,8 @@ void Runner::evaluate_all(RunResult& result) {
         }
         const ProcessWatch watch("the evaluation of '" + entrant.contestant->name + "'");
         try {
-            result.curves.push_back(evaluate(experiment_,
+            result.curves.push_back(evaluate(experiment_.evaluate,
+                                             keys_of(experiment_.seed),
                                              optimizee_,
                                              test_.rows,
                                              test_.x0,
@@ -150,7 +151,7 @@ void Runner::evaluate_all(RunResult& result) {
         const bool is_last = result.curves.size() == entrants_.size();
         if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
     }
-    result.judging = judging_of(experiment_,
+    result.judging = judging_of(experiment_.evaluate,
                                 optimizee_,
                                 result.curves.front().metrics,
                                 unsolved_instances(test_.instances, optimizee_));

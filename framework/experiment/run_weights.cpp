@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/runner.hpp"
 #include "framework/experiment/training_hash.hpp"
@@ -48,7 +49,7 @@ std::unique_ptr<LockFile> Runner::lock_training(const Contestant& contestant) co
             note("waiting for the training of '" + contestant.name + "' by " +
                  (holder.empty() ? "another l2o" : holder));
         is_told = true;
-        if (CallContext::cancel_flag() != 0)
+        if (cancel_flag() != 0)
             throw Error(ExitCode::kInterrupted,
                         "interrupted, waiting for the training of '" + contestant.name + "'");
     };
@@ -92,8 +93,11 @@ void Runner::train_one(Entrant& entrant) {
                            .metrics = folder_->metrics(),
                            .resume = !options_.resume.empty(),
                            .note = options_.note};
-    const TrainResult trained = train(experiment_,
-                                      contestant,
+    const TrainResult trained = train({.name = contestant.name,
+                                       .hash = contestant.hash,
+                                       .settings = *contestant.train,
+                                       .builds = experiment_.builds,
+                                       .seed = experiment_.seed},
                                       *entrant.train_optimizer,
                                       *entrant.train_optimizee,
                                       files,

@@ -8,8 +8,8 @@
 #include "framework/experiment/entrant.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/test_set.hpp"
-#include "framework/experiment/weights.hpp"
 #include "framework/store/lock_file.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 

@@ -304,11 +304,16 @@ SectionSchema make_evaluate_schema() {
             count("iterations", evaluate.iterations, 1, "steps from each start"),
             {.type = L2O_OPTION_INT,
              .key = "max_evaluations",
-             .doc = "evaluations of values and gradients that each start may spend, all particles of a "
-                    "population "
-                    "together; 0: no limit",
+             .doc =
+                 "evaluations that a start may spend, all particles of a population together; one is a point "
+                 "at which f, or f and its gradient, is asked for; 0: no limit",
              .def = std::to_string(evaluate.max_evaluations),
              .min = 0},
+            choice("answer",
+                   {"last", "best"},
+                   0,
+                   "the point that table and statistics are about: the last iterate, or the best point that "
+                   "was paid for (always that for a population)"),
             count("metrics_every", evaluate.metrics_every, 1, "iterations between recorded points"),
             {.type = L2O_OPTION_TEXT,
              .key = "metric",

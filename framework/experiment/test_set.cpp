@@ -1,5 +1,7 @@
 #include "framework/experiment/test_set.hpp"
 
+#include "framework/plugin/keys.hpp"
+
 namespace l2o::framework {
 
 TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee) {

@@ -5,9 +5,9 @@
 #include <map>
 #include <string>
 
-#include "framework/experiment/weights.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 namespace {

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/library.hpp"
 #include "framework/text/printable.hpp"
@@ -11,15 +12,10 @@ namespace l2o::framework {
 
 static_assert(sizeof(std::atomic<std::int32_t>) == sizeof(std::int32_t));
 
-std::atomic<std::int32_t>& CallContext::cancel_flag() {
-    static std::atomic<std::int32_t> flag{0};
-    return flag;
-}
-
 CallContext::CallContext() : error_(new char[kErrorBytes]) {
     error_[0] = '\0';
     call_.host = &host_services();
-    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&cancel_flag());
+    call_.cancel = reinterpret_cast<const volatile std::int32_t*>(&framework::cancel_flag());
     call_.err = error_.get();
     call_.err_cap = kErrorBytes;
     call_.max_threads = 1;

@@ -61,9 +61,6 @@ class CallContext {
         if (status != L2O_STATUS_OK) fail(status, who);
     }
 
-    /// Set from a signal handler: long-running plugin calls return L2O_STATUS_CANCELLED.
-    static std::atomic<std::int32_t>& cancel_flag();
-
   private:
     [[noreturn]] void fail(l2o_status status, const std::string& who);
 

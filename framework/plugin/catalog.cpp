@@ -10,8 +10,8 @@
 #include <sstream>
 #include <utility>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

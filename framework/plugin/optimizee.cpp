@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "framework/config/suggest.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/create.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/plugin/process_watch.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

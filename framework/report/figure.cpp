@@ -213,12 +213,8 @@ std::vector<Figure> metric_figures(const Results& results) {
             metric_figure(results,
                           "metric_evaluations",
                           "evaluations",
-                          "evaluations of values and gradients per solve",
-                          [](const Curve& curve) {
-                              std::vector<double> sums = curve.values;
-                              for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += curve.gradients[i];
-                              return sums;
-                          }),
+                          "evaluations per solve",
+                          [](const Curve& curve) { return curve.evaluations; }),
             metric_figure(results, "metric_time", "time", "time per solve (s)", &per_solve)};
 }
 

@@ -114,7 +114,7 @@ std::string results_table(const Results& results) {
     std::vector<std::vector<Cell>> rows;
     for (const Curve& curve : results.curves) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
-        const double evaluations = curve.values.back() + curve.gradients.back();
+        const double evaluations = curve.evaluations.back();
         const auto all = static_cast<double>(curve.final_rows[0].size());
         rows.push_back({Cell(curve.contestant),
                         or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),

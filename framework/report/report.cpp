@@ -121,7 +121,7 @@ std::string fault_of(const Curve& curve, const Budget& budget) {
                            name,
                            last,
                            budget.metrics_every);
-    const double spent = curve.values.back() + curve.gradients.back();
+    const double spent = curve.evaluations.back();
     const auto limit = static_cast<double>(budget.max_evaluations);
     if (limit > 0 && spent > limit * (1 + 1e-12))
         return fmt::format(

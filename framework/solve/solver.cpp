@@ -4,15 +4,14 @@
 #include <cstring>
 #include <optional>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
-#include "framework/experiment/experiment.hpp"
-#include "framework/experiment/weights.hpp"
 #include "framework/float_control.hpp"
-#include "framework/safeguard/safe_steps.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/rollout/rollout.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/text/suggest.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -44,14 +43,6 @@ Tensor repeated_rows(const Tensor& from, std::int64_t rows) {
     return to;
 }
 
-/// Puts what the optimizer recommends in the place of the last iterate.
-void report_recommended(Stepper& stepper, Point& point, const Point& spare, std::int64_t t) {
-    if (!stepper.recommends()) return;
-    stepper.recommend(point, t, spare.x);
-    point.x.copy_from(spare.x);
-    point.forget();
-}
-
 }  // namespace
 
 /// Immutable, shared by solvers.
@@ -71,13 +62,14 @@ struct Solver::Model {
         std::vector<SettingText> options;
         if (!settings.weights.empty()) options = weight_options(settings.weights, id);
         for (SettingText& setting : settings_of(settings.options)) options.push_back(std::move(setting));
-        const Task task = task_of(*problem.optimizee, settings.iterations);
+        if (settings.max_evaluations < 0)
+            refuse("'max_evaluations' is " + std::to_string(settings.max_evaluations) +
+                   "; expected a whole number >= 0");
+        const Task task = task_of(*problem.optimizee, settings.iterations, settings.max_evaluations);
         optimizer = std::make_unique<const Optimizer>(
             entry, resolve_options(entry.component.options, options, context_of(entry, "options")), task);
         if (settings.weights.empty() && entry.component.has_tag("learned"))
             refuse("'" + id + "' is learned; expected 'weights', which `l2o train` writes");
-        if (optimizer->info().particles > 0)
-            refuse("'" + id + "' is a population, which `l2o solve` handles; expected another optimizer");
         if (settings.weights.empty()) {
             params = TensorSet(optimizer->init_params(keys.init_params, problem.data));
         } else {
@@ -85,29 +77,33 @@ struct Solver::Model {
             params = read_weights(file, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
             notes = weight_notes(file, known_builds(catalog), *optimizer, *problem.optimizee, problem.data);
         }
-        bind_iterations(settings, task);
-        if (!settings.safeguard.empty()) bind_safeguard(settings, task);
+        bind_course(settings, task);
     }
 
-    void bind_iterations(const SolverSettings& settings, const Task& task) {
+    void bind_course(const SolverSettings& settings, const Task& task) {
         if (settings.iterations < 0)
             refuse("'iterations' is " + std::to_string(settings.iterations) +
                    "; expected a whole number >= 0");
         const std::int64_t layers = optimizer->info().max_steps;
-        iterations = settings.iterations > 0 ? settings.iterations : layers > 0 ? layers : kDefaultIterations;
-        first_leg = layers > 0 ? std::min(layers, iterations) : iterations;
-        if (first_leg == iterations) return;
-        if (settings.continue_with.empty())
-            refuse("'iterations' is " + std::to_string(iterations) + ", but '" + optimizer->id() + "' has " +
-                   std::to_string(layers) + " layers; expected at most as many, or 'continue_with'");
+        course.emplace(Course{.first = {*optimizer, params},
+                              .iterations = settings.iterations > 0 ? settings.iterations
+                                            : layers > 0            ? layers
+                                                                    : kDefaultIterations,
+                              .max_evaluations = static_cast<double>(settings.max_evaluations)});
+        if (!settings.safeguard.empty()) bind_safeguard(settings, task);
+        if (!settings.continue_with.empty()) bind_successor(settings, task);
+        check_course(*course, *problem.optimizee, "solver");
+    }
+
+    void bind_successor(const SolverSettings& settings, const Task& task) {
         const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, settings.continue_with);
+        if (entry.component.has_tag("learned"))
+            refuse("continue_with: '" + entry.component.id +
+                   "' is learned; expected a classic optimizer, such as 'fista'");
         continue_with = std::make_unique<const Optimizer>(
             entry, resolve_options(entry.component.options, {}, context_of(entry, "continue_with")), task);
-        if (entry.component.has_tag("learned") || continue_with->info().particles > 0 ||
-            (continue_with->info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
-            refuse("continue_with: '" + continue_with->id() +
-                   "' cannot take over; expected a classic optimizer, such as 'fista'");
         continue_params = TensorSet(continue_with->init_params(keys.init_params, problem.data));
+        course->then.emplace(Leg{*continue_with, continue_params});
     }
 
     void bind_safeguard(const SolverSettings& settings, const Task& task) {
@@ -117,7 +113,7 @@ struct Solver::Model {
         classic = std::make_unique<const Optimizer>(entry, choice.classic.resolve(), task);
         check_safeguard(*optimizer, *classic, *problem.optimizee, "solver: safeguard");
         classic_params = TensorSet(classic->init_params(keys.init_params, problem.data));
-        rule = choice.rule;
+        course->first.safeguard.emplace(Safeguard{*classic, classic_params, choice.rule});
     }
 
     const std::int64_t batch;
@@ -126,8 +122,7 @@ struct Solver::Model {
     ProblemFile problem;
     std::unique_ptr<const Optimizer> optimizer, classic, continue_with;
     TensorSet params, classic_params, continue_params;
-    SafeguardRule rule;
-    std::int64_t iterations = 0, first_leg = 0;
+    std::optional<Course> course;
     std::vector<std::string> notes;  // on the weights
 };
 
@@ -136,26 +131,12 @@ struct Solver::State {
     explicit State(const Model& model)
         : data(own_data(model)),
           start(own_start(model, data)),
-          scene{*model.optimizer, *model.problem.optimizee, data, model.params, model.keys.test_steps, 0},
-          stepper(scene) {
-        PointParts parts = stepper.parts();
-        parts.f = true;
-        for (Point* point : {&from, &to}) *point = Point(stepper.layout(), parts);
-        if (model.classic)
-            safe.emplace(stepper, scene, Safeguard{*model.classic, model.classic_params, model.rule});
-        if (!model.continue_with) return;
-        continue_scene.emplace(Scene{*model.continue_with,
-                                     *model.problem.optimizee,
-                                     data,
-                                     model.continue_params,
-                                     model.keys.test_steps,
-                                     0});
-        continue_stepper.emplace(*continue_scene);
-        PointParts continue_parts = continue_stepper->parts();
-        continue_parts.f = true;
-        for (Point* point : {&continue_from, &continue_to})
-            *point = Point(continue_stepper->layout(), continue_parts);
-    }
+          rollout(*model.problem.optimizee,
+                  data,
+                  *model.course,
+                  model.keys.test_steps,
+                  model.keys.test_start,
+                  0) {}
 
     static ProblemData own_data(const Model& model) {
         const ProblemData& given = model.problem.data;
@@ -182,19 +163,10 @@ struct Solver::State {
         return start;
     }
 
-    /// The point that the next solve, or the last one, ended at.
-    Point& end() { return ended_behind_layers ? continue_from : from; }
-
     ProblemData data;
     std::vector<Tensor> start;
-    Scene scene;
-    Stepper stepper;
-    std::optional<SafeSteps> safe;
-    Point from, to;
-    std::optional<Scene> continue_scene;
-    std::optional<Stepper> continue_stepper;
-    Point continue_from, continue_to;
-    bool ended_behind_layers = false;
+    Rollout rollout;
+    const TensorSet* end = nullptr;  // of the last solve
     double fallback_rate = 0;
 };
 
@@ -223,61 +195,32 @@ Tensor& Solver::start(std::size_t block) { return state_->start.at(block); }
 
 const Tensor& Solver::solve() try {
     const StandardFloat standard;
-    State& state = *state_;
-    if ((model_->optimizer->info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0 &&
-        !std::all_of(state.start.begin(), state.start.end(), all_zero))
-        refuse("'" + optimizer() + "' is defined from x = 0 only; expected a start() of zeros");
-    for (std::size_t k = 0; k < state.start.size(); ++k) copy_values(state.from.x[k], state.start[k]);
-    state.from.forget();
-    state.stepper.init_state(state.from);
-    const std::int64_t fallbacks = state.safe ? state.safe->fallbacks() : 0;
-    if (state.safe) state.safe->restart();
-    for (std::int64_t t = 0; t < model_->first_leg; ++t) {
-        if (state.safe) {
-            state.safe->advance(state.from, state.to, t);
-        } else {
-            state.stepper.advance(state.from, state.to, t);
-        }
-        std::swap(state.from, state.to);
-        if (state.stepper.all_ended()) break;
-    }
-    if (state.safe)
-        state.fallback_rate = static_cast<double>(state.safe->fallbacks() - fallbacks) /
-                              static_cast<double>(model_->batch * model_->first_leg);
-    state.ended_behind_layers = state.continue_stepper.has_value();
-    if (!state.ended_behind_layers) {
-        report_recommended(state.stepper, state.from, state.to, model_->first_leg);
-        return solution();
-    }
-    state.continue_from.x.copy_from(state.from.x);
-    state.continue_from.forget();
-    state.continue_stepper->init_state(state.continue_from);
-    for (std::int64_t t = model_->first_leg; t < model_->iterations; ++t) {
-        state.continue_stepper->advance(state.continue_from, state.continue_to, t - model_->first_leg);
-        std::swap(state.continue_from, state.continue_to);
-    }
-    report_recommended(*state.continue_stepper,
-                       state.continue_from,
-                       state.continue_to,
-                       model_->iterations - model_->first_leg);
+    Rollout& rollout = state_->rollout;
+    check_start(*model_->optimizer, state_->start, "solver", "expected a start() of zeros");
+    for (rollout.start(state_->start); !rollout.is_over();) rollout.step();
+    state_->end = &rollout.answers();
+    const auto guarded = static_cast<double>(rollout.guarded_steps());
+    state_->fallback_rate = guarded > 0 ? static_cast<double>(rollout.fallbacks()) / guarded : 0;
     return solution();
 } catch (const Diverged& diverged) {
     throw Error(ExitCode::kNumerical, "solver: '" + optimizer() + "' gave up: " + diverged.text);
 }
 
-const Tensor& Solver::solution(std::size_t block) const { return state_->end().x.tensors().at(block); }
+const Tensor& Solver::solution(std::size_t block) const {
+    if (state_->end == nullptr) refuse("solution() of nothing; call solve() first");
+    return state_->end->tensors().at(block);
+}
 
 const Tensor& Solver::objective() {
+    if (state_->end == nullptr) refuse("objective() of nothing; call solve() first");
     const StandardFloat standard;
-    Point& end = state_->end();
-    state_->stepper.evaluate(end, model_->iterations, true, false, kFree);
-    return end.f;
+    return *state_->rollout.look(false).f;
 }
 
 double Solver::fallback_rate() const { return state_->fallback_rate; }
 const std::string& Solver::optimizer() const { return model_->optimizer->id(); }
 const std::string& Solver::problem() const { return model_->problem.optimizee->id(); }
-std::int64_t Solver::iterations() const { return model_->iterations; }
+std::int64_t Solver::iterations() const { return model_->course->iterations; }
 const std::vector<std::string>& Solver::notes() const { return model_->notes; }
 
 }  // namespace l2o::framework

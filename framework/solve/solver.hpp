@@ -27,7 +27,8 @@ struct SolverSettings {
     std::int64_t iterations = 0;                             ///< 0: as many as layers, or 100
     std::string
         continue_with{};  ///< id of a classic optimizer for the iterations behind the last layer; "" : none
-    std::int64_t batch = 1;                               ///< instances of a solve
+    std::int64_t max_evaluations = 0;  ///< of an instance, which then stays where it is; 0: no limit
+    std::int64_t batch = 1;            ///< instances of a solve
     std::vector<std::filesystem::path> plugin_folders{};  ///< searched before those of plugin_search_path()
     std::uint64_t seed = 0;                               ///< of start points and of the optimizer's draws
 };
@@ -68,10 +69,11 @@ class Solver {
     ///        not 0 for an optimizer that is defined from there only.
     const Tensor& solve();
 
-    /// x at the end of the last solve, [batch, ...]; an entry that is not finite belongs to a row that
-    /// diverged.
+    /// x at the end of the last solve, [batch, ...], of a population the best point that it has evaluated; an
+    /// entry that is not finite belongs to a row that diverged. @throw Error kUsage before the first solve.
     [[nodiscard]] const Tensor& solution(std::size_t block = 0) const;
-    /// f there, [batch]; computed when asked for, with one evaluation.
+    /// f there, [batch]; computed when asked for, with one evaluation. @throw Error kUsage before the first
+    /// solve.
     [[nodiscard]] const Tensor& objective();
     /// Share of the last solve's safeguarded steps that were classic ones; 0 without a safeguard.
     [[nodiscard]] double fallback_rate() const;

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "framework/plugin/call.hpp"
+#include "framework/cancel.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -260,7 +260,7 @@ std::string read_file_or_pipe(const fs::path& path,
         has_writer = has_writer || (got < 0 && errno == EAGAIN);
         if (!has_writer && std::chrono::steady_clock::now() > deadline)
             refuse(path, "is a FIFO that nobody writes to; expected a file, or a FIFO with a writer");
-        if (CallContext::cancel_flag().load() != 0)
+        if (cancel_flag().load() != 0)
             throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
         // Bounded: a signal that came before it does not end it, and a writer that comes and goes without a
         // word leaves no event behind.

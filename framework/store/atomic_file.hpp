@@ -67,7 +67,7 @@ void check_output(const std::filesystem::path& path);
 /// /dev/stdin behind a pipe.
 /// @param max_bytes  more than that is an Error(kIo).
 /// @param patience   how long a FIFO may be without a first writer. One that has a writer is waited for.
-/// @throw Error kIo also if no writer comes; kInterrupted if CallContext::cancel_flag() is set meanwhile.
+/// @throw Error kIo also if no writer comes; kInterrupted if cancel_flag() is set meanwhile.
 [[nodiscard]] std::string read_file_or_pipe(const std::filesystem::path& path,
                                             std::size_t max_bytes = std::numeric_limits<std::size_t>::max(),
                                             std::chrono::milliseconds patience = std::chrono::seconds(10));

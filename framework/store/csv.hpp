@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <filesystem>
@@ -24,6 +25,11 @@ class CsvCell {
   private:
     std::string text_;
 };
+
+/// Empty where there is no number.
+[[nodiscard]] inline CsvCell number_or_empty(double number) {
+    return std::isnan(number) ? CsvCell("") : CsvCell(number);
+}
 
 /// Builds a CSV file in memory: a header, then rows of the same length. Lines end in "\n"; quoting is that of
 /// RFC 4180, section 2.

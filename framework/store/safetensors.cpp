@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

@@ -7,10 +7,10 @@
 #include <cstring>
 #include <l2o/files/json.hpp>
 
+#include "framework/rollout/arithmetic.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/text/json.hpp"
-#include "framework/train/json_numbers.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/weights/json_numbers.hpp"
 
 namespace l2o::framework {
 namespace {

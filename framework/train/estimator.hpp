@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <string>
 
+#include "framework/rollout/unroll.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/train/stages.hpp"
 #include "framework/train/training_batches.hpp"
-#include "framework/unroll/unroll.hpp"
 
 namespace l2o::framework {
 

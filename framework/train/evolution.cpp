@@ -4,9 +4,9 @@
 #include <l2o/numerics/philox.hpp>
 #include <utility>
 
-#include "framework/parallel.hpp"
+#include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/team.hpp"
 #include "framework/train/checkpoint.hpp"
-#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -181,7 +181,7 @@ void Evolution::run(Pair& pair, std::int64_t n) const {
 }
 
 Unroll::Window Evolution::window(std::int64_t /*t*/, std::int64_t n, double cot, TensorSet& gradient) {
-    parallel_for(static_cast<std::int64_t>(pairs_.size()), lesson_.threads, [&](std::int64_t i) {
+    Team(lesson_.threads).each(static_cast<std::int64_t>(pairs_.size()), [&](std::int64_t i) {
         run(*pairs_[static_cast<std::size_t>(i)], n);
     });
     Unroll::Window sum;

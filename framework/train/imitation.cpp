@@ -1,8 +1,8 @@
 #include "framework/train/imitation.hpp"
 
 #include "framework/error.hpp"
+#include "framework/rollout/arithmetic.hpp"
 #include "framework/train/checkpoint.hpp"
-#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {

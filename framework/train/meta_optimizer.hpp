@@ -3,8 +3,9 @@
 #include <span>
 #include <vector>
 
-#include "framework/experiment/experiment.hpp"
-#include "framework/unroll/point.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/rollout/point.hpp"
+#include "framework/train/settings.hpp"
 
 namespace l2o::framework {
 

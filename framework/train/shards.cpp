@@ -7,10 +7,10 @@
 #include <l2o/numerics/philox.hpp>
 
 #include "framework/error.hpp"
-#include "framework/parallel.hpp"
 #include "framework/plugin/unsolved.hpp"
-#include "framework/unroll/arithmetic.hpp"
-#include "framework/unroll/start.hpp"
+#include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/start.hpp"
+#include "framework/rollout/team.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -167,7 +167,7 @@ CarriedRefs Shards::carried() const {
 template <class Body>
 Unroll::Window Shards::all(Body&& body) {
     std::vector<Unroll::Window> windows(shards_.size());
-    parallel_for(static_cast<std::int64_t>(shards_.size()), threads_, [&](std::int64_t i) {
+    Team(threads_).each(static_cast<std::int64_t>(shards_.size()), [&](std::int64_t i) {
         windows[static_cast<std::size_t>(i)] = body(*shards_[static_cast<std::size_t>(i)]);
     });
     Unroll::Window sum;
@@ -196,7 +196,7 @@ Unroll::Window Shards::all_with_gradient(TensorSet& gradient, Body&& body) {
         return body(shard, own);
     });
     const int threads = gradient.bytes() < kWorthThreads ? 1 : threads_;
-    parallel_for(static_cast<std::int64_t>(gradient.size()), threads, [&](std::int64_t index) {
+    Team(threads).each(static_cast<std::int64_t>(gradient.size()), [&](std::int64_t index) {
         const auto i = static_cast<std::size_t>(index);
         if (!gradient[i]) return;
         for (std::size_t k = 1; k < shards_.size(); ++k) add(gradient[i], shards_[k]->gradient[i]);

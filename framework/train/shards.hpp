@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "framework/experiment/experiment.hpp"
-#include "framework/unroll/unroll.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/rollout/unroll.hpp"
+#include "framework/train/settings.hpp"
 
 namespace l2o::framework {
 

@@ -5,8 +5,8 @@
 #include <l2o/numerics/philox.hpp>
 #include <numbers>
 
-#include "framework/config/suggest.hpp"
 #include "framework/error.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {

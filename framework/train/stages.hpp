@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/experiment/experiment.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/train/settings.hpp"
 
 namespace l2o::framework {
 

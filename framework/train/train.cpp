@@ -2,32 +2,31 @@
 
 #include <cmath>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
-#include "framework/experiment/weights.hpp"
 #include "framework/train/back_propagation.hpp"
 #include "framework/train/evolution.hpp"
 #include "framework/train/imitation.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/train/trainer.hpp"
+#include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
 
-Trainer::Trainer(const Experiment& experiment,
-                 const Contestant& contestant,
+Trainer::Trainer(const TrainTask& task,
                  const Optimizer& optimizer,
                  const Optimizee& optimizee,
                  const TrainFiles& files,
                  int threads,
                  const ProgressSink& progress)
-    : builds_(experiment.builds),
-      contestant_(contestant),
-      settings_(*contestant.train),
+    : task_(task),
+      settings_(task.settings),
       optimizer_(optimizer),
       optimizee_(optimizee),
       files_(files),
       threads_(threads),
       progress_(progress),
-      keys_(keys_of(experiment.seed)),
+      keys_(keys_of(task.seed)),
       stages_(stages_of(settings_, optimizer)),
       batches_(settings_.memory_bytes) {
     bool with_solutions = false;
@@ -82,7 +81,7 @@ TrainResult Trainer::run() try {
     if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
         const bool lacks_solutions = cursor_.unsolved > 0;
         throw Error(ExitCode::kNumerical,
-                    "training of '" + contestant_.name + "': all " + std::to_string(cursor_.skipped) +
+                    "training of '" + task_.name + "': all " + std::to_string(cursor_.skipped) +
                         (lacks_solutions ? " windows taught nothing" : " windows diverged") +
                         (last_divergence_.empty() ? "" : " (" + last_divergence_ + ")") +
                         (lacks_solutions
@@ -104,7 +103,7 @@ TrainResult Trainer::run() try {
 } catch (const Error& error) {
     if (error.code() != ExitCode::kInterrupted) throw;
     throw Error(ExitCode::kInterrupted,
-                "training of '" + contestant_.name + "' interrupted, " + error.what() +
+                "training of '" + task_.name + "' interrupted, " + error.what() +
                     (has_checkpoint_ ? "; its state is in " + files_.checkpoint.string() : ""));
 }
 
@@ -117,7 +116,7 @@ void Trainer::prepare() {
     } else {
         const TensorFile file = read_safetensors(settings_.warm_start);
         kept_.phi = read_weights(file, optimizer_, keys_.init_params, data, &optimizee_);
-        for (const std::string& text : weight_notes(file, builds_, optimizer_, optimizee_, data))
+        for (const std::string& text : weight_notes(file, task_.builds, optimizer_, optimizee_, data))
             if (files_.note) files_.note(text);
     }
     start_ = clone(kept_.phi);
@@ -126,7 +125,7 @@ void Trainer::prepare() {
     if (settings_.average > 0) kept_.mean = clone(kept_.phi);
     cursor_.best_validation = NAN;
     if (files_.resume && std::filesystem::exists(files_.checkpoint)) {
-        resumed_ = Checkpoint::read(files_.checkpoint, contestant_.hash);
+        resumed_ = Checkpoint::read(files_.checkpoint, task_.hash);
         has_checkpoint_ = true;
         resumed_->check_place(stages_, keys_);
         cursor_ = resumed_->cursor;
@@ -137,7 +136,7 @@ void Trainer::prepare() {
 
 void Trainer::open_log() try {
     if (files_.resume)
-        log_.emplace(files_.metrics, MetricsLog::Kept{"contestant", contestant_.name, cursor_.records});
+        log_.emplace(files_.metrics, MetricsLog::Kept{"contestant", task_.name, cursor_.records});
     else
         log_.emplace(files_.metrics);
 } catch (const Error& error) {
@@ -228,7 +227,7 @@ void Trainer::save() {
     TensorRefs carried = estimator_->carried(imitates() ? 0 : cursor_.t);
     if (imitates()) carried.merge(imitation_->carried(cursor_.t));
     write_checkpoint(files_.checkpoint,
-                     contestant_.hash,
+                     task_.hash,
                      cursor_,
                      optimizer_,
                      kept_,
@@ -239,7 +238,7 @@ void Trainer::save() {
 }
 
 void Trainer::save_if_due(const Stage& stage) {
-    const bool interrupted = CallContext::cancel_flag() != 0;
+    const bool interrupted = cancel_flag() != 0;
     if (interrupted || seconds_since(last_checkpoint_) >= settings_.checkpoint_every_s) save();
     if (interrupted) {
         throw Error(ExitCode::kInterrupted,
@@ -250,24 +249,23 @@ void Trainer::save_if_due(const Stage& stage) {
 
 void Trainer::report(double loss) const {
     if (!progress_) return;
-    progress_({.what = "training " + contestant_.name,
+    progress_({.what = "training " + task_.name,
                .done = cursor_.meta_steps + cursor_.skipped,
                .total = total_,
                .loss = loss});
 }
 
-TrainResult train(const Experiment& experiment,
-                  const Contestant& contestant,
+TrainResult train(const TrainTask& task,
                   const Optimizer& optimizer,
                   const Optimizee& optimizee,
                   const TrainFiles& files,
                   int threads,
                   const ProgressSink& progress) {
     try {
-        return Trainer(experiment, contestant, optimizer, optimizee, files, threads, progress).run();
+        return Trainer(task, optimizer, optimizee, files, threads, progress).run();
     } catch (const Diverged& diverged) {
         // Not in a window: drawing the problems, or starting.
-        throw Error(ExitCode::kNumerical, "training of '" + contestant.name + "': " + diverged.text);
+        throw Error(ExitCode::kNumerical, "training of '" + task.name + "': " + diverged.text);
     }
 }
 

@@ -2,21 +2,25 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 
-#include "framework/experiment/experiment.hpp"
-#include "framework/train/outcome.hpp"
-#include "framework/unroll/point.hpp"
+#include "framework/plugin/keys.hpp"
+#include "framework/progress.hpp"
+#include "framework/rollout/point.hpp"
+#include "framework/train/settings.hpp"
+#include "framework/weights/outcome.hpp"
 
 namespace l2o::framework {
 
-/// How far a long piece of work is; for a progress line.
-struct Progress {
-    std::string what;  ///< "training lista"
-    std::int64_t done = 0, total = 0;
-    double loss = 0;  ///< of the last meta-step, NAN if there is none
+/// What is to be trained; borrowed.
+struct TrainTask {
+    const std::string& name;  ///< of the contestant
+    const std::string& hash;  ///< names what the training depends on
+    const TrainSettings& settings;
+    const std::map<std::string, std::string>& builds;  ///< see known_builds()
+    std::uint64_t seed = 0;
 };
-using ProgressSink = std::function<void(const Progress&)>;
 
 /// Where a training keeps its files and how it talks.
 struct TrainFiles {
@@ -33,7 +37,7 @@ struct TrainResult : TrainingOutcome {
     std::int64_t engine_bytes = 0;  ///< recorded points, all shards
 };
 
-/// Trains a contestant's optimizer. Same experiment, same bits, for any number of threads, and across
+/// Trains an optimizer. Same task, same bits, for any number of threads, and across
 /// resumes. On interruption (CallContext::cancel_flag) a checkpoint is written and Error(kInterrupted) says
 /// how to go on.
 ///
@@ -44,8 +48,7 @@ struct TrainResult : TrainingOutcome {
 /// with what the training began with, on validation instances, whether it validates or not; draws are named,
 /// so that this changes none of the training's.
 /// @throw Error kNumerical if nothing can be learned: every window diverges.
-[[nodiscard]] TrainResult train(const Experiment& experiment,
-                                const Contestant& contestant,
+[[nodiscard]] TrainResult train(const TrainTask& task,
                                 const Optimizer& optimizer,
                                 const Optimizee& optimizee,
                                 const TrainFiles& files,

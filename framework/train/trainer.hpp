@@ -22,8 +22,7 @@ namespace l2o::framework {
 /// One training, from its first trajectory or from a checkpoint to its last; what train() is made of.
 class Trainer {
   public:
-    Trainer(const Experiment& experiment,
-            const Contestant& contestant,
+    Trainer(const TrainTask& task,
             const Optimizer& optimizer,
             const Optimizee& optimizee,
             const TrainFiles& files,
@@ -83,8 +82,7 @@ class Trainer {
     /// For a training that does not validate. @return false if there is nothing to compare on.
     bool start_comparison(const Lesson& lesson, std::optional<Validation>& validation);
 
-    const std::map<std::string, std::string>& builds_;
-    const Contestant& contestant_;
+    const TrainTask& task_;
     const TrainSettings& settings_;
     const Optimizer& optimizer_;
     const Optimizee& optimizee_;

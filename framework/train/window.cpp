@@ -3,9 +3,9 @@
 #include <l2o/numerics/sum.hpp>
 
 #include "framework/error.hpp"
+#include "framework/rollout/arithmetic.hpp"
 #include "framework/text/json.hpp"
 #include "framework/train/trainer.hpp"
-#include "framework/unroll/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -116,7 +116,7 @@ void Trainer::end_trajectory(const Stage& stage, bool is_finite, Validation* val
     // Of a trajectory that was given up the finite windows stand for the others.
     if (!is_finite && cursor_.windows > 0)
         cursor_.loss *= static_cast<double>(horizon(stage)) / static_cast<double>(cursor_.t);
-    nlohmann::json record{{"contestant", contestant_.name},
+    nlohmann::json record{{"contestant", task_.name},
                           {"stage", stage.name},
                           {"epoch", cursor_.epoch},
                           {"steps", cursor_.t},

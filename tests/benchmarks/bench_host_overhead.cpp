@@ -5,7 +5,7 @@
 #include <chrono>
 #include <utility>
 
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
 #include "tests/support/lab.hpp"
 
 namespace {

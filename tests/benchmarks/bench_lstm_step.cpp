@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
 #include "tests/support/lab.hpp"
 #ifdef L2O_BENCH_WITH_TORCH
 #include "tests/benchmarks/lstm_torch.hpp"

@@ -14,12 +14,12 @@
 #include <span>
 #include <stdexcept>
 
-#include "framework/experiment/weights.hpp"
 #include "framework/plugin/loss.hpp"
+#include "framework/rollout/stepper.hpp"
 #include "framework/solve/solver.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/train/shards.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"
 #ifdef L2O_BENCH_WITH_TORCH

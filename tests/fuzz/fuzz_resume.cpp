@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -67,19 +68,19 @@ struct Stopped {
         const Experiment experiment = read_experiment(catalog(), Config::parse(kExperiment, "/fuzz.info"));
         std::string stops_in = "training learned";
         const auto stop = [&](const Progress& progress) {
-            if (progress.what == stops_in && progress.done > 0) CallContext::cancel_flag() = 1;
+            if (progress.what == stops_in && progress.done > 0) cancel_flag() = 1;
         };
         try {
             (void)run_experiment(experiment, {.root = root / "", .progress = stop});
         } catch (const Error&) {
-            CallContext::cancel_flag() = 0;
+            cancel_flag() = 0;
         }
         for (const auto& entry : fs::directory_iterator(root / "fuzz")) take(entry.path());
         stops_in = "evaluating learned";
         try {
             (void)go_on(run(), stop);
         } catch (const Error&) {
-            CallContext::cancel_flag() = 0;
+            cancel_flag() = 0;
         }
         if (fs::exists(run() / kEvaluation)) files[kEvaluation] = read_file(run() / kEvaluation);
         if (!files.contains(kTraining) || !files.contains(kEvaluation)) std::abort();

@@ -126,7 +126,7 @@ TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file
             "--optimizer gradient_descent --set learning_rate=0.05 --iterations 3 --trajectory");
         CHECK(outcome.refusal() == "0 ");
         CHECK(contains(outcome.out, "2 instances, 3 iterations"));
-        CHECK(contains(outcome.out, "0 values, 3 gradients per instance"));
+        CHECK(contains(outcome.out, "4 per instance (1 values, 3 gradients)"));
         const TensorFile file = problem.output();
         const Descent want = descend_by_hand(0.05, 3);
         CHECK(file.at("f").dtype() == dtype);
@@ -144,10 +144,12 @@ TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file
     }
 }
 
-TEST_CASE("without --trajectory the output has x and f alone, and 100 iterations are the default") {
+TEST_CASE(
+    "without --trajectory the output has x, f and the best of both, and 100 iterations are the default") {
     Problem problem = small_quadratic();
     CHECK(problem.solve("--optimizer gradient_descent").code == 0);
-    CHECK(problem.output().tensors.size() == 2);
+    CHECK(problem.output().tensors.size() == 4);
+    CHECK(problem.output().at("f_best").value(1) <= problem.output().at("f").value(100 * 2 + 1));
     CHECK(problem.output().at("f").shape() == Shape{101, 2});
 }
 
@@ -205,7 +207,7 @@ TEST_CASE("--safeguard replaces the steps that fail, and says how many") {
         problem.solve("--optimizer gradient_descent --set learning_rate=0.05 --iterations 5" + safeguard +
                       " --safeguard-set test=objective");
     CHECK(contains(good.out, "safeguard    0 % of the steps"));
-    CHECK(contains(good.out, "11 values, 6 gradients per instance"));
+    CHECK(contains(good.out, "11 per instance (11 values, 6 gradients)"));
     CHECK(!contains(problem.solve("--optimizer gradient_descent").out, "safeguard"));
 }
 
@@ -272,7 +274,8 @@ TEST_CASE("the same bits for any number of BLAS threads that the environment ask
     }
 }
 
-TEST_CASE("of a population every point is its best particle, and its first particle starts at x0") {
+TEST_CASE(
+    "of a population every point is the best that it has paid for, and its first particle starts at x0") {
     Problem problem = small_quadratic();
     CHECK(problem.solve("--optimizer gradient_descent --iterations 0").code == 0);
     const double alone = problem.output().at("f").value(0);
@@ -281,13 +284,14 @@ TEST_CASE("of a population every point is its best particle, and its first parti
     const TensorFile swarm = problem.output();
     CHECK(swarm.at("f").shape() == Shape{21, 2});
     CHECK(swarm.at("x_trajectory").shape() == Shape{21, 2, 2});
-    CHECK(swarm.at("f").value(0) <= alone);
+    CHECK(swarm.at("f").value(0) == alone);
+    CHECK(swarm.at("f_best").value(0) == swarm.at("f").value(40));
     // f is that of the particle in x.
     const double x0 = swarm.at("x").value(0), x1 = swarm.at("x").value(1);
     const double r0 = kW[0] * x0 + kW[1] * x1 - kY[0], r1 = kW[2] * x0 + kW[3] * x1 - kY[1];
     CHECK(swarm.at("f").value(40) == doctest::Approx(r0 * r0 + r1 * r1).epsilon(1e-12));
     CHECK(contains(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20").out,
-                   "160 values, 0 gradients per instance"));
+                   "160 per instance (160 values, 0 gradients)"));
 }
 
 TEST_CASE("blocks stand one after the other in x0 and x") {
@@ -623,10 +627,48 @@ TEST_CASE("a layered optimizer takes as many steps as it has layers, and no more
     CHECK(problem.output().at("f").shape() == Shape{5, 2});
     CHECK(problem.solve("--optimizer lista --set layers=4 --quiet").err == "");
     CHECK(contains(problem.solve("--optimizer lista --set layers=4 --iterations 5").refusal(),
-                   "2 l2o: error: --iterations is 5, but 'lista' has 4 layers"));
+                   "2 l2o: error: l2o solve: 'lista' has 4 layers, one per step, and iterations is 5"));
     problem.add("x0", {2, 5});
-    CHECK(contains(problem.solve("--optimizer lista").refusal(),
-                   "2 l2o: error: p.safetensors: 'lista' is only defined from x = 0, but tensor 'x0'"));
+    CHECK(
+        contains(problem.solve("--optimizer lista").refusal(),
+                 "2 l2o: error: p.safetensors: 'lista' is defined from x = 0 only, and the start is another; "
+                 "leave out tensor 'x0'"));
+}
+
+TEST_CASE("behind the last layer the optimizer of --continue-with goes on") {
+    Problem problem = small_lasso();
+    CHECK(
+        problem.solve("--optimizer lista --set layers=4 --set start=ista --iterations 6 --continue-with ista")
+            .code == 0);
+    const TensorFile both = problem.output();
+    CHECK(both.at("f").shape() == Shape{7, 2});
+    CHECK(problem.solve("--optimizer ista --iterations 6").code == 0);
+    for (std::int64_t i = 0; i < both.at("x").size(); ++i)
+        CHECK(both.at("x").value(i) == doctest::Approx(problem.output().at("x").value(i)).epsilon(1e-12));
+    const std::string lista = "--optimizer lista --set layers=4 --iterations 6 --continue-with ";
+    CHECK(
+        contains(problem.solve(lista + "alista").refusal(),
+                 "2 l2o: error: --continue-with: 'alista' is learned; expected a classic optimizer, such as "
+                 "'fista'"));
+    CHECK(contains(problem.solve(lista + "fitsa").refusal(), "did you mean 'fista'?"));
+    CHECK(contains(problem.solve(lista + "particle_swarm").refusal(),
+                   "2 l2o: error: l2o solve: continue_with: a population cannot take over"));
+}
+
+TEST_CASE("--max-evaluations ends an instance before the step that it could not pay for, with its end") {
+    Problem problem = small_quadratic();
+    const Outcome limited =
+        problem.solve("--optimizer gradient_descent --iterations 20 --max-evaluations 5 --json");
+    CHECK(limited.code == 0);
+    CHECK(nlohmann::json::parse(limited.out).at("evaluations").at("points") == 5);
+    const TensorFile end = problem.output();
+    CHECK(end.at("f").shape() == Shape{21, 2});
+    CHECK(problem.solve("--optimizer gradient_descent --iterations 4").code == 0);
+    for (std::int64_t i = 0; i < end.at("x").size(); ++i)
+        CHECK(end.at("x").value(i) == problem.output().at("x").value(i));
+    CHECK(end.at("f").value(40) == problem.output().at("f").value(8));
+    CHECK(contains(problem.solve("--optimizer gradient_descent --max-evaluations -1").refusal(),
+                   "--max-evaluations"));
 }
 
 TEST_CASE("weights bring their options, --set stands above, and other weights are refused") {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "framework/error.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;

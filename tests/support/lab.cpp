@@ -6,7 +6,7 @@
 #include <l2o/numerics/philox.hpp>
 #include <stdexcept>
 
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
 
 namespace l2o::test {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/suggest.hpp"
+#include "framework/text/suggest.hpp"
 
 using namespace l2o::framework;
 

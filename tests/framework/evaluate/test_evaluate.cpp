@@ -5,7 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "framework/cancel.hpp"
+#include "framework/evaluate/compare.hpp"
 #include "framework/evaluate/evaluate.hpp"
+#include "framework/experiment/contestants.hpp"
+#include "framework/experiment/experiment.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/support/lab.hpp"
 
@@ -65,7 +69,7 @@ class Arena {
     ProblemLab& lab() { return lab_; }
     Experiment& experiment() { return experiment_; }
     Curve run(int threads = 1, const ProgressSink& progress = nullptr) {
-        Ready ready{.contestant = &contestant_,
+        Ready ready{.name = contestant_.name,
                     .optimizer = &optimizer_,
                     .params = &params_,
                     .continue_with = continue_with_ ? &*continue_with_ : nullptr,
@@ -73,7 +77,14 @@ class Arena {
                     .training_seconds = 7};
         if (classic_)
             ready.safeguard.emplace(Safeguard{*classic_, classic_params_, contestant_.safeguard->rule});
-        return evaluate(experiment_, lab_.optimizee(), lab_.data(), lab_.x(), ready, threads, progress);
+        return evaluate(experiment_.evaluate,
+                        keys_of(experiment_.seed),
+                        lab_.optimizee(),
+                        lab_.data(),
+                        lab_.x(),
+                        ready,
+                        threads,
+                        progress);
     }
     std::string refused() {
         return refusal([&] { (void)run(); });
@@ -199,7 +210,8 @@ TEST_CASE("evaluate: the objective of every row is that of the plain loop") {
         CHECK(curve.distributions[0][t].median == distribution_of(want.f[t]).median);
     CHECK(curve.final_rows[0] == want.f[6]);
     CHECK(curve.gradients.back() == 6);
-    CHECK(curve.values.back() == 0);
+    CHECK(curve.values.back() == 1);  // at the end
+    CHECK(curve.evaluations.back() == 7);
     CHECK(curve.seconds[0] == 0);
     CHECK(curve.seconds[6] > 0);
 }
@@ -219,7 +231,9 @@ TEST_CASE("evaluate: neither threads nor the size of shards change a row that is
 }
 
 TEST_CASE(
-    "evaluate: a population starts where everybody starts, is scored by its best particle and pays for all") {
+    "evaluate: a population starts where everybody starts, is scored by the best that it has paid for, for "
+    "all "
+    "particles") {
     Arena arena({kQuadratic, "optimizer { use particle_swarm\n particles 3 }", "iterations 4"});
     const std::vector<double> at_start = arena.lab().objective();
     arena.experiment().evaluate.iterations = 1;
@@ -227,7 +241,8 @@ TEST_CASE(
     CHECK(curve.values == std::vector<double>{0, 3});
     CHECK(curve.gradients == std::vector<double>{0, 0});
     const Distribution start = distribution_of(at_start);
-    CHECK(curve.distributions[0][0].mean < start.mean);
+    CHECK(curve.distributions[0][0].mean == start.mean);
+    CHECK(curve.distributions[0][1].mean < start.mean);
     CHECK(curve.distributions[0][0].finite == 5);
 
     Arena alone({kQuadratic, "optimizer { use gradient_descent }", "iterations 1"});
@@ -251,8 +266,9 @@ TEST_CASE("evaluate: a safeguard makes a diverging method descend; its steps are
     CHECK(safe.gradients == std::vector<double>{0, 3, 5, 7, 9, 11, 13});  // at x_0; at y_k and at x_k
 
     const Curve budget = Arena({kQuadratic, diverging + safeguard, "iterations 6\n max_evaluations 8"}).run();
-    CHECK(budget.iteration.back() == 3);
-    CHECK(budget.gradients.back() == 7);
+    // Three steps and a gradient at their end, which is f there as well; not the one of another proposal.
+    CHECK(budget.iteration.back() == 4);
+    CHECK(budget.evaluations.back() == 8);
     CHECK(budget.final_rows[0] ==
           Arena({kQuadratic, diverging + safeguard, "iterations 3"}).run().final_rows[0]);
 }
@@ -269,11 +285,12 @@ TEST_CASE("evaluate: behind the last layer the method that goes on needs no safe
 }
 
 TEST_CASE("evaluate: a safeguard that is none is refused at its place") {
-    CHECK(Arena({kQuadratic, "optimizer { use gradient_descent }\n safeguard { use adam }", "iterations 3"})
-              .refused() ==
-          "2 contestants.it.safeguard: 'adam' keeps a state ('m'), and a safeguard needs a step that depends "
-          "on "
-          "x alone; expected one such as 'ista' or 'gradient_descent'");
+    CHECK(
+        Arena({kQuadratic, "optimizer { use gradient_descent }\n safeguard { use adam }", "iterations 3"})
+            .refused() ==
+        "2 contestants.it: safeguard: 'adam' keeps a state ('m'), and a safeguard needs a step that depends "
+        "on "
+        "x alone; expected one such as 'ista' or 'gradient_descent'");
 }
 
 TEST_CASE("evaluate: points are recorded at the start, every so often, and at the end") {
@@ -388,7 +405,7 @@ TEST_CASE(
                 CHECK((is_failed ? std::isnan(next) : next == f));
                 continue;
             }
-            CHECK(cost == 2);  // f and g
+            CHECK(cost == 1);  // a point, with f and g
             is_failed = f >= 70;
             is_over = is_failed || f <= 12;
             CHECK((std::isnan(next) == is_failed));
@@ -413,7 +430,9 @@ TEST_CASE("evaluate: a row uses its budget up, whatever the other rows of its sh
     }
 }
 
-TEST_CASE("evaluate: what counts is the point that the optimizer recommends, and it costs nothing") {
+TEST_CASE(
+    "evaluate: what counts is the point that the optimizer recommends; its value is paid for where it is the "
+    "answer") {
     Arena mean({kQuadratic, "optimizer { use averaged_descent\n learning_rate 0.02 }", "iterations 8"});
     const History history = mean.run().history;
     Arena plain({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.02 }", "iterations 8"});
@@ -430,9 +449,45 @@ TEST_CASE("evaluate: what counts is the point that the optimizer recommends, and
         const std::vector<double> want = lab.objective();
         for (std::size_t row = 0; row < want.size(); ++row) {
             CHECK(history.values[t][row] == doctest::Approx(want[row]).epsilon(1e-12));
-            CHECK(history.evaluations[t][row] == static_cast<double>(t));
+            CHECK(history.evaluations[t][row] == static_cast<double>(t) + 1);
         }
         for (std::size_t i = 0; i < x.size(); ++i) x[i] -= 0.02 * g[i];
+    }
+}
+
+TEST_CASE(
+    "evaluate: the best point that was paid for is told beside the last, and is the answer where asked for") {
+    const std::string swings = "optimizer { use gradient_descent\n learning_rate 0.3 }";
+    const std::string rastrigin = "optimizee { use rastrigin\n n 3 }\n";
+    const Curve last = Arena({rastrigin, swings, "iterations 12"}).run();
+    const Curve best = Arena({rastrigin, swings, "iterations 12 answer best"}).run();
+    REQUIRE(last.best.size() == 13);
+    CHECK(std::isnan(last.best[0]));
+    CHECK(last.final_best.size() == last.final_rows[0].size());
+    std::size_t below = 0;
+    for (std::size_t row = 0; row < last.final_best.size(); ++row) {
+        CHECK(last.final_best[row] <= last.final_rows[0][row]);
+        if (last.final_best[row] < last.final_rows[0][row]) ++below;
+        CHECK(best.final_best[row] == best.final_rows[0][row]);
+        CHECK(best.final_rows[0][row] >= last.final_best[row]);
+    }
+    CHECK(below > 0);
+    // x_12 is not among what was paid for unless it is the answer.
+    CHECK(last.evaluations.back() == 13);
+    CHECK(best.evaluations.back() == 12);
+    CHECK(Arena({kSparse, "optimizer { use ista }", "iterations 3"}).run().best.size() == 4);
+    for (const double f : Arena({kSparse, "optimizer { use ista }", "iterations 3"}).run().final_best)
+        CHECK(std::isnan(f));
+}
+
+TEST_CASE("evaluate: a target on the objective is reached once its value is paid for") {
+    Arena arena({kQuadratic, "optimizer { use gradient_descent\n learning_rate 0.01 }", "iterations 6"});
+    std::vector<Curve> curves{arena.run()};
+    const Judging judging{.metric = "objective", .target = 1e9};
+    find_reached(curves, judging);
+    for (const Reached& reached : curves[0].reached) {
+        CHECK(reached.iteration == 0);
+        CHECK(reached.evaluations == 1);
     }
 }
 
@@ -452,10 +507,11 @@ TEST_CASE("evaluate: a budget ends the run before the step that would exceed it"
     CHECK(spent.iteration.back() < 20);
     CHECK(spent.iteration.back() > 1);
     CHECK(spent.values.back() > spent.gradients.back());
-    CHECK(spent.values.back() + spent.gradients.back() <= 30);
+    CHECK(spent.evaluations.back() <= 30);
     CHECK(spent.distributions[0].back().median < spent.distributions[0].front().median);
 
-    Arena whole({kQuadratic, "optimizer { use gradient_descent }", "iterations 7"});
+    // The seventh evaluation is that of the point where the sixth step ends.
+    Arena whole({kQuadratic, "optimizer { use gradient_descent }", "iterations 6"});
     CHECK(curve.final_rows[0] == whole.run().final_rows[0]);
 }
 
@@ -530,9 +586,10 @@ TEST_CASE("evaluate: after the last layer another optimizer goes on from there")
 
 TEST_CASE("evaluate: more iterations than layers are refused, unless somebody goes on") {
     Arena arena({kSparse, "optimizer { use lista\n layers 4 }", "iterations 5"});
-    CHECK(arena.refused() ==
-          "2 contestants.it: 'lista' has 4 layers, one per step, and evaluate.iterations is 5; set it to at "
-          "most 4, or add 'continue_with { use ID }'");
+    CHECK(
+        arena.refused() ==
+        "2 contestants.it: 'lista' has 4 layers, one per step, and iterations is 5; set it to at most 4, or "
+        "add a classic optimizer as 'continue_with'");
     Arena swarm({kSparse,
                  "optimizer { use lista\n layers 4 }\n continue_with { use particle_swarm }",
                  "iterations 5"});
@@ -545,7 +602,7 @@ TEST_CASE("evaluate: an optimizer that is defined from 0 refuses another start, 
                  "optimizer { use lista\n layers 4 }",
                  "iterations 4"});
     CHECK(arena.refused() ==
-          "2 contestants.it: 'lista' is defined from x = 0 only, and 'sparse_recovery' starts elsewhere; set "
+          "2 contestants.it: 'lista' is defined from x = 0 only, and the start is another; set "
           "optimizee.init_std to 0");
 }
 
@@ -588,8 +645,8 @@ TEST_CASE("evaluate: progress reaches its total, and an interruption ends the ru
     CHECK(last.total == 18);
     CHECK(last.done == 18);
 
-    CallContext::cancel_flag() = 1;
+    cancel_flag() = 1;
     const std::string text = arena.refused();
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     CHECK(text == "130 the evaluation of 'it' was interrupted");
 }

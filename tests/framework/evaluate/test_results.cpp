@@ -34,6 +34,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 Curve curve(const std::string& name, double median, std::int64_t finite = 4) {
     return {.contestant = name,
             .iteration = {0, 16},
+            .evaluations = {0, 16},
             .values = {0, 0},
             .gradients = {0, 16},
             .seconds = {0, 0.0123},
@@ -49,6 +50,7 @@ const Judging kByNmse{.metric = "nmse_db"};
 TEST_CASE("results: the table shows the metric that counts, aligned, in the order of the file") {
     Curve armijo = curve("descent", -3.14159);
     armijo.values = {0, 40.25};
+    armijo.evaluations = {0, 56.25};
     armijo.seconds = {0, 1.5};
     Curve lista = curve("lista", -41.5);
     lista.training_seconds = 754.4;
@@ -171,13 +173,17 @@ TEST_CASE("results: everything diverged only if every contestant did") {
 
 TEST_CASE("results: curves.csv has a line per contestant, point and metric") {
     const ScratchFolder folder;
-    write_curves(folder / "curves.csv", {curve("a", 1)});
-    CHECK(read_file(folder / "curves.csv") ==
-          "contestant,iteration,values,gradients,seconds,metric,mean,median,q10,q25,q75,q90,finite\n"
-          "a,0,0,0,0,objective,8.25,8,7,7.5,8.5,9,4\n"
-          "a,0,0,0,0,nmse_db,0.25,0,-1,-0.5,0.5,1,4\n"
-          "a,16,0,16,0.0123,objective,2.25,2,1,1.5,2.5,3,4\n"
-          "a,16,0,16,0.0123,nmse_db,1.25,1,0,0.5,1.5,2,4\n");
+    Curve a = curve("a", 1);
+    a.best = {NAN, 1.5};
+    write_curves(folder / "curves.csv", {a});
+    CHECK(
+        read_file(folder / "curves.csv") ==
+        "contestant,iteration,evaluations,values,gradients,seconds,best_objective,metric,mean,median,q10,q25,"
+        "q75,q90,finite\n"
+        "a,0,0,0,0,0,,objective,8.25,8,7,7.5,8.5,9,4\n"
+        "a,0,0,0,0,0,,nmse_db,0.25,0,-1,-0.5,0.5,1,4\n"
+        "a,16,16,0,16,0.0123,1.5,objective,2.25,2,1,1.5,2.5,3,4\n"
+        "a,16,16,0,16,0.0123,1.5,nmse_db,1.25,1,0,0.5,1.5,2,4\n");
 }
 
 TEST_CASE(
@@ -191,14 +197,15 @@ TEST_CASE(
     curves[1].fallback_rate = 0.0625;
     write_summary(folder / "summary.csv", curves, {.metric = "nmse_db", .reference = "a"});
     CHECK(read_file(folder / "summary.csv") ==
-          "contestant,metric,median,q10,q90,mean,value_evaluations,gradient_evaluations,seconds,training_"
+          "contestant,metric,median,q10,q90,mean,evaluations,value_evaluations,gradient_evaluations,seconds,"
+          "training_"
           "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
           "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves,"
           "fallback_rate\n"
-          "a,objective,2,1,3,2.25,0,16,0.0123,0,3,4,,,,,,,,,,,,,\n"
-          "a,nmse_db,1,0,2,1.25,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,\n"
-          "b,objective,2,1,3,2.25,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625\n"
-          "b,nmse_db,2,1,3,2.25,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625\n");
+          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,\n"
+          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,\n"
+          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625\n"
+          "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625\n");
 }
 
 TEST_CASE("results: the second table is against the reference, and says on what and how far") {
@@ -231,6 +238,7 @@ namespace {
 Curve rows_of(const std::string& name, std::vector<double> objective, std::vector<double> nmse) {
     Curve curve{.contestant = name,
                 .iteration = {0, 4, 16},
+                .evaluations = {0, 4, 16},
                 .values = {0, 0, 0},
                 .gradients = {0, 4, 16},
                 .seconds = {0, 0.0025, 0.0125},
@@ -308,10 +316,11 @@ class Edited {
 
 TEST_CASE("results: what is written to a run folder is read back") {
     Edited run;
-    CHECK(read_file(run.path("finals.csv"))
-              .starts_with("contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
-                           "objective,nmse_db\na,0,0,4,4,0.000625,1,1\na,0,1,-1,nan,nan,2,4\n"
-                           "a,1,0,4,4,0.000625,3,2\n"));
+    CHECK(
+        read_file(run.path("finals.csv"))
+            .starts_with("contestant,instance,start,reached_iteration,reached_evaluations,reached_seconds,"
+                         "best_objective,objective,nmse_db\na,0,0,4,4,0.000625,,1,1\na,0,1,-1,nan,nan,,2,4\n"
+                         "a,1,0,4,4,0.000625,,3,2\n"));
     const Results read = run.read();
     const std::vector<Curve>& written = run.written().curves;
     CHECK(read.judging.metric == "nmse_db");
@@ -387,12 +396,12 @@ TEST_CASE("results: what is left out of the statistics is read back, and has no 
     const std::string end = "; expected what 'l2o run' writes";
     const std::vector<std::array<std::string, 4>> edits{
         {"finals.csv",
-         "-1,nan,nan,3,nan\n",
-         "-1,nan,nan,3,7\n",
+         "-1,nan,nan,,3,nan\n",
+         "-1,nan,nan,,3,7\n",
          "finals.csv: row 3: nmse_db is 7, and its instance has no certified solution" + end},
         {"finals.csv",
-         "-1,nan,nan,3,nan\n",
-         "4,4,0.000625,3,nan\n",
+         "-1,nan,nan,,3,nan\n",
+         "4,4,0.000625,,3,nan\n",
          "finals.csv: row 3: reached a target, and its instance has no certified solution" + end},
         {"curves.csv",
          ",3,2\n",
@@ -538,12 +547,15 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
         {"\na,", "\nx,", "row 1: 'x' is no contestant of results.json"},
         {",nmse_db,", ",nmse,", "row 2: 'nmse' is no metric of results.json"},
         {",nmse_db,", ",objective,", "row 2: the iterations of 'a' do not rise from 0"},
-        {",0.0125,objective", ",nan,objective", "row 5: seconds is nan, which is not >= 0"},
-        {",0.0125,objective", ",0.001,objective", "row 5: seconds of 'a' falls from 0.0025 to 0.001"},
-        {"\na,16,0,16,", "\na,16,0,3,", "row 5: gradients of 'a' falls from 4 to 3"},
-        {"\na,4,0,4,0.0025,nmse",
-         "\na,4,1,4,0.0025,nmse",
+        {",0.0125,,objective", ",nan,,objective", "row 5: seconds is nan, which is not >= 0"},
+        {",0.0125,,objective", ",0.001,,objective", "row 5: seconds of 'a' falls from 0.0025 to 0.001"},
+        {"\na,16,16,0,16,", "\na,16,16,0,3,", "row 5: gradients of 'a' falls from 4 to 3"},
+        {"\na,4,4,0,4,0.0025,,nmse",
+         "\na,4,4,1,4,0.0025,,nmse",
          "row 4: values is 1, and 0 on the first line of this point"},
+        {"\na,4,4,0,4,0.0025,,nmse",
+         "\na,4,4,0,4,0.0025,3,nmse",
+         "row 4: best_objective is 3, and nan on the first line of this point"},
         {",4\n", ",5\n", "row 1: finite is 5, which is no whole number in [0, 4]"},
         {"8.25,8,7,", "8.25,8,9,", "row 1: q25 is below q10"},
         {"2.5,2.5,1.3,",
@@ -557,8 +569,8 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
           "curves.csv: there is no column 'iteration'; was it written by another version?");
     CHECK(run.refused("curves.csv", "values,gradients", "gradients,values") ==
           "curves.csv: has other columns, or in another order" + end);
-    std::ofstream(run.path("curves.csv")) << "contestant,iteration,values,gradients,seconds,metric,mean,"
-                                             "median,q10,q25,q75,q90,finite\n";
+    std::ofstream(run.path("curves.csv")) << "contestant,iteration,evaluations,values,gradients,seconds,"
+                                             "best_objective,metric,mean,median,q10,q25,q75,q90,finite\n";
     CHECK(refusal([&] { (void)run.read(); }).ends_with("curves.csv: there is nothing about 'a'" + end));
 }
 
@@ -584,17 +596,18 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
          "last is 16"},
         {"\na,1,0,4,4,", "\na,1,0,4,nan,", "row 3: reached_evaluations is nan, which is not >= 0"},
         {"\na,1,0,4,4,", "\na,1,0,4,-4,", "row 3: reached_evaluations is -4, which is not >= 0"},
-        {"\na,1,0,4,4,",
-         "\na,1,0,4,1,",
-         "instance 1, start 0 of 'a' reached its target at iteration 4 after 1 evaluations, and a row beside "
-         "it after 4"},
-        {"\na,1,0,4,4,",
-         "\na,1,0,16,1,",
-         "instance 0, start 0 of 'a' and rows beside it had paid 1 evaluations at iteration 16, and more "
+        {"\na,1,0,4,4,0.000625,",
+         "\na,1,0,4,4,0.0005,",
+         "instance 1, start 0 of 'a' reached its target at iteration 4 after 0.0005 seconds, and a row "
+         "beside "
+         "it after 0.000625"},
+        {"\na,1,0,4,4,0.000625,",
+         "\na,1,0,16,4,0.0005,",
+         "instance 0, start 0 of 'a' and rows beside it had taken 0.0005 seconds at iteration 16, and more "
          "before"},
         {"\na,1,0,4,4,",
-         "\na,1,0,16,17,",
-         "the rows of 'a' that reached their target by iteration 16 had paid 68 evaluations by then, and all "
+         "\na,1,0,16,61,",
+         "the rows of 'a' that reached their target by iteration 16 had paid 65 evaluations by then, and all "
          "rows 64 in curves.csv"},
         {"\na,1,0,4,4,0.000625,",
          "\na,1,0,16,16,1,",
@@ -611,9 +624,9 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
          "instance 0, start 1 of 'a' ends with nmse_db 4, and the target is 2.5, which it reached at "
          "iteration "
          "16"},
-        {"\na,1,1,-1,nan,nan,4,3\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
+        {"\na,1,1,-1,nan,nan,,4,3\n", "\n", "'a' has 3 rows, and every instance 2 starts"}};
     run.check_refused("finals.csv", edits, end);
-    CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,2,4\na,1,0,4,4,0.000625,3,2\n", "\n") ==
+    CHECK(run.refused("finals.csv", "\na,0,1,-1,nan,nan,,2,4\na,1,0,4,4,0.000625,,3,2\n", "\n") ==
           "finals.csv: row 2: is instance 1, start 1, where instance 0, start 1 of 'a' has its place" + end);
     CHECK(run.refused("finals.csv", "3,2\n", std::string("3,2\0\n", 5))
               .ends_with(" is NUL, so this is no text; expected a CSV file"));
@@ -621,7 +634,7 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
 
 TEST_CASE("results: rows of another shard may have paid more than the mean, not more than all together") {
     const auto folder_of = [](const ScratchFolder& folder, double evaluations) {
-        Results results{.judging = {.metric = "objective", .reference = "a", .starts = 2},
+        Results results{.judging = {.metric = "nmse_db", .reference = "a", .starts = 2},
                         .curves = {rows_of("a", {1, 2, 3, 4}, {1, 2, 3, 4})}};
         results.curves[0].distributions[0].back() = distribution_of({1, 2, 3, 4});
         results.curves[0].reached = {{16, evaluations, 0.001}, {}, {}, {}};
@@ -635,6 +648,6 @@ TEST_CASE("results: rows of another shard may have paid more than the mean, not 
     CHECK(read_results(folder_of(folder, 20), kShardRows).curves[0].reached[0].evaluations == 20);
     CHECK(refusal([&] { (void)read_results(folder_of(folder, 20)); }) != "");
     CHECK(refusal([&] {
-              (void)read_results(folder_of(folder, 33), kShardRows);
-          }).find("had paid 66 evaluations by then, and all rows 64 in curves.csv") != std::string::npos);
+              (void)read_results(folder_of(folder, 65), kShardRows);
+          }).find("had paid 65 evaluations by then, and all rows 64 in curves.csv") != std::string::npos);
 }

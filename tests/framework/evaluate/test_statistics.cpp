@@ -92,8 +92,8 @@ TEST_CASE("statistics: where all diverged all are the worst") {
 
 TEST_CASE("shard: one that stopped stays as it was, one whose plugin gave up is NAN from then on") {
     ShardRun shard;
-    shard.records[0] = {.evaluations = {{1, 2}}, .seconds = 3, .rows = {{5}}};
-    shard.records[4] = {.evaluations = {{6, 7}}, .seconds = 8, .rows = {{9}}};
+    shard.records[0] = {.evaluations = {{3, 1, 2}}, .seconds = 3, .rows = {{5}}};
+    shard.records[4] = {.evaluations = {{13, 6, 7}}, .seconds = 8, .rows = {{9}}};
     for (const bool is_diverged : {false, true}) {
         shard.is_diverged = is_diverged;
         CHECK(shard.at(0).rows[0][0] == 5);

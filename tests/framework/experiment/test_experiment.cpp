@@ -8,9 +8,10 @@
 
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/section_schemas.hpp"
-#include "framework/experiment/weights.hpp"
+#include "framework/plugin/keys.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/cancel.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/run.hpp"
@@ -92,12 +93,12 @@ fs::path advised_folder(const std::string& text) {
 /// Interrupts once `what` is `done` steps on.
 ProgressSink interrupt_at(const std::string& what, std::int64_t done) {
     return [what, done](const Progress& progress) {
-        if (progress.what == what && progress.done >= done) CallContext::cancel_flag() = 1;
+        if (progress.what == what && progress.done >= done) cancel_flag() = 1;
     };
 }
 std::string interrupted(const ScratchFolder& folder, RunOptions options, const std::string& more = "") {
     const std::string text = refusal([&] { (void)run(folder, std::move(options), more); });
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     REQUIRE(text.starts_with("130 "));
     return text;
 }
@@ -456,10 +457,10 @@ TEST_CASE("run: an interrupted training goes on where it was, and ends with the 
 
     RunOptions interrupted;
     interrupted.progress = [](const Progress& progress) {
-        if (progress.what == "training lista" && progress.done >= 3) CallContext::cancel_flag() = 1;
+        if (progress.what == "training lista" && progress.done >= 3) cancel_flag() = 1;
     };
     const std::string text = refusal([&] { (void)run(folder, interrupted); });
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     CHECK(text.starts_with("130 training of 'lista' interrupted"));
     const fs::path path = advised_folder(text);
     REQUIRE(fs::is_regular_file(path / "checkpoints/lista.train.safetensors"));
@@ -592,7 +593,7 @@ TEST_CASE(
                               .resume_options = " --plugin-path 'a b'",
                               .progress = interrupt_at("training lista", 3)});
     });
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     REQUIRE(text.ends_with(" --plugin-path 'a b'"));
     const fs::path path = advised_folder(text.substr(0, text.size() - 20));
     const ResumedRun resumed = resumed_run(catalog(), path);
@@ -629,7 +630,7 @@ TEST_CASE("run: training again in a folder replaces what was trained and recorde
     const std::string text = refusal([&] {
         (void)resume(first.folder, {.retrain = true, .progress = interrupt_at("training lista", 3)});
     });
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     CHECK(advised_folder(text) == first.folder);
     const RunResult rest = resume(first.folder);
     for (const WeightsReport& report : rest.weights) CHECK(report.source == Source::kTrained);
@@ -802,8 +803,7 @@ TEST_CASE("run: of two trainings of the same weights the second waits, says for 
 
     fs::remove(file);
     theirs = std::make_unique<LockFile>(lock, "", [](const std::string&) {});
-    const std::string text =
-        interrupted(folder, {.note = [](const std::string&) { CallContext::cancel_flag() = 1; }});
+    const std::string text = interrupted(folder, {.note = [](const std::string&) { cancel_flag() = 1; }});
     CHECK(text.starts_with("130 interrupted, waiting for the training of 'lista'; go on with: "));
     theirs.reset();
     CHECK(resume(advised_folder(text)).weights.at(0).source == Source::kTrained);
@@ -830,7 +830,7 @@ TEST_CASE("run: training again that ends between two contestants goes on with th
     // Whoever has the lock of the second's weights stops this run between the two.
     auto theirs = std::make_unique<LockFile>(
         weights.parent_path() / ("." + weights.stem().string() + ".lock"), "", [](const std::string&) {});
-    RunOptions again{.retrain = true, .note = [](const std::string&) { CallContext::cancel_flag() = 1; }};
+    RunOptions again{.retrain = true, .note = [](const std::string&) { cancel_flag() = 1; }};
     fs::path path = first.folder;
     std::string text;
     SUBCASE("in a folder of an earlier run") {
@@ -839,7 +839,7 @@ TEST_CASE("run: training again that ends between two contestants goes on with th
     SUBCASE("in a new folder") {
         text = refusal([&] { (void)run(folder, again, kMore); });
     }
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
     REQUIRE(text.starts_with("130 interrupted, waiting for the training of 'short'"));
     path = advised_folder(text);
     theirs.reset();

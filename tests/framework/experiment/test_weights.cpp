@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "framework/experiment/weights.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
 #include "framework/text/json.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/support/lab.hpp"

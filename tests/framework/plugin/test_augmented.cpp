@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "framework/plugin/augmented.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
+#include "framework/train/augmented.hpp"
 #include "tests/support/lab.hpp"
 
 namespace {

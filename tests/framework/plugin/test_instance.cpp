@@ -6,8 +6,8 @@
 
 #include "framework/error.hpp"
 #include "framework/float_control.hpp"
-#include "framework/parallel.hpp"
 #include "framework/plugin/loss.hpp"
+#include "framework/rollout/team.hpp"
 #include "tests/support/lab.hpp"
 
 namespace {
@@ -171,7 +171,7 @@ TEST_CASE("every piece of parallel work computes to nearest and with denormal nu
     const FloatControl own = FloatControl::now();
     REQUIRE(std::fesetround(FE_TOWARDZERO) == 0);
     std::vector<FloatControl> seen(4);
-    parallel_for(4, 2, [&](std::int64_t i) {
+    Team(2).each(4, [&](std::int64_t i) {
         seen[static_cast<std::size_t>(i)] = FloatControl::now();
         _mm_setcsr(_mm_getcsr() | 0x8040U);
     });

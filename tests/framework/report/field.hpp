@@ -23,6 +23,7 @@ inline framework::Curve contestant(const std::string& name,
         for (std::size_t row = 0; row < rows; ++row)
             values.push_back(std::pow(rate, t) * (1 + static_cast<double>(row) / 100));
         curve.iteration.push_back(t);
+        curve.evaluations.push_back(t);
         curve.values.push_back(0);
         curve.gradients.push_back(t);
         curve.seconds.push_back(t * 1e-3);

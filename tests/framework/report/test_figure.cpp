@@ -40,9 +40,9 @@ TEST_CASE("figure: a log axis starts after the start, and the caption says so; a
     CHECK(few.series[0].x.front() == 0);
 }
 
-TEST_CASE("figure: the three axes are iterations, evaluations of both kinds, and time per solve") {
+TEST_CASE("figure: the three axes are iterations, evaluations, and time per solve") {
     Results results = field({contestant("a", 0.9, 10)});
-    for (double& values : results.curves[0].values) values = 5;
+    for (double& evaluations : results.curves[0].evaluations) evaluations += 5;
     const std::vector<Figure> figures = metric_figures(results);
     REQUIRE(figures.size() == 3);
     CHECK(figures[0].series[0].x.back() == 9);

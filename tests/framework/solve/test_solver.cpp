@@ -5,6 +5,7 @@
 #include <clocale>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <locale>
 #include <map>
 #include <memory>
@@ -12,10 +13,10 @@
 #include <thread>
 #include <vector>
 
-#include "framework/experiment/weights.hpp"
 #include "framework/float_control.hpp"
 #include "framework/solve/solver.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/solve/allocations.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
@@ -286,7 +287,8 @@ TEST_CASE("solver: starts where the file, or the caller, says") {
     Solver network(Files(kAlista).both());
     network.start().values<float>()[3] = 1;
     CHECK(refusal([&] { network.solve(); }) ==
-          "2 solver: 'alista' is defined from x = 0 only; expected a start() of zeros");
+          "2 solver: 'alista' is defined from x = 0 only, and the start is another; expected a start() of "
+          "zeros");
 }
 
 TEST_CASE("solver: a plugin that gives up is an error, and replaced under a safeguard") {
@@ -305,6 +307,31 @@ TEST_CASE("solver: a plugin that gives up is an error, and replaced under a safe
     CHECK(safe.fallback_rate() >= 1.0 / 3);
 }
 
+TEST_CASE("solver: a population answers with the best point that it has evaluated, and a budget ends it") {
+    Files files({.optimizer = "gradient_descent",
+                 .problem = {.optimizee = "rastrigin", .options = {{"n", "3"}}, .instances = 4}});
+    SolverSettings settings = files.classic("particle_swarm");
+    settings.options = {{"particles", "6"}};
+    settings.batch = 4;
+    std::vector<double> last(4, std::numeric_limits<double>::infinity());
+    for (const std::int64_t iterations : {1, 5, 20}) {
+        settings.iterations = iterations;
+        Solver solver(settings);
+        const std::vector<double> x = values(solver.solve()), f = values(solver.objective());
+        CHECK(values(solver.solve()) == x);
+        set_values(files.lab().problem().x()[0], x);
+        CHECK(relative_error(files.lab().problem().objective(), f) <= 1e-14);
+        for (std::size_t row = 0; row < 4; ++row) CHECK(f[row] <= last[row]);
+        last = f;
+    }
+    settings.max_evaluations = 6;
+    Solver once(settings);
+    settings.max_evaluations = 0;
+    settings.iterations = 1;
+    Solver one(settings);
+    CHECK(values(once.solve()) == values(one.solve()));
+}
+
 TEST_CASE("solver: settings that make no sense are refused, by name") {
     Files files(kAlista);
     CHECK(refused({}) == "2 solver: 'problem' is missing; expected a .safetensors file");
@@ -312,9 +339,6 @@ TEST_CASE("solver: settings that make no sense are refused, by name") {
           "2 solver: neither 'optimizer' nor 'weights' is given; expected one of them");
     CHECK(refused(files.classic("alista")) ==
           "2 solver: 'alista' is learned; expected 'weights', which `l2o train` writes");
-    CHECK(
-        refused(files.classic("particle_swarm")) ==
-        "2 solver: 'particle_swarm' is a population, which `l2o solve` handles; expected another optimizer");
     CHECK(refused(files.classic("fitsa")).starts_with("2 unknown optimizer 'fitsa'; did you mean 'fista'?"));
     CHECK(refused({.problem = files.problem, .weights = files.problem}) ==
           "2 " + files.problem.string() + ": metadata l2o.format is missing; expected '1', a weight file");
@@ -322,13 +346,13 @@ TEST_CASE("solver: settings that make no sense are refused, by name") {
     settings.iterations = -3;
     CHECK(refused(settings) == "2 solver: 'iterations' is -3; expected a whole number >= 0");
     settings.iterations = 17;
-    CHECK(refused(settings) ==
-          "2 solver: 'iterations' is 17, but 'alista' has 16 layers; expected at most as many, or "
-          "'continue_with'");
-    settings.continue_with = "alista";
     CHECK(
         refused(settings) ==
-        "2 solver: continue_with: 'alista' cannot take over; expected a classic optimizer, such as 'fista'");
+        "2 solver: 'alista' has 16 layers, one per step, and iterations is 17; set it to at most 16, or add "
+        "a classic optimizer as 'continue_with'");
+    settings.continue_with = "alista";
+    CHECK(refused(settings) ==
+          "2 solver: continue_with: 'alista' is learned; expected a classic optimizer, such as 'fista'");
     settings = files.both();
     settings.batch = 0;
     CHECK(refused(settings) == "2 solver: 'batch' is 0; expected a whole number >= 1");

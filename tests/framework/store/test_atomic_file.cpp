@@ -17,8 +17,9 @@
 #include <string>
 #include <thread>
 
-#include "framework/parallel.hpp"
+#include "framework/cancel.hpp"
 #include "framework/plugin/call.hpp"
+#include "framework/rollout/team.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
@@ -376,10 +377,10 @@ TEST_CASE("read_file_or_pipe: a FIFO that nobody writes to is refused, or left w
           (folder / "fifo").string() +
               ": is a FIFO that nobody writes to; expected a file, or a FIFO with a writer");
     const FileHandle silent(folder / "fifo", O_RDWR);
-    CallContext::cancel_flag() = 1;
+    cancel_flag() = 1;
     CHECK(io_error_text([&] { (void)read_file_or_pipe(folder / "fifo"); }) ==
           "not kIo: interrupted; nothing was written");
-    CallContext::cancel_flag() = 0;
+    cancel_flag() = 0;
 }
 
 TEST_CASE("read_file_or_pipe: a writer that never stops is cut off at the limit") {

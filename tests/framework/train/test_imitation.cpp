@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "framework/experiment/weights.hpp"
 #include "framework/train/back_propagation.hpp"
 #include "framework/train/imitation.hpp"
 #include "framework/train/meta_optimizer.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/framework/train/trainee.hpp"

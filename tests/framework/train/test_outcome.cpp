@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "framework/text/json.hpp"
-#include "framework/train/outcome.hpp"
 #include "framework/train/stages.hpp"
 #include "framework/train/validation.hpp"
+#include "framework/weights/outcome.hpp"
 #include "tests/framework/train/trainee.hpp"
 
 namespace {

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "framework/experiment/weights.hpp"
+#include "framework/rollout/arithmetic.hpp"
 #include "framework/train/meta_optimizer.hpp"
 #include "framework/train/shards.hpp"
-#include "framework/unroll/arithmetic.hpp"
+#include "framework/weights/weights.hpp"
 #include "tests/framework/config/refusal.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 #include "tests/framework/train/trainee.hpp"

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "framework/cancel.hpp"
 #include "framework/train/shards.hpp"
 
 namespace l2o::test {
@@ -36,8 +37,17 @@ Trainee::Trainee(const Setup& setup) {
 }
 
 TrainResult Trainee::train(const TrainFiles& files, int threads, const ProgressSink& progress) {
-    CallContext::cancel_flag() = 0;
-    return framework::train(experiment_, contestant_, *optimizer_, *optimizee_, files, threads, progress);
+    cancel_flag() = 0;
+    return framework::train({.name = contestant_.name,
+                             .hash = contestant_.hash,
+                             .settings = settings(),
+                             .builds = experiment_.builds,
+                             .seed = experiment_.seed},
+                            *optimizer_,
+                            *optimizee_,
+                            files,
+                            threads,
+                            progress);
 }
 
 TensorSet Trainee::initial_params() const {
@@ -91,7 +101,7 @@ std::vector<nlohmann::json> records(const std::filesystem::path& path) {
 
 ProgressSink interrupt_after(std::int64_t window) {
     return [window](const Progress& progress) {
-        if (progress.done == window) CallContext::cancel_flag() = 1;
+        if (progress.done == window) cancel_flag() = 1;
     };
 }
 

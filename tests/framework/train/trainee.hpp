@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/experiment/experiment.hpp"
 #include "framework/train/estimator.hpp"
 #include "framework/train/train.hpp"
 #include "tests/support/lab.hpp"

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
@@ -147,7 +148,7 @@ TEST_CASE("lasso: gradient and Hessian product equal central differences where f
 
 TEST_CASE("lasso: solving stops when the run is cancelled") {
     const ProblemLab lab({.optimizee = "lasso", .instances = 1});
-    auto& cancel = l2o::framework::CallContext::cancel_flag();
+    auto& cancel = l2o::framework::cancel_flag();
     cancel = 1;
     CHECK_THROWS_AS(lab.optimizee().sample({3, 4}, Split::kTest, 0, 8, true), l2o::framework::Error);
     cancel = 0;

@@ -10,7 +10,7 @@
 
 #include "framework/error.hpp"
 #include "framework/plugin/call.hpp"
-#include "framework/unroll/point.hpp"
+#include "framework/rollout/point.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;

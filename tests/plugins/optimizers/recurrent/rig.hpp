@@ -5,7 +5,7 @@
 #include <l2o/sdk/spec.hpp>
 #include <random>
 
-#include "framework/unroll/point.hpp"
+#include "framework/rollout/point.hpp"
 #include "tests/support/lab.hpp"
 
 namespace l2o::test {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "framework/error.hpp"
-#include "framework/unroll/stepper.hpp"
+#include "framework/rollout/stepper.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;

@@ -1,0 +1,44 @@
+#include "framework/plugin/choice.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+
+ResolvedOptions PluginChoice::resolve(const std::vector<SettingText>& from_weights) const {
+    const auto is_override = [](const SettingText& setting) { return setting.origin.is_override; };
+    std::vector<SettingText> given;
+    std::remove_copy_if(settings.begin(), settings.end(), std::back_inserter(given), is_override);
+    given.insert(given.end(), from_weights.begin(), from_weights.end());
+    std::copy_if(settings.begin(), settings.end(), std::back_inserter(given), is_override);
+    return resolve_options(entry.component.options, given, context);
+}
+
+const Catalog::Entry& find_at(const Catalog& catalog,
+                              Kind kind,
+                              const std::string& id,
+                              const std::string& where) {
+    try {
+        return catalog.find(kind, id);
+    } catch (const Error& error) {
+        throw Error(error.code(), where + ": " + error.what());
+    }
+}
+
+PluginChoice read_unchecked_choice(const Catalog& catalog, Kind kind, const Section& section) {
+    const std::string id = section.require_string("use");
+    return {.entry = find_at(catalog, kind, id, section.where("use")),
+            .settings = section.rest(),
+            .context = {
+                .origin = section.origin().text(), .path = section.path(), .kind = name_of(kind), .id = id}};
+}
+
+PluginChoice read_choice(const Catalog& catalog, Kind kind, const Section& section) {
+    PluginChoice choice = read_unchecked_choice(catalog, kind, section);
+    static_cast<void>(choice.resolve());
+    return choice;
+}
+
+}  // namespace l2o::framework

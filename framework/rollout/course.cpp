@@ -1,0 +1,72 @@
+#include "framework/rollout/course.hpp"
+
+#include <algorithm>
+
+#include "framework/error.hpp"
+#include "framework/rollout/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+[[noreturn]] void refuse(const std::string& where, const std::string& text) {
+    throw Error(ExitCode::kUsage, where + ": " + text);
+}
+
+void check_successor(const Optimizer& first, const Optimizer& then, const std::string& where) {
+    if ((then.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
+        refuse(where,
+               "continue_with: '" + then.id() +
+                   "' is defined from x = 0 only; expected one that goes on from any point, such as 'fista'");
+    if (then.info().max_steps > 0)
+        refuse(where,
+               "continue_with: '" + then.id() +
+                   "' has layers itself, and stops after them; expected a classic "
+                   "optimizer, such as 'fista'");
+    if (first.info().particles > 0 || then.info().particles > 0)
+        refuse(where, "continue_with: a population cannot take over, nor be taken over");
+}
+
+}  // namespace
+
+std::int64_t Course::first_iterations() const {
+    const std::int64_t layers = first.optimizer.info().max_steps;
+    return layers > 0 ? std::min(iterations, layers) : iterations;
+}
+
+bool can_keep_best(const Optimizee& optimizee) {
+    return (optimizee.info().flags & L2O_FLAG_STOCHASTIC) == 0 &&
+           std::ranges::none_of(optimizee.blocks(),
+                                [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); });
+}
+
+void check_course(const Course& course, const Optimizee& optimizee, const std::string& where) {
+    const Optimizer& first = course.first.optimizer;
+    if (course.first_iterations() < course.iterations) {
+        const std::string layers = std::to_string(first.info().max_steps);
+        if (!course.then)
+            refuse(where,
+                   "'" + first.id() + "' has " + layers + " layers, one per step, and iterations is " +
+                       std::to_string(course.iterations) + "; set it to at most " + layers +
+                       ", or add a classic optimizer as 'continue_with'");
+        check_successor(first, course.then->optimizer, where);
+    }
+    if (course.first.safeguard)
+        check_safeguard(first, course.first.safeguard->classic, optimizee, where + ": safeguard");
+    if (course.answer == Answer::kBest && !can_keep_best(optimizee))
+        refuse(where,
+               "answer is best, and the points of '" + optimizee.id() +
+                   "' cannot be compared: its f is that of a minibatch, or of players; set it to last");
+}
+
+void check_start(const Optimizer& optimizer,
+                 const std::vector<Tensor>& x0,
+                 std::string_view where,
+                 std::string_view hint) {
+    if ((optimizer.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) == 0 || std::ranges::all_of(x0, all_zero))
+        return;
+    refuse(std::string(where),
+           "'" + optimizer.id() + "' is defined from x = 0 only, and the start is another; " +
+               std::string(hint));
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,82 @@
+#include "framework/rollout/ledger.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/rollout/arithmetic.hpp"
+
+namespace l2o::framework {
+namespace {
+
+double declared_or_one(double declared) { return declared > 0 ? declared : 1; }
+
+}  // namespace
+
+Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& options)
+    : options_(options),
+      evaluations_(static_cast<std::size_t>(batch)),
+      is_spent_(evaluations_.size()),
+      is_exempt_(evaluations_.size()) {
+    cost_[L2O_ORACLE_VALUE] = declared_or_one(optimizee.info().cost_value);
+    cost_[L2O_ORACLE_GRADIENT] = declared_or_one(optimizee.info().cost_gradient);
+    cost_[kCharged] = std::max(cost_[L2O_ORACLE_VALUE], cost_[L2O_ORACLE_GRADIENT]);
+    if (!options_.keeps_best) return;
+    best_f_.resize(evaluations_.size(), NAN);
+    std::vector<Tensor> blocks;
+    for (const l2o_spec* block : optimizee.blocks())
+        blocks.emplace_back(optimizee.dtype(), shape_of(*block, batch));
+    best_x_ = TensorSet(std::move(blocks));
+}
+
+void Ledger::restart() {
+    std::fill(evaluations_.begin(), evaluations_.end(), Evaluations{});
+    std::fill(is_spent_.begin(), is_spent_.end(), false);
+    all_points_ = 0;
+    forget_best();
+}
+
+bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
+    const auto r = static_cast<std::size_t>(row);
+    if (is_spent_[r] || evaluations_[r].points + points + reserve > options_.limit) {
+        is_spent_[r] = true;
+        return false;
+    }
+    evaluations_[r].points += points;
+    all_points_ += points;
+    return true;
+}
+
+bool Ledger::charge_own(std::int64_t row, double gradients) {
+    const auto r = static_cast<std::size_t>(row);
+    if (is_exempt_[r]) return true;
+    if (!pay(row, gradients, cost_of_end())) return false;
+    evaluations_[r].gradients += gradients;
+    return true;
+}
+
+void Ledger::charge_end(std::int64_t row) {
+    Evaluations& sum = evaluations_[static_cast<std::size_t>(row)];
+    sum.points += cost_of_value();
+    sum.values += cost_of_value();
+    all_points_ += cost_of_value();
+}
+
+bool Ledger::affords_end(std::int64_t row) const {
+    return options_.limit <= 0 ||
+           evaluations_[static_cast<std::size_t>(row)].points + cost_of_end() <= options_.limit;
+}
+
+void Ledger::offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from) {
+    double& best = best_f_[static_cast<std::size_t>(row)];
+    if (!std::isfinite(f) || f >= best) return;
+    best = f;
+    for (std::size_t k = 0; k < best_x_.size(); ++k) copy_row(x_rows[k], from, best_x_[k], row);
+}
+
+void Ledger::forget_best() { std::fill(best_f_.begin(), best_f_.end(), NAN); }
+
+bool Ledger::has_best(std::int64_t row) const {
+    return keeps_best() && !std::isnan(best_f_[static_cast<std::size_t>(row)]);
+}
+
+}  // namespace l2o::framework

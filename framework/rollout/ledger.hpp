@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "framework/plugin/optimizee.hpp"
+#include "framework/rollout/point.hpp"
+
+namespace l2o::framework {
+
+/// What a row was charged, each at the cost that the optimizee declares. A point at which f, or g, or both
+/// are asked for is one evaluation, at the cost of the dearer; values and gradients are counted beside it.
+struct Evaluations {
+    double points = 0, values = 0, gradients = 0;
+};
+[[nodiscard]] inline Evaluations operator+(const Evaluations& a, const Evaluations& b) {
+    return {a.points + b.points, a.values + b.values, a.gradients + b.gradients};
+}
+
+/// Of a charge, see Stepper::evaluate().
+constexpr std::uint32_t kFree = 0, kCharged = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
+
+/// What the rows of a batch have paid for, and the best point among it. [one thread]
+class Ledger {
+  public:
+    struct Options {
+        double limit = 0;           ///< evaluations that a row may have; 0: any number
+        bool keeps_best = false;    ///< per row the best point that it has paid for
+        bool pays_for_end = false;  ///< a row has to be able to pay for f where it ends
+    };
+    Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& options);
+
+    /// Nothing has been charged, nothing found.
+    void restart();
+
+    /// Charges a row for a point at which it wants `kinds`, and has paid for `paid` already: L2O_ORACLE_*.
+    /// @return false if the row cannot pay: it is charged nothing from now on, see is_spent().
+    bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid = 0) {
+        const auto r = static_cast<std::size_t>(row);
+        if (is_exempt_[r] != 0) return true;
+        if (!pay(row, cost_of(kinds | paid) - cost_of(paid), 0)) return false;
+        const std::uint32_t newly = kinds & ~paid;
+        if ((newly & L2O_ORACLE_VALUE) != 0) evaluations_[r].values += cost_[L2O_ORACLE_VALUE];
+        if ((newly & L2O_ORACLE_GRADIENT) != 0) evaluations_[r].gradients += cost_[L2O_ORACLE_GRADIENT];
+        return true;
+    }
+    /// Charges a row for evaluations that an optimizer makes by itself, from the data. @return as charge().
+    bool charge_own(std::int64_t row, double gradients);
+    /// Charges f where a row ends, for which there is always something left.   @pre affords_end()
+    void charge_end(std::int64_t row);
+    [[nodiscard]] bool is_limited() const { return options_.limit > 0; }
+    /// A row that repeats what it has paid for is charged nothing meanwhile.
+    void exempt(std::int64_t row, bool is_exempt) { is_exempt_[static_cast<std::size_t>(row)] = is_exempt; }
+    /// The row wanted more than its limit allows; what it then got does not count.
+    [[nodiscard]] bool is_spent(std::int64_t row) const {
+        return is_spent_[static_cast<std::size_t>(row)] != 0;
+    }
+    /// Whether the row can pay for f where it is, if it has to.
+    [[nodiscard]] bool affords_end(std::int64_t row) const;
+    [[nodiscard]] double cost_of_value() const { return cost_[L2O_ORACLE_VALUE]; }
+    [[nodiscard]] const std::vector<Evaluations>& evaluations() const { return evaluations_; }  ///< [B]
+    [[nodiscard]] double all_points() const { return all_points_; }  ///< of all rows together
+
+    [[nodiscard]] bool keeps_best() const { return !best_f_.empty(); }
+    /// f at row `from` of x_rows has been paid for by `row`. A value that is not finite is none.
+    void offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from);
+    /// Only what is offered from now on counts: of a stochastic objective, the points of one minibatch.
+    void forget_best();
+    /// Whether anything finite was paid for.   @pre keeps_best()
+    [[nodiscard]] bool has_best(std::int64_t row) const;
+    [[nodiscard]] const std::vector<double>& best_f() const { return best_f_; }  ///< [B], NAN: nothing yet
+    [[nodiscard]] const TensorSet& best_x() const { return best_x_; }            ///< [B, shape], by block
+
+  private:
+    [[nodiscard]] double cost_of(std::uint32_t kinds) const { return cost_[kinds & kCharged]; }
+    bool pay(std::int64_t row, double points, double reserve) {
+        if (options_.limit > 0) return pay_within_limit(row, points, reserve);
+        evaluations_[static_cast<std::size_t>(row)].points += points;
+        all_points_ += points;
+        return true;
+    }
+    bool pay_within_limit(std::int64_t row, double points, double reserve);
+    [[nodiscard]] double cost_of_end() const { return options_.pays_for_end ? cost_of_value() : 0; }
+
+    const Options options_;
+    double cost_[4] = {};  // by what is asked for
+    double all_points_ = 0;
+    std::vector<Evaluations> evaluations_;
+    std::vector<char> is_spent_, is_exempt_;
+    std::vector<double> best_f_;
+    TensorSet best_x_;
+};
+
+}  // namespace l2o::framework

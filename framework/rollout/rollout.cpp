@@ -1,0 +1,318 @@
+#include "framework/rollout/rollout.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/safe_steps.hpp"
+#include "framework/rollout/start.hpp"
+
+namespace l2o::framework {
+namespace {
+
+bool is_population(const Optimizer& optimizer) { return optimizer.info().particles > 0; }
+
+bool is_finite_row(const TensorSet& x, std::int64_t row, std::int64_t rows) {
+    return std::ranges::all_of(x.tensors(), [&](const Tensor& block) {
+        return with_values(
+            [&](auto values) {
+                const auto size = values.size() / static_cast<std::size_t>(rows);
+                const auto own = values.subspan(static_cast<std::size_t>(row) * size, size);
+                return std::ranges::all_of(own, [](auto v) { return std::isfinite(v); });
+            },
+            block);
+    });
+}
+
+}  // namespace
+
+/// A leg under way.
+struct Rollout::Run {
+    Run(const Leg& leg,
+        const Optimizee& optimizee,
+        const ProblemData& data,
+        const Key& key,
+        std::uint64_t row0,
+        Ledger& ledger,
+        std::int64_t first,
+        std::int64_t last)
+        : scene{leg.optimizer, optimizee, data, leg.params, key, row0},
+          stepper(scene),
+          begin(first),
+          end(last) {
+        stepper.charge_to(ledger);
+        if (leg.safeguard) safe.emplace(stepper, scene, *leg.safeguard);
+        PointParts parts = stepper.parts();
+        parts.f = true;
+        for (Point* point : {&from, &to}) *point = Point(stepper.layout(), parts);
+        parts.state = false;
+        parts.g = false;
+        seen = Point(stepper.layout(), parts);
+    }
+
+    void advance(std::int64_t t) {
+        if (safe) {
+            safe->advance(from, to, t);
+        } else {
+            stepper.advance(from, to, t);
+        }
+    }
+    void end_row(std::int64_t row) {
+        if (safe) {
+            safe->end(row);
+        } else {
+            stepper.end(row, L2O_ROW_CONVERGED);
+        }
+    }
+
+    Scene scene;
+    Stepper stepper;
+    std::optional<SafeSteps> safe;
+    Point from, to, seen;  // seen: looked at, outside of the trajectory
+    std::int64_t begin, end;
+    std::int64_t fallbacks_before = 0;
+};
+
+Rollout::Rollout(const Optimizee& optimizee,
+                 const ProblemData& data,
+                 const Course& course,
+                 const Key& steps,
+                 const Key& starts,
+                 std::uint64_t row0)
+    : optimizee_(optimizee),
+      data_(data),
+      course_(course),
+      starts_(starts),
+      row0_(row0),
+      is_stochastic_((optimizee.info().flags & L2O_FLAG_STOCHASTIC) != 0),
+      ledger_(optimizee,
+              data.instances,
+              {.limit = course.max_evaluations,
+               .keeps_best = course.keeps_best || course.answer == Answer::kBest ||
+                             is_population(course.first.optimizer),
+               .pays_for_end = course.pays_for_end}),
+      has_paid_for_end_(static_cast<std::size_t>(data.instances)),
+      goes_on_(has_paid_for_end_.size()),
+      is_lost_(goes_on_.size()),
+      due_(goes_on_.size()) {
+    const std::int64_t first = course.first_iterations();
+    runs_.push_back(std::make_unique<Run>(course.first, optimizee, data, steps, row0, ledger_, 0, first));
+    if (course.then && first < course.iterations)
+        runs_.push_back(std::make_unique<Run>(
+            *course.then, optimizee, data, steps, row0, ledger_, first, course.iterations));
+    std::vector<Tensor> x;
+    for (const l2o_spec* block : optimizee.blocks())
+        x.emplace_back(optimizee.dtype(), shape_of(*block, data.instances));
+    x_ = TensorSet(std::move(x));
+    f_ = Tensor(optimizee.dtype(), {data.instances});
+}
+
+Rollout::~Rollout() = default;
+
+std::int64_t Rollout::leg_t() const { return iteration_ - now().begin; }
+
+bool Rollout::has_failed(std::int64_t row) const {
+    return now().stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED;
+}
+
+std::int64_t Rollout::fallbacks() const {
+    const Run& first = *runs_.front();
+    return first.safe ? first.safe->fallbacks() - first.fallbacks_before : 0;
+}
+
+// ---- forward
+
+void Rollout::start(const std::vector<Tensor>& x0) {
+    ledger_.restart();
+    leg_ = 0;
+    iteration_ = guarded_steps_ = 0;
+    Run& run = now();
+    const std::int64_t particles = run.stepper.layout().particles;
+    if (particles > 0) {
+        const std::vector<Tensor> all = start_particles(optimizee_, starts_, row0_, data_, x0, particles);
+        for (std::size_t k = 0; k < all.size(); ++k) copy_values(run.from.x[k], all[k]);
+    } else {
+        for (std::size_t k = 0; k < x0.size(); ++k) copy_values(run.from.x[k], x0[k]);
+    }
+    run.from.forget();
+    if (run.safe) {
+        run.safe->restart();
+        run.fallbacks_before = run.safe->fallbacks();
+    }
+    run.stepper.init_state(run.from);
+    is_over_ = false;
+    std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
+    if (course_.iterations == 0) finish();
+}
+
+void Rollout::step() {
+    Run& run = now();
+    for (std::int64_t row = 0; row < data_.instances; ++row)
+        goes_on_[static_cast<std::size_t>(row)] = !run.stepper.has_ended(row);
+    if (is_stochastic_ && ledger_.keeps_best()) ledger_.forget_best();
+    const double paid_before = ledger_.all_points();
+    run.advance(leg_t());
+    const bool has_any_moved = hold_spent_rows();
+    // A step that no row could pay for to its end is one where something was paid.
+    if (!has_any_moved && ledger_.all_points() == paid_before) return finish();
+    if (run.safe) guarded_steps_ += std::ranges::count(run.stepper.row_status(), L2O_ROW_GOES_ON);
+    std::swap(run.from, run.to);
+    ++iteration_;
+    for (std::int64_t row = 0; row < data_.instances; ++row)
+        if (goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row)) pay_for_end(row);
+    if (!has_any_moved || run.stepper.all_ended() || iteration_ == course_.iterations) return finish();
+    if (iteration_ == run.end) hand_over();
+}
+
+/// Rows that cannot pay for their step, or then for its end, stay where they are.
+/// @return whether any row has moved.
+bool Rollout::hold_spent_rows() {
+    Run& run = now();
+    const Shown answer = shown();
+    bool has_any_moved = false;
+    for (std::int64_t row = 0; row < data_.instances; ++row) {
+        if (!goes_on_[static_cast<std::size_t>(row)]) continue;
+        const bool owes =
+            answer == Shown::kRecommended || (answer == Shown::kIterate && run.to.paid_at(row) == 0);
+        if (ledger_.is_spent(row) || (owes && !ledger_.affords_end(row))) {
+            run.end_row(row);
+            run.stepper.hold_row(run.from, run.to, row);
+        } else {
+            has_any_moved = true;
+        }
+    }
+    return has_any_moved;
+}
+
+void Rollout::hand_over() {
+    const Run& last = now();
+    ++leg_;
+    Run& next = now();
+    next.from.x.copy_from(last.from.x);
+    next.from.forget();
+    for (std::int64_t row = 0; row < data_.instances && !is_stochastic_; ++row)
+        take_known(last.from, next.from, row);
+    next.from.settle();
+    next.stepper.init_state(next.from);
+    for (std::int64_t row = 0; row < data_.instances; ++row)
+        if (last.stepper.has_ended(row))
+            next.stepper.end(row, last.stepper.row_status()[static_cast<std::size_t>(row)]);
+}
+
+void Rollout::finish() {
+    is_over_ = true;
+    if (!course_.pays_for_end) return;
+    for (std::int64_t row = 0; row < data_.instances; ++row) pay_for_end(row);
+    if (!ledger_.keeps_best()) return;
+    const View end = look(false);
+    for (std::int64_t row = 0; row < data_.instances; ++row)
+        if (has_paid_for_end_[static_cast<std::size_t>(row)])
+            ledger_.offer(row, end.f->value(row), *end.x, row);
+}
+
+void Rollout::pay_for_end(std::int64_t row) {
+    if (!course_.pays_for_end || due(row) == 0 || has_failed(row)) return;
+    ledger_.charge_end(row);
+    has_paid_for_end_[static_cast<std::size_t>(row)] = true;
+}
+
+/// What f of its answer would cost a row that stopped here.
+double Rollout::due(std::int64_t row) const {
+    const Run& run = now();
+    const std::int64_t particles = std::max<std::int64_t>(run.stepper.layout().particles, 1);
+    const Shown answer = shown();
+    const bool is_paid = has_paid_for_end_[static_cast<std::size_t>(row)] ||
+                         (answer == Shown::kBest && ledger_.has_best(row)) ||
+                         (answer != Shown::kRecommended && run.from.paid_at(row * particles) != 0);
+    return is_paid ? 0 : ledger_.cost_of_value();
+}
+
+// ---- what is seen of it
+
+Rollout::Shown Rollout::shown() const {
+    if (course_.answer == Answer::kBest || is_population(now().scene.optimizer)) return Shown::kBest;
+    return now().stepper.recommends() ? Shown::kRecommended : Shown::kIterate;
+}
+
+Rollout::View Rollout::look(bool with_next) {
+    Run& run = now();
+    const Shown answer = shown();
+    const Point* point = &run.seen;
+    const bool is_best_alone = answer == Shown::kBest &&
+                               std::ranges::none_of(ledger_.best_f(), [](double f) { return std::isnan(f); });
+    if (answer == Shown::kRecommended) {
+        run.stepper.recommend(run.from, leg_t(), run.seen.x);
+        run.seen.forget();
+        run.stepper.evaluate(run.seen, leg_t(), true, false, kFree);
+    } else if (!is_best_alone) {
+        point = &iterate(with_next);
+    }
+    for (std::int64_t row = 0; row < data_.instances; ++row) due_[static_cast<std::size_t>(row)] = due(row);
+    if (answer == Shown::kBest) return judged(best_x(*point), best_f(*point));
+    return judged(point->x, point->f);
+}
+
+const TensorSet& Rollout::answers() {
+    Run& run = now();
+    const Shown answer = shown();
+    if (answer == Shown::kIterate) return run.from.x;
+    if (answer == Shown::kBest) return best_x(run.from);
+    run.stepper.recommend(run.from, leg_t(), run.seen.x);
+    run.seen.forget();
+    return run.seen.x;
+}
+
+/// The iterates with their f.
+const Point& Rollout::iterate(bool with_next) {
+    Run& run = now();
+    if (run.from.has_f) return run.from;
+    if (with_next || is_over_) {
+        const bool wants_g = !is_over_ && run.scene.optimizer.reads_g();
+        run.stepper.evaluate(run.from, leg_t(), true, wants_g, kFree);
+        return run.from;
+    }
+    run.seen.x.copy_from(run.from.x);
+    run.seen.forget();
+    run.stepper.evaluate(run.seen, leg_t(), true, false, kFree);
+    return run.seen;
+}
+
+/// Where every row has paid for its best; a row that has paid for nothing is where it, or its first particle,
+/// is.
+const TensorSet& Rollout::best_x(const Point& iterates) {
+    const std::int64_t particles = std::max<std::int64_t>(now().stepper.layout().particles, 1);
+    for (std::int64_t row = 0; row < data_.instances; ++row) {
+        const bool has_best = ledger_.has_best(row);
+        const TensorSet& x = has_best ? ledger_.best_x() : iterates.x_rows;
+        for (std::size_t k = 0; k < x_.size(); ++k)
+            copy_row(x[k], has_best ? row : row * particles, x_[k], row);
+    }
+    return x_;
+}
+
+/// f there.
+const Tensor& Rollout::best_f(const Point& iterates) {
+    const std::int64_t particles = std::max<std::int64_t>(now().stepper.layout().particles, 1);
+    with_values(
+        [&](auto f) {
+            using T = typename decltype(f)::value_type;
+            for (std::int64_t row = 0; row < data_.instances; ++row) {
+                const auto r = static_cast<std::size_t>(row);
+                f[r] = static_cast<T>(ledger_.has_best(row) ? ledger_.best_f()[r]
+                                                            : iterates.f_rows.value(row * particles));
+            }
+        },
+        f_);
+    return f_;
+}
+
+Rollout::View Rollout::judged(const TensorSet& x, const Tensor& f) {
+    for (std::int64_t row = 0; row < data_.instances; ++row) {
+        const double value = f.value(row);
+        is_lost_[static_cast<std::size_t>(row)] = std::isnan(value) || (std::isinf(value) && value < 0) ||
+                                                  has_failed(row) || !is_finite_row(x, row, data_.instances);
+    }
+    return {.x = &x, .f = &f, .is_lost = &is_lost_, .due = &due_};
+}
+
+}  // namespace l2o::framework

@@ -1,0 +1,213 @@
+#include "framework/rollout/slices.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "framework/error.hpp"
+
+namespace l2o::framework {
+namespace {
+
+constexpr std::uint64_t kNotSliceable = L2O_FLAG_STOCHASTIC | L2O_FLAG_SERIAL | L2O_OPTIMIZER_STARTS_AT_ZERO |
+                                        L2O_OPTIMIZER_PARAMS_BY_PROBLEM | L2O_OPTIMIZER_ENDS_ROWS;
+
+std::int64_t elements(const l2o_spec& spec) {
+    std::int64_t product = 1;
+    for (std::int32_t axis = 0; axis < spec.ndim; ++axis) product *= spec.shape[axis];
+    return product;
+}
+
+void* offset(Dtype dtype, void* data, std::int64_t elements) {
+    return static_cast<std::byte*>(data) + elements * bytes_of(dtype);
+}
+
+}  // namespace
+
+std::unique_ptr<const Slices> Slices::of(const Optimizer& whole,
+                                         const PointLayout& layout,
+                                         std::int64_t length) {
+    const l2o_optimizer_info& info = whole.info();
+    if ((info.flags & L2O_OPTIMIZER_COORDINATEWISE) == 0 || info.reads != L2O_ORACLE_GRADIENT ||
+        (info.flags & kNotSliceable) != 0 || info.particles > 0 || info.max_questions > 0 ||
+        info.max_steps > 0 || !whole.needs().empty())
+        return nullptr;
+
+    const std::int64_t one = 1;
+    l2o_spec block{};
+    block.struct_size = sizeof block;
+    block.name = "x";
+    block.doc = "one coordinate";
+    block.dtype = static_cast<std::uint32_t>(layout.dtype);
+    block.flags = L2O_SPEC_BATCHED;
+    block.ndim = 1;
+    block.shape = &one;
+    Task task;
+    task.blocks = {&block};
+    task.name = "one coordinate";
+    task.dtype = layout.dtype;
+    std::unique_ptr<Slices> slices(new Slices(length));
+    slices->optimizer_ = std::make_unique<Optimizer>(whole.entry(), whole.options().clone(), task);
+    const Optimizer& single = *slices->optimizer_;
+
+    const auto same_elements = [](const l2o_spec* a, const l2o_spec* b) {
+        return elements(*a) == elements(*b) && a->dtype == b->dtype;
+    };
+    if (!std::equal(single.params().begin(),
+                    single.params().end(),
+                    whole.params().begin(),
+                    whole.params().end(),
+                    same_elements) ||
+        single.state().size() * layout.blocks.size() != whole.state().size())
+        return nullptr;
+
+    for (const l2o_spec* spec : single.state()) slices->widths_.push_back(elements(*spec));
+    for (std::size_t k = 0; k < layout.blocks.size(); ++k) {
+        const std::int64_t coordinates = element_count(layout.blocks[k]);
+        for (std::size_t i = 0; i < single.state().size(); ++i) {
+            std::string name = single.state()[i]->name;
+            if (layout.blocks.size() > 1) name += "." + layout.block_names[k];
+            const auto found = std::find_if(whole.state().begin(),
+                                            whole.state().end(),
+                                            [&](const l2o_spec* s) { return s->name == name; });
+            if (found == whole.state().end()) return nullptr;
+            const auto index = static_cast<std::size_t>(found - whole.state().begin());
+            if (!has(**found, L2O_SPEC_BATCHED) || (*found)->dtype != block.dtype ||
+                element_count(layout.state[index]) != coordinates * slices->widths_[i])
+                return nullptr;
+            slices->state_of_.push_back(index);
+        }
+        for (std::int64_t first = 0; first < coordinates; first += length)
+            slices->all_.push_back({k, first, std::min(length, coordinates - first)});
+    }
+    return slices;
+}
+
+SliceCall::Aimed::Aimed(Dtype dtype, Shape shape)
+    : tensor_(std::make_unique<Tensor>(Tensor::borrow(dtype, std::move(shape), nullptr))) {}
+
+l2o_tensor* SliceCall::Aimed::at(const void* data, std::int64_t count) {
+    if (data == nullptr) return nullptr;
+    l2o_tensor* view = tensor_->abi();
+    view->data = const_cast<void*>(data);
+    view->shape[0] = count;
+    return view;
+}
+
+SliceCall::SliceCall(const Slices& slices, Dtype dtype, std::int64_t length)
+    : slices_(slices),
+      dtype_(dtype),
+      from_(make_side()),
+      to_(make_side()),
+      cot_(make_side()),
+      before_(make_side()),
+      g_(dtype, {0, 1}),
+      x_is_(Dtype::kI32, {0}),
+      nobody_reads_(Dtype::kI32, {length}) {
+    const l2o_optimizer_info& info = slices.optimizer().info();
+    call_.reserve_scratch(
+        CallContext::scratch_of(info, length, "optimizer '" + slices.optimizer().id() + "'"));
+    nothing_.assign(std::max(slices.widths().size(), std::size_t{1}), nullptr);
+}
+
+SliceCall::Side SliceCall::make_side() const {
+    Side side{.x = Aimed(dtype_, {0, 1}), .state = {}, .x_pointer = nullptr, .state_pointers = {}};
+    for (const l2o_spec* spec : slices_.optimizer().state())
+        side.state.emplace_back(dtype_, shape_of(*spec, 0));
+    side.state_pointers.resize(side.state.size());
+    return side;
+}
+
+void SliceCall::aim(Side& side, const SliceMemory& memory, std::int64_t count) {
+    side.x_pointer = side.x.at(memory.x, count);
+    for (std::size_t i = 0; i < side.state.size(); ++i)
+        side.state_pointers[i] = side.state[i].at(memory.state[i], count);
+}
+
+void* SliceCall::in(TensorSet& x_or_g, const Slice& slice) const {
+    return offset(dtype_, x_or_g[slice.block].data(), slice.first);
+}
+
+SliceMemory SliceCall::in(Point& point, const Slice& slice) const {
+    SliceMemory memory{.x = in(point.x, slice), .state = {}};
+    for (std::size_t i = 0; i < slices_.widths().size(); ++i)
+        memory.state.push_back(offset(
+            dtype_, point.state[slices_.state_of(slice.block, i)].data(), slice.first * slices_.widths()[i]));
+    return memory;
+}
+
+l2o_step_in SliceCall::step_in(const TensorSet& params, std::int64_t t, std::int64_t count, const void* g) {
+    l2o_step_in in{};
+    in.batch = static_cast<std::uint32_t>(count);
+    in.t = t;
+    in.params = params.in();
+    in.state = from_.state_pointers.data();
+    in.x = &from_.x_pointer;
+    g_pointer_ = g_.at(g, count);
+    in.g = &g_pointer_;
+    in.data = nothing_.data();
+    return in;
+}
+
+l2o_step_out SliceCall::step_out(std::int64_t count) {
+    l2o_step_out out{};
+    out.state = to_.state_pointers.data();
+    out.x = &to_.x_pointer;
+    out.x_is = x_is_.at(nobody_reads_.data(), count);
+    return out;
+}
+
+void SliceCall::copy(std::int64_t count, const SliceMemory& from, const SliceMemory& to) const {
+    const auto bytes = static_cast<std::size_t>(count * bytes_of(dtype_));
+    std::memcpy(to.x, from.x, bytes);
+    for (std::size_t i = 0; i < from.state.size(); ++i)
+        std::memcpy(to.state[i], from.state[i], bytes * static_cast<std::size_t>(slices_.widths()[i]));
+}
+
+void SliceCall::step(const TensorSet& params,
+                     const Key& key,
+                     std::int64_t t,
+                     std::int64_t count,
+                     const SliceMemory& from,
+                     const void* g,
+                     const SliceMemory& to) {
+    aim(from_, from, count);
+    aim(to_, to, count);
+    const l2o_step_in in = step_in(params, t, count, g);
+    l2o_step_out out = step_out(count);
+    const Optimizer& optimizer = slices_.optimizer();
+    call_.check(optimizer.api().step(optimizer.raw(), call_.with(key), &in, &out), optimizer.id());
+}
+
+void SliceCall::step_back(const TensorSet& params,
+                          const Key& key,
+                          std::int64_t t,
+                          std::int64_t count,
+                          const SliceMemory& from,
+                          const void* g,
+                          const SliceMemory& to,
+                          const SliceMemory& cot,
+                          const SliceMemory& before,
+                          const TensorSet& gradient) {
+    aim(from_, from, count);
+    aim(to_, to, count);
+    aim(cot_, cot, count);
+    aim(before_, before, count);
+    const l2o_step_in in = step_in(params, t, count, g);
+    const l2o_step_out out = step_out(count);
+    const l2o_tensor* const x_cot = cot_.x_pointer;
+    l2o_step_cot out_cot{};
+    out_cot.state = cot_.state_pointers.data();
+    out_cot.x = &x_cot;
+    out_cot.q = nothing_.data();
+    l2o_step_acc acc{};
+    acc.params = gradient.out();
+    acc.state = before_.state_pointers.data();
+    acc.x = &before_.x_pointer;
+    acc.g = acc.q = acc.qg = nothing_.data();
+    const Optimizer& optimizer = slices_.optimizer();
+    call_.check(optimizer.vjp()->step_vjp(optimizer.raw(), call_.with(key), &in, &out, &out_cot, &acc),
+                optimizer.id());
+}
+
+}  // namespace l2o::framework

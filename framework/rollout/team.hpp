@@ -1,0 +1,57 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "framework/float_control.hpp"
+#include "framework/plugin/blas.hpp"
+
+namespace l2o::framework {
+
+/// Whoever works side by side: threads. Work is cut the same whatever their number, and what comes of it is
+/// put together in the order of its parts, so that there are the same bits for any team.
+class Team {
+  public:
+    explicit Team(int threads) : threads_(threads) {}
+
+    /// Runs body(i) for i in [0, n) on up to as many threads, on fewer if the system gives no more. What a
+    /// body throws is thrown again, of the smallest i. Computes as kStandardFloat says.
+    template <class Body>
+    void each(std::int64_t n, Body&& body) const {
+        std::vector<std::exception_ptr> failures(static_cast<std::size_t>(n));
+        std::atomic<std::int64_t> next{0};
+        const auto work = [&] {
+            for (std::int64_t i = next++; i < n; i = next++) {
+                try {
+                    const StandardFloat standard;  // of every i: no body leaves its own to the next
+                    body(i);
+                } catch (...) {
+                    failures[static_cast<std::size_t>(i)] = std::current_exception();
+                }
+            }
+        };
+        {
+            std::vector<std::jthread> helpers;
+            try {
+                const auto wanted = static_cast<int>(std::min<std::int64_t>(threads_, n));
+                for (int k = 1, most = blas_threads(wanted); k < most; ++k) helpers.emplace_back(work);
+            } catch (const std::system_error&) {
+                // A limit of processes or of memory: those that started do it all.
+            }
+            work();
+        }
+        for (const std::exception_ptr& failure : failures) {
+            if (failure) std::rethrow_exception(failure);
+        }
+    }
+
+  private:
+    int threads_;
+};
+
+}  // namespace l2o::framework
