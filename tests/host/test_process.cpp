@@ -40,7 +40,8 @@ constexpr Change kChanges[] = {{"locale", "the locale was 'C' and is "},
 TEST_CASE("what a plugin changes of the process is put back, and a note names who did") {
     for (const auto& [what, text] : kChanges) {
         for (const bool in_create : {true, false}) {
-            CAPTURE(what);
+            const auto& which = what;
+            CAPTURE(which);
             CAPTURE(in_create);
             const ScratchFolder folder;
             const Outcome outcome = run_meddling(folder, what, in_create);

@@ -62,7 +62,8 @@ TEST_CASE("zoo: learned optimizers go down Rastrigin functions as their cards sa
     for (const auto& [name, mean] : card) weights += weights_of(name) + " ";
     auto objective = evaluate("rastrigin", weights, "objective");
     for (const auto& [name, mean] : card) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         CHECK(std::abs(objective[name] - mean) < 1.5);
     }
     CHECK(objective["rastrigin_rnnprop_es"] < objective["adam"] - 5);

@@ -133,7 +133,8 @@ TEST_CASE("a program built against this candidate finds every struct, field and 
 
 TEST_CASE("the table lists every field: no struct has a gap or a tail that no field explains") {
     for (const auto& [name, is] : current().structs) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         unsigned long end = 0;
         for (const Field& field : is.fields) {
             CAPTURE(field.name);

@@ -92,7 +92,8 @@ TEST_CASE("results: durations have three digits and the unit that suits them") {
                                                                {59.96, "1 min 00 s"},
                                                                {3900, "1 h 05 min"}};
     for (const auto& [seconds, text] : expected) {
-        CAPTURE(seconds);
+        const auto& which = seconds;
+        CAPTURE(which);
         Curve timed = curve("a", 1);
         timed.seconds = {0, seconds};
         CHECK(result_table({timed}, kByNmse).find("  " + text + "  ") != std::string::npos);
@@ -295,7 +296,8 @@ class Edited {
                        const std::vector<std::array<std::string, 3>>& edits,
                        const std::string& end = "") {
         for (const auto& [from, to, what] : edits) {
-            CAPTURE(to);
+            const auto& which = to;
+            CAPTURE(which);
             CHECK(refused(file, from, to) == std::string(file) + ": " + what + end);
         }
     }
@@ -420,7 +422,8 @@ TEST_CASE("results: what is left out of the statistics is read back, and has no 
          "\"unsolved\": [1, 1\n",
          "results.json: unsolved[1] is 1; expected another instance, it is there twice"}};
     for (const auto& [file, from, to, what] : edits) {
-        CAPTURE(to);
+        const auto& which = to;
+        CAPTURE(which);
         CHECK(run.refused(file.c_str(), from, to, &left) == what);
     }
     left.judging.unsolved = {0, 1};
@@ -441,7 +444,8 @@ TEST_CASE("results: files that are not those that the run wrote beside its resul
          std::vector<std::array<std::string, 3>>{{"config.info", "name x", "name y"},
                                                  {"curves.csv", "nmse_db,2.25,2,1,", "nmse_db,2.25,2,0,"},
                                                  {"finals.csv", "3,2\n", "3,2.0\n"}}) {
-        CAPTURE(file);
+        const auto& which = file;
+        CAPTURE(which);
         run.write(run.written());
         std::string text = read_file(run.path(file.c_str()));
         if (file == "curves.csv")

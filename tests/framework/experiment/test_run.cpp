@@ -484,7 +484,8 @@ TEST_CASE("run: who goes on with other builds of the plugins is told which, and 
     const nlohmann::json before = nlohmann::json::parse(read_file(file));
     std::string lista;
     for (const auto& [name, plugin] : before.at("plugins").items()) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         CHECK(plugin.at("build").get<std::string>().size() == 40);
         CHECK(fs::is_regular_file(plugin.at("library").get<std::string>()));
         if (name.starts_with("optimizer lista@")) lista = name;

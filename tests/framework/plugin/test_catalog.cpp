@@ -149,7 +149,8 @@ TEST_CASE("a manifest of the right build that says something else than its libra
         {"/version", [](auto& json) { json["version"] = "9.9.9"; }},
         {"/abi/major", [](auto& json) { json["abi"]["major"] = 7; }}};
     for (const auto& [place, change] : changes) {
-        CAPTURE(place);
+        const auto& which = place;
+        CAPTURE(which);
         const ScratchFolder folder;
         copy_plugin("l2o_optimizer_adam", folder / "");
         edit(folder / "l2o_optimizer_adam.l2o.json", change);

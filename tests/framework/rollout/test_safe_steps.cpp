@@ -16,7 +16,6 @@ using l2o::test::catalog;
 using l2o::test::Lab;
 using l2o::test::OptionText;
 using l2o::test::refusal;
-using l2o::test::relative_error;
 using l2o::test::set_values;
 using l2o::test::values;
 using Test = SafeguardRule::Test;

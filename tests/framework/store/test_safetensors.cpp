@@ -132,7 +132,8 @@ TEST_CASE("safetensors: every bit, shape, type and text comes back, and rewritin
     CHECK(file.metadata == metadata);
     REQUIRE(file.tensors.size() == tensors.size());
     for (const auto& [name, tensor] : tensors) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         CHECK(file.at(name).dtype() == tensor.dtype());
         CHECK(file.at(name).shape() == tensor.shape());
         CHECK(bytes_of_tensor(file.at(name)) == bytes_of_tensor(tensor));

@@ -78,7 +78,8 @@ TEST_CASE("a curriculum's stage ends at the third validation or later, with one 
     }
     CHECK(validations.size() == 3);
     for (const auto& [name, losses] : validations) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         REQUIRE(losses.size() >= 3);
         REQUIRE(losses.size() < 40);
         double best = INFINITY;

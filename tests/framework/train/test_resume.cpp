@@ -400,7 +400,8 @@ TEST_CASE("a checkpoint is believed only if it is what was written") {
     }
     for (const auto& [key, value] : std::map<std::string, std::int64_t>{
              {"stage", 2}, {"epoch", 7}, {"trajectory", 99}, {"t", 5}, {"meta_t", 9}, {"stale", 77}}) {
-        CAPTURE(key);
+        const auto& which = key;
+        CAPTURE(which);
         CHECK(edit(key.c_str(), value).starts_with("the training is never at step "));
     }
     CHECK(edit("t", 1'000'000'000'000).starts_with("the training is never at step 1000000000000 of "));

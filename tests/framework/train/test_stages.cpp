@@ -232,7 +232,8 @@ TEST_CASE("while a layer is new the others keep every bit, and its own parameter
     for (std::size_t i = 0; i < initial.size(); ++i)
         start[trainee.optimizer().params()[i]->name] = bytes(initial[i]);
     for (const auto& [name, at_start] : start) {
-        CAPTURE(name);
+        const auto& which = name;
+        CAPTURE(which);
         const int layer = name.find("02") != std::string::npos   ? 2
                           : name.find("01") != std::string::npos ? 1
                                                                  : 0;

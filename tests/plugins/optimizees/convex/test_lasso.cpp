@@ -192,7 +192,8 @@ TEST_CASE("lasso: on ill-conditioned data the minimum is found and certified") {
     const ScratchFolder folder;
     const std::string path = (folder / "all").string();
     for (const auto& [condition, lambda] : {std::pair{1e6, "1e-9"}, std::pair{1e8, "1e-7"}}) {
-        CAPTURE(condition);
+        const auto& which = condition;
+        CAPTURE(which);
         const Eigen::Index m = 30, n = 20;
         const Eigen::MatrixXd q = orthonormal(gaussian(m, n, 1)), p = orthonormal(gaussian(n, n, 2));
         Eigen::VectorXd s(n);
@@ -267,7 +268,8 @@ TEST_CASE("lasso: a zero matrix has x_star = 0, f_star = 1/2 ||b||^2, and so hav
     set_values(b, {3, 4});
     for (const auto& [scale, lambda] :
          {std::pair{0.0, "0.01"}, std::pair{1e150, "1e148"}, std::pair{1e-150, "1e-152"}}) {
-        CAPTURE(scale);
+        const auto& which = scale;
+        CAPTURE(which);
         Tensor a(Dtype::kF64, {2, 3});
         set_values(a, {scale, 0, 0, 0, scale, 0});  // the last column is 0
         l2o::framework::write_safetensors(path, {{"A", &a}, {"train.b", &b}});

@@ -237,7 +237,8 @@ TEST_CASE("sparse_recovery: condition_number spreads the singular values evenly 
         return matrix(lab.data("A"));
     };
     for (const auto& [m, n] : {std::pair("20", "40"), std::pair("40", "20")}) {
-        CAPTURE(m);
+        const auto& which = m;
+        CAPTURE(which);
         const Eigen::MatrixXd plain = drawn(m, n, "0"), spread = drawn(m, n, "1000");
         CHECK((spread.colwise().norm().array() - 1).abs().maxCoeff() < 1e-12);
         CHECK(plain == drawn(m, n, "1"));

@@ -14,7 +14,6 @@
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;
-using l2o::framework::TensorSet;
 
 namespace {
 
