@@ -15,8 +15,7 @@
 #include "tests/plugins/optimizers/unrolled/by_hand.hpp"
 
 using namespace l2o::framework;
-using l2o::test::bar_by_hand, l2o::test::layer_param, l2o::test::run_l2o, l2o::test::soft_by_hand,
-    l2o::test::wide;
+using l2o::test::bar_by_hand, l2o::test::layer_param, l2o::test::run_l2o, l2o::test::soft_by_hand;
 using Matrix = Eigen::MatrixXd;
 
 namespace {
