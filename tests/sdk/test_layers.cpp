@@ -8,18 +8,18 @@
 #include <functional>
 #include <l2o/layers/layered.hpp>
 #include <l2o/layers/product.hpp>
+#include <l2o/layers/rows.hpp>
 #include <l2o/layers/select.hpp>
 #include <string>
 #include <vector>
 
-#include "tests/numerics/central_difference.hpp"
+#include "tests/sdk/one_step.hpp"
 
 namespace {
 
 namespace layers = l2o::layers;
+using namespace l2o::test;
 using layers::Step, layers::Value;
-
-constexpr std::int64_t kM = 3, kN = 70;  // more than a tile
 
 /// An operation of the test's own: 2 a, which counts.
 template <class T>
@@ -71,144 +71,6 @@ struct Probe : layers::Layered<Probe<Case>> {
         Case::forward(*this, step);
     }
 };
-
-struct Arrays {
-    struct One {
-        std::vector<double> values;
-        std::vector<std::int64_t> dims;
-        l2o_tensor tensor{};
-    };
-    std::deque<One> all;
-    std::vector<l2o_tensor*> list;
-
-    void add(const l2o_spec& spec, std::int64_t batch, double scale) {
-        One& one = all.emplace_back();
-        if ((spec.flags & L2O_SPEC_BATCHED) != 0) one.dims.push_back(batch);
-        one.dims.insert(one.dims.end(), spec.shape, spec.shape + spec.ndim);
-        std::size_t count = 1;
-        for (const std::int64_t d : one.dims) count *= static_cast<std::size_t>(d);
-        one.values = random_normal(count, 17 + all.size() + std::size_t(100 * scale), scale);
-        const std::size_t ndim = one.dims.size();
-        one.dims.resize(2 * ndim, 1);
-        for (std::size_t j = ndim; j-- > 1;) one.dims[ndim + j - 1] = one.dims[ndim + j] * one.dims[j];
-        one.tensor.data = one.values.data();
-        one.tensor.ndim = static_cast<std::int32_t>(ndim);
-        one.tensor.dtype = L2O_DTYPE_F64;
-        one.tensor.shape = one.dims.data(), one.tensor.strides = one.dims.data() + ndim;
-        list.push_back(&one.tensor);
-    }
-    [[nodiscard]] l2o_in in() const { return list.data(); }
-};
-
-l2o_spec spec_of(const char* name, const std::int64_t* shape, std::int32_t ndim, bool batched) {
-    l2o_spec spec{};
-    spec.struct_size = sizeof spec, spec.dtype = L2O_DTYPE_F64;
-    spec.flags = batched ? L2O_SPEC_BATCHED : 0;
-    spec.name = name, spec.doc = "", spec.shape = shape, spec.ndim = ndim;
-    return spec;
-}
-
-/// A component, and memory for one step of it, scratch as it was declared.
-template <class Method>
-struct Instance {
-    static constexpr const l2o_optimizer_api& kApi = l2o::Optimizer<Method>::kApi;
-    const std::int64_t mn[2]{kM, kN};
-    const l2o_spec a = spec_of("A", mn, 2, false), b = spec_of("b", mn, 1, true),
-                   x_spec = spec_of("x", mn + 1, 1, true);
-    const l2o_spec *blocks[1]{&x_spec}, *needs[2]{&a, &b};
-    char error[512] = "";
-    l2o_call call{};
-    l2o_optimizer* optimizer = nullptr;
-    l2o_status created = 0;
-    std::int64_t batch;
-    Arrays data, params, state, x, g, x_out, state_out, x_cot, state_cot, x_acc, g_acc, state_acc, param_acc;
-    std::vector<std::byte> memory;
-
-    explicit Instance(std::int64_t rows) : batch(rows) {
-        call.err = error, call.err_cap = sizeof error;
-        l2o_problem problem{};
-        problem.struct_size = sizeof problem;
-        problem.n_blocks = 1, problem.n_data = 2, problem.dtype = L2O_DTYPE_F64;
-        problem.blocks = blocks, problem.data = needs;
-        created = kApi.create(&call, nullptr, 0, &problem, &optimizer);
-        if (created != 0) return;
-        data.add(a, batch, 0.4), data.add(b, batch, 1);
-        for (auto [arrays, scale] :
-             {std::pair{&x, 1.0}, {&g, 1.5}, {&x_out, 2}, {&x_cot, 2.5}, {&x_acc, 0}, {&g_acc, 0}})
-            arrays->add(x_spec, batch, scale);
-        const l2o_optimizer_info& info = *kApi.info(optimizer);
-        for (std::uint32_t i = 0; i < info.n_state; ++i)
-            for (auto [arrays, scale] :
-                 {std::pair{&state, 0.7}, {&state_out, 2}, {&state_cot, 1.2}, {&state_acc, 0}})
-                arrays->add(*kApi.state_spec(optimizer, i), batch, scale);
-        for (std::uint32_t i = 0; i < info.n_params; ++i) {
-            params.add(*kApi.param_spec(optimizer, i), batch, 0.6);
-            param_acc.add(*kApi.param_spec(optimizer, i), batch, 0);
-        }
-        const std::uint64_t bytes = info.scratch_fixed + std::uint64_t(batch) * info.scratch_per_row;
-        memory.resize(bytes + 64);
-        const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-        call.scratch = memory.data() + (64 - at % 64) % 64;
-        call.scratch_bytes = bytes;
-    }
-    Instance(const Instance&) = delete;
-    Instance& operator=(const Instance&) = delete;
-    ~Instance() {
-        if (optimizer != nullptr) kApi.destroy(optimizer);
-    }
-    [[nodiscard]] l2o_step_in in() const {
-        l2o_step_in in{};
-        in.batch = static_cast<std::uint32_t>(batch);
-        in.params = params.in(), in.state = state.in(), in.x = x.in(), in.g = g.in(), in.data = data.in();
-        return in;
-    }
-    l2o_step_out out() {
-        l2o_step_out out{};
-        out.x = x_out.list.data(), out.state = state_out.list.data();
-        return out;
-    }
-    void step() {
-        const l2o_step_in from = in();
-        l2o_step_out to = out();
-        const l2o_status status = kApi.step(optimizer, &call, &from, &to);
-        INFO(error);
-        REQUIRE(status == 0);
-    }
-    /// <cotangents, outputs> after a step.
-    double score() {
-        step();
-        double sum = 0;
-        for (const auto& [made, cot] : {std::pair{&x_out, &x_cot}, {&state_out, &state_cot}})
-            for (std::size_t i = 0; i < made->all.size(); ++i)
-                sum += dot(made->all[i].values, cot->all[i].values);
-        return sum;
-    }
-    /// @param wanted  whether accumulators are given
-    void back(bool keeps, const std::function<bool(const l2o_tensor*)>& wanted) {
-        for (Arrays* arrays : {&x_acc, &g_acc, &state_acc, &param_acc})
-            for (auto& one : arrays->all) std::ranges::fill(one.values, 0.0);
-        const auto given = [&](const Arrays& arrays) {
-            std::vector<l2o_tensor*> list = arrays.list;
-            for (l2o_tensor*& t : list)
-                if (!wanted(t)) t = nullptr;
-            return list;
-        };
-        const auto xs = given(x_acc), gs = given(g_acc), states = given(state_acc), ps = given(param_acc);
-        const l2o_step_in from = in();
-        const l2o_step_out made = out();
-        l2o_step_cot cot{};
-        cot.x = x_cot.in(), cot.state = state_cot.in();
-        l2o_step_acc acc{};
-        acc.x = xs.data(), acc.g = gs.data(), acc.state = states.data(), acc.params = ps.data();
-        const auto* vjp =
-            static_cast<const l2o_optimizer_vjp*>(kApi.get_extension(optimizer, L2O_EXT_OPTIMIZER_VJP));
-        const l2o_status status = vjp->step_vjp(optimizer, &call, &from, keeps ? &made : nullptr, &cot, &acc);
-        INFO(error);
-        REQUIRE(status == 0);
-    }
-};
-bool all(const l2o_tensor*) { return true; }
-bool none(const l2o_tensor*) { return false; }
 
 struct Base {
     static constexpr bool kReadsG = true;
@@ -286,6 +148,26 @@ struct Parts : Base {
         step.set(m.s, row_sum([](auto a) { return a * a; }, rest) + first);
     }
 };
+const std::vector<std::int64_t> kGroups = [] {
+    std::vector<std::int64_t> groups;
+    for (std::int64_t i = 0; i < kN; ++i) groups.push_back(i % 7);
+    return groups;
+}();
+struct Groups : Base {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        const Value<T> z = step.x() + step.g(), mean = group_means<T>(z, kGroups, 7);
+        step.set(m.h, unit_rows(z, 1e-5));
+        step.set_x(map([](auto a, auto b) { return a * b; }, z, of_groups<T>(mean, kGroups)));
+        step.set(m.s, columns(mean, 6, 1));
+    }
+};
+struct WrongGroups : Base {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        step.set_x(group_means<T>(step.data(m.b), kGroups, 7));
+    }
+};
 struct Many : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
@@ -353,51 +235,50 @@ struct WrongProduct : Base {
     }
 };
 
-template <class Case>
-void check_gradient() {
-    for (const bool keeps : {false, true}) {
-        Instance<Probe<Case>> it(3);
-        REQUIRE(it.created == 0);
-        it.step();
-        it.back(keeps, all);
-        for (auto [of, got] : {std::pair{&it.x, &it.x_acc},
-                               {&it.g, &it.g_acc},
-                               {&it.state, &it.state_acc},
-                               {&it.params, &it.param_acc}})
-            for (std::size_t i = 0; i < of->all.size(); ++i) {
-                const auto want = central_difference([&] { return it.score(); }, of->all[i].values);
-                CAPTURE(keeps);
-                CAPTURE(i);
-                double error = 0;
-                for (std::size_t j = 0; j < want.size(); ++j)
-                    error = std::max(error, std::abs(want[j] - got->all[i].values[j]));
-                CHECK(error < 1e-6);
-            }
-    }
-}
-
 }  // namespace
 
 TEST_CASE("layers: the gradient of every operation equals central differences") {
-    SUBCASE("sums") { check_gradient<Sums>(); }
-    SUBCASE("products") { check_gradient<Products>(); }
-    SUBCASE("soft thresholds, of one number and of one per row") { check_gradient<Thresholds>(); }
-    SUBCASE("steps along a value") { check_gradient<Moves>(); }
-    SUBCASE("rules of entries, rows and numbers") { check_gradient<Rules>(); }
-    SUBCASE("sums over rows") { check_gradient<RowSums>(); }
-    SUBCASE("support selection, z computed again") { check_gradient<Selections<false>>(); }
-    SUBCASE("support selection, z recovered") { check_gradient<Selections<true>>(); }
-    SUBCASE("columns of rows") { check_gradient<Parts>(); }
-    SUBCASE("more operations than lie on the stack") { check_gradient<Many>(); }
+    SUBCASE("sums") { check_gradient<Probe<Sums>>(); }
+    SUBCASE("products") { check_gradient<Probe<Products>>(); }
+    SUBCASE("soft thresholds, of one number and of one per row") { check_gradient<Probe<Thresholds>>(); }
+    SUBCASE("steps along a value") { check_gradient<Probe<Moves>>(); }
+    SUBCASE("rules of entries, rows and numbers") { check_gradient<Probe<Rules>>(); }
+    SUBCASE("sums over rows") { check_gradient<Probe<RowSums>>(); }
+    SUBCASE("support selection, z computed again") { check_gradient<Probe<Selections<false>>>(); }
+    SUBCASE("support selection, z recovered") { check_gradient<Probe<Selections<true>>>(); }
+    SUBCASE("groups of entries, and rows of unit size") { check_gradient<Probe<Groups>>(); }
+    SUBCASE("columns of rows") { check_gradient<Probe<Parts>>(); }
+    SUBCASE("more operations than lie on the stack") { check_gradient<Probe<Many>>(); }
+}
+
+TEST_CASE("layers: means of groups, and rows of unit size, are what their names say") {
+    Instance<Probe<Groups>> it(2);
+    it.step();
+    const auto &x = it.x.all[0].values, &g = it.g.all[0].values, &h = it.state_out.all[0].values;
+    for (std::size_t r = 0; r < 2; ++r) {
+        double squares = 0, mean = 0;
+        for (std::size_t i = 0; i < std::size_t(kN); ++i) {
+            squares += h[r * kN + i] * h[r * kN + i] / double(kN);
+            if (i % 7 == 6) mean += (x[r * kN + i] + g[r * kN + i]) / 10;
+        }
+        CHECK(squares == doctest::Approx(1).epsilon(1e-4));
+        CHECK(it.state_out.all[1].values[r] == doctest::Approx(mean).epsilon(1e-12));
+    }
 }
 
 TEST_CASE("layers: what an accumulator gets does not depend on which others are wanted") {
-    Instance<Probe<Rules>> it(2);
+    Instance<Probe<Rules>> it(2), alone(2);
     it.back(false, all);
-    const std::vector<double> want = it.param_acc.all[2].values;
-    it.back(false, [&](const l2o_tensor* t) { return t == it.param_acc.list[2]; });
-    CHECK(it.param_acc.all[2].values == want);
-    CHECK(it.x_acc.all[0].values == std::vector<double>(it.x_acc.all[0].values.size()));
+    for (Arrays Instance<Probe<Rules>>::*arrays : {&Instance<Probe<Rules>>::x_acc,
+                                                   &Instance<Probe<Rules>>::g_acc,
+                                                   &Instance<Probe<Rules>>::state_acc,
+                                                   &Instance<Probe<Rules>>::param_acc})
+        for (std::size_t i = 0; i < (it.*arrays).list.size(); ++i) {
+            alone.back(false, [&](const l2o_tensor* t) { return t == (alone.*arrays).list[i]; });
+            CHECK((alone.*arrays).all[i].values == (it.*arrays).all[i].values);
+        }
+    alone.back(false, none);
+    CHECK(alone.x_acc.all[0].values == std::vector<double>(alone.x_acc.all[0].values.size()));
 }
 
 TEST_CASE("layers: a value is computed once in a step, and not again in step_vjp where the host kept it") {
@@ -430,6 +311,8 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
     Instance<Probe<WrongThresholds>> thresholds(1);
     CHECK(text(thresholds) ==
           "thresholds of 3 entries for rows of 70; expected one number, or one row for all by percentile");
+    Instance<Probe<WrongGroups>> groups(1);
+    CHECK(text(groups) == "rows of 3 entries have 70 places in groups; expected as many");
     Instance<Probe<WrongColumns>> part(1);
     CHECK(text(part) == "columns 2 to 71 are taken of rows of 70 entries; expected some of them");
     Instance<Probe<WrongProduct>> product(1);

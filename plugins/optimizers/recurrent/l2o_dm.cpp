@@ -1,20 +1,17 @@
-// Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent" (arXiv:1606.04474v2),
-// section 2.1: a coordinate-wise LSTM maps the gradient to the update. Symbols: h1, c1, h2, c2 state of the
-// two layers; per coordinate  x' = x + output_scale (h2' w + b). Deviation from the paper, that of its
-// authors' code: log_sign_k = 5 instead of p = 10, see log_and_sign.hpp.
-#include <l2o/numerics/log_and_sign.hpp>
-
-#include "coordinate_wise.hpp"
+#include <l2o/nets/dense.hpp>
+#include <l2o/nets/log_and_sign.hpp>
+#include <l2o/nets/lstm.hpp>
+#include <l2o/nets/net.hpp>
 
 namespace {
 
-using l2o::numerics::Block;
-using l2o::recurrent::kTile;
-using l2o::recurrent::Tile;
+namespace nets = l2o::nets;
 
-enum class Preprocess { kLogSign, kIdentity };
-
-class L2oDm : public l2o::recurrent::CoordinateWise<L2oDm> {
+// Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent" (arXiv:1606.04474v2),
+// section 2.1: a coordinate-wise LSTM maps the gradient to the update. Symbols: h1, c1, h2, c2 state of the
+// two layers; per coordinate  x' = x + output_scale (h2' w + b). Deviation from the paper, that of its
+// authors' code: log_sign_k = 5 instead of p = 10, see numerics/log_and_sign.hpp.
+class L2oDm : public l2o::layers::Layered<L2oDm> {
   public:
     static constexpr l2o::About about{
         .id = "l2o_dm",
@@ -42,9 +39,18 @@ class L2oDm : public l2o::recurrent::CoordinateWise<L2oDm> {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        net_.declare(spec, preprocess_ == Preprocess::kLogSign ? 2 : 1, hidden_);
+        auto& [reads, layer1, layer2, linear] = net_.parts;
+        if (preprocess_ == Preprocess::kLogSign) reads.k = log_sign_k_;
+        layer1.declare(spec,
+                       {.weights = "lstm_1", .h = "h1", .c = "c1"},
+                       reads.outputs(),
+                       hidden_,
+                       nets::kPerCoordinate);
+        layer2.declare(
+            spec, {.weights = "lstm_2", .h = "h2", .c = "c2"}, hidden_, hidden_, nets::kPerCoordinate);
+        linear.declare(spec, {.w = "linear/w", .b = "linear/b", .doc = "read-out"}, hidden_, 1);
         spec.coordinatewise().reads_g().minimises();
-        reserve_scratch(spec);
+        measure(spec);
     }
 
     template <class T>
@@ -52,56 +58,21 @@ class L2oDm : public l2o::recurrent::CoordinateWise<L2oDm> {
         net_.init_params(call, params);
     }
 
-    static constexpr bool kBounded = false;
-
     template <class T>
-    struct Front {
-        const L2oDm& method;
-        T *g, *g_bar;
-
-        Front(l2o::Scratch& scratch, const L2oDm& of)
-            : method(of), g(scratch.take<T>(kTile)), g_bar(scratch.take<T>(kTile)) {}
-
-        void forward(const l2o::StepIn<T>& in,
-                     std::size_t k,
-                     const Tile& tile,
-                     const Block<T>& features) const {
-            const auto n = static_cast<std::size_t>(tile.count);
-            l2o::recurrent::gather(in.g(k), tile, g);
-            if (method.preprocess_ == Preprocess::kIdentity)
-                std::copy_n(g, n, features.data);
-            else
-                l2o::numerics::log_and_sign<T>(
-                    {g, n}, T(method.log_sign_k_), {features.at(0, 0), n}, {features.at(1, 0), n});
-        }
-        void store(const l2o::StepOut<T>&, std::size_t, const Tile&) const {}
-
-        [[nodiscard]] bool wants_cotangent(const l2o::StepAcc<T>& acc, std::size_t k) const {
-            return bool(acc.g(k));
-        }
-        void reverse(const l2o::StepIn<T>&,
-                     const l2o::StepCot<T>&,
-                     const l2o::StepAcc<T>& acc,
-                     std::size_t k,
-                     const Tile& tile,
-                     const Block<T>&,
-                     const Block<T>& bar) const {
-            const auto n = static_cast<std::size_t>(tile.count);
-            if (method.preprocess_ == Preprocess::kIdentity)
-                return l2o::recurrent::scatter_add(bar.data, tile, acc.g(k));
-            std::fill_n(g_bar, n, T(0));
-            l2o::numerics::log_and_sign_vjp<T>(
-                {g, n}, T(method.log_sign_k_), {bar.at(0, 0), n}, {bar.at(1, 0), n}, {g_bar, n});
-            l2o::recurrent::scatter_add(g_bar, tile, acc.g(k));
-        }
-        void finish(const l2o::StepAcc<T>&) const {}
-    };
+    void forward(l2o::layers::Step<T>& step) const {
+        nets::Running net(net_, step);
+        const auto update = [scale = T(output_scale_)](auto r, auto x) { return x + scale * r; };
+        for (std::size_t k = 0; k < step.blocks(); ++k)
+            step.set_x(net.template at<1>(k, std::array{step.g(k)}, update, std::array{step.x(k)}), k);
+    }
 
   private:
-    friend CoordinateWise;
+    enum class Preprocess { kLogSign, kIdentity };
 
     Preprocess preprocess_ = Preprocess::kLogSign;
-    double log_sign_k_ = 5;
+    double log_sign_k_ = 5, output_scale_ = 0.01;
+    std::int64_t hidden_ = 20;
+    nets::Net<nets::LogAndSign, nets::Lstm, nets::Lstm, nets::Dense<nets::Linear>> net_;
 };
 
 }  // namespace

@@ -4,31 +4,24 @@
 // h1, h2 states of the levels; d update direction, with a mean square of 1 over a tensor; eta logarithm of
 // the step size. Deviations from their code, where it is at fault: the global level reads all tensors, not
 // the last one only (global_input last); everything is reset with the trajectory.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <l2o/numerics/philox.hpp>
+#include <l2o/layers/layered.hpp>
+#include <l2o/layers/planes.hpp>
+#include <l2o/layers/rows.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
 #include <string>
-#include <vector>
 
 #include "scale_layout.hpp"
-#include "scale_reverse.hpp"
-#include "scale_row.hpp"
 
 namespace {
 
-using l2o::recurrent::Index;
-using l2o::recurrent::kInitVectors;
-using l2o::recurrent::kLevels;
-using l2o::recurrent::kParams;
-using l2o::recurrent::kScaleInputs;
-using l2o::recurrent::kScales;
-using l2o::recurrent::ScaleLayout;
-using l2o::recurrent::ScaleReverse;
-using l2o::recurrent::ScaleRow;
+using namespace l2o::recurrent;
+using l2o::layers::Value;
+using std::clamp, std::exp;
 
-class L2oScale {
+class L2oScale : public l2o::layers::Layered<L2oScale> {
   public:
     static constexpr l2o::About about{
         .id = "l2o_scale",
@@ -61,150 +54,77 @@ class L2oScale {
             l2o::refuse("option 'init_rate_min' is " + std::to_string(rate_min_) +
                         ", above 'init_rate_max', which is " + std::to_string(rate_max_) +
                         "; expected a range");
-        layout_.hidden = {h0_size_, h1_size_, h2_size_};
-        layout_.inputs = {kScaleInputs, h0_size_ + kScaleInputs, h1_size_};
-        layout_.reads_all_tensors = global_input_ == GlobalInput::kMean;
-        declare_params(spec);
-        layout_.declare_state(spec);
+        layout_.declare(spec, {h0_size_, h1_size_, h2_size_});
         spec.minimises().reads_g().flag(L2O_FLAG_STOCHASTIC);
-        spec.scratch([this](l2o::Scratch& scratch, Index, auto scalar) {
-            using T = decltype(scalar);
-            ScaleRow<T>(scratch, layout_), ScaleReverse<T>(scratch, layout_);
-        });
+        measure(spec, 1);  // row by row: the bits of a product depend on how many rows there are
     }
 
     template <class T>
     void init_params(const l2o_call& call, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
-        for (std::size_t i = 0; i < kParams; ++i) {
-            const l2o::View<T> param = params[layout_.params[i]];
-            if (!param) continue;
-            const Start& start = starts_[i];
-            l2o::numerics::Stream random(call.key, i);
-            l2o::each(
-                [&](T& weight) {
-                    weight = static_cast<T>(start.is_uniform ? 2 * random.uniform() - 1
-                                                             : start.mean + start.spread * random.normal());
-                },
-                param);
-        }
+        layout_.init_params(call, params);
     }
 
-    /// Hidden states from the learned vectors, means and decays 0, step sizes drawn: one for the tensor and
-    /// one for the coordinate, of equal weight.
     template <class T>
     void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
-        layout_.for_each_cell([&](std::size_t level, const l2o::State& cell) {
-            const l2o::View<T> to = state[cell];
-            const T* start = layout_.weights(in, kInitVectors + level);
-            const Index copies = to.cols / layout_.hidden[level];
-            for (Index r = 0; r < to.rows; ++r)
-                for (Index j = 0; j < to.cols; ++j) to(r, j) = start[j / copies];
-        });
-        for (std::size_t k = 0; k < layout_.blocks(); ++k) {
-            for (const l2o::BlockStates* zero :
-                 {&layout_.means, &layout_.mean_squares, &layout_.input_decay, &layout_.scale_decay})
-                l2o::fill(state[(*zero)[k]], T(0));
-            draw_rates(in, layout_.log_rate[k].index(), state[layout_.log_rate[k]]);
-        }
+        layout_.init_state(in, state, rate_min_, rate_max_);
     }
     template <class T>
     void init_state_vjp(const l2o::StepIn<T>&,
                         const l2o::StatesCot<T>& cot,
                         const l2o::StepAcc<T>& acc) const {
-        layout_.for_each_cell([&](std::size_t level, const l2o::State& cell) {
-            const l2o::View<const T> bar = cot[cell];
-            const l2o::View<T> to = acc.param(layout_.params[kInitVectors + level]);
-            if (!bar || !to) return;
-            const Index copies = bar.cols / layout_.hidden[level];
-            for (Index r = 0; r < bar.rows; ++r)
-                for (Index j = 0; j < bar.cols; ++j) to[j / copies] += bar(r, j);
-        });
+        layout_.init_state_vjp(cot, acc);
     }
 
     template <class T>
-    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        l2o::Scratch scratch(in.call);
-        ScaleRow<T> row(scratch, layout_);
-        for (Index r = 0; r < in.batch(); ++r) {
-            row.sweep(in, r, &out);
-            for (std::size_t k = 0; k < layout_.blocks(); ++k) {
-                const T* x = in.x(k).row(r);
-                T* x_next = out.x(k).row(r);
-                for (Index j = 0; j < layout_.sizes[k]; ++j)
-                    x_next[j] = x[j] - row.step_size(k, j) * row.direction(k, j);
-            }
-        }
-    }
+    void forward(l2o::layers::Step<T>& step) const {
+        const auto& of = layout_;
+        const auto logistic = [](auto o, auto bias) { return 1 / (1 + exp(-(o + bias))); };
+        const auto h2 = step.state(of.global);
+        Value<T> rates, x2;
+        for (std::size_t k = 0; k < of.blocks(); ++k)
+            rates = rates + row_sum([](auto rate) { return rate; }, step.state(of.log_rate[k]));
+        const auto mean_rate = T(1 / double(of.total)) * rates;
+        const auto momentum =
+            map([](auto logit) { return 1 / (1 + exp(-logit)); }, step.param(of.rate_momentum));
+        for (std::size_t k = 0; k < of.blocks(); ++k) {
+            const Index n = of.sizes[k];
+            const auto rate = step.state(of.log_rate[k]), h1 = step.state(of.h1[k]);
+            const auto all = scale_features(of.before(step, k, mean_rate)),
+                       inputs = columns(all, 0, kScaleInputs * n);
+            step.set(of.means[k], columns(all, kScaleInputs * n, kScales * n));
+            step.set(of.mean_squares[k], columns(all, (kScaleInputs + kScales) * n, kScales * n));
 
-    template <class T>
-    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
-        l2o::Scratch scratch(in.call);
-        ScaleRow<T> row(scratch, layout_);
-        ScaleReverse<T> reverse(scratch, layout_);
-        for (Index r = 0; r < in.batch(); ++r) {
-            row.sweep(in, r, nullptr);
-            reverse.sweep(row, in, cot, acc, r);
+            const auto heard = of.tensor_to_coordinate(step, h1) + of.global_to_coordinate(step, h2);
+            const auto h0 = step.set(of.h0[k], of.cells[0](step, inputs, step.state(of.h0[k]), heard, n));
+            const auto read = [&](const l2o::Param& w) { return mixed(h0, step.param(w), n); };
+            const auto raw = read(of.direction) + mixed(inputs, step.param(of.direction_from_means), n);
+            const auto sum = [](auto o, auto bias, auto before_it) { return o + bias + before_it; };
+            const auto free = map(sum, read(of.rate_of.weights), step.param(of.rate_of.bias), rate);
+            // The clip counts as the identity (straight through).
+            const auto eta = free + stopped(map([](auto e) { return clamp(e, T(-33), T(33)) - e; }, free));
+            const auto average = [](auto p, auto old, auto e) { return p * old + (1 - p) * e; };
+            step.set(of.log_rate[k], map(average, momentum, rate, eta));
+            step.set(of.input_decay[k],
+                     map(logistic, read(of.input_decay_of.weights), step.param(of.input_decay_of.bias)));
+            step.set(of.scale_decay[k],
+                     map(logistic, read(of.scale_decay_of.weights), step.param(of.scale_decay_of.bias)));
+            const auto move = [](auto x, auto e, auto offset, auto d) { return x - exp(e + offset) * d; };
+            step.set_x(map(move, step.x(k), eta, step.param(of.step_offset), unit_rows(raw, 1e-16)), k);
+
+            const auto x1 = joined(plane_means(h0, n), plane_means(inputs, n));
+            const auto h1_next =
+                step.set(of.h1[k], of.cells[1](step, x1, h1, of.global_to_tensor(step, h2), 1));
+            x2 = x2 + T(share(k)) * h1_next;
         }
-        reverse.sums.add_to(acc, layout_.params);
+        step.set(of.global, of.cells[2](step, x2, h2, {}, 1));
     }
 
   private:
     enum class GlobalInput { kMean, kLast };
-    struct Start {
-        double mean, spread;
-        bool is_uniform = false;
-    };
-
-    template <class T>
-    void draw_rates(const l2o::StepIn<T>& in, std::uint32_t purpose, const l2o::View<T>& to) const {
-        const double low = 0.5 * std::log(rate_min_), width = 0.5 * std::log(rate_max_) - low;
-        for (Index r = 0; r < to.rows; ++r) {
-            l2o::numerics::Stream random(in.call.key, in.call.row0 + static_cast<std::uint64_t>(r), purpose);
-            const double tensor = low + width * random.uniform();
-            for (Index j = 0; j < to.cols; ++j)
-                to(r, j) = static_cast<T>(tensor + low + width * random.uniform());
-        }
-    }
-
-    void declare_params(l2o::OptimizerSpec& spec) {
-        const auto& hidden = layout_.hidden;
-        const auto add = [&](const std::string& name, const l2o::Shape& shape, const Start& start) {
-            Index size = 1;
-            for (const Index extent : shape) size *= extent;
-            layout_.params[starts_.size()] = spec.param({.name = name, .shape = shape});
-            layout_.param_sizes[starts_.size()] = size;
-            starts_.push_back(start);
-        };
-        const auto normal = [](double scale, Index fan_in) {
-            return Start{0, scale / std::sqrt(double(fan_in))};
-        };
-        const auto affine = [&](const std::string& name, Index from, Index to) {
-            add(name + "/Matrix", {from, to}, normal(0.5, from));
-            add(name + "/Bias", {to}, {0, 0});
-        };
-        for (std::size_t level = 0; level < kLevels; ++level) {
-            const std::string name = "level" + std::to_string(level);
-            const Index rows = layout_.inputs[level] + hidden[level];
-            add(name + "/gates/Matrix", {rows, 2 * hidden[level]}, normal(0.5, rows));
-            add(name + "/gates/Bias", {2 * hidden[level]}, {2.2, 0});
-            add(name + "/candidate/Matrix", {rows, hidden[level]}, normal(0.5, rows));
-            add(name + "/candidate/Bias", {hidden[level]}, {0, 0});
-        }
-        affine("level0/param_bias", hidden[1], 3 * hidden[0]);
-        affine("level0/global_bias", hidden[2], 3 * hidden[0]);
-        affine("level1/global_bias", hidden[2], 3 * hidden[1]);
-        for (std::size_t level = 0; level < kLevels; ++level)
-            add("init_vector" + std::to_string(level), {hidden[level]}, {0, 0, true});
-        add("update_weights", {hidden[0], 1}, normal(0.5, hidden[0]));
-        add("scl_decay_weights", {hidden[0], 1}, normal(0.5, hidden[0]));
-        add("scl_decay_bias", {1}, {3.2, 0});
-        add("inp_decay_weights", {hidden[0], 1}, normal(0.5, hidden[0]));
-        add("inp_decay_bias", {1}, {2.2, 0});
-        add("learning_rate_weights", {hidden[0], 1}, {0, 0});
-        add("learning_rate_bias", {1}, {0, 0});
-        add("grads_to_delta", {kScales, 1}, {0.25, 0.05});
-        add("lr_momentum_logit", {1}, {3.2, 0});
-        add("param_stepsize_offset", {1}, {-1, 0});
+    /// Of tensor k in what the global cell reads.
+    [[nodiscard]] double share(std::size_t k) const {
+        if (global_input_ == GlobalInput::kLast) return k + 1 == layout_.blocks() ? 1 : 0;
+        return 1 / static_cast<double>(layout_.blocks());
     }
 
     std::int64_t h0_size_ = 10, h1_size_ = 20, h2_size_ = 20;
@@ -212,7 +132,6 @@ class L2oScale {
     GlobalInput global_input_ = GlobalInput::kMean;
 
     ScaleLayout layout_;
-    std::vector<Start> starts_;  // of the parameters
 };
 
 }  // namespace

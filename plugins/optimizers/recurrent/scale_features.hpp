@@ -7,18 +7,16 @@
 
 #include <algorithm>
 #include <array>
+#include <l2o/layers/layered.hpp>
+#include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/asinh.hpp>
 #include <l2o/numerics/lanes.hpp>
-#include <l2o/numerics/lstm.hpp>
 #include <l2o/sdk/scratch.hpp>
 
 namespace l2o::recurrent {
 
-using numerics::Block;
-using numerics::Index;
-using numerics::kLanes;
-using numerics::load_lanes;
-using numerics::store_lanes;
+using nets::Block, nets::Index, nets::kLanes, nets::kTile, nets::load_lanes, nets::store_lanes;
+using nets::Tile;
 
 inline constexpr Index kScales = 4;
 inline constexpr Index kScaleInputs = 3 * kScales;  ///< asinh z_s, their products, ln l_s, learning rate
@@ -34,17 +32,16 @@ template <class T>
 struct ScaleFeatures {
     using Lanes = numerics::Lanes<T>;
     static constexpr T kFloor = T(1e-12), kTiny = T(1e-16);
-    static constexpr Index kTileSize = 64;
 
     Block<T> inputs;               // [12, tile]
     Block<T> mean, size, z, keep;  // [4, tile]: g_s, l_s, z_s, decay of g_s
     T* l_keep;
 
     explicit ScaleFeatures(Scratch& scratch) {
-        const auto block = [&](Index rows) { return Block<T>{scratch.take<T>(rows * kTileSize), kTileSize}; };
+        const auto block = [&](Index rows) { return Block<T>{scratch.take<T>(rows * kTile), kTile}; };
         inputs = block(kScaleInputs);
         for (Block<T>* one : {&mean, &size, &z, &keep}) *one = block(kScales);
-        l_keep = scratch.take<T>(kTileSize);
+        l_keep = scratch.take<T>(kTile);
     }
 
     /// g_s' = k_s g_s + (1 - k_s) g,  l_s' = r l_s + (1 - r) (g_s'^2 + floor),  k_{s+1} = sqrt(k_s).
@@ -98,7 +95,7 @@ struct ScaleFeatures {
     void reverse(Index n,
                  const T* g,
                  const ScaleMeans<const T>& old,
-                 const Block<T>& inputs_bar,
+                 const Block<const T>& inputs_bar,
                  const ScaleMeans<const T>& new_bar,
                  const ScaleMeans<T>& old_bar,
                  T* g_bar,
@@ -142,5 +139,100 @@ struct ScaleFeatures {
   private:
     static constexpr Index kLogs = 2 * kScales - 1;
 };
+
+/// What the features are computed of: numbers of every coordinate, planes of every scale, and one number for
+/// a row. A decay is 0 where there is none, as before the first step.
+template <class T>
+struct ScaleState {
+    layers::Value<T> g, input_decay, scale_decay, log_rate, means, mean_squares, mean_log_rate;
+};
+
+/// Planes of the features, and those of the new means and mean squares.
+template <class T>
+class ScaleNode final : public layers::Node<T> {
+  public:
+    ScaleNode(layers::Tape<T>& tape, const ScaleState<T>& of)
+        : layers::Node<T>(tape, true, (kScaleInputs + 2 * kScales) * of.g->cols(), true, false),
+          of_(of),
+          n_(of.g->cols()),
+          features_(tape.scratch()) {
+        for (const layers::Value<T>& v :
+             {of.g, of.input_decay, of.scale_decay, of.log_rate, of.means, of.mean_squares, of.mean_log_rate})
+            if (v) v->use();
+    }
+
+  private:
+    template <class V>
+    static auto at(const V& view, std::int64_t r, Index first) -> decltype(view.data) {
+        return view ? view.row(r) + first : nullptr;
+    }
+    static View<const T> value(layers::Value<T> v) { return v ? v->value() : View<const T>{}; }
+    static View<T> bar_of(layers::Value<T> v) { return v && v->is_wanted() ? v->own_bar() : View<T>{}; }
+    /// Features of a tile of row r.
+    void run(std::int64_t r, const Tile& tile) {
+        features_.forward(tile.count,
+                          at(of_.g->value(), r, tile.first),
+                          at(value(of_.input_decay), r, tile.first),
+                          at(value(of_.scale_decay), r, tile.first),
+                          at(of_.log_rate->value(), r, tile.first),
+                          before(r, tile),
+                          of_.mean_log_rate->value()(r, 0));
+    }
+    ScaleMeans<const T> before(std::int64_t r, const Tile& tile) {
+        return {{at(of_.means->value(), r, tile.first), n_},
+                {at(of_.mean_squares->value(), r, tile.first), n_}};
+    }
+    void compute(const View<T>& to, T, bool) override {
+        for (std::int64_t r = 0; r < to.rows; ++r)
+            nets::for_each_tile(n_, [&](const Tile& tile) {
+                run(r, tile);
+                T* plane = to.row(r) + tile.first;
+                const auto write = [&](const Block<T>& from, Index rows) {
+                    for (Index i = 0; i < rows; ++i, plane += n_)
+                        std::copy_n(from.at(i, 0), tile.count, plane);
+                };
+                write(features_.inputs, kScaleInputs);
+                write(features_.mean, kScales), write(features_.size, kScales);
+            });
+    }
+    void back(const View<const T>& bar) override {
+        const View<T> g_bar = bar_of(of_.g), in_bar = bar_of(of_.input_decay),
+                      scale_bar = bar_of(of_.scale_decay);
+        const View<T> rate_bar = bar_of(of_.log_rate), mean_rate_bar = bar_of(of_.mean_log_rate);
+        const View<T> means_bar = bar_of(of_.means), squares_bar = bar_of(of_.mean_squares);
+        for (std::int64_t r = 0; r < bar.rows; ++r)
+            nets::for_each_tile(n_, [&](const Tile& tile) {
+                const Index first = tile.first;
+                const auto planes = [&](Index from) {
+                    return Block<const T>{bar.row(r) + from * n_ + first, n_};
+                };
+                run(r, tile);
+                features_.reverse(tile.count,
+                                  at(of_.g->value(), r, first),
+                                  before(r, tile),
+                                  planes(0),
+                                  {planes(kScaleInputs), planes(kScaleInputs + kScales)},
+                                  {{at(means_bar, r, first), n_}, {at(squares_bar, r, first), n_}},
+                                  at(g_bar, r, first),
+                                  at(in_bar, r, first),
+                                  at(scale_bar, r, first));
+                const T* last = planes(kScaleInputs - 1).data;
+                double sum = 0;
+                for (Index j = 0; j < tile.count; ++j) {
+                    if (rate_bar) rate_bar(r, first + j) += last[j];
+                    sum += double(last[j]);
+                }
+                if (mean_rate_bar) mean_rate_bar(r, 0) -= T(sum);
+            });
+    }
+
+    ScaleState<T> of_;
+    Index n_;
+    ScaleFeatures<T> features_;
+};
+template <class T>
+layers::Value<T> scale_features(const ScaleState<T>& of) {
+    return layers::Value<T>(of.g->tape().template add<ScaleNode<T>>(of));
+}
 
 }  // namespace l2o::recurrent

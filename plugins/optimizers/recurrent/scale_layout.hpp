@@ -1,50 +1,142 @@
-// What L2O-Scale keeps, and where: numbers of its parameters and states, sizes of its levels and blocks.
+// What L2O-Scale learns and keeps: its parameters and states.
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
-#include <l2o/numerics/gru.hpp>
+#include <l2o/nets/gru.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <string>
 #include <vector>
 
-#include "lstm_net.hpp"
 #include "scale_features.hpp"
 
 namespace l2o::recurrent {
 
 inline constexpr std::size_t kLevels = 3;
 
-/// Parameters, in the order of their declaration.
-enum ScaleParam : std::size_t {
-    kCells = 0,  // of a level: gates, their bias, candidate, its bias
-    kTensorToCoordinate = 12,
-    kGlobalToCoordinate = 14,
-    kGlobalToTensor = 16,
-    kInitVectors = 18,
-    kDirection = 21,
-    kScaleDecay = 22,
-    kInputDecay = 24,
-    kRate = 26,
-    kDirectionFromMeans = 28,
-    kRateMomentum = 29,
-    kStepOffset = 30,
-    kParams = 31
+/// state Matrix + Bias: what a level hears of one above.
+struct Message {
+    Param matrix, bias;
+
+    void declare(OptimizerSpec& spec, const std::string& name, Index from, Index to) {
+        matrix = spec.param({.name = name + "/Matrix", .shape = {from, to}});
+        bias = spec.param({.name = name + "/Bias", .shape = {to}});
+    }
+    template <class T>
+    layers::Value<T> operator()(layers::Step<T>& step, layers::Value<T> state) const {
+        const auto sum = [](auto a, auto b) { return a + b; };
+        return map(sum, state * step.matrix(matrix), step.param(bias));
+    }
 };
 
 struct ScaleLayout {
-    bool reads_all_tensors = true;  ///< the global cell; else the last one only
+    std::array<nets::Gru, kLevels> cells;  ///< of the coordinates, the tensors, the whole
+    Message tensor_to_coordinate, global_to_coordinate, global_to_tensor;
+    std::array<Param, kLevels> starts;
+    Param direction, direction_from_means, rate_momentum, step_offset;
+    /// Read-outs of the coordinates' cells.
+    struct ReadOut {
+        Param weights, bias;
+    };
+    ReadOut scale_decay_of, input_decay_of, rate_of;
 
-    std::array<Index, kLevels> hidden{}, inputs{};  ///< of the cells
-    std::array<Index, kParams> param_sizes{};
-    std::vector<Index> sizes, offsets;  ///< of the blocks
+    std::vector<Index> sizes;  ///< of the blocks
     Index total = 0;
-    std::array<Param, kParams> params;
     BlockStates h0, means, mean_squares, input_decay, scale_decay, log_rate, h1;
     State global;
 
     [[nodiscard]] std::size_t blocks() const { return sizes.size(); }
-    [[nodiscard]] Index coordinates() const { return total; }
+    void declare(OptimizerSpec& spec, const std::array<Index, kLevels>& hidden) {
+        const Index inputs[] = {kScaleInputs, hidden[0] + kScaleInputs, hidden[1]};
+        for (std::size_t level = 0; level < kLevels; ++level)
+            cells[level].declare(spec, "level" + std::to_string(level), inputs[level], hidden[level]);
+        tensor_to_coordinate.declare(spec, "level0/param_bias", hidden[1], 3 * hidden[0]);
+        global_to_coordinate.declare(spec, "level0/global_bias", hidden[2], 3 * hidden[0]);
+        global_to_tensor.declare(spec, "level1/global_bias", hidden[2], 3 * hidden[1]);
+        const auto add = [&](const std::string& name, const Shape& shape) {
+            return spec.param({.name = name, .shape = shape});
+        };
+        for (std::size_t level = 0; level < kLevels; ++level)
+            starts[level] = add("init_vector" + std::to_string(level), {hidden[level]});
+        direction = add("update_weights", {hidden[0], 1});
+        scale_decay_of = {add("scl_decay_weights", {hidden[0], 1}), add("scl_decay_bias", {1})};
+        input_decay_of = {add("inp_decay_weights", {hidden[0], 1}), add("inp_decay_bias", {1})};
+        rate_of = {add("learning_rate_weights", {hidden[0], 1}), add("learning_rate_bias", {1})};
+        direction_from_means = add("grads_to_delta", {kScales, 1});
+        rate_momentum = add("lr_momentum_logit", {1});
+        step_offset = add("param_stepsize_offset", {1});
+        declare_state(spec, hidden);
+    }
+
+    /// As in the authors' code.
+    template <class T>
+    void init_params(const l2o_call& call, const ParamsOut<T>& params) const {
+        const auto normal = [&](const Param& param, double sigma, double mean = 0) {
+            nets::fill_normal(params, param, sigma, call, mean);
+        };
+        const auto fan_in = [&](std::size_t level) { return 0.5 / std::sqrt(double(cells[level].hidden())); };
+        for (const nets::Gru& cell : cells) cell.init_params(call, params);
+        normal(tensor_to_coordinate.matrix, fan_in(1)), normal(tensor_to_coordinate.bias, 0);
+        normal(global_to_coordinate.matrix, fan_in(2)), normal(global_to_coordinate.bias, 0);
+        normal(global_to_tensor.matrix, fan_in(2)), normal(global_to_tensor.bias, 0);
+        for (const Param& start : starts) nets::fill_uniform(params, start, 1, call);
+        for (const Param& w : {direction, scale_decay_of.weights, input_decay_of.weights})
+            normal(w, fan_in(0));
+        normal(scale_decay_of.bias, 0, 3.2), normal(input_decay_of.bias, 0, 2.2);
+        normal(rate_of.weights, 0), normal(rate_of.bias, 0);
+        normal(direction_from_means, 0.05, 0.25), normal(rate_momentum, 0, 3.2), normal(step_offset, 0, -1);
+    }
+
+    /// What block k reads of the state.
+    template <class T>
+    ScaleState<T> before(layers::Step<T>& step, std::size_t k, layers::Value<T> mean_log_rate) const {
+        ScaleState<T> of;
+        of.g = step.g(k), of.log_rate = step.state(log_rate[k]), of.mean_log_rate = mean_log_rate;
+        of.means = step.state(means[k]), of.mean_squares = step.state(mean_squares[k]);
+        if (step.t() == 0) return of;  // the decays of the first step are 0, whatever the state says
+        of.input_decay = step.state(input_decay[k]), of.scale_decay = step.state(scale_decay[k]);
+        return of;
+    }
+
+    /// Hidden states from the learned vectors, means and decays 0, step sizes drawn: one for the tensor and
+    /// one for the coordinate, of equal weight.
+    template <class T>
+    void init_state(const StepIn<T>& in, const StatesOut<T>& state, double least, double most) const {
+        for (std::size_t k = 0; k < blocks(); ++k) {
+            for (const BlockStates* zero : {&means, &mean_squares, &input_decay, &scale_decay})
+                fill(state[(*zero)[k]], T(0));
+            const View<T> to = state[log_rate[k]];
+            const double low = 0.5 * std::log(least), width = 0.5 * std::log(most) - low;
+            for (Index r = 0; r < to.rows; ++r) {
+                const auto row = in.call.row0 + static_cast<std::uint64_t>(r);
+                numerics::Stream random(in.call.key, row, log_rate[k].index());
+                const double tensor = low + width * random.uniform();
+                for (Index j = 0; j < to.cols; ++j)
+                    to(r, j) = static_cast<T>(tensor + low + width * random.uniform());
+            }
+        }
+        for_each_cell([&](std::size_t level, const State& cell) {
+            const View<T> to = state[cell];
+            const T* start = in.param(starts[level]).data;
+            const Index copies = to.cols / cells[level].hidden();
+            for (Index r = 0; r < to.rows; ++r)
+                for (Index j = 0; j < to.cols; ++j) to(r, j) = start[j / copies];
+        });
+    }
+    template <class T>
+    void init_state_vjp(const StatesCot<T>& cot, const StepAcc<T>& acc) const {
+        for_each_cell([&](std::size_t level, const State& cell) {
+            const View<const T> bar = cot[cell];
+            const View<T> to = acc.param(starts[level]);
+            if (!bar || !to) return;
+            const Index copies = bar.cols / cells[level].hidden();
+            for (Index r = 0; r < bar.rows; ++r)
+                for (Index j = 0; j < bar.cols; ++j) to[j / copies] += bar(r, j);
+        });
+    }
+
+  private:
     /// Calls f(level, hidden state of a cell).
     template <class F>
     void for_each_cell(F&& f) const {
@@ -52,20 +144,9 @@ struct ScaleLayout {
         for (std::size_t k = 0; k < blocks(); ++k) f(1, h1[k]);
         f(2, global);
     }
-    /// Weights of a call.
-    template <class T>
-    [[nodiscard]] const T* weights(const StepIn<T>& in, std::size_t param) const {
-        return in.param(params[param]).data;
-    }
-    /// Of tensor k in what the global cell reads.
-    [[nodiscard]] double share(std::size_t k) const {
-        if (!reads_all_tensors) return k + 1 == blocks() ? 1 : 0;
-        return 1 / static_cast<double>(blocks());
-    }
-
-    void declare_state(OptimizerSpec& spec) {
+    void declare_state(OptimizerSpec& spec, const std::array<Index, kLevels>& hidden) {
         for (std::size_t k = 0; k < spec.blocks(); ++k) sizes.push_back(element_count(spec.block(k)));
-        for (const Index size : sizes) offsets.push_back(total), total += size;
+        for (const Index size : sizes) total += size;
         const auto per_block = [&](const char* name, const char* doc, auto shape_of_block) {
             State first;
             for (std::size_t k = 0; k < spec.blocks(); ++k) {
@@ -86,23 +167,6 @@ struct ScaleLayout {
         log_rate = per_block("log_rate", "moving average of the logarithm of the step size", one);
         h1 = per_block("h1", "cell of the tensor", [&](Index) { return Shape{hidden[1]}; });
         global = spec.state({.name = "h2", .doc = "the global cell", .shape = {hidden[2]}, .batched = true});
-    }
-
-    template <class T>
-    [[nodiscard]] numerics::GruCell<T> cell(const StepIn<T>& in, std::size_t level, const T* bias) const {
-        return {inputs[level],
-                hidden[level],
-                weights(in, kCells + 4 * level),
-                weights(in, kCells + 4 * level + 2),
-                bias};
-    }
-    template <class T>
-    [[nodiscard]] ScaleMeans<const T> means_of(const StepIn<T>& in,
-                                               Index r,
-                                               std::size_t k,
-                                               Index first) const {
-        return {{in.state(means[k]).row(r) + first, sizes[k]},
-                {in.state(mean_squares[k]).row(r) + first, sizes[k]}};
     }
 };
 

@@ -52,7 +52,7 @@ class NaAlista : public l2o::plugins::Coupled, public l2o::layers::Layered<NaAli
                          .shape = {model_.m, model_.n},
                          .flags = L2O_SPEC_DERIVED});
         net_.part<0>().form = l2o::nets::LstmForm::kTorch, net_.part<0>().reads_cell = true;
-        net_.part<0>().declare(spec, {.weights = "lstm", .h = "h", .c = "c"}, 2, hidden, false);
+        net_.part<0>().declare(spec, {.weights = "lstm", .h = "h", .c = "c"}, 2, hidden, l2o::nets::kPerRow);
         v_ = spec.param({.name = "V", .doc = "layer after the cell", .shape = {hidden, hidden}});
         bv_ = spec.param({.name = "bV", .doc = "its bias", .shape = {hidden}});
         u_ = spec.param({.name = "U", .doc = "read-out of gamma and theta", .shape = {2, hidden}});

@@ -1,12 +1,14 @@
 // An optimizer that is its equations: forward(), from which step, step_vjp and scratch follow.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <l2o/layers/elementwise.hpp>
 #include <l2o/layers/rule.hpp>
 #include <l2o/layers/value.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
+#include <limits>
 #include <vector>
 
 namespace l2o::layers {
@@ -62,18 +64,19 @@ class Shapes {
 template <class T>
 class Step {
   public:
-    /// @param out  of a forward pass; @param cot, acc  of a reverse pass; else NULL
+    /// @param out        of a forward pass; @param cot, acc  of a reverse pass; else NULL
+    /// @param first_row  of the tape's rows within the batch
     Step(Tape<T>& tape,
          const StepIn<T>& in,
          const StepOut<T>* out,
          const StepCot<T>* cot,
-         const StepAcc<T>* acc)
-        : tape_(tape), in_(in), out_(out), cot_(cot), acc_(acc) {}
+         const StepAcc<T>* acc,
+         std::int64_t first_row = 0)
+        : tape_(tape), in_(in), out_(out), cot_(cot), acc_(acc), first_row_(first_row) {}
 
     /// The number of the step, from 0.
     [[nodiscard]] std::int64_t t() const { return in_.t(); }
     [[nodiscard]] std::size_t blocks() const { return in_.blocks(); }
-    [[nodiscard]] const StepIn<T>& in() const { return in_; }
 
     Value<T> x(std::size_t block = 0) { return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{}); }
     /// @throw Failure without reads_g()
@@ -98,22 +101,21 @@ class Step {
     /// x' and state' are these. All have to be set, each once.   @return it, for further use
     Value<T> set_x(Value<T> value, std::size_t block = 0) {
         return set(value,
-                   out_ ? out_->x(block) : View<T>{},
-                   in_.x_out(block),
-                   cot_ ? cot_->x(block) : View<const T>{});
+                   rows(out_ ? out_->x(block) : View<T>{}),
+                   rows(in_.x_out(block)),
+                   rows(cot_ ? cot_->x(block) : View<const T>{}));
     }
     Value<T> set(const State& s, Value<T> value) {
-        return set(value,
-                   out_ ? out_->state(s) : View<T>{},
-                   in_.state_out(s),
-                   cot_ ? cot_->state(s) : View<const T>{});
+        return set(value, room_of(s), rows(in_.state_out(s)), cotangent_of(s));
     }
     /// Where an operation writes a state', instead of set(); empty unless in a forward pass.
-    View<T> room_of(const State& s) const { return out_ ? out_->state(s) : View<T>{}; }
-    /// For operations with a state of their own: the cotangent of a state', and accumulators; empty where
-    /// there is none.
-    View<const T> cotangent_of(const State& s) const { return cot_ ? cot_->state(s) : View<const T>{}; }
-    View<T> accumulator_of(const State& s) const { return acc_ ? acc_->state(s) : View<T>{}; }
+    View<T> room_of(const State& s) const { return rows(out_ ? out_->state(s) : View<T>{}); }
+    /// For operations with a state of their own: parameters and state, the cotangent of a state', and
+    /// accumulators; the last two empty where there is none.
+    View<const T> values_of(const Param& p) const { return in_.param(p); }
+    View<const T> values_of(const State& s) const { return rows(in_.state(s)); }
+    View<const T> cotangent_of(const State& s) const { return rows(cot_ ? cot_->state(s) : View<const T>{}); }
+    View<T> accumulator_of(const State& s) const { return rows(acc_ ? acc_->state(s) : View<T>{}); }
     View<T> accumulator_of(const Param& p) const { return acc_ ? acc_->param(p) : View<T>{}; }
     [[nodiscard]] Tape<T>& tape() const { return tape_; }
     /// Computes what was set.
@@ -134,7 +136,14 @@ class Step {
         View<T> to;
         Output* next = nullptr;
     };
-    Value<T> batched(const View<const T>& value, const View<T>& bar) { return input(true, value, bar); }
+    /// Those of the tape, of a tensor of the whole batch.
+    template <class E>
+    View<E> rows(const View<E>& all) const {
+        return all ? View<E>{all.row(first_row_), tape_.batch(), all.cols, all.stride} : all;
+    }
+    Value<T> batched(const View<const T>& value, const View<T>& bar) {
+        return input(true, rows(value), rows(bar));
+    }
     Value<T> shared(const View<const T>& value, const View<T>& bar) {
         return input(false, as_row(value), as_row(bar));
     }
@@ -165,6 +174,7 @@ class Step {
     const StepOut<T>* out_;
     const StepCot<T>* cot_;
     const StepAcc<T>* acc_;
+    std::int64_t first_row_;
     Output* first_ = nullptr;
     Output** end_ = &first_;
 };
@@ -179,35 +189,47 @@ class Layered {
   public:
     template <class T>
     void step(const StepIn<T>& in, const StepOut<T>& out) const {
-        Scratch scratch(in.call);
-        Tape<T> tape(scratch, in.batch(), Pass::kForward);
-        Step<T> step(tape, in, &out, nullptr, nullptr);
-        method().forward(step);
-        step.finish();
+        for (std::int64_t row = 0; row < in.batch(); row += rows_at_once_) {
+            Scratch scratch(in.call);
+            Tape<T> tape(scratch, std::min(rows_at_once_, in.batch() - row), Pass::kForward);
+            Step<T> step(tape, in, &out, nullptr, nullptr, row);
+            method().forward(step);
+            step.finish();
+        }
     }
     template <class T>
     void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
-        Scratch scratch(in.call);
-        Tape<T> tape(scratch, in.batch(), Pass::kReverse);
-        Step<T> step(tape, in, nullptr, &cot, &acc);
-        method().forward(step);
-        tape.reverse();
+        for (std::int64_t row = 0; row < in.batch(); row += rows_at_once_) {
+            Scratch scratch(in.call);
+            Tape<T> tape(scratch, std::min(rows_at_once_, in.batch() - row), Pass::kReverse);
+            Step<T> step(tape, in, nullptr, &cot, &acc, row);
+            method().forward(step);
+            tape.reverse();
+        }
     }
 
   protected:
     /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three.
+    /// @param entries_at_once  0: the batch is computed at once; else as many of its rows at a time as have
+    ///        so many coordinates, or one: where values are many, those of all rows leave the cache
     /// @pre  parameters and states are declared   @throw Failure of a population
-    void measure(OptimizerSpec& spec) const {
+    void measure(OptimizerSpec& spec, std::int64_t entries_at_once = 0) {
         if (spec.info.particles > 0) invalid("a population is not written in layers; expected one iterate");
+        std::int64_t of_row = 0;
+        for (std::size_t k = 0; k < spec.blocks(); ++k) of_row += element_count(spec.block(k));
+        if (entries_at_once > 0)
+            rows_at_once_ = std::max<std::int64_t>(1, entries_at_once / std::max<std::int64_t>(1, of_row));
         const std::int64_t steps = spec.info.max_steps > 0 ? spec.info.max_steps : 3;
         const detail::Shapes params(
             spec.params.size(), [&](std::size_t i) { return spec.params.at(std::uint32_t(i)); }, 0);
         std::vector<Lists> of_rows;
-        for (std::int64_t rows = 0; rows < 3; ++rows) of_rows.emplace_back(spec, rows);
+        for (std::int64_t rows = 0; rows < 3; ++rows)
+            of_rows.emplace_back(spec, entries_at_once > 0 ? rows_at_once_ : rows);
         for (std::int64_t t = 0; t < steps; ++t)
-            spec.scratch([&](Scratch& scratch, std::int64_t rows, auto scalar) {
+            spec.scratch([&](Scratch& scratch, std::int64_t of, auto scalar) {
                 using T = decltype(scalar);
-                const Lists& lists = of_rows[static_cast<std::size_t>(rows)];
+                const Lists& lists = of_rows[static_cast<std::size_t>(of)];
+                const std::int64_t rows = entries_at_once > 0 ? rows_at_once_ : of;
                 l2o_step_in raw{};
                 raw.batch = static_cast<std::uint32_t>(rows), raw.t = t;
                 raw.params = params.list(), raw.state = lists.states.list(), raw.data = lists.data.list();
@@ -234,6 +256,8 @@ class Layered {
                   spec.problem().n_data, [&](std::size_t i) { return spec.problem().data[i]; }, rows) {}
     };
     [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
+
+    std::int64_t rows_at_once_ = std::numeric_limits<std::int64_t>::max() / 2;
 };
 
 }  // namespace l2o::layers

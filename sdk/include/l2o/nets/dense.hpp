@@ -59,6 +59,17 @@ struct Tanh {
     }
 };
 
+struct TwiceLogistic {
+    template <class V>
+    static V apply(const V& z) {
+        return 2 * z.logistic();
+    }
+    template <class V>
+    static V slope(const V& h) {
+        return h * (1 - h / 2);
+    }
+};
+
 /// h = activation(input w + b). The input's last rows may be constants, the same for all entries of a step:
 /// they cost no product, being part of the bias.
 template <class Activation>
@@ -73,11 +84,11 @@ class Dense {
         w_ = spec.param({.name = names.w, .doc = names.doc, .shape = {inputs, outputs}});
         b_ = spec.param({.name = names.b, .shape = {outputs}});
     }
-    /// Weights from a normal truncated at two standard deviations `sigma`, by default 1 / sqrt(fan-in),
-    /// biases 0.   Source: the default initialisers of Haiku and Sonnet.
+    /// Weights from a normal truncated at two standard deviations 1 / sqrt(fan-in), biases 0.
+    /// Source: the default initialisers of Haiku and Sonnet.
     template <class T>
-    void init_params(const l2o_call& call, const ParamsOut<T>& params, double sigma = 0) const {
-        fill_truncated_normal(params, w_, sigma > 0 ? sigma : 1 / std::sqrt(double(inputs_)), call);
+    void init_params(const l2o_call& call, const ParamsOut<T>& params) const {
+        fill_truncated_normal(params, w_, 1 / std::sqrt(double(inputs_)), call);
         if (const View<T> b = params[b_]) fill(b, T(0));
     }
 
@@ -95,13 +106,13 @@ class Dense {
         Pass(Scratch& scratch, const Dense& of, const layers::Step<T>& step)
             : of_(of),
               step_(step),
-              w_(step.in().param(of.w_).data),
+              w_(step.values_of(of.w_).data),
               constants_(scratch.take<T>(of.constants_)),
               bias_(scratch.take<T>(of.outputs_)),
               out_{scratch.take<T>(of.outputs_ * kTile), kTile},
               by_entry_(scratch.take<T>(numerics::round_up_to_panels<T>(of.outputs_) * kTile)),
               sums_(scratch, {of.inputs_ * of.outputs_, of.outputs_}) {
-            if (bias_ != nullptr) std::copy_n(step.in().param(of.b_).data, of.outputs_, bias_);
+            if (bias_ != nullptr) std::copy_n(step.values_of(of.b_).data, of.outputs_, bias_);
         }
         /// The constant inputs of this step; before the first forward().
         void set_constants(std::span<const double> values) {

@@ -18,6 +18,10 @@ namespace l2o::nets {
 /// .b_ih, .b_hh, gates in the order i, f, g, o.
 enum class LstmForm { kSonnet, kTorch };
 
+/// Whose state an LSTM has: one for every coordinate of every block, or one for every row.
+enum class StatesOf { kCoordinates, kRows };
+inline constexpr StatesOf kPerCoordinate = StatesOf::kCoordinates, kPerRow = StatesOf::kRows;
+
 /// c' = s(f) c + s(i) tanh(j),  h' = s(o) tanh(c'),  [i j f o] = [input, h] w + b. Its output is h', or c'.
 class Lstm {
   public:
@@ -28,8 +32,8 @@ class Lstm {
     /// The output is c', which forward() sets as the state, instead of h'.
     bool reads_cell = false;
 
-    /// @param per_coordinate  a state for every coordinate of every block; else one for every row.
-    void declare(OptimizerSpec& spec, const Names& names, Index inputs, Index hidden, bool per_coordinate) {
+    void declare(OptimizerSpec& spec, const Names& names, Index inputs, Index hidden, StatesOf states) {
+        const bool per_coordinate = states == StatesOf::kCoordinates;
         declare_weights(spec, names.weights, inputs, hidden);
         const std::size_t blocks = per_coordinate ? spec.blocks() : 1;
         const auto add = [&](const std::string& name, const char* doc, std::size_t k) {
@@ -72,6 +76,8 @@ class Lstm {
             const Index n = of.hidden_;
             for (Block<T>* block : {&h_, &c_, &h_next_, &c_next_, &h_bar_, &c_bar_})
                 *block = {scratch.take<T>(n * kTile), kTile};
+            for (const Block<T>* block : {&h_next_, &c_next_})  // beyond the entries of a tile: any number
+                if (block->data != nullptr) std::fill_n(block->data, n * kTile, T(0));
             tape_ = {scratch.take<T>(numerics::kLstmTapeRows * n * kTile), kTile};
             workspace_ = scratch.take<T>(numerics::lstm_vjp_workspace<T>(n, kTile));
             cell_ = {of.inputs_, n, nullptr, nullptr};
@@ -80,7 +86,7 @@ class Lstm {
                 if (w != nullptr) pack(w, b);
                 cell_.w = w, cell_.b = b;
             } else {
-                cell_.w = step.in().param(of.params_[0]).data, cell_.b = step.in().param(of.params_[1]).data;
+                cell_.w = step.values_of(of.params_[0]).data, cell_.b = step.values_of(of.params_[1]).data;
             }
         }
         [[nodiscard]] Block<T> output() const { return of_.reads_cell ? c_next_ : h_next_; }
@@ -88,8 +94,8 @@ class Lstm {
         /// Of entries of block k; writes the new state in a forward pass.   @param taped  reverse() follows.
         /// The bits of an entry depend neither on how many there are nor on its position.
         void forward(std::size_t k, const Tile& tile, const Block<const T>& in, bool taped) const {
-            load(step_.in().state(of_.h(k)), of_.hidden_, tile, h_);
-            load(step_.in().state(of_.c(k)), of_.hidden_, tile, c_);
+            load(step_.values_of(of_.h(k)), of_.hidden_, tile, h_);
+            load(step_.values_of(of_.c(k)), of_.hidden_, tile, c_);
             numerics::lstm_forward(
                 cell_, tile.count, {in, h_, c_}, {h_next_, c_next_}, taped ? tape_ : Block<T>{});
             if (const View<T> to = step_.room_of(of_.h(k))) store<false>(h_next_, of_.hidden_, tile, to);
@@ -151,8 +157,8 @@ class Lstm {
         }
         /// From torch's form to that of the kernel, which adds 1 to the bias of f.
         void pack(T* w, T* b) const {
-            const auto w_ih = step_.in().param(of_.params_[0]), w_hh = step_.in().param(of_.params_[1]);
-            const auto b_ih = step_.in().param(of_.params_[2]), b_hh = step_.in().param(of_.params_[3]);
+            const auto w_ih = step_.values_of(of_.params_[0]), w_hh = step_.values_of(of_.params_[1]);
+            const auto b_ih = step_.values_of(of_.params_[2]), b_hh = step_.values_of(of_.params_[3]);
             const Index n = of_.hidden_;
             for (Index gate = 0; gate < 4; ++gate) {
                 const Index from = kGate[gate] * n, to = gate * n;

@@ -12,6 +12,7 @@
 #include <l2o/layers/layered.hpp>
 #include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/dual.hpp>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -209,6 +210,129 @@ class Outputs final : public layers::Node<T> {
     Block<T> features_, features_bar_;
 };
 
+template <class R>
+inline constexpr std::size_t kCountOf = 1;
+template <class N, std::size_t R>
+inline constexpr std::size_t kCountOf<std::array<N, R>> = R;
+/// What a rule of so many numbers gives; never called.
+template <class T, std::size_t kNumbers, class Rule>
+auto result_of(const Rule& rule) {
+    return [&]<std::size_t... i>(std::index_sequence<i...>) { return rule(T(i)...); }
+    (std::make_index_sequence<kNumbers>{});
+}
+
+/// A rule of the outputs of a net, variables and constants, at every entry.
+/// @tparam kOutputs  of the net   @tparam kResults  of the rule, [B, n] each, side by side
+template <class T,
+          class Pass,
+          class Rule,
+          std::size_t kOutputs,
+          std::size_t kResults,
+          std::size_t K,
+          std::size_t V,
+          std::size_t C>
+class Ruled final : public layers::Node<T> {
+  public:
+    Ruled(layers::Tape<T>& tape,
+          const Pass* net,
+          std::size_t block,
+          const Rule& rule,
+          const std::array<Value<T>, K>& in,
+          const std::array<Value<T>, V>& variables,
+          const std::array<Value<T>, C>& constants)
+        : layers::Node<T>(tape, true, Index(kResults) * Inputs<T, K>::cols(in), true, false),
+          net_(net),
+          block_(block),
+          rule_(rule),
+          in_(in),
+          variables_(variables),
+          constants_(constants) {
+        const auto take = [&](std::size_t rows) {
+            return Block<T>{tape.scratch().template take<T>(Index(rows) * kTile), kTile};
+        };
+        features_ = take(K), features_bar_ = take(K), variables_at_ = take(V), variables_bar_ = take(V);
+        constants_at_ = take(C), results_ = take(kResults);
+        if (tape.pass() == layers::Pass::kReverse && net->has_cotangent(block)) this->own_bar();
+    }
+
+  private:
+    template <class E>
+    static View<E> result(const View<E>& of, std::size_t r) {
+        const Index n = of.cols / Index(kResults);
+        return {of.data + Index(r) * n, of.rows, n, of.stride};
+    }
+    void run(const Tile& tile, bool taped) {
+        in_.gather(tile, features_);
+        net_->forward(block_, tile, features_, taped);
+        variables_.gather(tile, variables_at_);
+        constants_.gather(tile, constants_at_);
+    }
+    /// The rule at entry i of the tile, of numbers that `number` makes of a value and the variable's place.
+    template <class Number, class Make>
+    auto apply(const Block<T>& outputs, Index i, const Make& number) const {
+        return [&]<std::size_t... o, std::size_t... v, std::size_t... c>(
+            std::index_sequence<o...>, std::index_sequence<v...>, std::index_sequence<c...>) {
+            const auto f = rule_(number(*outputs.at(Index(o), i), o)...,
+                                 number(*variables_at_.at(Index(v), i), kOutputs + v)...,
+                                 *constants_at_.at(Index(c), i)...);
+            if constexpr (kResults == 1)
+                return std::array<Number, 1>{f};
+            else
+                return f;
+        }
+        (std::make_index_sequence<kOutputs>{}, std::make_index_sequence<V>{}, std::make_index_sequence<C>{});
+    }
+    void compute(const View<T>& to, T, bool) override {
+        const Block<T> outputs = net_->output();
+        for_each_tile(to.rows * to.cols / Index(kResults), [&](const Tile& tile) {
+            run(tile, false);
+            const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
+            for (Index i = 0; i < lanes; ++i) {
+                const auto f = apply<T>(outputs, i, [](T value, std::size_t) { return value; });
+                for (std::size_t r = 0; r < kResults; ++r) *results_.at(Index(r), i) = f[r];
+            }
+            for (std::size_t r = 0; r < kResults; ++r) scatter(results_.at(Index(r), 0), tile, result(to, r));
+        });
+    }
+    void back(const View<const T>& bar) override {
+        using Number = numerics::Dual<T, kOutputs + V>;
+        const Block<T> outputs = net_->output(), outputs_bar = net_->output_bar();
+        for_each_tile(bar.rows * bar.cols / Index(kResults), [&](const Tile& tile) {
+            run(tile, true);
+            const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
+            for (std::size_t r = 0; r < kResults; ++r) {
+                nets::gather(result(bar, r), tile, results_.at(Index(r), 0));
+                std::fill(results_.at(Index(r), tile.count), results_.at(Index(r), lanes), T(0));
+            }
+            for (Index i = 0; i < lanes; ++i) {
+                const auto f = apply<Number>(
+                    outputs, i, [](T value, std::size_t k) { return Number::variable(value, k); });
+                const auto slope = [&](std::size_t k) {
+                    T sum = 0;
+                    for (std::size_t r = 0; r < kResults; ++r)
+                        sum += *results_.at(Index(r), i) * f[r].slope[k];
+                    return sum;
+                };
+                for (std::size_t o = 0; o < kOutputs; ++o) *outputs_bar.at(Index(o), i) = slope(o);
+                for (std::size_t v = 0; v < V; ++v) *variables_bar_.at(Index(v), i) = slope(kOutputs + v);
+            }
+            for (std::size_t o = 0; o < kOutputs; ++o)
+                std::fill(outputs_bar.at(Index(o), tile.count), outputs_bar.at(Index(o), lanes), T(0));
+            variables_.add_back(tile, variables_bar_);
+            net_->reverse(block_, tile, features_, in_.is_wanted() ? features_bar_ : Block<T>{});
+            in_.add_back(tile, features_bar_);
+        });
+    }
+
+    const Pass* net_;
+    std::size_t block_;
+    Rule rule_;
+    Inputs<T, K> in_;
+    Inputs<T, V> variables_;
+    Inputs<T, C> constants_;
+    Block<T> features_, features_bar_, variables_at_, variables_bar_, constants_at_, results_;
+};
+
 }  // namespace detail
 
 /// A net in a step: what forward() runs.
@@ -231,6 +355,29 @@ class Running {
         using N = detail::Outputs<T, typename NetType::template Pass<T>, 1 + sizeof...(More)>;
         return Value<T>(first->tape().template add<N>(
             pass_, k, net_.outputs(), std::array<Value<T>, 1 + sizeof...(More)>{first, in...}));
+    }
+
+    /// rule(outputs..., variables..., constants...) at the entries of block k: [B, n]; or, where it gives an
+    /// std::array of numbers, as many such side by side. A generic callable of numbers: for the slopes it is
+    /// called with numerics::Dual for outputs and variables.
+    /// @tparam kOutputs   of the net
+    /// @param in          what the net reads; each [B, n], or one number for all, as the others
+    /// @param constants   for differentiation
+    template <std::size_t kOutputs, class Rule, std::size_t K, std::size_t V, std::size_t C = 0>
+    Value<T> at(std::size_t k,
+                const std::array<Value<T>, K>& in,
+                const Rule& rule,
+                const std::array<Value<T>, V>& variables,
+                const std::array<Value<T>, C>& constants = {}) {
+        using Result = decltype(detail::result_of<T, kOutputs + V + C>(rule));
+        constexpr std::size_t kResults = detail::kCountOf<Result>;
+        using Pass = typename NetType::template Pass<T>;
+        using N = detail::Ruled<T, Pass, Rule, kOutputs, kResults, K, V, C>;
+        if (net_.outputs() != Index(kOutputs) || net_.inputs() != Index(K))
+            invalid("a net of " + std::to_string(net_.inputs()) + " inputs and " +
+                    std::to_string(net_.outputs()) + " outputs is run as one of " + std::to_string(K) +
+                    " and " + std::to_string(kOutputs));
+        return Value<T>(in[0]->tape().template add<N>(pass_, k, rule, in, variables, constants));
     }
 
   private:

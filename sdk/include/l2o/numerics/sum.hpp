@@ -8,7 +8,7 @@ namespace l2o::numerics {
 /// The sum of term(i) for i in [0, n) in double. Eight sums run side by side, which a compiler makes vector
 /// instructions of; their order depends on n alone.
 template <class Term>
-double sum_over(std::size_t n, Term&& term) {
+[[gnu::always_inline]] inline double sum_over(std::size_t n, Term&& term) {
     constexpr std::size_t kSums = 8;
     double sums[kSums] = {};
     std::size_t i = 0;

@@ -36,7 +36,6 @@ class Rig {
                 entry.component.options, framework::settings_from(options, {.file = "test"}), {}),
             task);
         params = TensorSet(optimizer_->init_params({1, 2}, {}));
-        call_.reserve_scratch(optimizer_->info().scratch_fixed);
     }
 
     const Optimizer& optimizer() const { return *optimizer_; }
@@ -57,6 +56,7 @@ class Rig {
               std::int64_t batch,
               std::int64_t t = 0) {
         l2o_step_in in{};
+        reserve(batch);
         in.batch = static_cast<std::uint32_t>(batch);
         in.t = t;
         in.params = params.in();
@@ -75,6 +75,7 @@ class Rig {
     TensorSet init_state(TensorSet& x, std::int64_t batch, std::uint64_t seed = 1) {
         TensorSet start = state(batch);
         l2o_step_in in{};
+        reserve(batch);
         in.batch = static_cast<std::uint32_t>(batch);
         in.params = params.in();
         in.x = x.in();
@@ -98,6 +99,7 @@ class Rig {
         for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
         Cotangents out{TensorSet(std::move(sums)), state(batch), blocks(batch), blocks(batch)};
         l2o_step_in in{};
+        reserve(batch);
         in.batch = static_cast<std::uint32_t>(batch);
         in.t = t;
         in.params = params.in();
@@ -119,6 +121,9 @@ class Rig {
     TensorSet params;
 
   private:
+    void reserve(std::int64_t batch) {
+        call_.reserve_scratch(CallContext::scratch_of(optimizer_->info(), batch, id_));
+    }
     std::vector<const l2o_spec*> task_blocks() const {
         std::vector<const l2o_spec*> list;
         for (std::uint32_t k = 0; k < blocks_.size(); ++k) list.push_back(blocks_.at(k));
