@@ -31,7 +31,6 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
 void Ledger::restart() {
     std::fill(evaluations_.begin(), evaluations_.end(), Evaluations{});
     std::fill(is_spent_.begin(), is_spent_.end(), false);
-    all_points_ = 0;
     forget_best();
 }
 
@@ -42,7 +41,6 @@ bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
         return false;
     }
     evaluations_[r].points += points;
-    all_points_ += points;
     return true;
 }
 
@@ -58,7 +56,6 @@ void Ledger::charge_end(std::int64_t row) {
     Evaluations& sum = evaluations_[static_cast<std::size_t>(row)];
     sum.points += cost_of_value();
     sum.values += cost_of_value();
-    all_points_ += cost_of_value();
 }
 
 bool Ledger::affords_end(std::int64_t row) const {

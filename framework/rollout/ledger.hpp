@@ -44,13 +44,30 @@ class Ledger {
         if ((newly & L2O_ORACLE_GRADIENT) != 0) evaluations_[r].gradients += cost_[L2O_ORACLE_GRADIENT];
         return true;
     }
+    /// Charges all rows for a point of which they have paid for nothing.
+    /// @return false if each has to be looked at: nobody is charged.
+    bool charge_all(std::uint32_t kinds) {
+        if (options_.limit > 0 || keeps_best() || exempted_ > 0) return false;
+        const double points = cost_of(kinds), values = (kinds & L2O_ORACLE_VALUE) != 0 ? cost_of_value() : 0,
+                     gradients = (kinds & L2O_ORACLE_GRADIENT) != 0 ? cost_[L2O_ORACLE_GRADIENT] : 0;
+        for (Evaluations& row : evaluations_) {
+            row.points += points;
+            row.values += values;
+            row.gradients += gradients;
+        }
+        return true;
+    }
     /// Charges a row for evaluations that an optimizer makes by itself, from the data. @return as charge().
     bool charge_own(std::int64_t row, double gradients);
     /// Charges f where a row ends, for which there is always something left.   @pre affords_end()
     void charge_end(std::int64_t row);
     [[nodiscard]] bool is_limited() const { return options_.limit > 0; }
     /// A row that repeats what it has paid for is charged nothing meanwhile.
-    void exempt(std::int64_t row, bool is_exempt) { is_exempt_[static_cast<std::size_t>(row)] = is_exempt; }
+    void exempt(std::int64_t row, bool is_exempt) {
+        char& now = is_exempt_[static_cast<std::size_t>(row)];
+        exempted_ += static_cast<int>(is_exempt) - now;
+        now = static_cast<char>(is_exempt);
+    }
     /// The row wanted more than its limit allows; what it then got does not count.
     [[nodiscard]] bool is_spent(std::int64_t row) const {
         return is_spent_[static_cast<std::size_t>(row)] != 0;
@@ -59,7 +76,6 @@ class Ledger {
     [[nodiscard]] bool affords_end(std::int64_t row) const;
     [[nodiscard]] double cost_of_value() const { return cost_[L2O_ORACLE_VALUE]; }
     [[nodiscard]] const std::vector<Evaluations>& evaluations() const { return evaluations_; }  ///< [B]
-    [[nodiscard]] double all_points() const { return all_points_; }  ///< of all rows together
 
     [[nodiscard]] bool keeps_best() const { return !best_f_.empty(); }
     /// f at row `from` of x_rows has been paid for by `row`. A value that is not finite is none.
@@ -76,15 +92,14 @@ class Ledger {
     bool pay(std::int64_t row, double points, double reserve) {
         if (options_.limit > 0) return pay_within_limit(row, points, reserve);
         evaluations_[static_cast<std::size_t>(row)].points += points;
-        all_points_ += points;
         return true;
     }
     bool pay_within_limit(std::int64_t row, double points, double reserve);
     [[nodiscard]] double cost_of_end() const { return options_.pays_for_end ? cost_of_value() : 0; }
 
     const Options options_;
-    double cost_[4] = {};  // by what is asked for
-    double all_points_ = 0;
+    double cost_[4] = {};        // by what is asked for
+    std::int64_t exempted_ = 0;  // rows
     std::vector<Evaluations> evaluations_;
     std::vector<char> is_spent_, is_exempt_;
     std::vector<double> best_f_;

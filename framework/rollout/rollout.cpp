@@ -150,11 +150,11 @@ void Rollout::step() {
     for (std::int64_t row = 0; row < data_.instances; ++row)
         goes_on_[static_cast<std::size_t>(row)] = !run.stepper.has_ended(row);
     if (is_stochastic_ && ledger_.keeps_best()) ledger_.forget_best();
-    const double paid_before = ledger_.all_points();
+    const double paid_before = all_points();
     run.advance(leg_t());
     const bool has_any_moved = hold_spent_rows();
     // A step that no row could pay for to its end is one where something was paid.
-    if (!has_any_moved && ledger_.all_points() == paid_before) return finish();
+    if (!has_any_moved && all_points() == paid_before) return finish();
     if (run.safe) guarded_steps_ += std::ranges::count(run.stepper.row_status(), L2O_ROW_GOES_ON);
     std::swap(run.from, run.to);
     ++iteration_;
@@ -162,6 +162,14 @@ void Rollout::step() {
         if (goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row)) pay_for_end(row);
     if (!has_any_moved || run.stepper.all_ended() || iteration_ == course_.iterations) return finish();
     if (iteration_ == run.end) hand_over();
+}
+
+/// Of all rows together; only a limit makes anybody ask.
+double Rollout::all_points() const {
+    double sum = 0;
+    if (!ledger_.is_limited()) return sum;
+    for (const Evaluations& row : ledger_.evaluations()) sum += row.points;
+    return sum;
 }
 
 /// Rows that cannot pay for their step, or then for its end, stay where they are.

@@ -72,6 +72,7 @@ class Rollout {
     [[nodiscard]] const Run& now() const { return *runs_[leg_]; }
     [[nodiscard]] std::int64_t leg_t() const;
     [[nodiscard]] Shown shown() const;
+    [[nodiscard]] double all_points() const;
     bool hold_spent_rows();
     void hand_over();
     void finish();

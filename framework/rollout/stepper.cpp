@@ -175,6 +175,11 @@ bool Stepper::charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid) 
 /// Of a point where what the rows pay for is known.
 void Stepper::pay(Point& point, std::uint32_t kinds) {
     if ((kinds & ~point.paid_by_all) == 0) return;
+    if (ended_ == 0 && layout_.rows == layout_.batch && point.paid_by_all == 0 && point.paid.empty() &&
+        ledger_->charge_all(kinds)) {
+        point.paid_by_all = kinds;
+        return;
+    }
     const bool may_be_refused = ended_ > 0 || ledger_->is_limited();
     for (std::int64_t row = 0; row < layout_.rows; ++row) {
         const std::uint32_t paid = point.paid_at(row);
