@@ -48,6 +48,13 @@ void check_course(const Course& course, const Optimizee& optimizee, const std::s
                    "'" + first.id() + "' has " + layers + " layers, one per step, and iterations is " +
                        std::to_string(course.iterations) + "; set it to at most " + layers +
                        ", or add a classic optimizer as 'continue_with'");
+    }
+    if (course.then) {
+        if (first.info().max_steps == 0)
+            refuse(
+                where,
+                "continue_with: '" + first.id() +
+                    "' has no layers, so that nobody would ever take over from it; leave continue_with out");
         check_successor(first, course.then->optimizer, where);
     }
     if (course.first.safeguard)

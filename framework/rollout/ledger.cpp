@@ -16,12 +16,14 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
     : options_(options),
       evaluations_(static_cast<std::size_t>(batch)),
       is_spent_(evaluations_.size()),
-      is_exempt_(evaluations_.size()) {
+      is_exempt_(evaluations_.size()),
+      reserve_(evaluations_.size()) {
     cost_[L2O_ORACLE_VALUE] = declared_or_one(optimizee.info().cost_value);
     cost_[L2O_ORACLE_GRADIENT] = declared_or_one(optimizee.info().cost_gradient);
     cost_[kCharged] = std::max(cost_[L2O_ORACLE_VALUE], cost_[L2O_ORACLE_GRADIENT]);
     if (!options_.keeps_best) return;
     best_f_.resize(evaluations_.size(), NAN);
+    is_old_.resize(evaluations_.size());
     std::vector<Tensor> blocks;
     for (const l2o_spec* block : optimizee.blocks())
         blocks.emplace_back(optimizee.dtype(), shape_of(*block, batch));
@@ -31,7 +33,8 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
 void Ledger::restart() {
     std::fill(evaluations_.begin(), evaluations_.end(), Evaluations{});
     std::fill(is_spent_.begin(), is_spent_.end(), false);
-    forget_best();
+    std::fill(reserve_.begin(), reserve_.end(), 0);
+    std::fill(best_f_.begin(), best_f_.end(), NAN);
 }
 
 bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
@@ -47,7 +50,11 @@ bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
 bool Ledger::charge_own(std::int64_t row, double gradients) {
     const auto r = static_cast<std::size_t>(row);
     if (is_exempt_[r]) return true;
-    if (!pay(row, gradients, cost_of_end())) return false;
+    if (options_.limit > 0) {
+        if (!pay_within_limit(row, gradients, cost_of_end())) return false;
+    } else {
+        evaluations_[r].points += gradients;
+    }
     evaluations_[r].gradients += gradients;
     return true;
 }
@@ -64,13 +71,15 @@ bool Ledger::affords_end(std::int64_t row) const {
 }
 
 void Ledger::offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from) {
-    double& best = best_f_[static_cast<std::size_t>(row)];
-    if (!std::isfinite(f) || f >= best) return;
-    best = f;
+    const auto r = static_cast<std::size_t>(row);
+    if (!std::isfinite(f) || (f >= best_f_[r] && is_old_[r] == 0)) return;
+    best_f_[r] = f;
+    is_old_[r] = 0;
+    if (end_ == End::kAtBest) reserve_[r] = 0;
     for (std::size_t k = 0; k < best_x_.size(); ++k) copy_row(x_rows[k], from, best_x_[k], row);
 }
 
-void Ledger::forget_best() { std::fill(best_f_.begin(), best_f_.end(), NAN); }
+void Ledger::age_best() { std::fill(is_old_.begin(), is_old_.end(), 1); }
 
 bool Ledger::has_best(std::int64_t row) const {
     return keeps_best() && !std::isnan(best_f_[static_cast<std::size_t>(row)]);

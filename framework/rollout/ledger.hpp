@@ -26,7 +26,7 @@ class Ledger {
     struct Options {
         double limit = 0;           ///< evaluations that a row may have; 0: any number
         bool keeps_best = false;    ///< per row the best point that it has paid for
-        bool pays_for_end = false;  ///< a row has to be able to pay for f where it ends
+        bool pays_for_end = false;  ///< a row has to be able to pay for f where it ends, see reserve()
     };
     Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& options);
 
@@ -34,11 +34,17 @@ class Ledger {
     void restart();
 
     /// Charges a row for a point at which it wants `kinds`, and has paid for `paid` already: L2O_ORACLE_*.
+    /// @param at_iterate  where the row would end if it cannot go on.
     /// @return false if the row cannot pay: it is charged nothing from now on, see is_spent().
-    bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid = 0) {
+    bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid = 0, bool at_iterate = false) {
         const auto r = static_cast<std::size_t>(row);
         if (is_exempt_[r] != 0) return true;
-        if (!pay(row, cost_of(kinds | paid) - cost_of(paid), 0)) return false;
+        if (options_.limit > 0) {
+            if (at_iterate && end_ == End::kAtIterate) reserve_[r] = 0;
+            if (!pay_within_limit(row, cost_of(kinds | paid) - cost_of(paid), reserve_[r])) return false;
+        } else {
+            evaluations_[r].points += cost_of(kinds | paid) - cost_of(paid);
+        }
         const std::uint32_t newly = kinds & ~paid;
         if ((newly & L2O_ORACLE_VALUE) != 0) evaluations_[r].values += cost_[L2O_ORACLE_VALUE];
         if ((newly & L2O_ORACLE_GRADIENT) != 0) evaluations_[r].gradients += cost_[L2O_ORACLE_GRADIENT];
@@ -59,6 +65,15 @@ class Ledger {
     }
     /// Charges a row for evaluations that an optimizer makes by itself, from the data. @return as charge().
     bool charge_own(std::int64_t row, double gradients);
+    /// Where a row's answer is: what pays for it.
+    enum class End {
+        kAtIterate,  ///< f or g at the iterate
+        kAtBest,     ///< any finite f
+        kElsewhere,  ///< nothing on the way
+    };
+    void set_end(End end) { end_ = end; }
+    /// What the row has to leave over in its next step, for f where it would end.
+    void reserve(std::int64_t row, double points) { reserve_[static_cast<std::size_t>(row)] = points; }
     /// Charges f where a row ends, for which there is always something left.   @pre affords_end()
     void charge_end(std::int64_t row);
     [[nodiscard]] bool is_limited() const { return options_.limit > 0; }
@@ -80,8 +95,9 @@ class Ledger {
     [[nodiscard]] bool keeps_best() const { return !best_f_.empty(); }
     /// f at row `from` of x_rows has been paid for by `row`. A value that is not finite is none.
     void offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from);
-    /// Only what is offered from now on counts: of a stochastic objective, the points of one minibatch.
-    void forget_best();
+    /// What is offered from now on replaces what was: of a stochastic objective, the points of one minibatch
+    /// count.
+    void age_best();
     /// Whether anything finite was paid for.   @pre keeps_best()
     [[nodiscard]] bool has_best(std::int64_t row) const;
     [[nodiscard]] const std::vector<double>& best_f() const { return best_f_; }  ///< [B], NAN: nothing yet
@@ -89,11 +105,6 @@ class Ledger {
 
   private:
     [[nodiscard]] double cost_of(std::uint32_t kinds) const { return cost_[kinds & kCharged]; }
-    bool pay(std::int64_t row, double points, double reserve) {
-        if (options_.limit > 0) return pay_within_limit(row, points, reserve);
-        evaluations_[static_cast<std::size_t>(row)].points += points;
-        return true;
-    }
     bool pay_within_limit(std::int64_t row, double points, double reserve);
     [[nodiscard]] double cost_of_end() const { return options_.pays_for_end ? cost_of_value() : 0; }
 
@@ -102,7 +113,10 @@ class Ledger {
     std::int64_t exempted_ = 0;  // rows
     std::vector<Evaluations> evaluations_;
     std::vector<char> is_spent_, is_exempt_;
+    End end_ = End::kAtIterate;
+    std::vector<double> reserve_;
     std::vector<double> best_f_;
+    std::vector<char> is_old_;  // the best, by row
     TensorSet best_x_;
 };
 

@@ -70,7 +70,6 @@ struct Rollout::Run {
     std::optional<SafeSteps> safe;
     Point from, to, seen;  // seen: looked at, outside of the trajectory
     std::int64_t begin, end;
-    std::int64_t fallbacks_before = 0;
 };
 
 Rollout::Rollout(const Optimizee& optimizee,
@@ -93,6 +92,7 @@ Rollout::Rollout(const Optimizee& optimizee,
                .pays_for_end = course.pays_for_end}),
       has_paid_for_end_(static_cast<std::size_t>(data.instances)),
       goes_on_(has_paid_for_end_.size()),
+      pays_now_(goes_on_.size()),
       is_lost_(goes_on_.size()),
       due_(goes_on_.size()) {
     const std::int64_t first = course.first_iterations();
@@ -115,17 +115,12 @@ bool Rollout::has_failed(std::int64_t row) const {
     return now().stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED;
 }
 
-std::int64_t Rollout::fallbacks() const {
-    const Run& first = *runs_.front();
-    return first.safe ? first.safe->fallbacks() - first.fallbacks_before : 0;
-}
-
 // ---- forward
 
 void Rollout::start(const std::vector<Tensor>& x0) {
     ledger_.restart();
     leg_ = 0;
-    iteration_ = guarded_steps_ = 0;
+    iteration_ = guarded_steps_ = fallbacks_ = 0;
     Run& run = now();
     const std::int64_t particles = run.stepper.layout().particles;
     if (particles > 0) {
@@ -135,11 +130,9 @@ void Rollout::start(const std::vector<Tensor>& x0) {
         for (std::size_t k = 0; k < x0.size(); ++k) copy_values(run.from.x[k], x0[k]);
     }
     run.from.forget();
-    if (run.safe) {
-        run.safe->restart();
-        run.fallbacks_before = run.safe->fallbacks();
-    }
+    if (run.safe) run.safe->restart();
     run.stepper.init_state(run.from);
+    name_end();
     is_over_ = false;
     std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
     if (course_.iterations == 0) finish();
@@ -149,26 +142,28 @@ void Rollout::step() {
     Run& run = now();
     for (std::int64_t row = 0; row < data_.instances; ++row)
         goes_on_[static_cast<std::size_t>(row)] = !run.stepper.has_ended(row);
-    if (is_stochastic_ && ledger_.keeps_best()) ledger_.forget_best();
-    const double paid_before = all_points();
+    if (is_stochastic_ && ledger_.keeps_best()) ledger_.age_best();
+    for (std::int64_t row = 0; row < data_.instances && ledger_.is_limited(); ++row)
+        ledger_.reserve(row, course_.pays_for_end ? due(row) : 0);
+    const double paid_before = all_paid();
     run.advance(leg_t());
     const bool has_any_moved = hold_spent_rows();
     // A step that no row could pay for to its end is one where something was paid.
-    if (!has_any_moved && all_points() == paid_before) return finish();
-    if (run.safe) guarded_steps_ += std::ranges::count(run.stepper.row_status(), L2O_ROW_GOES_ON);
+    if (!has_any_moved && all_paid() == paid_before) return finish();
     std::swap(run.from, run.to);
     ++iteration_;
-    for (std::int64_t row = 0; row < data_.instances; ++row)
-        if (goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row)) pay_for_end(row);
+    pay_for_ends([&](std::int64_t row) {
+        return goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row);
+    });
     if (!has_any_moved || run.stepper.all_ended() || iteration_ == course_.iterations) return finish();
     if (iteration_ == run.end) hand_over();
 }
 
 /// Of all rows together; only a limit makes anybody ask.
-double Rollout::all_points() const {
+double Rollout::all_paid() const {
     double sum = 0;
     if (!ledger_.is_limited()) return sum;
-    for (const Evaluations& row : ledger_.evaluations()) sum += row.points;
+    for (const Evaluations& row : ledger_.evaluations()) sum += row.points + row.gradients;
     return sum;
 }
 
@@ -185,16 +180,28 @@ bool Rollout::hold_spent_rows() {
         if (ledger_.is_spent(row) || (owes && !ledger_.affords_end(row))) {
             run.end_row(row);
             run.stepper.hold_row(run.from, run.to, row);
-        } else {
-            has_any_moved = true;
+            continue;
         }
+        has_any_moved = true;
+        if (!run.safe) continue;
+        ++guarded_steps_;
+        if (run.safe->fell_back(row)) ++fallbacks_;
     }
     return has_any_moved;
+}
+
+/// What pays for the answers of this leg.
+void Rollout::name_end() {
+    const Shown answer = shown();
+    ledger_.set_end(answer == Shown::kBest      ? Ledger::End::kAtBest
+                    : answer == Shown::kIterate ? Ledger::End::kAtIterate
+                                                : Ledger::End::kElsewhere);
 }
 
 void Rollout::hand_over() {
     const Run& last = now();
     ++leg_;
+    name_end();
     Run& next = now();
     next.from.x.copy_from(last.from.x);
     next.from.forget();
@@ -209,19 +216,26 @@ void Rollout::hand_over() {
 
 void Rollout::finish() {
     is_over_ = true;
-    if (!course_.pays_for_end) return;
-    for (std::int64_t row = 0; row < data_.instances; ++row) pay_for_end(row);
-    if (!ledger_.keeps_best()) return;
-    const View end = look(false);
-    for (std::int64_t row = 0; row < data_.instances; ++row)
-        if (has_paid_for_end_[static_cast<std::size_t>(row)])
-            ledger_.offer(row, end.f->value(row), *end.x, row);
+    pay_for_ends([](std::int64_t) { return true; });
 }
 
-void Rollout::pay_for_end(std::int64_t row) {
-    if (!course_.pays_for_end || due(row) == 0 || has_failed(row)) return;
-    ledger_.charge_end(row);
-    has_paid_for_end_[static_cast<std::size_t>(row)] = true;
+/// Of the rows that end here; what is paid for may be their best.
+template <class Ends>
+void Rollout::pay_for_ends(Ends&& ends) {
+    if (!course_.pays_for_end) return;
+    bool has_any_paid = false;
+    for (std::int64_t row = 0; row < data_.instances; ++row) {
+        const auto r = static_cast<std::size_t>(row);
+        pays_now_[r] = ends(row) && !has_failed(row) && due(row) > 0;
+        if (!pays_now_[r]) continue;
+        has_any_paid = true;
+        ledger_.charge_end(row);
+        has_paid_for_end_[r] = true;
+    }
+    if (!has_any_paid || !ledger_.keeps_best()) return;
+    const View end = look(false);
+    for (std::int64_t row = 0; row < data_.instances; ++row)
+        if (pays_now_[static_cast<std::size_t>(row)]) ledger_.offer(row, end.f->value(row), *end.x, row);
 }
 
 /// What f of its answer would cost a row that stopped here.

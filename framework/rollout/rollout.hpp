@@ -62,7 +62,7 @@ class Rollout {
     [[nodiscard]] bool has_failed(std::int64_t row) const;
     /// Steps of all rows under a safeguard, and those that were the classic optimizer's.
     [[nodiscard]] std::int64_t guarded_steps() const { return guarded_steps_; }
-    [[nodiscard]] std::int64_t fallbacks() const;
+    [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
 
   private:
     struct Run;
@@ -72,12 +72,14 @@ class Rollout {
     [[nodiscard]] const Run& now() const { return *runs_[leg_]; }
     [[nodiscard]] std::int64_t leg_t() const;
     [[nodiscard]] Shown shown() const;
-    [[nodiscard]] double all_points() const;
+    [[nodiscard]] double all_paid() const;
     bool hold_spent_rows();
     void hand_over();
     void finish();
     [[nodiscard]] double due(std::int64_t row) const;
-    void pay_for_end(std::int64_t row);
+    template <class Ends>
+    void pay_for_ends(Ends&& ends);
+    void name_end();
     const Point& iterate(bool with_next);
     const TensorSet& best_x(const Point& iterates);
     const Tensor& best_f(const Point& iterates);
@@ -92,12 +94,13 @@ class Rollout {
     Ledger ledger_;
     std::vector<std::unique_ptr<Run>> runs_;  // by leg
     std::size_t leg_ = 0;
-    std::int64_t iteration_ = 0, guarded_steps_ = 0;
+    std::int64_t iteration_ = 0, guarded_steps_ = 0, fallbacks_ = 0;
     bool is_over_ = true;
     std::vector<bool> has_paid_for_end_;  // by row
     std::vector<bool> goes_on_;           // by row, into the step in hand
     TensorSet x_;                         // the best of every row
     Tensor f_;
+    std::vector<bool> pays_now_;
     std::vector<bool> is_lost_;
     std::vector<double> due_;
 };

@@ -36,6 +36,10 @@ class SafeSteps {
 
     /// The row is stepped and charged no more.
     void end(std::int64_t row);
+    /// Whether the last step of the row was a classic one.
+    [[nodiscard]] bool fell_back(std::int64_t row) const {
+        return refused_[static_cast<std::size_t>(row)] != 0;
+    }
     /// Classic steps so far, of all rows together.
     [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
 

@@ -144,7 +144,10 @@ void Stepper::hold_row(const Point& from, Point& to, std::int64_t row) const {
     for (std::size_t i = 0; i < to.state.size(); ++i)
         if (has(*scene_.optimizer.state()[i], L2O_SPEC_BATCHED))
             copy_row(from.state[i], row, to.state[i], row);
-    for (std::int64_t r = row * per_row; r < (row + 1) * per_row; ++r) take_known(from, to, r);
+    for (std::int64_t r = row * per_row; r < (row + 1) * per_row; ++r) {
+        to.forget_row(r);
+        take_known(from, to, r);
+    }
     to.settle();
 }
 
@@ -167,9 +170,9 @@ void Stepper::name_minibatch(std::int64_t t) {
 
 /// @param row  of the optimizee: of a population a particle.
 /// @return whether the row has paid for it.
-bool Stepper::charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid) {
+bool Stepper::charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate) {
     const std::int64_t instance = row / points_.rows_per_instance;
-    return !has_ended(instance) && ledger_->charge(instance, kinds, paid);
+    return !has_ended(instance) && ledger_->charge(instance, kinds, paid, at_iterate);
 }
 
 /// Of a point where what the rows pay for is known.
@@ -183,7 +186,7 @@ void Stepper::pay(Point& point, std::uint32_t kinds) {
     const bool may_be_refused = ended_ > 0 || ledger_->is_limited();
     for (std::int64_t row = 0; row < layout_.rows; ++row) {
         const std::uint32_t paid = point.paid_at(row);
-        if ((kinds & ~paid) == 0 || !charge(row, kinds, paid)) continue;
+        if ((kinds & ~paid) == 0 || !charge(row, kinds, paid, true)) continue;
         if (ledger_->keeps_best() && (point.known_at(row) & L2O_ORACLE_VALUE) != 0)
             ledger_->offer(row / points_.rows_per_instance, point.f_rows.value(row), point.x_rows, row);
         if (may_be_refused) point.pay(row, kinds);
@@ -255,7 +258,7 @@ void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
         evaluate_rows(at.in(), t, f ? qf.abi() : nullptr, g ? gradients.out() : nullptr);
         std::int64_t row = -1;
         for (const std::int32_t wants : wanted_of(round, k)) {
-            if (++row; wants == 0 || !charge(row, static_cast<std::uint32_t>(wants), 0)) continue;
+            if (++row; wants == 0 || !charge(row, static_cast<std::uint32_t>(wants), 0, false)) continue;
             if (ledger_->keeps_best())
                 ledger_->offer(row / points_.rows_per_instance, qf.value(row), at, row);
         }

@@ -107,7 +107,7 @@ class Stepper {
     void name_minibatch(std::int64_t t);
     void evaluate_rows(l2o_in x, std::int64_t t, l2o_tensor* f, l2o_out g);
     void evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds);
-    [[nodiscard]] bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid);
+    [[nodiscard]] bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate);
     void pay(Point& point, std::uint32_t kinds);
     void answer(const Point& from, Round& round, std::int64_t t);
     void expect_end(std::uint32_t round) const;

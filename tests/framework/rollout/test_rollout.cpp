@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "framework/error.hpp"
 #include "framework/rollout/rollout.hpp"
@@ -217,6 +220,77 @@ TEST_CASE("a swarm whose budget is one evaluation of each particle answers with 
     CHECK(values(*limited.look(false).f) == values(*once.look(false).f));
 }
 
+TEST_CASE("no row spends more than its limit, and f of its answer is that of its x and was paid for") {
+    const std::vector<std::pair<const char*, l2o::test::OptionText>> optimizers{
+        {"adam", {{"learning_rate", "0.1"}}},
+        {"nag", {{"max_halvings", "1"}, {"initial_step", "10"}}},
+        {"nag", {{"initial_step", "1"}}},
+        {"gradient_descent", {{"step_rule", "armijo"}, {"initial_step", "10"}}},
+        {"averaged_descent", {{"learning_rate", "0.002"}}},
+        {"particle_swarm", {{"particles", "3"}}},
+        {"settles", {{"learning_rate", "0.001"}, {"good", "12"}, {"bad", "70"}}}};
+    for (const auto& [optimizer, options] : optimizers) {
+        const std::string name = optimizer;
+        CAPTURE(name);
+        Trip trip(on_rastrigin(name, options));
+        const std::vector<double> x0 = values(trip.x0()[0]);
+        for (const Answer answer : {Answer::kLast, Answer::kBest}) {
+            for (int limit = 1; limit < 24; ++limit) {
+                CAPTURE(limit);
+                l2o::test::set_values(trip.lab().problem().x()[0], x0);
+                Course course = trip.course(40);
+                course.answer = answer;
+                course.max_evaluations = limit;
+                Rollout rollout = trip.rollout(course);
+                for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+                const Rollout::View end = rollout.look(false);
+                const std::vector<double> f = values(*end.f), x = values((*end.x)[0]);
+                l2o::test::set_values(trip.lab().problem().x()[0], x);
+                const std::vector<double> want = trip.lab().problem().objective();
+                for (std::size_t row = 0; row < f.size(); ++row) {
+                    CHECK(rollout.ledger().evaluations()[row].points <= limit);
+                    if (rollout.has_failed(static_cast<std::int64_t>(row))) continue;
+                    CHECK((*end.due)[row] == 0);
+                    CHECK(f[row] == doctest::Approx(want[row]).epsilon(1e-13));
+                    CHECK(rollout.ledger().best_f()[row] <= f[row]);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("the answer of a population on a stochastic objective outlives the step that it cannot pay for") {
+    Trip trip({.optimizer = "particle_swarm",
+               .options = {{"particles", "4"}},
+               .problem = {.optimizee = "noisy_quartic", .instances = 3}});
+    Course five = trip.course(5), limited = trip.course(20);
+    limited.max_evaluations = 20;
+    Rollout a = trip.rollout(five), b = trip.rollout(limited);
+    for (a.start(trip.x0()); !a.is_over();) a.step();
+    for (b.start(trip.x0()); !b.is_over();) b.step();
+    CHECK(values(a.answers()[0]) == values(b.answers()[0]));
+    for (const Evaluations& row : b.ledger().evaluations()) CHECK(row.points == 20);
+}
+
+TEST_CASE("of the safeguarded steps that were taken at most all are classic ones") {
+    Trip trip(on_rastrigin("gradient_descent", {{"learning_rate", "0.5"}}));
+    const Lab classic(on_rastrigin("gradient_descent", {{"learning_rate", "0.001"}}));
+    const TensorSet none;
+    for (const auto test : {SafeguardRule::Test::kResidual, SafeguardRule::Test::kObjective}) {
+        Course course = trip.course(30);
+        course.first.safeguard.emplace(Safeguard{classic.optimizer(), none, {.test = test}});
+        for (const double limit : {0., 3., 10., 21.}) {
+            course.max_evaluations = limit;
+            Rollout rollout = trip.rollout(course);
+            for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+            CHECK(rollout.fallbacks() <= rollout.guarded_steps());
+            if (limit == 0) CHECK(rollout.guarded_steps() == 30 * 3);
+            for (const Evaluations& row : rollout.ledger().evaluations())
+                if (limit > 0) CHECK(row.points <= limit);
+        }
+    }
+}
+
 TEST_CASE("the best of the points paid for is the answer where that is asked for") {
     Trip trip(on_rastrigin("gradient_descent", {{"learning_rate", "0.05"}}));
     const Course to_last = trip.course(25);
@@ -246,6 +320,11 @@ TEST_CASE("a course that cannot be run is refused in a sentence") {
     CHECK(refusal([&] { check_course(course, noisy.optimizee(), "here"); }) ==
           "here: answer is best, and the points of 'noisy_quartic' cannot be compared: its f is that of a "
           "minibatch, or of players; set it to last");
+    Course unlayered = noisy.course(5);
+    unlayered.then.emplace(unlayered.first);
+    CHECK(refusal([&] { check_course(unlayered, noisy.optimizee(), "here"); }) ==
+          "here: continue_with: 'adam' has no layers, so that nobody would ever take over from it; leave "
+          "continue_with out");
     Trip layers({.optimizer = "lista_cpss",
                  .options = {{"layers", "3"}},
                  .problem = {.optimizee = "sparse_recovery", .instances = 2}});
