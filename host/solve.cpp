@@ -313,7 +313,7 @@ void print(const Solution& solution,
                                  f.finite > 0 ? ", counted as the worst" : "");
     if (best.rows > 0 && best.median < f.median)
         std::cout << fmt::format("  best f       median {}, at points before the last\n", text(best.median));
-    std::cout << fmt::format("  evaluations  {:.6g} per instance ({:.6g} values, {:.6g} gradients)\n",
+    std::cout << fmt::format("  evaluations  {:.6g} per instance (values: {:.6g}, gradients: {:.6g})\n",
                              solution.evaluations.points,
                              solution.evaluations.values,
                              solution.evaluations.gradients)

@@ -126,7 +126,7 @@ TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file
             "--optimizer gradient_descent --set learning_rate=0.05 --iterations 3 --trajectory");
         CHECK(outcome.refusal() == "0 ");
         CHECK(contains(outcome.out, "2 instances, 3 iterations"));
-        CHECK(contains(outcome.out, "4 per instance (1 values, 3 gradients)"));
+        CHECK(contains(outcome.out, "4 per instance (values: 1, gradients: 3)"));
         const TensorFile file = problem.output();
         const Descent want = descend_by_hand(0.05, 3);
         CHECK(file.at("f").dtype() == dtype);
@@ -207,7 +207,7 @@ TEST_CASE("--safeguard replaces the steps that fail, and says how many") {
         problem.solve("--optimizer gradient_descent --set learning_rate=0.05 --iterations 5" + safeguard +
                       " --safeguard-set test=objective");
     CHECK(contains(good.out, "safeguard    0 % of the steps"));
-    CHECK(contains(good.out, "11 per instance (11 values, 6 gradients)"));
+    CHECK(contains(good.out, "11 per instance (values: 11, gradients: 6)"));
     CHECK(!contains(problem.solve("--optimizer gradient_descent").out, "safeguard"));
 }
 
@@ -291,7 +291,7 @@ TEST_CASE(
     const double r0 = kW[0] * x0 + kW[1] * x1 - kY[0], r1 = kW[2] * x0 + kW[3] * x1 - kY[1];
     CHECK(swarm.at("f").value(40) == doctest::Approx(r0 * r0 + r1 * r1).epsilon(1e-12));
     CHECK(contains(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20").out,
-                   "160 per instance (160 values, 0 gradients)"));
+                   "160 per instance (values: 160, gradients: 0)"));
 }
 
 TEST_CASE("blocks stand one after the other in x0 and x") {
