@@ -119,7 +119,8 @@ double worst_difference(const Numbers& got, const Numbers& want) {
 }  // namespace
 
 TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file's precision") {
-    for (const auto& [dtype, tolerance] : {std::pair{Dtype::kF64, 1e-14}, std::pair{Dtype::kF32, 1e-6}}) {
+    for (const Dtype dtype : {Dtype::kF64, Dtype::kF32}) {
+        const double tolerance = dtype == Dtype::kF64 ? 1e-14 : 1e-6;
         CAPTURE(name_of(dtype));
         Problem problem = small_quadratic(dtype);
         const Outcome outcome = problem.solve(
