@@ -39,7 +39,6 @@ PointLayout::PointLayout(const Optimizer& optimizer, const Optimizee& optimizee,
       rows(batch_size * std::max<std::int64_t>(particles, 1)),
       dtype(optimizee.dtype()) {
     for (const l2o_spec* spec : optimizee.blocks()) {
-        block_names.emplace_back(spec->name);
         Shape shape = shape_of(*spec, rows);
         blocks_as_rows.push_back(shape);
         if (particles > 0) {

@@ -55,7 +55,6 @@ struct PointLayout {
 
     std::int64_t batch = 0, particles = 0, rows = 0;  ///< rows = B * max(P, 1)
     Dtype dtype{};
-    std::vector<std::string> block_names;
     std::vector<Shape> blocks, blocks_as_rows, state;
     std::vector<Dtype> state_dtypes;
     Shape f;

@@ -64,19 +64,16 @@ std::unique_ptr<const Slices> Slices::of(const Optimizer& whole,
     for (const l2o_spec* spec : single.state()) slices->widths_.push_back(elements(*spec));
     for (std::size_t k = 0; k < layout.blocks.size(); ++k) {
         const std::int64_t coordinates = element_count(layout.blocks[k]);
-        for (std::size_t i = 0; i < single.state().size(); ++i) {
-            std::string name = single.state()[i]->name;
-            if (layout.blocks.size() > 1) name += "." + layout.block_names[k];
-            const auto found = std::find_if(whole.state().begin(),
-                                            whole.state().end(),
-                                            [&](const l2o_spec* s) { return s->name == name; });
-            if (found == whole.state().end()) return nullptr;
-            const auto index = static_cast<std::size_t>(found - whole.state().begin());
-            if (!has(**found, L2O_SPEC_BATCHED) || (*found)->dtype != block.dtype ||
+        std::size_t i = 0;
+        for (std::size_t index = 0; index < whole.state().size(); ++index) {
+            const l2o_spec& state = *whole.state()[index];
+            if (layout.blocks.size() > 1 && state.block != static_cast<std::int32_t>(k) + 1) continue;
+            if (i == slices->widths_.size() || !has(state, L2O_SPEC_BATCHED) || state.dtype != block.dtype ||
                 element_count(layout.state[index]) != coordinates * slices->widths_[i])
                 return nullptr;
-            slices->state_of_.push_back(index);
+            slices->state_of_.push_back(index), ++i;
         }
+        if (i != slices->widths_.size()) return nullptr;
         for (std::int64_t first = 0; first < coordinates; first += length)
             slices->all_.push_back({k, first, std::min(length, coordinates - first)});
     }

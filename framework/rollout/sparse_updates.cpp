@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <l2o/numerics/philox.hpp>
-#include <string>
-#include <string_view>
 
 namespace l2o::framework {
 namespace {
@@ -42,11 +40,9 @@ SparseUpdates::SparseUpdates(const Optimizer& optimizer,
         // The third in which the middle of the layer lies: of two layers one is first and one is last.
         Block block{
             .probability = thirds[3 * (2 * layers[k] + 1) / (2 * n)], .layer = layers[k], .states = {}};
-        const std::string suffix = std::string(".") + blocks[k]->name;
-        for (std::size_t i = 0; i < optimizer.state().size(); ++i) {
-            if (blocks.size() == 1 || std::string_view(optimizer.state()[i]->name).ends_with(suffix))
+        for (std::size_t i = 0; i < optimizer.state().size(); ++i)
+            if (blocks.size() == 1 || optimizer.state()[i]->block == static_cast<std::int32_t>(k) + 1)
                 block.states.push_back(i);
-        }
         blocks_.push_back(std::move(block));
     }
 }

@@ -271,6 +271,13 @@ struct StateOfNoBlock : Descent {
         spec.state({.name = "count", .block = 7});
     }
 };
+struct StateOfAllRows : Descent {
+    static constexpr l2o::About about = about_as("state_of_all_rows");
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        spec.state_of(0, {.name = "count"});
+    }
+};
 struct StepsAreRefunded : Descent {
     static constexpr l2o::About about = about_as("steps_are_refunded");
     void declare(l2o::OptimizerSpec& spec) {
@@ -377,6 +384,7 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<NameIsHuge>,
            l2o::Optimizer<StatesOfOneName>,
            l2o::Optimizer<StateOfNoBlock>,
+           l2o::Optimizer<StateOfAllRows>,
            l2o::Optimizer<StepsAreRefunded>,
            l2o::Optimizer<FitsTheProblem>,
            l2o::Optimizer<BadDefault>,

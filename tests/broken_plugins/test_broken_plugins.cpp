@@ -101,6 +101,7 @@ constexpr Defect kDefects[] = {
      "are both called 'twice'; expected a name of its own for each",
      "states_of_one_name"},
     {"optimizer_lies", "creates", "state 'count' belongs to block 7", "state_of_no_block"},
+    {"optimizer_lies", "specs", "state 'count' belongs to block 'x' and is not batched", "state_of_all_rows"},
     {"optimizer_lies", "creates", "points_per_step is -1; expected", "steps_are_refunded"},
     {"optimizee_promises", "creates", "block_spec(0) 'x' has the bounds [1, -1]", "bounds_turned"},
     {"optimizee_promises", "creates", "cost_gradient is nan; expected", "costs_no_number"},

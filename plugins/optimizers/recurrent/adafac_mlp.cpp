@@ -44,15 +44,14 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
                    spec.param({.name = "decay/mean_square", .doc = doc, .shape = {1}}),
                    spec.param({.name = "decay/factored", .doc = doc, .shape = {kDecays}})};
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
-            const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
             const l2o::Shape shape = l2o::shape_of(spec.block(k));
             Block& block = blocks_.emplace_back(Block{.squares = l2o::recurrent::FactoredSquares(shape)});
             const auto add = [&](const std::string& name) {
-                return spec.state({.name = name + suffix, .doc = "of g", .shape = shape, .batched = true});
+                return spec.state_of(k, {.name = name, .doc = "of g", .shape = shape, .batched = true});
             };
             for (std::size_t i = 0; i < kDecays; ++i) {
                 block.mean[i] = add("mean" + std::to_string(i));
-                block.squares.declare(spec, suffix, i);
+                block.squares.declare(spec, k, i);
             }
             block.mean_square = add("mean_square");
         }

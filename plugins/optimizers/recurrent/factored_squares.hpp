@@ -44,11 +44,11 @@ class FactoredSquares {
     explicit FactoredSquares(const Shape& shape) : shape_(shape) {
         if (shape.size() >= 2) find_groups(shape);
     }
-    /// Declares the state of decay i.
-    void declare(OptimizerSpec& spec, const std::string& suffix, std::size_t i) {
+    /// Declares the state of block k and decay i.
+    void declare(OptimizerSpec& spec, std::size_t k, std::size_t i) {
         const auto add = [&](const char* name, const char* doc, const Shape& shape) {
-            return spec.state(
-                {.name = name + std::to_string(i) + suffix, .doc = doc, .shape = shape, .batched = true});
+            return spec.state_of(
+                k, {.name = name + std::to_string(i), .doc = doc, .shape = shape, .batched = true});
         };
         if (!exist()) return a_.push_back(add("factored", "mean of g^2", shape_));
         a_.push_back(add("factored_a", "mean of g^2 over the largest dimension", {size_a_}));

@@ -66,13 +66,13 @@ class LstmNet {
             params_[5] = spec.param({.name = "linear/b", .doc = "read-out", .shape = {1}});
         }
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
-            const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
             for (const char* name : {"h1", "c1", "h2", "c2"})
-                states_.push_back(spec.state({.name = name + suffix,
-                                              .doc = "output h and cell c of layer 1, 2",
-                                              .axes = "coordinate,hidden",
-                                              .shape = {element_count(spec.block(k)), hidden},
-                                              .batched = true}));
+                states_.push_back(spec.state_of(k,
+                                                {.name = name,
+                                                 .doc = "output h and cell c of layer 1, 2",
+                                                 .axes = "coordinate,hidden",
+                                                 .shape = {element_count(spec.block(k)), hidden},
+                                                 .batched = true}));
         }
     }
 

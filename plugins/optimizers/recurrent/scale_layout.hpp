@@ -150,9 +150,8 @@ struct ScaleLayout {
         const auto per_block = [&](const char* name, const char* doc, auto shape_of_block) {
             State first;
             for (std::size_t k = 0; k < spec.blocks(); ++k) {
-                const std::string suffix = spec.blocks() == 1 ? "" : std::string(".") + spec.block(k).name;
-                const State state = spec.state(
-                    {.name = name + suffix, .doc = doc, .shape = shape_of_block(sizes[k]), .batched = true});
+                const State state = spec.state_of(
+                    k, {.name = name, .doc = doc, .shape = shape_of_block(sizes[k]), .batched = true});
                 if (k == 0) first = state;
             }
             return BlockStates(first, spec.blocks());

@@ -34,7 +34,7 @@ typedef struct l2o_spec {
                          a file                                                                                      */
     const int64_t* shape;
     int32_t ndim;
-    int32_t block; /* state: 1 + the index of the block whose coordinates it belongs to, like which it is shaped; 0: none */
+    int32_t block; /* state: 1 + the index of the block whose coordinates it belongs to, a number or more of each; 0: none */
     int32_t layer; /* parameter: the first step (from 0) that uses it, 0: all do; block of an optimizee: its layer   */
     int32_t reserved;
     double lower, upper; /* L2O_SPEC_BOUNDED; may be infinite                                                        */

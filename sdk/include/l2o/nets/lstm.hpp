@@ -39,11 +39,12 @@ class Lstm {
         const auto add = [&](const std::string& name, const char* doc, std::size_t k) {
             if (!per_coordinate)
                 return spec.state({.name = name, .doc = doc, .shape = {hidden}, .batched = true});
-            return spec.state({.name = blocks == 1 ? name : name + "." + spec.block(k).name,
-                               .doc = doc,
-                               .axes = "coordinate,hidden",
-                               .shape = {element_count(spec.block(k)), hidden},
-                               .batched = true});
+            return spec.state_of(k,
+                                 {.name = name,
+                                  .doc = doc,
+                                  .axes = "coordinate,hidden",
+                                  .shape = {element_count(spec.block(k)), hidden},
+                                  .batched = true});
         };
         for (std::size_t k = 0; k < blocks; ++k) {
             h_.push_back(add(names.h, "LSTM: output", k));

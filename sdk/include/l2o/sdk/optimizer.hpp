@@ -95,18 +95,24 @@ class OptimizerSpec {
         const l2o_spec& added = *states.at(index);
         return {index, added.dtype, (added.flags & L2O_SPEC_PER_PARTICLE) != 0 ? 2 : 1};
     }
-    /// One state tensor [B, shape] per block ([B, P, shape] for a population), named "<name>" or
-    /// "<name>.<block>".
+    /// A state that belongs to block k: it stays when the block does. It is named "<name>", or
+    /// "<name>.<block>" where there are several.
+    State state_of(std::size_t k, TensorSpec spec) {
+        if (blocks() > 1) spec.name += std::string(".") + block(k).name;
+        spec.block = static_cast<std::int32_t>(k) + 1;
+        return state(std::move(spec));
+    }
+    /// One state tensor [B, shape] per block, or [B, P, shape] of a population.
     BlockStates state_like_x(const std::string& name, const std::string& doc = "", double start = 0) {
         State first;
         for (std::size_t k = 0; k < blocks(); ++k) {
-            const State added = state({.name = blocks() == 1 ? name : name + "." + block(k).name,
-                                       .doc = doc,
-                                       .shape = shape_of(block(k)),
-                                       .batched = true,
-                                       .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
-                                       .block = static_cast<std::int32_t>(k) + 1,
-                                       .start = start});
+            const State added = state_of(k,
+                                         {.name = name,
+                                          .doc = doc,
+                                          .shape = shape_of(block(k)),
+                                          .batched = true,
+                                          .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
+                                          .start = start});
             if (k == 0) first = added;
         }
         return {first, blocks()};
