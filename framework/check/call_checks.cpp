@@ -154,9 +154,9 @@ std::string check_row_invariant(const Subject& subject) {
 
 std::string check_batch(const Subject& subject) {
     constexpr std::int64_t kMany = 37, kMore = 97, kMost = 131;
+    const auto bench = make_bench(subject, dtypes(subject).back(), subject.thorough ? kMost : kMany);
+    const bool is_invariant = (bench->flags() & L2O_FLAG_ROW_INVARIANT) != 0;
     for (const std::int64_t n : subject.thorough ? std::vector{kMany, kMore, kMost} : std::vector{kMany}) {
-        const auto bench = make_bench(subject, dtypes(subject).back(), n);
-        const bool is_invariant = (bench->flags() & L2O_FLAG_ROW_INVARIANT) != 0;
         const Cases whole = bench->cases_of_rows(all_rows(n), 0);
         for (const auto& one : whole) one->run();
         for (const std::int64_t row : {std::int64_t{0}, n / 2, n - 1}) {

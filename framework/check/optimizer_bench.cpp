@@ -218,9 +218,11 @@ std::uint32_t StepCase::n_questions() const {
 }
 
 bool StepCase::is_open(std::int64_t row) const {
+    if (!q_wanted[0]) return false;
     const std::int64_t particles = rows() / batch_;
-    for (std::int64_t i = 0; q_wanted[0] && i < q_wanted[0].size(); ++i)
-        if (i % rows() / particles == row && q_wanted[0].value(i) != 0) return true;
+    for (std::int64_t question = row * particles; question < q_wanted[0].size(); question += rows())
+        for (std::int64_t p = 0; p < particles; ++p)
+            if (q_wanted[0].value(question + p) != 0) return true;
     return false;
 }
 
