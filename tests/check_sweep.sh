@@ -31,11 +31,13 @@ l2o=${L2O:-$build/bin/l2o}
 command -v jq >/dev/null || { echo "check_sweep.sh: jq is missing; apt-get install jq" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/plugins"
+mkdir "$work/plugins" "$work/bin"
+cp "$l2o" "$work/bin/l2o"  # it looks for plugins beside itself, too
+l2o=$work/bin/l2o
 for file in "$build"/lib/l2o/plugins/* "$build"/lib/l2o/test_plugins/*; do
     [[ -n $without && $(basename "$file") == "l2o_optimizee_$without".* ]] || ln -s "$file" "$work/plugins/"
 done
-export L2O_PLUGIN_PATH=$work/plugins
+export L2O_PLUGIN_PATH=$work/plugins XDG_DATA_HOME=$work/nobody
 export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1
 
 libraries=("$build"/lib/l2o/plugins/*.so "$build"/lib/l2o/test_plugins/*.so)
