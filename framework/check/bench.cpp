@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <l2o/numerics/philox.hpp>
+#include <limits>
 #include <numeric>
 #include <optional>
 
@@ -64,6 +66,19 @@ std::string Case::changed() const {
         if (const std::string text = set->changed(); !text.empty()) return name_ + ": " + text;
     }
     return "";
+}
+
+bool are_comparable(const Case& in_float64, const Case& in_float32) {
+    const auto here = in_float64.decisions(), there = in_float32.decisions();
+    for (std::size_t i = 0; i < here.size(); ++i)
+        if (!difference(*here[i], *there[i]).empty()) return false;
+    for (const GuardedSet* set : in_float64.outputs())
+        for (std::size_t t = 0; t < set->size(); ++t)
+            for (std::int64_t i = 0; (*set)[t] && i < (*set)[t].size(); ++i)
+                if (const double size = std::abs((*set)[t].value(i));
+                    std::isfinite(size) && size > double(std::numeric_limits<float>::max()))
+                    return false;
+    return true;
 }
 
 std::string difference(const Case& a, const Case& b) {

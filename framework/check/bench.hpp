@@ -79,8 +79,9 @@ class Case {
     [[nodiscard]] const std::vector<GuardedSet*>& inputs() const { return inputs_; }
     [[nodiscard]] const std::vector<GuardedSet*>& outputs() const { return outputs_; }
 
-    /// Whether its first outputs are decisions that the others follow from: what an optimizer asks.
-    [[nodiscard]] virtual bool decides() const { return false; }
+    /// Outputs that are decisions, from which the others follow: what an optimizer asks, and what it says of
+    /// a row.
+    [[nodiscard]] virtual std::vector<const GuardedSet*> decisions() const { return {}; }
     /// Whether it draws from the key, whatever the flags of the instance.
     [[nodiscard]] bool draws() const { return draws_; }
     /// The minibatch of a stochastic objective, where there is one.
@@ -114,6 +115,10 @@ class Case {
 /// The outputs of two runs of one case, or of twins: "step at t = 2: 'x' differs ..."; "" if they have the
 /// same bits.
 [[nodiscard]] std::string difference(const Case& a, const Case& b);
+
+/// Whether float64 and float32, from the same numbers, are worth comparing: they decided the same, where a
+/// comparison may be close, and no output is beyond what float32 holds.
+[[nodiscard]] bool are_comparable(const Case& in_float64, const Case& in_float32);
 
 /// Compares rows `rows` of the outputs of `whole`, which has `batch`, with those of `part`, which has
 /// no others.

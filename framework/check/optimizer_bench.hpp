@@ -37,7 +37,9 @@ class StepCase : public Case {
     [[nodiscard]] std::int64_t batch() const { return batch_; }
     /// Whether a row wants something: its x' is not there yet.
     [[nodiscard]] bool is_open(std::int64_t row) const;
-    [[nodiscard]] bool decides() const override { return static_cast<bool>(q_wanted[0]); }
+    [[nodiscard]] std::vector<const GuardedSet*> decisions() const override {
+        return {&q_wanted, &x_is, &row_status};
+    }
     /// The argument of step, and of step_vjp.
     [[nodiscard]] l2o_step_in step_in() const;
 
@@ -59,7 +61,7 @@ class StepCase : public Case {
 class RecommendCase : public StepCase {
   public:
     RecommendCase(const Optimizer& optimizer, const Moment& moment);
-    [[nodiscard]] bool decides() const override { return false; }
+    [[nodiscard]] std::vector<const GuardedSet*> decisions() const override { return {}; }
 
   protected:
     l2o_status call(l2o_call* context) override;
