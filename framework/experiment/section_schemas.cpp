@@ -124,6 +124,13 @@ SectionSchema make_train_schema() {
                 "strategies, which need no derivative; pes: persistent ones, unbiased for the whole "
                 "trajectory at the same windows (Vicol, Metz & Sohl-Dickstein 2021). es and bptt cannot see "
                 "past the end of a window"),
+            count("seed",
+                  static_cast<std::int64_t>(train.seed),
+                  0,
+                  "number of the training, apart from the experiment's seed: another one begins with other "
+                  "parameters and learns from other instances, starts and draws; validation, test and what "
+                  "all instances share stay. A training set (instances) stays, and is begun with another "
+                  "batch"),
             count("epochs", train.epochs, 1, "trajectories to train on, each of a whole batch"),
             count("horizon", train.horizon, 1, "steps of a trajectory"),
             count(

@@ -123,6 +123,7 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
         .loss = read_choice(catalog, Kind::kLoss, section.plugin("loss")),
         .meta_optimizer = read_choice(catalog, Kind::kOptimizer, section.plugin("meta_optimizer"))};
     train.schedule = section.get_choice<Schedule>("schedule");
+    train.seed = static_cast<std::uint64_t>(section.get_int("seed"));
     train.epochs = section.get_int("epochs");
     train.estimator = section.get_choice<EstimatorKind>("estimator");
     train.horizon = section.get_int("horizon");

@@ -65,6 +65,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
         {"rates", {train.rate_new, train.rate_all, train.rate_fine}},
         {"layer_decay", {train.layer_decay, static_cast<int>(train.layer_decay_of)}}};
     // What came later is named only where it is used: weights that were trained before are found again.
+    if (train.seed > 0) text["training_seed"] = train.seed;
     if (train.estimator != EstimatorKind::kBptt)
         text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
     const auto has_imitation = [](const StageSettings& stage) { return stage.imitation.value_or(0) > 0; };

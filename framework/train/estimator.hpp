@@ -48,12 +48,13 @@ class Estimator {
     [[nodiscard]] virtual std::int64_t bytes() const = 0;
 };
 
-/// The first instance of trajectory number `index`: new ones every time, or a fixed training set in turns.
-[[nodiscard]] inline std::uint64_t first_instance(std::uint64_t index,
-                                                  std::int64_t batch,
-                                                  std::int64_t instances) {
-    const std::uint64_t first = index * static_cast<std::uint64_t>(batch);
-    return instances == 0 ? first : first % static_cast<std::uint64_t>(instances);
+/// The first instance of trajectory number `index`: new ones every time, of other trainings too, or a fixed
+/// training set in turns, which another training takes up at another batch.
+[[nodiscard]] inline std::uint64_t first_instance(std::uint64_t index, const TrainSettings& settings) {
+    constexpr std::uint64_t kApart = 1'000'000'007;  // a prime: of few batches another one, too
+    std::uint64_t batch = index + settings.seed * kApart;
+    if (settings.instances > 0) batch %= static_cast<std::uint64_t>(settings.instances / settings.batch);
+    return batch * static_cast<std::uint64_t>(settings.batch);
 }
 
 }  // namespace l2o::framework

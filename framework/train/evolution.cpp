@@ -72,7 +72,7 @@ struct Evolution::Pair {
     void start(const TrainSettings& settings, std::int64_t horizon) {
         const auto index = static_cast<std::uint64_t>(trajectory());
         shards.set_horizon(horizon);
-        const std::uint64_t first = first_instance(index, settings.batch, settings.instances) +
+        const std::uint64_t first = first_instance(index, settings) +
                                     static_cast<std::uint64_t>(row * (settings.batch / settings.pairs));
         if (settings.instances > 0) {
             batches.start(shards, index, first, 0);

@@ -47,7 +47,7 @@ Imitation::Imitation(const Lesson& lesson)
 }
 
 std::int64_t Imitation::start(std::uint64_t index) {
-    const std::uint64_t first = first_instance(index, lesson_.settings.batch, lesson_.settings.instances);
+    const std::uint64_t first = first_instance(index, lesson_.settings);
     shards_.set_horizon(lesson_.stage.horizon_of(lesson_.keys, index));
     if (lesson_.settings.instances == 0)
         shards_.start(index, shards_.draw(first));

@@ -53,6 +53,8 @@ struct TrainSettings {
     double sigma = 0.01;     ///< of the perturbations of evolution strategies
     std::int64_t pairs = 0;  ///< antithetic ones; a divisor of batch (0 where nothing is perturbed)
     std::optional<ImitationSettings> imitation{};
+    /// Number of the training: others begin with other parameters and learn from other draws.
+    std::uint64_t seed = 0;
     std::int64_t epochs = 100;   ///< trajectories of a batch (flat schedule)
     std::int64_t horizon = 100;  ///< steps per trajectory
     std::int64_t unroll = 20;    ///< steps per meta-step; = horizon: full BPTT

@@ -125,13 +125,17 @@ void Shards::start(std::uint64_t index, const ProblemData& instances) {
     if (!loss_needing_solutions_.empty()) unsolved_ = unsolved_instances(data_, optimizee_);
     if (std::ranges::count(unsolved_, true) == 0) unsolved_.clear();
     const auto split = static_cast<std::uint64_t>(options_.split);
-    const Key start = numerics::derive_key(keys_.train_start, kTrajectoryTag + split, index);
+    const bool is_validation = options_.split == Split::kValidation;
+    const Key start = numerics::derive_key(
+        is_validation ? keys_.validate_start : keys_.train_start, kTrajectoryTag + split, index);
+    const Key steps = numerics::derive_key(
+        is_validation ? keys_.validate_steps : keys_.train_steps, kTrajectoryTag + split, index);
     const auto row0 = static_cast<std::uint64_t>(options_.row0);
     std::vector<Tensor> x0 = optimizee_.init_point(start, row0, data_);
     if (const std::int64_t particles = optimizer_.info().particles; particles > 0)
         x0 = start_particles(optimizee_, start, row0, data_, x0, particles);
     for (const auto& shard : shards_) {
-        shard->scene.key = numerics::derive_key(keys_.train_steps, kTrajectoryTag + split, index);
+        shard->scene.key = steps;
         std::vector<Tensor> rows;
         for (const Tensor& x : x0) {
             rows.push_back(

@@ -26,7 +26,7 @@ Trainer::Trainer(const TrainTask& task,
       files_(files),
       threads_(threads),
       progress_(progress),
-      keys_(keys_of(task.seed)),
+      keys_(keys_of(task.seed, settings_.seed)),
       stages_(stages_of(settings_, optimizer)),
       batches_(settings_.memory_bytes) {
     bool with_solutions = false;
@@ -110,7 +110,8 @@ TrainResult Trainer::run() try {
 void Trainer::prepare() {
     // Starting values may be derived from the data (the Lipschitz constant of A, the mean of |b|): from
     // the first batch.
-    const ProblemData data = optimizee_.sample(keys_.train_data, Split::kTrain, 0, settings_.batch, false);
+    const ProblemData data = optimizee_.sample(
+        keys_.train_data, Split::kTrain, first_instance(0, settings_), settings_.batch, false);
     if (settings_.warm_start.empty()) {
         kept_.phi = TensorSet(optimizer_.init_params(keys_.init_params, data));
     } else {

@@ -233,6 +233,14 @@ TEST_CASE("experiment: the reference is the one that is named, or the first that
           std::string::npos);
 }
 
+TEST_CASE("experiment: a training of another seed is another one, and seed 0 the one without a seed") {
+    const std::string without = hash_of(lista("epochs 100"));
+    CHECK(hash_of(lista("epochs 100"), {"train.seed=0"}) == without);
+    CHECK(hash_of(lista("epochs 100"), {"train.seed=1"}) != without);
+    CHECK(hash_of(lista("epochs 100"), {"train.seed=1"}) != hash_of(lista("epochs 100"), {"train.seed=2"}));
+    CHECK(read(lista("epochs 100"), {"train.seed=3"}).contestants.at(0).train.value().seed == 3);
+}
+
 TEST_CASE("experiment: the hash of a training knows the content of its files") {
     const ScratchFolder folder;
     const auto hash = [&](const std::vector<double>& entries) {

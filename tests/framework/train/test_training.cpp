@@ -375,3 +375,51 @@ TEST_CASE("progress counts windows up to the total, and tells the loss") {
     });
     CHECK(done == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
 }
+
+TEST_CASE("trainings of other seeds differ, even where neither parameters nor starts are drawn") {
+    const auto trained = [](std::uint64_t seed, std::int64_t instances, int threads = 1) {
+        Trainee trainee({.optimizer = "lista",
+                         .options = {{"layers", "3"}},
+                         .optimizee = "sparse_recovery",
+                         .problem = {{"m", "10"}, {"n", "20"}},
+                         .loss = "mse_to_solution"});
+        trainee.settings().epochs = 6;
+        trainee.settings().horizon = 3;
+        trainee.settings().unroll = 3;
+        trainee.settings().batch = 4;
+        trainee.settings().shard_rows = 2;
+        trainee.settings().validate_instances = 8;
+        trainee.settings().instances = instances;
+        trainee.settings().seed = seed;
+        return trainee.train({}, threads);
+    };
+    for (const std::int64_t instances : {0, 12}) {
+        CAPTURE(instances);
+        const TrainResult first = trained(0, instances), second = trained(1, instances),
+                          third = trained(2, instances);
+        CHECK(bytes(first.params) != bytes(second.params));
+        CHECK(bytes(second.params) != bytes(third.params));
+        CHECK(bytes(second.params) == bytes(trained(1, instances, 2).params));
+        // They begin with the same parameters, and are validated on the same instances.
+        CHECK(first.gain.value().start_loss == second.gain.value().start_loss);
+        CHECK(first.gain.value().loss != second.gain.value().loss);
+    }
+}
+
+TEST_CASE("a training set is what it is for trainings of any seed, which take it up at another batch") {
+    TrainSettings settings = Trainee({}).settings();
+    settings.batch = 4;
+    settings.instances = 20;
+    for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{99'999'999}}) {
+        CAPTURE(seed);
+        settings.seed = seed;
+        std::vector<std::uint64_t> batches;
+        for (std::uint64_t index = 0; index < 5; ++index) {
+            batches.push_back(first_instance(index, settings));
+            CHECK(first_instance(index + 5, settings) == batches.back());
+        }
+        CHECK((seed == 0) == (batches.front() == 0));
+        std::sort(batches.begin(), batches.end());
+        CHECK(batches == std::vector<std::uint64_t>{0, 4, 8, 12, 16});
+    }
+}
