@@ -18,7 +18,7 @@ using namespace l2o::framework;
 using namespace l2o::test;
 
 /// 5 instances in shards of 2, 2 and 1; windows of 10, 10 and 5 steps.
-Trainee uneven(Trainee::Setup setup = {}) {
+Trainee uneven(const Trainee::Setup& setup = {}) {
     Trainee trainee(setup);
     trainee.settings().epochs = 4;
     trainee.settings().horizon = 25;
