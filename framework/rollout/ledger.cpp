@@ -75,7 +75,7 @@ void Ledger::offer(std::int64_t row, double f, const TensorSet& x_rows, std::int
     if (!std::isfinite(f) || (f >= best_f_[r] && is_old_[r] == 0)) return;
     best_f_[r] = f;
     is_old_[r] = 0;
-    if (end_ == End::kAtBest) reserve_[r] = 0;
+    if (answer_ == AnswerAt::kBest) reserve_[r] = 0;
     for (std::size_t k = 0; k < best_x_.size(); ++k) copy_row(x_rows[k], from, best_x_[k], row);
 }
 

@@ -20,6 +20,13 @@ struct Evaluations {
 /// Of a charge, see Stepper::evaluate().
 constexpr std::uint32_t kFree = 0, kCharged = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
 
+/// Which point is a row's answer; and what pays for it on the way.
+enum class AnswerAt {
+    kIterate,      ///< f or g there
+    kBest,         ///< any finite f
+    kRecommended,  ///< nothing
+};
+
 /// What the rows of a batch have paid for, and the best point among it. [one thread]
 class Ledger {
   public:
@@ -40,7 +47,7 @@ class Ledger {
         const auto r = static_cast<std::size_t>(row);
         if (is_exempt_[r] != 0) return true;
         if (options_.limit > 0) {
-            if (at_iterate && end_ == End::kAtIterate) reserve_[r] = 0;
+            if (at_iterate && answer_ == AnswerAt::kIterate) reserve_[r] = 0;
             if (!pay_within_limit(row, cost_of(kinds | paid) - cost_of(paid), reserve_[r])) return false;
         } else {
             evaluations_[r].points += cost_of(kinds | paid) - cost_of(paid);
@@ -65,13 +72,8 @@ class Ledger {
     }
     /// Charges a row for evaluations that an optimizer makes by itself, from the data. @return as charge().
     bool charge_own(std::int64_t row, double gradients);
-    /// Where a row's answer is: what pays for it.
-    enum class End {
-        kAtIterate,  ///< f or g at the iterate
-        kAtBest,     ///< any finite f
-        kElsewhere,  ///< nothing on the way
-    };
-    void set_end(End end) { end_ = end; }
+    /// Of all rows, from now on.
+    void set_answer(AnswerAt answer) { answer_ = answer; }
     /// What the row has to leave over in its next step, for f where it would end.
     void reserve(std::int64_t row, double points) { reserve_[static_cast<std::size_t>(row)] = points; }
     /// Charges f where a row ends, for which there is always something left.   @pre affords_end()
@@ -113,7 +115,7 @@ class Ledger {
     std::int64_t exempted_ = 0;  // rows
     std::vector<Evaluations> evaluations_;
     std::vector<char> is_spent_, is_exempt_;
-    End end_ = End::kAtIterate;
+    AnswerAt answer_ = AnswerAt::kIterate;
     std::vector<double> reserve_;
     std::vector<double> best_f_;
     std::vector<char> is_old_;  // the best, by row

@@ -132,7 +132,7 @@ void Rollout::start(const std::vector<Tensor>& x0) {
     run.from.forget();
     if (run.safe) run.safe->restart();
     run.stepper.init_state(run.from);
-    name_end();
+    ledger_.set_answer(answer_at());
     is_over_ = false;
     std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
     if (course_.iterations == 0) finish();
@@ -171,12 +171,12 @@ double Rollout::all_paid() const {
 /// @return whether any row has moved.
 bool Rollout::hold_spent_rows() {
     Run& run = now();
-    const Shown answer = shown();
+    const AnswerAt answer = answer_at();
     bool has_any_moved = false;
     for (std::int64_t row = 0; row < data_.instances; ++row) {
         if (!goes_on_[static_cast<std::size_t>(row)]) continue;
         const bool owes =
-            answer == Shown::kRecommended || (answer == Shown::kIterate && run.to.paid_at(row) == 0);
+            answer == AnswerAt::kRecommended || (answer == AnswerAt::kIterate && run.to.paid_at(row) == 0);
         if (ledger_.is_spent(row) || (owes && !ledger_.affords_end(row))) {
             run.end_row(row);
             run.stepper.hold_row(run.from, run.to, row);
@@ -190,18 +190,10 @@ bool Rollout::hold_spent_rows() {
     return has_any_moved;
 }
 
-/// What pays for the answers of this leg.
-void Rollout::name_end() {
-    const Shown answer = shown();
-    ledger_.set_end(answer == Shown::kBest      ? Ledger::End::kAtBest
-                    : answer == Shown::kIterate ? Ledger::End::kAtIterate
-                                                : Ledger::End::kElsewhere);
-}
-
 void Rollout::hand_over() {
     const Run& last = now();
     ++leg_;
-    name_end();
+    ledger_.set_answer(answer_at());
     Run& next = now();
     next.from.x.copy_from(last.from.x);
     next.from.forget();
@@ -242,27 +234,27 @@ void Rollout::pay_for_ends(Ends&& ends) {
 double Rollout::due(std::int64_t row) const {
     const Run& run = now();
     const std::int64_t particles = std::max<std::int64_t>(run.stepper.layout().particles, 1);
-    const Shown answer = shown();
+    const AnswerAt answer = answer_at();
     const bool is_paid = has_paid_for_end_[static_cast<std::size_t>(row)] ||
-                         (answer == Shown::kBest && ledger_.has_best(row)) ||
-                         (answer != Shown::kRecommended && run.from.paid_at(row * particles) != 0);
+                         (answer == AnswerAt::kBest && ledger_.has_best(row)) ||
+                         (answer != AnswerAt::kRecommended && run.from.paid_at(row * particles) != 0);
     return is_paid ? 0 : ledger_.cost_of_value();
 }
 
 // ---- what is seen of it
 
-Rollout::Shown Rollout::shown() const {
-    if (course_.answer == Answer::kBest || is_population(now().scene.optimizer)) return Shown::kBest;
-    return now().stepper.recommends() ? Shown::kRecommended : Shown::kIterate;
+AnswerAt Rollout::answer_at() const {
+    if (course_.answer == Answer::kBest || is_population(now().scene.optimizer)) return AnswerAt::kBest;
+    return now().stepper.recommends() ? AnswerAt::kRecommended : AnswerAt::kIterate;
 }
 
 Rollout::View Rollout::look(bool with_next) {
     Run& run = now();
-    const Shown answer = shown();
+    const AnswerAt answer = answer_at();
     const Point* point = &run.seen;
-    const bool is_best_alone = answer == Shown::kBest &&
+    const bool is_best_alone = answer == AnswerAt::kBest &&
                                std::ranges::none_of(ledger_.best_f(), [](double f) { return std::isnan(f); });
-    if (answer == Shown::kRecommended) {
+    if (answer == AnswerAt::kRecommended) {
         run.stepper.recommend(run.from, leg_t(), run.seen.x);
         run.seen.forget();
         run.stepper.evaluate(run.seen, leg_t(), true, false, kFree);
@@ -270,15 +262,15 @@ Rollout::View Rollout::look(bool with_next) {
         point = &iterate(with_next);
     }
     for (std::int64_t row = 0; row < data_.instances; ++row) due_[static_cast<std::size_t>(row)] = due(row);
-    if (answer == Shown::kBest) return judged(best_x(*point), best_f(*point));
+    if (answer == AnswerAt::kBest) return judged(best_x(*point), best_f(*point));
     return judged(point->x, point->f);
 }
 
 const TensorSet& Rollout::answers() {
     Run& run = now();
-    const Shown answer = shown();
-    if (answer == Shown::kIterate) return run.from.x;
-    if (answer == Shown::kBest) return best_x(run.from);
+    const AnswerAt answer = answer_at();
+    if (answer == AnswerAt::kIterate) return run.from.x;
+    if (answer == AnswerAt::kBest) return best_x(run.from);
     run.stepper.recommend(run.from, leg_t(), run.seen.x);
     run.seen.forget();
     return run.seen.x;

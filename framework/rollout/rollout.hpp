@@ -66,12 +66,11 @@ class Rollout {
 
   private:
     struct Run;
-    enum class Shown { kIterate, kRecommended, kBest };
 
     [[nodiscard]] Run& now() { return *runs_[leg_]; }
     [[nodiscard]] const Run& now() const { return *runs_[leg_]; }
     [[nodiscard]] std::int64_t leg_t() const;
-    [[nodiscard]] Shown shown() const;
+    [[nodiscard]] AnswerAt answer_at() const;
     [[nodiscard]] double all_paid() const;
     bool hold_spent_rows();
     void hand_over();
@@ -79,7 +78,6 @@ class Rollout {
     [[nodiscard]] double due(std::int64_t row) const;
     template <class Ends>
     void pay_for_ends(Ends&& ends);
-    void name_end();
     const Point& iterate(bool with_next);
     const TensorSet& best_x(const Point& iterates);
     const Tensor& best_f(const Point& iterates);
