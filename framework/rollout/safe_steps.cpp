@@ -136,14 +136,14 @@ void SafeSteps::judge(std::size_t row, bool has_passed) {
 
 /// @return whether there was any.
 bool SafeSteps::take_classic_steps(Point& to) {
-    const std::int64_t before = fallbacks_;
+    bool has_taken_any = false;
     for (std::size_t row = 0; row < refused_.size(); ++row) {
         if (refused_[row] == 0) continue;
         take_row(image_, to, static_cast<std::int64_t>(row));
-        ++fallbacks_;
+        has_taken_any = true;
     }
     to.settle();
-    return fallbacks_ > before;
+    return has_taken_any;
 }
 
 /// T(x) into `image`. The rows that were refused, or those that were not, have theirs in `known`: it stays as

@@ -40,8 +40,6 @@ class SafeSteps {
     [[nodiscard]] bool fell_back(std::int64_t row) const {
         return refused_[static_cast<std::size_t>(row)] != 0;
     }
-    /// Classic steps so far, of all rows together.
-    [[nodiscard]] std::int64_t fallbacks() const { return fallbacks_; }
 
   private:
     void begin(Point& from);
@@ -65,7 +63,6 @@ class SafeSteps {
     std::vector<double> mu_;             // by row
     std::vector<double> newest_;         // [row][recent]: what has lowered mu
     std::vector<std::int64_t> lowered_;  // by row: how often
-    std::int64_t fallbacks_ = 0;
 };
 
 }  // namespace l2o::framework

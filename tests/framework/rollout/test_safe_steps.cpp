@@ -103,6 +103,8 @@ class Bench {
         for (std::int64_t t = 0; t < steps; ++t) {
             if (safe) {
                 safe->advance(from, to, t);
+                for (std::int64_t row = 0; row < stepper.layout().batch; ++row)
+                    run.fallbacks += safe->fell_back(row) ? 1 : 0;
             } else {
                 stepper.advance(from, to, t);
             }
@@ -111,7 +113,6 @@ class Bench {
         }
         for (std::int64_t row = 0; row < stepper.layout().batch; ++row)
             run.evaluations.push_back(stepper.evaluations()[static_cast<std::size_t>(row)]);
-        run.fallbacks = safe ? safe->fallbacks() : 0;
         from.forget();
         stepper.evaluate(from, steps, true, false, kFree);
         run.f = values(from.f);
