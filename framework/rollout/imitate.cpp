@@ -20,7 +20,7 @@ double coordinates_per_row(const TensorSet& x, std::int64_t rows) {
 Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
     const PointLayout& layout = stepper_.layout();
     reserve(n, true);
-    if (plan_.keep != Keep::kAll) {
+    if (recording_.keeps() != Recording::Keep::kAll) {
         throw Error(ExitCode::kUsage,
                     "imitation keeps all points of a window, and " + std::to_string(n) +
                         " steps do not fit the budget of " + std::to_string(options_.memory_bytes) +
@@ -28,15 +28,13 @@ Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
     }
     while (static_cast<std::int64_t>(misses_.size()) < n)
         misses_.push_back(Point(layout, {.g = false, .f = false, .state = false}).x);
-    base_ = 0;
-    copy_x_and_state(current_, points_[0]);
+    recording_.begin(current_, t_);
     Window window;
     const double coordinates = coordinates_per_row(current_.x, layout.batch);
     for (std::int64_t j = 0; j < n; ++j) {
-        Point& point = at(j);
+        Point &point = recording_.at(j), &proposal = recording_.at(j + 1);
         teacher.show(point, t_ + j);
-        stepper_.advance(point, scratch_, t_ + j);
-        at(j + 1).state.copy_from(scratch_.state);
+        stepper_.advance(point, proposal, t_ + j);  // its x is the teacher's from the next show() on
         TensorSet& miss = misses_[static_cast<std::size_t>(j)];
         for (std::size_t k = 0; k < miss.size(); ++k) {
             with_values(
@@ -48,12 +46,12 @@ Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
                     }
                 },
                 miss[k],
-                scratch_.x[k],
+                proposal.x[k],
                 teacher.x()[k]);
         }
     }
     current_.x.copy_from(teacher.x());
-    current_.state.copy_from(at(n).state);
+    current_.state.copy_from(recording_.at(n).state);
     window.is_finite = std::isfinite(window.loss);
     return window;
 }
@@ -76,10 +74,13 @@ Unroll::Window Unroll::imitate(std::int64_t n, double cot, TensorSet& gradient, 
                         cot_.x[k],
                         miss[k]);
                 }
-                step_back(j, cot_, before_, gradient, true, false);
+                step_reverse_.back({.from = recording_.at(j), .after = nullptr, .t = t_ + j, .is_last = true},
+                                   cot_,
+                                   before_,
+                                   gradient);
                 std::swap(cot_, before_);
             }
-            if (t_ == 0) initial_state_back(gradient);
+            if (t_ == 0) step_reverse_.initial_state_back(recording_.at(0), cot_, gradient);
         }
         t_ += n;
         return window;

@@ -60,7 +60,7 @@ Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbabi
     if (slicing.length > 0) slices_ = Slices::of(scene.optimizer, layout_, slicing.length);
     if (slices_ != nullptr && slices_->all().size() <= layout_.blocks.size()) slices_.reset();
     for (int i = 0; slices_ != nullptr && i < slicing.threads; ++i)
-        slice_calls_.push_back(std::make_unique<SliceCall>(*slices_, layout_.dtype, slicing.length));
+        slice_calls_.push_back(std::make_unique<SliceCall>(*slices_, layout_.dtype));
     if (asks_) {
         rounds_[0] = make_round();
         rounds_[1] = make_round();

@@ -9,6 +9,7 @@
 #include "framework/plugin/optimizer.hpp"
 #include "framework/rollout/ledger.hpp"
 #include "framework/rollout/point.hpp"
+#include "framework/rollout/slice_call.hpp"
 #include "framework/rollout/slices.hpp"
 #include "framework/rollout/sparse_updates.hpp"
 
