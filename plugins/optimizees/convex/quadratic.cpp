@@ -4,6 +4,7 @@
 #include <l2o/numerics/random_rows.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizee.hpp>
+#include <string>
 
 namespace {
 
@@ -19,19 +20,32 @@ struct Quadratic {
         .doc =
             "f(x) = ||W x - y||^2 (no factor 1/2), entries of W [n, n] and y [n] uniform on [0, 1), x_0 "
             "~ N(0, init_std^2). The optimum is 0 almost surely, W is badly conditioned. Andrychowicz "
-            "et al. 2016, section 3.1."};
+            "et al. 2016, section 3.1. With condition_number K: W = diag(s) Q, Q a random rotation, s_i = "
+            "K^(-(i - 1) / (2 (n - 1))), i = 1 .. n, so that the eigenvalues of the Hessian, 2 s_i^2, go "
+            "from 2 to 2 / K, evenly spaced in their logarithm."};
 
     std::int64_t n = 10;
-    double init_std = 0.01;
+    double init_std = 0.01, condition_number = 0;
 
     static l2o::Options<Quadratic> options() {
         l2o::Options<Quadratic> options;
         options.integer("n", &Quadratic::n, "number of variables", l2o::at_least(1))
-            .real("init_std", &Quadratic::init_std, "standard deviation of the start", l2o::kNonNegative);
+            .real("init_std", &Quadratic::init_std, "standard deviation of the start", l2o::kNonNegative)
+            .real("condition_number",
+                  &Quadratic::condition_number,
+                  "K > 1: the ratio of the largest to the smallest eigenvalue of the Hessian, for every "
+                  "instance; 0 or 1: W as drawn",
+                  l2o::between(0, kMostCondition));
         return options;
     }
 
     void declare(l2o::OptimizeeSpec& spec) {
+        if (condition_number > 0 && condition_number < 1)
+            l2o::invalid("condition_number is " + std::to_string(condition_number) +
+                         "; expected 0 or at least 1");
+        if (condition_number > 1 && n < 2)
+            l2o::invalid("condition_number is " + std::to_string(condition_number) +
+                         ", and with n = 1 there is one eigenvalue; expected n >= 2");
         spec.block({.name = "x", .axes = "n", .shape = {n}});
         w_ = spec.data({.name = "W",
                         .doc = "matrix of the residual W x - y",
@@ -53,8 +67,12 @@ struct Quadratic {
 
     template <class T>
     void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
-        for (const l2o::Data& tensor : {w_, y_}) {
-            fill_rows(draw, data, tensor, [](Stream& random) { return random.uniform(); });
+        const auto uniform = [](Stream& random) { return random.uniform(); };
+        fill_rows(draw, data, y_, uniform);
+        if (condition_number <= 1) return fill_rows(draw, data, w_, uniform);
+        for (std::int64_t i = 0; i < data[w_].rows; ++i) {
+            Stream random(draw.call.key, draw.first + std::uint64_t(i), draw.purpose(w_));
+            Eigen::Map<RowMatrix<T>>(data[w_].row(i), n, n) = conditioned_matrix(random).template cast<T>();
         }
     }
 
@@ -123,7 +141,25 @@ struct Quadratic {
     }
 
   private:
-    static constexpr double kTolerance = 1e-11;
+    // Single precision keeps the smallest of the s to 1 %.
+    static constexpr double kTolerance = 1e-11, kMostCondition = 1e10;
+
+    /// diag(s) Q. Of a matrix of normal numbers Q R, with a positive diagonal of R, Q is uniform over the
+    /// orthogonal matrices (Mezzadri 2007, "How to generate random matrices from the classical compact
+    /// groups", section 5).
+    [[nodiscard]] Eigen::MatrixXd conditioned_matrix(Stream& random) const {
+        Eigen::MatrixXd normal(n, n);
+        for (double& entry : normal.reshaped()) entry = random.normal();
+        const Eigen::HouseholderQR<Eigen::MatrixXd> factors(normal);
+        Eigen::MatrixXd q = factors.householderQ();
+        for (std::int64_t i = 0; i < n; ++i) {
+            if (factors.matrixQR()(i, i) < 0) q.col(i) *= -1;
+        }
+        for (std::int64_t i = 0; i < n; ++i)
+            q.row(i) *= std::pow(condition_number, -0.5 * double(i) / double(n - 1));
+        return q;
+    }
+
     l2o::Data w_, y_, x_star_, f_star_;
 };
 
