@@ -72,6 +72,9 @@ void merge_section(ConfigNode& base, const ConfigNode& overlay) {
             continue;
         }
         const bool is_pure_section = child.value.empty() && !child.children.empty();
+        // A value and a sweep of values replace one another.
+        if (child.is_sweep()) known->value.clear();
+        if (!is_pure_section && known->is_sweep()) known->children.clear();
         if (!is_pure_section) {
             known->value = child.value;
             known->origin = child.origin;

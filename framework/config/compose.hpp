@@ -7,7 +7,8 @@
 
 namespace l2o::framework {
 
-/// Lays the settings of one section over those of another: a later value wins, sections merge key by key.
+/// Lays the settings of one section over those of another: a later value wins, sections merge key by key. Of
+/// a value and a sweep of values (ConfigNode::is_sweep) the later one wins as well.
 /// Linear in the keys of both.
 /// Where `use` names another plugin than before, the earlier settings of that section go: they belonged to
 /// the other plugin.

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "framework/config/node.hpp"
 #include "framework/error.hpp"
 
 namespace l2o::framework {
@@ -99,6 +100,33 @@ class Scanner {
         at_ = start;
     }
 
+    // `sweep 1 2 3` is a key with one value, "1 2 3": all up to the end of the line, a brace, or `zip`.
+    void turn_list_into_value() {
+        skip_blanks();
+        const std::size_t start = at_;
+        std::size_t end = at_;
+        int words = 0;
+        for (; !at_end() && peek() != '{' && peek() != '}'; skip_blanks()) {
+            const std::size_t word = at_;
+            if (peek() == '"') {
+                skip_string();
+            } else if (const std::string text = read_word();
+                       text == kZipKey || text.find_first_of("{}") != std::string::npos) {
+                break;
+            }
+            end = at_;
+            words += end > word ? 1 : 0;
+        }
+        at_ = start;
+        if (words < 2) return;
+        std::string quoted = "\"";
+        for (const char c : line_.substr(start, end - start)) {
+            if (c == '"' || c == '\\') quoted += '\\';
+            quoted += c;
+        }
+        line_.replace(start, end - start, quoted + '"');
+    }
+
     // Moves over one token; false at the end of the line.
     bool scan_token() {
         skip_blanks();
@@ -113,10 +141,12 @@ class Scanner {
             } else if (!open_braces_.empty()) {
                 open_braces_.pop_back();
             }
+            opens_ = peek() == '{';
             ++at_;
             expects_ = Expects::kKey;
             return true;
         }
+        const bool is_first = std::exchange(opens_, false);
         if (expects_ == Expects::kKey) scan_.key_lines.push_back(line_number_);
         const bool is_string = peek() == '"';
         if (is_string) {
@@ -127,6 +157,7 @@ class Scanner {
                 refuse("a brace is part of the word '" + word +
                        "'; expected blanks round braces, or the word in quotes");
             }
+            if (is_first && word == kSweepKey) turn_list_into_value();
         }
         expects_ = expects_ == Expects::kKey ? Expects::kValue : Expects::kKey;
         skip_blanks();
@@ -149,6 +180,7 @@ class Scanner {
     int line_number_ = 0, continued_line_ = 0;
     std::size_t at_ = 0;
     Expects expects_ = Expects::kKey;
+    bool opens_ = false;  // the last token was a '{'
 };
 
 }  // namespace

@@ -15,7 +15,9 @@ inline constexpr std::size_t kMaxDepth = 100;
 
 /// What Boost's INFO parser needs or does not tell.
 struct InfoScan {
-    std::string text;            ///< the same lines, `#include "f"` turned into the setting `"#include" "f"`
+    /// The same lines, `#include "f"` turned into the setting `"#include" "f"`, and the list that follows the
+    /// first key `sweep` of a section into one value: see sweep_values().
+    std::string text;
     std::vector<int> key_lines;  ///< line of each key, in file order
 };
 

@@ -7,6 +7,11 @@
 
 namespace l2o::framework {
 
+/// The key of a list of values in the place of one: `learning_rate { sweep 0.1 0.2 }`.
+inline constexpr const char* kSweepKey = "sweep";
+/// Beside it, the name that those share which advance together.
+inline constexpr const char* kZipKey = "zip";
+
 /// Where a setting was written.
 struct Origin {
     std::string file{};              ///< as it was named by the user, or "--set"
@@ -29,6 +34,12 @@ struct ConfigNode {
             if (child.key == name) return &child;
         }
         return nullptr;
+    }
+
+    /// Whether this is a list of values, see sweep_values(). A plugin may have an option of that name.
+    [[nodiscard]] bool is_sweep() const {
+        const ConfigNode* list = find(kSweepKey);
+        return list != nullptr && list->children.empty() && find("use") == nullptr;
     }
 };
 
