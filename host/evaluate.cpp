@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "framework/config/info_file.hpp"
+#include "framework/experiment/contestants.hpp"
 #include "framework/store/paths.hpp"
 #include "host/experiment_line.hpp"
 
@@ -30,8 +31,10 @@ Usage usage() {
     usage.options.add_options()  //
         ("weights",
          po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),  //
-         "weights of a contestant; may be given again")                                      //
-        ("untrained", "learned contestants without --weights use their start values")        //
+         "weights of a contestant, or of one of those that a sweep makes of it (dm.hidden=20=FILE); may be "
+         "given "
+         "again")                                                                      //
+        ("untrained", "learned contestants without --weights use their start values")  //
         ("no-report", "write no report.html and no figures");
     return usage;
 }
@@ -43,29 +46,62 @@ ConfigNode* find(ConfigNode& node, const std::string& key) {
     return nullptr;
 }
 
+/// Whom weights may be of, and where in the configuration: a contestant, or the number of one of those that
+/// it stands for: "contestants.dm.weights", "contestants.dm.weights.2".
+struct Owner {
+    std::string name, contestant, setting;
+};
+
+std::vector<Owner> owners_in(const Catalog& catalog, const ConfigNode& tree) {
+    std::vector<Owner> owners;
+    const ConfigNode* contestants = tree.find("contestants");
+    if (contestants == nullptr) return owners;
+    for (const ConfigNode& contestant : contestants->children) {
+        const std::string setting = "contestants." + contestant.key + ".weights";
+        owners.push_back({contestant.key, contestant.key, setting});
+        const std::vector<Member> members = members_of_written(catalog, contestant, tree.find("train"));
+        for (std::size_t i = 0; i < members.size(); ++i) {
+            if (!members[i].swept.empty())
+                owners.push_back(
+                    {members[i].contestant.key, contestant.key, setting + "." + std::to_string(i + 1)});
+        }
+    }
+    return owners;
+}
+
+/// "dm.hidden=20=FILE": names have a '=' themselves.
+std::pair<Owner, std::string> owner_of(const CommandLine& line,
+                                       const std::vector<Owner>& owners,
+                                       const std::pair<std::string, std::string>& given) {
+    const std::string text = given.first + "=" + given.second;
+    std::vector<std::string> known;
+    for (const Owner& owner : owners) {
+        if (text.starts_with(owner.name + "=")) return {owner, text.substr(owner.name.size() + 1)};
+        known.push_back(owner.name);
+    }
+    check_contestant(line, known, given.first);
+    throw line.refusal("--weights is '" + text + "'; expected CONTESTANT=FILE");
+}
+
 /// The experiment with weights in the place of trainings.
 Experiment with_weights(const CommandLine& line,
                         const Catalog& catalog,
                         const ExperimentLine& words,
                         const NamedFiles& weights) {
-    if (words.file.empty()) return load_experiment(line, catalog, words);
+    if (words.file.empty() || weights.empty()) return load_experiment(line, catalog, words);
     // Read once, as it may be a pipe, and composed twice: what is given as weights depends on the file.
     const std::string text = read_info_text(words.file);
     const Config config = Config::parse(text, words.file, words.settings);
-    std::vector<std::string> known;
-    const ConfigNode* contestants = config.tree().find("contestants");
-    if (contestants != nullptr) {
-        for (const ConfigNode& contestant : contestants->children) known.push_back(contestant.key);
-    }
+    const std::vector<Owner> owners = owners_in(catalog, config.tree());
     NamedFiles instead_of_training;
     std::vector<std::string> settings = words.settings;
-    for (const auto& [name, file] : weights) {
-        check_contestant(line, known, name);
-        if (contestants->find(name)->find("train") != nullptr) {
-            instead_of_training.emplace_back(name, absolute_path(file).string());
-        } else {
-            settings.push_back("contestants." + name + ".weights=" + file);
-        }
+    for (const auto& given : weights) {
+        const auto [owner, file] = owner_of(line, owners, given);
+        const bool is_whole = owner.name == owner.contestant;
+        if (is_whole && config.tree().find("contestants")->find(owner.name)->find("train") != nullptr)
+            instead_of_training.emplace_back(owner.name, absolute_path(file).string());
+        else
+            settings.push_back(owner.setting + "=" + file);
     }
     Experiment experiment =
         read_experiment(catalog, Config::parse(text, words.file, settings), line.common().seed);

@@ -95,6 +95,9 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
                                {"preparation_seconds", curve.preparation_seconds},
                                {"best_objective", best},
                                {"metrics", metrics}});
+        if (curve.swept.empty()) continue;
+        contestants.back()["group"] = curve.group;
+        contestants.back()["swept"] = curve.swept;
     }
     for (const WeightsReport& report : result.weights) {
         json entry{

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/suggest.hpp"
 #include "host/experiment_line.hpp"
 
 namespace l2o::host {
@@ -16,7 +17,9 @@ Usage usage() {
                 .text =
                     "Trains one learned contestant of an experiment, or all of them, and keeps the weights\n"
                     "where 'l2o run' and 'l2o evaluate' find them again. On Ctrl-C it writes a checkpoint\n"
-                    "and says how to resume. 'l2o describe train' explains the settings of a training.\n",
+                    "and says how to resume. 'l2o describe train' explains the settings of a training.\n"
+                    "Of a contestant with settings that are swept ('l2o describe sweep') it trains all, or\n"
+                    "one, such as dm.hidden=20.\n",
                 .examples =
                     "  l2o train examples/experiments/sparse_recovery.info lista --output lista.safetensors\n"
                     "  l2o train sparse.info train.epochs=500 --out /data/runs\n"
@@ -33,6 +36,45 @@ Usage usage() {
     return usage;
 }
 
+/// Words that can be no settings, whatever they hold, are names: "adam.learning_rate=0.003".
+void take_names(const CommandLine& line, ExperimentLine& words) {
+    const std::vector<std::string> set = line.texts("set");
+    std::erase_if(words.settings, [&](const std::string& word) {
+        const std::string first = word.substr(0, word.find_first_of(".="));
+        const bool is_setting = std::ranges::find(kExperimentKeys, first) != kExperimentKeys.end() ||
+                                std::ranges::find(set, word) != set.end();
+        if (!is_setting) words.names.push_back(word);
+        return !is_setting;
+    });
+}
+
+/// Those that are to be trained of an experiment.
+std::vector<std::string> learned_of(const CommandLine& line,
+                                    const Experiment& experiment,
+                                    const std::vector<std::string>& names) {
+    std::vector<std::string> learned, known, wanted;
+    for (const Contestant& contestant : experiment.contestants) {
+        if (!contestant.train) continue;
+        learned.push_back(contestant.name);
+        for (const std::string& name : {contestant.group, contestant.name})
+            if (std::ranges::find(known, name) == known.end()) known.push_back(name);
+        const auto is_wanted = [&](const std::string& name) {
+            return name == contestant.name || name == contestant.group;
+        };
+        if (std::ranges::any_of(names, is_wanted)) wanted.push_back(contestant.name);
+    }
+    if (learned.empty()) throw line.refusal(experiment.name + ": no contestant is to be trained");
+    if (names.empty()) return learned;
+    if (const std::string& name = names[0]; wanted.empty() && name.find('=') != std::string::npos) {
+        const std::string first = name.substr(0, name.find_first_of(".="));
+        if (std::ranges::find(known, first) == known.end())
+            throw line.refusal("'" + name + "' is neither a setting nor a contestant" +
+                               did_you_mean(first, kExperimentKeys));
+    }
+    check_contestant(line, known, names[0]);
+    return wanted;
+}
+
 }  // namespace
 
 ExitCode train(const Arguments& given) {
@@ -43,21 +85,14 @@ ExitCode train(const Arguments& given) {
         words.names.insert(words.names.begin(), words.file);
         words.file.clear();
     }
+    take_names(*line, words);
     if (words.names.size() > 1) throw line->refusal("'" + words.names[1] + "' is one word too many");
     const Catalog catalog = line->common().catalog();
     std::optional<Config> config;
     if (!line->has("resume")) config = load_config(*line, words);
     Experiment experiment = config ? read_experiment(catalog, *config, line->common().seed)
                                    : resumed(*line, catalog, words).experiment;
-    std::vector<std::string> learned;
-    for (const Contestant& contestant : experiment.contestants) {
-        if (contestant.train) learned.push_back(contestant.name);
-    }
-    if (learned.empty()) throw line->refusal(experiment.name + ": no contestant is to be trained");
-    if (!words.names.empty()) {
-        check_contestant(*line, learned, words.names[0]);
-        learned = words.names;
-    }
+    const std::vector<std::string> learned = learned_of(*line, experiment, words.names);
     if (line->has("output") && learned.size() != 1) {
         throw line->refusal("--output takes the weights of one contestant; name one of them");
     }

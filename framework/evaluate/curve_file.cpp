@@ -109,6 +109,8 @@ Distribution distribution_from(const std::vector<double>& numbers) {
 template <class Move>
 void move_numbers(Curve& curve, Move&& move) {
     auto& [contestant,
+           group,
+           swept,
            iteration,
            evaluations,
            values,

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/evaluate/settings.hpp"
@@ -54,6 +55,10 @@ struct History {
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
     std::string contestant{};
+    /// Of one of those that a contestant of the file stands for: that one's name, and what is swept, each key
+    /// with its value; see groups.hpp. Otherwise both are empty.
+    std::string group{};
+    std::vector<std::pair<std::string, std::string>> swept{};
     std::vector<std::int64_t> iteration{};
     /// Charged up to here, mean over the rows: points at which f, or f and g were asked for; values and
     /// gradients among them.

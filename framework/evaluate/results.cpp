@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "framework/evaluate/groups.hpp"
 #include "framework/store/csv.hpp"
 #include "framework/text/printable.hpp"
 
@@ -55,6 +56,8 @@ void append_arrival(std::vector<CsvCell>& cells, const Arrival* arrival) {
 const std::vector<Distribution>& shown_distributions(const Curve& curve, const Judging& judging) {
     return curve.distributions[shown_metric(curve.metrics, judging.metric)];
 }
+
+std::string row_name(const Curve& curve) { return (curve.swept.empty() ? "" : "  ") + member_text(curve); }
 
 std::int64_t row_count(const Curve& curve) { return static_cast<std::int64_t>(curve.final_rows[0].size()); }
 
@@ -238,10 +241,12 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
         .numbers = true};
     const std::string unsolved = unsolved_text(curves, judging);
     std::string notes = unsolved.empty() ? "" : unsolved + "\n";
-    for (const Curve& curve : curves) {
+    for (std::size_t i = 0; i < curves.size(); ++i) {
+        const Curve& curve = curves[i];
         const Distribution& d = shown_distributions(curve, judging).back();
         const bool is_higher_better = judging.is_higher_better();
-        table.lines.push_back({curve.contestant,
+        if (begins_group(curves, i)) table.lines.push_back({group_heading(curve)});
+        table.lines.push_back({row_name(curve),
                                value_text(judging.centre_of(d), is_higher_better),
                                band_text(d, is_higher_better, " .. "),
                                evaluations_text(curve),
@@ -288,7 +293,10 @@ std::string safeguard_text(const Curve& curve) {
 std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging, std::size_t columns) {
     const std::vector<Comparison> comparisons = compare(curves, judging, judging.metric);
     if (comparisons.empty()) return "";
-    TextTable table{.lines = {{"against " + judging.reference,
+    // Above a group the name of one of its members would be wider than all of them.
+    const std::string against = "against " + judging.reference;
+    const std::string above = has_groups(curves) ? cut_to(one_line(against), columns) + "\n" : "";
+    TextTable table{.lines = {{above.empty() ? against : "contestant",
                                "difference",
                                "95 %",
                                "better",
@@ -301,7 +309,8 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
     const std::vector<Arrival> ways = arrivals(curves, judging);
     for (std::size_t i = 0; i < curves.size(); ++i) {
         const Arrival& way = ways[i];
-        std::vector<std::string> line{curves[i].contestant, "-", "-", "-", "-", "", "", "", ""};
+        if (begins_group(curves, i)) table.lines.push_back({group_heading(curves[i])});
+        std::vector<std::string> line{row_name(curves[i]), "-", "-", "-", "-", "", "", "", ""};
         if (const Comparison* comparison = find(comparisons, curves[i].contestant)) {
             line[1] = number_text(comparison->difference);
             line[2] = number_text(comparison->interval.low) + " .. " + number_text(comparison->interval.high);
@@ -319,7 +328,7 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
                                            judging.is_ratio() ? " row by row" : "",
                                            pairs_text(comparisons.front(), judging),
                                            target_text(judging));
-    return table.text(columns) + folded(legend, columns);
+    return above + table.text(columns) + folded(legend, columns);
 }
 
 bool all_diverged(const std::vector<Curve>& curves) {

@@ -162,6 +162,18 @@ Curve curve_head(const Place& contestant, const std::vector<std::string>& metric
                 .metrics = metrics,
                 .training_seconds = seconds("training_seconds"),
                 .preparation_seconds = seconds("preparation_seconds")};
+    if (const std::optional<Place> swept = contestant.find("swept")) {
+        const Place group = contestant.at("group");
+        curve.group = group.text();
+        if (!curve.contestant.starts_with(curve.group + "."))
+            group.expect("what the name '" + curve.contestant + "' begins with, before a '.'");
+        for (const Place& item : swept->items()) {
+            const std::vector<Place> pair = item.items();
+            if (pair.size() != 2) item.expect("a key and its value");
+            curve.swept.emplace_back(pair[0].text(), pair[1].text());
+        }
+        if (curve.swept.empty()) swept->expect("a key at least");
+    }
     if (const std::optional<Place> safeguard = contestant.find("safeguard")) {
         curve.safeguard = safeguard->text();
         if (curve.safeguard.empty()) safeguard->expect("the name of an optimizer");
@@ -239,6 +251,10 @@ void write_results(const std::filesystem::path& path, const Results& results) {
         contestants.push_back({{"name", curve.contestant},
                                {"training_seconds", curve.training_seconds},
                                {"preparation_seconds", curve.preparation_seconds}});
+        if (!curve.swept.empty()) {
+            contestants.back()["group"] = curve.group;
+            contestants.back()["swept"] = curve.swept;
+        }
         if (curve.training) contestants.back()["training"] = to_json(*curve.training);
         if (curve.safeguard.empty()) continue;
         contestants.back()["safeguard"] = curve.safeguard;

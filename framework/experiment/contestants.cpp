@@ -1,6 +1,8 @@
 #include "framework/experiment/contestants.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 #include <utility>
 
 #include "framework/error.hpp"
@@ -24,6 +26,10 @@ bool is_learned(const Catalog& catalog, const ConfigNode& node, const std::strin
         refuse(nearest.origin.text() + ": " + path + ".optimizer" + (optimizer != nullptr ? ".use" : "") +
                " is missing; expected 'optimizer { use ID }'");
     }
+    if (use->is_sweep()) {
+        refuse(use->find(kSweepKey)->origin.text() + ": " + path +
+               ".optimizer.use: a sweep of optimizers; expected a contestant for each of them");
+    }
     return find_at(catalog, Kind::kOptimizer, use->value, use->origin.text() + ": " + path + ".optimizer.use")
         .component.has_tag("learned");
 }
@@ -34,6 +40,13 @@ void refuse_key(const ConfigNode& node,
                 const std::string& reason) {
     if (const ConfigNode* found = node.find(key))
         refuse(found->origin.text() + ": " + path + "." + key + ": " + reason);
+}
+
+void check_length(const ConfigNode& node) {
+    if (can_name_file(node.key)) return;
+    refuse(node.origin.text() + ": the name of the contestant '" + node.key +
+           "' has more than 200 bytes or a control character, and files are named after it; expected "
+           "letters, digits, '_' and '-'");
 }
 
 }  // namespace
@@ -53,22 +66,30 @@ void refuse_other_keys(const ConfigNode& node,
     }
 }
 
-void complete_contestant(const Catalog& catalog,
-                         ConfigNode& node,
-                         const ConfigNode& root,
-                         const ConfigNode* train) {
+std::vector<Member> members_of_written(const Catalog& catalog,
+                                       const ConfigNode& node,
+                                       const ConfigNode* train) {
     const std::string path = "contestants." + node.key;
     if (node.key.find('/') != std::string::npos) {
         refuse(
             node.origin.text() + ": the contestant '" + node.key +
             "' has a '/' in its name, and files are named after it; expected letters, digits, '_' and '-'");
     }
-    if (!can_name_file(node.key)) {
-        refuse(node.origin.text() + ": the name of the contestant '" + node.key +
-               "' has more than 200 bytes or a control character, and files are named after it; expected "
-               "letters, digits, '_' and '-'");
-    }
+    check_length(node);
     refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "weights"});
+    // What has its weights, or needs none, does not sweep what others are trained with.
+    const ConfigNode* weights = node.find("weights");
+    const bool has_weights = weights != nullptr && (weights->children.empty() || weights->is_sweep());
+    const bool is_trained = is_learned(catalog, node, path) && !has_weights;
+    return members_of(node, is_trained ? train : nullptr);
+}
+
+void complete_contestant(const Catalog& catalog,
+                         ConfigNode& node,
+                         const ConfigNode& root,
+                         const ConfigNode* train) {
+    const std::string path = "contestants." + node.key;
+    check_length(node);
     if (!is_learned(catalog, node, path)) {
         const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
         refuse_key(node, path, "train", optimizer + " has nothing to learn; remove 'train'");
@@ -92,9 +113,12 @@ void complete_contestant(const Catalog& catalog,
     node.children.push_back(std::move(merged));
 }
 
-Contestant read_contestant(const Catalog& catalog, const ConfigNode& node, const Section& section) {
+Contestant read_contestant(const Catalog& catalog, const Member& member, const Section& section) {
+    const ConfigNode& node = member.contestant;
     Contestant contestant{
         .name = node.key,
+        .group = member.group,
+        .swept = member.swept,
         .optimizer = read_unchecked_choice(catalog, Kind::kOptimizer, section.child("optimizer"))};
     if (section.has("continue_with")) {
         contestant.continue_with = read_choice(catalog, Kind::kOptimizer, section.child("continue_with"));
@@ -113,7 +137,15 @@ Contestant read_contestant(const Catalog& catalog, const ConfigNode& node, const
         contestant.weights = section.require_path("weights");
         from_weights = weight_options(contestant.weights, contestant.optimizer.id());
     }
-    static_cast<void>(contestant.optimizer.resolve(from_weights));
+    const std::map<std::string, std::string> options = contestant.optimizer.resolve(from_weights).canonical();
+    for (const auto& [key, value] : member.swept) {
+        constexpr std::string_view kSection = "optimizer.";
+        if (from_weights.empty() || !key.starts_with(kSection)) continue;
+        const std::string option = key.substr(kSection.size());
+        if (options.at(option) == contestant.optimizer.resolve().canonical().at(option)) continue;
+        refuse(section.where("weights") + ": '" + contestant.weights.string() + "' has " + option + " = " +
+               options.at(option) + "; expected weights of " + option + " = " + value);
+    }
     if (const ConfigNode* train = node.find("train"))
         contestant.train = read_train(catalog, *train, {section.child("train"), train_schema()});
     return contestant;

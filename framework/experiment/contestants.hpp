@@ -1,13 +1,21 @@
 #pragma once
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/experiment/sweep.hpp"
 
 namespace l2o::framework {
 
 /// Whether a name is short and shown as it is; files are called after it. A '/' is another matter.
 [[nodiscard]] bool can_name_file(const std::string& name);
 
-/// Checks the keys of one contestant, and lays its `train` over the shared one if it is to be trained.
+/// Checks name and keys of one contestant of the file. @return who it stands for, see members_of()
+/// @param train  the shared section; NULL: there is none. Members have it only if they are trained.
+/// @throw Error kUsage: a key too many, a sweep that is none, at its place.
+[[nodiscard]] std::vector<Member> members_of_written(const Catalog& catalog,
+                                                     const ConfigNode& node,
+                                                     const ConfigNode* train);
+
+/// Lays the `train` of one contestant over the shared one if it is to be trained.
 /// @param node   the contestant; its `train` is complete afterwards, or there is none.
 /// @param root   the whole configuration.
 /// @param train  the shared section; NULL: there is none.
@@ -18,8 +26,9 @@ void complete_contestant(const Catalog& catalog,
                          const ConfigNode* train);
 
 /// Reads a complete contestant; its hash is left empty.
+/// @throw Error kUsage, also for given weights that have another value of an option that is swept.
 [[nodiscard]] Contestant read_contestant(const Catalog& catalog,
-                                         const ConfigNode& node,
+                                         const Member& member,
                                          const Section& section);
 
 /// Refuses any other key. Comes before all else about a section: a mistyped key must not be reported as a

@@ -1,11 +1,15 @@
 #include "framework/experiment/experiment.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "framework/config/info_file.hpp"
+#include "framework/config/sweep_values.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/section_schemas.hpp"
@@ -37,16 +41,23 @@ EvaluateSettings read_evaluate(const Settings& section) {
 /// The contestant that the others are compared to.
 void check_reference(const Section& evaluate, Experiment& experiment) {
     std::string& reference = experiment.evaluate.reference;
-    std::vector<std::string> names;
+    std::vector<std::string> names, members;
     for (const Contestant& contestant : experiment.contestants) {
         names.push_back(contestant.name);
+        if (contestant.group == reference) members.push_back(contestant.name);
         if (reference.empty() && !contestant.is_learned()) reference = contestant.name;
     }
     if (reference.empty()) reference = names.front();
     if (std::find(names.begin(), names.end(), reference) != names.end()) return;
+    const std::string found = evaluate.where("reference") + " is '" + reference + "'";
+    if (!members.empty())
+        throw Error(ExitCode::kUsage,
+                    fmt::format("{}, which stands for {} contestants; expected one of them: {}",
+                                found,
+                                members.size(),
+                                fmt::join(members, ", ")));
     throw Error(ExitCode::kUsage,
-                evaluate.where("reference") + " is '" + reference + "'; expected the name of a contestant" +
-                    did_you_mean(reference, names));
+                found + "; expected the name of a contestant" + did_you_mean(reference, names));
 }
 
 std::string read_name(const Section& root) {
@@ -75,9 +86,24 @@ void make_explicit(ConfigNode& root, const std::string& key, const std::string& 
     root.children.insert(root.children.begin(), {.key = key, .value = value, .origin = root.origin});
 }
 
-std::string absolute_value(const ConfigNode& setting) {
-    if (setting.value.empty()) return setting.value;
-    return absolute_path(setting.origin.folder / setting.value).string();
+/// A path, a sweep of paths, or those of the members of a sweep.
+void make_absolute(ConfigNode& setting) {
+    const auto absolute = [&](const std::string& path) {
+        return path.empty() ? path : absolute_path(setting.origin.folder / path).string();
+    };
+    if (setting.key == kSweepKey) {
+        std::vector<std::string> paths = sweep_values(setting.value);
+        std::ranges::transform(paths, paths.begin(), absolute);
+        setting.value = sweep_list(paths);
+    } else if (setting.key != kZipKey) {
+        setting.value = absolute(setting.value);
+    }
+    for (ConfigNode& child : setting.children) make_absolute(child);
+}
+
+/// A value, or those of a sweep.
+std::vector<std::string> values_of(const ConfigNode& setting) {
+    return setting.is_sweep() ? sweep_values(setting.find(kSweepKey)->value) : std::vector{setting.value};
 }
 
 std::optional<Kind> kind_of_section(const std::string& key) {
@@ -97,10 +123,12 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
         const ConfigNode* use = child.find("use");
         const std::optional<Kind> kind = kind_of_section(child.key);
         if (use == nullptr || !kind) continue;
-        for (const OptionSchema& option : catalog.find(*kind, use->value).component.options) {
-            if (option.type != L2O_OPTION_PATH) continue;
-            for (ConfigNode& setting : child.children) {
-                if (setting.key == option.key) setting.value = absolute_value(setting);
+        for (const std::string& id : values_of(*use)) {
+            for (const OptionSchema& option : catalog.find(*kind, id).component.options) {
+                if (option.type != L2O_OPTION_PATH) continue;
+                for (ConfigNode& setting : child.children) {
+                    if (setting.key == option.key) make_absolute(setting);
+                }
             }
         }
     }
@@ -108,7 +136,7 @@ void make_option_paths_absolute(const Catalog& catalog, ConfigNode& node) {
 
 void make_warm_start_absolute(ConfigNode& train) {
     for (ConfigNode& setting : train.children)
-        if (setting.key == "warm_start") setting.value = absolute_value(setting);
+        if (setting.key == "warm_start") make_absolute(setting);
 }
 
 std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experiment& experiment) {
@@ -121,7 +149,7 @@ std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experim
         if (section.key != "contestants") continue;
         for (ConfigNode& contestant : section.children) {
             for (ConfigNode& setting : contestant.children) {
-                if (setting.key == "weights") setting.value = absolute_value(setting);
+                if (setting.key == "weights") make_absolute(setting);
                 if (setting.key == "train") make_warm_start_absolute(setting);
             }
         }
@@ -129,22 +157,48 @@ std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experim
     return to_info(root);
 }
 
+/// Everybody who takes part, complete, also in the section itself.
+std::vector<Member> complete_members(const Catalog& catalog,
+                                     ConfigNode& contestants,
+                                     const ConfigNode& root,
+                                     const std::optional<ConfigNode>& train) {
+    std::vector<Member> members;
+    for (const ConfigNode& written : contestants.children) {
+        for (Member& member : members_of_written(catalog, written, train ? &*train : nullptr)) {
+            complete_contestant(catalog, member.contestant, root, member.train ? &*member.train : nullptr);
+            members.push_back(std::move(member));
+        }
+        if (members.size() > kMostSwept && members.size() > contestants.children.size())
+            throw Error(
+                ExitCode::kUsage,
+                fmt::format("{}: with what is swept in '{}' there are {} contestants or more; expected "
+                            "at most {}",
+                            written.origin.text(),
+                            written.key,
+                            members.size(),
+                            kMostSwept));
+    }
+    contestants.children.clear();
+    for (const Member& member : members) contestants.children.push_back(member.contestant);
+    return members;
+}
+
 }  // namespace
 
 Experiment read_experiment(const Catalog& catalog, const Config& config, std::optional<std::uint64_t> seed) {
     ConfigNode tree = config.tree();
-    refuse_other_keys(tree, "", {"name", "seed", "dtype", "optimizee", "train", "contestants", "evaluate"});
+    refuse_other_keys(tree, "", kExperimentKeys);
 
     // The shared `train` moves to those who are trained; what is left is read from start to end.
     std::optional<ConfigNode> train;
     if (const ConfigNode* shared = tree.find("train")) train = *shared;
     std::erase_if(tree.children, [](const ConfigNode& child) { return child.key == "train"; });
     const ConfigNode root = tree;
+    std::vector<Member> members;
     for (ConfigNode& section : tree.children) {
-        if (section.key != "contestants") continue;
-        for (ConfigNode& contestant : section.children)
-            complete_contestant(catalog, contestant, root, train ? &*train : nullptr);
+        if (section.key == "contestants") members = complete_members(catalog, section, root, train);
     }
+    refuse_sweeps(tree);
 
     const Section section(tree);
     Experiment experiment{
@@ -162,20 +216,24 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
                     section.where("contestants") +
                         ": there is no contestant; expected 'contestants { NAME { optimizer { use ID } } }'");
     }
-    for (const ConfigNode& node : written->children)
-        experiment.contestants.push_back(read_contestant(catalog, node, contestants.child(node.key)));
+    for (const Member& member : members) {
+        const std::string& name = member.contestant.key;
+        experiment.contestants.push_back(read_contestant(catalog, member, contestants.child(name)));
+    }
     check_reference(section.child("evaluate"), experiment);
     section.refuse_unknown();
 
     // A shared `train` that nobody uses is checked all the same.
     const auto is_trained = [](const Contestant& contestant) { return contestant.train.has_value(); };
     if (train && std::none_of(experiment.contestants.begin(), experiment.contestants.end(), is_trained)) {
-        ConfigNode merged = train_defaults(root), only;
-        lay_train_over(merged, *train, "train");
-        only.children.push_back(merged);
-        const Section unused(only);
-        static_cast<void>(read_train(catalog, merged, {unused.child("train"), train_schema()}));
-        unused.refuse_unknown();
+        for (const Member& member : members_of({}, &*train)) {
+            ConfigNode merged = train_defaults(root), only;
+            lay_train_over(merged, *member.train, "train");
+            only.children.push_back(merged);
+            const Section unused(only);
+            static_cast<void>(read_train(catalog, merged, {unused.child("train"), train_schema()}));
+            unused.refuse_unknown();
+        }
     }
 
     Contents contents;

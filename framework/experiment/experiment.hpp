@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/config/config.hpp"
@@ -15,8 +16,14 @@
 
 namespace l2o::framework {
 
+/// What an experiment file has at its top level.
+inline const std::vector<std::string> kExperimentKeys{
+    "name", "seed", "dtype", "optimizee", "train", "contestants", "evaluate"};
+
 struct Contestant {
     std::string name{};
+    std::string group{};  ///< the name in the file: that of several where settings are swept, see Member
+    std::vector<std::pair<std::string, std::string>> swept{};  ///< of a group: as in Member
     PluginChoice optimizer{};
     std::optional<PluginChoice> continue_with{};  ///< takes over after the last layer
     std::optional<SafeguardChoice> safeguard{};   ///< of the steps before

@@ -151,6 +151,12 @@ void Runner::evaluate_all(RunResult& result) {
         const bool is_last = result.curves.size() == entrants_.size();
         if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
     }
+    for (std::size_t i = 0; i < entrants_.size(); ++i) {
+        const Contestant& contestant = *entrants_[i].contestant;
+        if (contestant.swept.empty()) continue;
+        result.curves[i].group = contestant.group;
+        result.curves[i].swept = contestant.swept;
+    }
     result.judging = judging_of(experiment_.evaluate,
                                 optimizee_,
                                 result.curves.front().metrics,

@@ -328,8 +328,9 @@ SectionSchema make_evaluate_schema() {
              .def = evaluate.metric},
             {.type = L2O_OPTION_TEXT,
              .key = "reference",
-             .doc =
-                 "the contestant that the others are compared with; default: the first that is not learned",
+             .doc = "the contestant that the others are compared with, of a sweep one such as "
+                    "adam.learning_rate=0.01; "
+                    "default: the first that is not learned",
              .def = evaluate.reference},
             {.type = L2O_OPTION_REAL,
              .key = "target",
@@ -369,6 +370,30 @@ SectionSchema make_safeguard_schema() {
     return schema;
 }
 
+SectionSchema make_sweep_schema() {
+    return {
+        .key = "sweep",
+        .doc =
+            "In the place of a value in a contestant or in 'train': 'learning_rate { sweep 0.003 0.01 0.03 "
+            "}' "
+            "makes a contestant for each of them, adam.learning_rate=0.003 and so on, which is shown, "
+            "trained "
+            "and named like any other; the name of the contestant in the file stands for all of them. "
+            "Several "
+            "keys make all combinations. What is swept in the 'train' of the top level is swept for all who "
+            "are trained.",
+        .options = {
+            {.type = L2O_OPTION_TEXT,
+             .key = "sweep",
+             .doc =
+                 "the values, in one line, in quotes where they have blanks; or 'log FROM TO COUNT', so many "
+                 "numbers evenly spaced in their logarithm, or 'linear FROM TO COUNT'"},
+            {.type = L2O_OPTION_TEXT,
+             .key = "zip",
+             .doc = "a name that keys share which advance together, with equally many values",
+             .def = ""}}};
+}
+
 }  // namespace
 
 const SectionSchema& train_schema() {
@@ -387,8 +412,9 @@ const SectionSchema& safeguard_section_schema() {
 }
 
 std::span<const SectionSchema* const> section_schemas() {
-    static const std::array<const SectionSchema*, 3> all{
-        &train_schema(), &evaluate_schema(), &safeguard_section_schema()};
+    static const SectionSchema sweep = make_sweep_schema();
+    static const std::array<const SectionSchema*, 4> all{
+        &train_schema(), &evaluate_schema(), &safeguard_section_schema(), &sweep};
     return all;
 }
 

@@ -12,18 +12,30 @@ constexpr std::size_t kLeastElastic = 16;  // chosen: a title that still says so
 
 using Lines = std::vector<std::vector<std::string>>;
 
+bool is_heading(const Lines& lines, const std::vector<std::string>& line) {
+    return line.size() < lines.front().size();
+}
+
 std::vector<std::size_t> widths_of(const Lines& lines) {
     std::vector<std::size_t> widths;
     for (const std::vector<std::string>& line : lines) {
+        if (is_heading(lines, line)) continue;
         widths.resize(std::max(widths.size(), line.size()));
         for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width_of(line[i]));
     }
     return widths;
 }
 
-std::string in_columns(const Lines& lines, const std::vector<std::size_t>& widths, bool numbers) {
+std::string in_columns(const Lines& lines,
+                       const std::vector<std::size_t>& widths,
+                       bool numbers,
+                       std::size_t columns) {
     std::string text;
     for (const std::vector<std::string>& line : lines) {
+        if (is_heading(lines, line)) {
+            text += cut_to(line.front(), columns) + '\n';
+            continue;
+        }
         std::string row;
         for (std::size_t i = 0; i < line.size(); ++i) {
             const std::string blanks(widths[i] - width_of(line[i]), ' ');
@@ -64,16 +76,19 @@ std::string TextTable::text(std::size_t columns) const {
     std::vector<std::size_t> widths = widths_of(shown);
     std::size_t all = kGap * (widths.size() - 1);
     for (const std::size_t width : widths) all += width;
-    if (all <= columns) return in_columns(shown, widths, numbers);
+    if (all <= columns) return in_columns(shown, widths, numbers, columns);
     for (const std::size_t column : elastic) {
         const std::size_t most = widths[column] - std::min(widths[column], kLeastElastic);
         const std::size_t cut = std::min(all - columns, most);
         widths[column] -= cut;
         all -= cut;
-        for (std::vector<std::string>& line : shown) line[column] = cut_to(line[column], widths[column]);
-        if (all <= columns) return in_columns(shown, widths, numbers);
+        for (std::vector<std::string>& line : shown) {
+            if (!is_heading(shown, line)) line[column] = cut_to(line[column], widths[column]);
+        }
+        if (all <= columns) return in_columns(shown, widths, numbers, columns);
     }
     for (std::size_t row = 0; row < lines.size(); ++row) {  // uncut: a block has room for all
+        if (is_heading(lines, lines[row])) continue;
         for (const std::size_t column : elastic) shown[row][column] = one_line(lines[row][column]);
     }
     return in_blocks(shown, columns);

@@ -191,11 +191,11 @@ TEST_CASE("l2o describe knows the nearest id") {
                    "2 l2o: error: unknown plugin 'quadratik'; did you mean 'quadratic'?"));
     CHECK(contains(run_l2o("describe").refusal(),
                    "2 l2o: error: l2o describe: the id of a plugin is missing; expected one, or train, "
-                   "evaluate, safeguard"));
+                   "evaluate, safeguard, sweep"));
 }
 
-TEST_CASE("l2o describe train, evaluate and safeguard are the manuals of those sections") {
-    for (const char* section : {"train", "evaluate", "safeguard"}) {
+TEST_CASE("l2o describe train, evaluate, safeguard and sweep are the manuals of those sections") {
+    for (const char* section : {"train", "evaluate", "safeguard", "sweep"}) {
         CAPTURE(section);
         const Outcome text = run_l2o(std::string("describe ") + section);
         CHECK(text.code == 0);
@@ -215,7 +215,7 @@ TEST_CASE("l2o describe train, evaluate and safeguard are the manuals of those s
     CHECK(contains(run_l2o("describe trian").refusal(),
                    "2 l2o: error: unknown plugin 'trian'; did you mean 'train'?"));
     CHECK(contains(run_l2o("describe nothing_near").refusal(),
-                   "; 'l2o list' shows all, and train, evaluate, safeguard are sections"));
+                   "; 'l2o list' shows all, and train, evaluate, safeguard, sweep are sections"));
 }
 
 TEST_CASE("l2o describe --json has a section as plugins have their options") {
@@ -279,7 +279,7 @@ TEST_CASE("README: its experiment is one, and the sections that it names have ma
     const Outcome outcome = run_l2o(folder, "run sparse.info evaluate.target=-10 --print-config");
     CHECK(outcome.code == 0);
     CHECK(contains(outcome.out, "use lista"));
-    for (const std::string section : {"train", "evaluate", "safeguard"}) {
+    for (const std::string section : {"train", "evaluate", "safeguard", "sweep"}) {
         CAPTURE(section);
         CHECK(contains(text, "$ l2o describe " + section + " "));
         CHECK(run_l2o("describe " + section).code == 0);

@@ -537,6 +537,35 @@ TEST_CASE("results: an edited results.json is refused, with what is wrong in it"
     }
 }
 
+TEST_CASE("results: what is swept is read back in its order, and refused where it does not fit the name") {
+    Edited run;
+    Results swept = run.written();
+    Curve& curve = swept.curves[0];
+    curve.contestant = "a.z=1,b=2";
+    curve.group = "a";
+    curve.swept = {{"optimizer.z", "1"}, {"optimizer.b", "2"}};
+    run.write(swept);
+    const Results read = run.read();
+    CHECK(read.curves[0].group == "a");
+    CHECK(read.curves[0].swept == curve.swept);
+    CHECK(read.curves[1].group.empty());
+    CHECK(read.curves[1].swept.empty());
+    for (const auto& [from, to, what] : std::vector<std::array<std::string, 3>>{
+             {"\"group\": \"a\"",
+              "\"group\": \"b\"",
+              "contestants[0].group is \"b\"; expected what the name 'a.z=1,b=2' begins with, before a '.'"},
+             {"\"group\": \"a\",",
+              "",
+              "contestants[0].group is missing; was it written by another l2o? evaluate again"},
+             {"\"optimizer.z\",", "", "contestants[0].swept[0] is [\"1\"]; expected a key and its value"},
+             {"\"optimizer.z\"", "7", "contestants[0].swept[0][0] is 7; expected a text"}}) {
+        CHECK(run.refused("results.json", from, to, &swept) == "results.json: " + what);
+    }
+    swept.curves[0].swept = {{"only", "1"}};
+    CHECK(run.refused("results.json", "[\n          \"only\",\n          \"1\"\n        ]", "", &swept) ==
+          "results.json: contestants[0].swept is []; expected a key at least");
+}
+
 TEST_CASE("results: edited curves are refused, with the row and what is wrong in it") {
     Edited run;
     const std::string end = "; expected what 'l2o run' writes";

@@ -80,6 +80,23 @@ TEST_CASE("table: names to the left, numbers to the right, no blanks at the end 
     CHECK(words.text() == "id     tags\nadam\na\\x1b  x\\ny\n");
 }
 
+TEST_CASE("table: a heading stands over the columns and makes none of them wider") {
+    const TextTable table{.lines = {{"name", "value"}, {"a heading of its own"}, {"  a", "1"}, {"b", "20"}},
+                          .numbers = true,
+                          .elastic = {0}};
+    CHECK(table.text() ==
+          "name  value\n"
+          "a heading of its own\n"
+          "  a       1\n"
+          "b        20\n");
+    CHECK(table.text(11) ==
+          "name  value\n"
+          "a headin...\n"
+          "  a       1\n"
+          "b        20\n");
+    CHECK(table.text(10) == "a headi...\n  a\n  value  1\nb\n  value  20\n");
+}
+
 TEST_CASE("table: in a narrow terminal titles are cut first, then every line becomes a block") {
     const TextTable table{.lines = {{"id", "title", "tags"},
                                     {"adam", "a title that is rather long", "classic"},
