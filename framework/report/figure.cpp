@@ -51,7 +51,7 @@ double place(const Figure::Axis& axis, double value) {
 
 /// Drops the points that no pixel would show; the first and the last stay.
 Series thinned(const Series& series, const Figure::Axis& axis) {
-    Series thin{.name = series.name};
+    Series thin{.name = series.name, .label = series.label, .place = series.place};
     double last = -kInfinity;
     for (std::size_t i = 0; i < series.x.size(); ++i) {
         if (axis.is_log && series.x[i] <= 0) continue;
@@ -101,11 +101,24 @@ std::size_t rows_that_count(const Results& results) {
         .size();
 }
 
-/// What every caption says of the rows: who is left out, and who diverged.
+/// What every caption says of the rows: who is left out, and who diverged; and what is swept.
 void append_rows(std::string& caption, const Results& results) {
     const std::string unsolved = unsolved_text(results.curves, results.judging);
     if (!unsolved.empty()) append_sentence(caption, "There is " + unsolved + ".");
     append_sentence(caption, diverged_caption(results.curves, results.judging));
+    std::string groups;
+    for (std::size_t i = 0; i < results.curves.size(); ++i) {
+        if (begins_group(results.curves, i))
+            groups += (groups.empty() ? "" : "; ") + group_heading(results.curves[i]);
+    }
+    if (!groups.empty()) append_sentence(caption, "Swept: " + groups + ".");
+}
+
+/// Of a contestant, without numbers.
+Series series_of(const Results& results, std::size_t index) {
+    const Curve& curve = results.curves[index];
+    return {
+        .name = curve.contestant, .label = short_name(curve), .place = group_places(results.curves)[index]};
 }
 
 Figure metric_figure(const Results& results,
@@ -118,8 +131,10 @@ Figure metric_figure(const Results& results,
     std::vector<Series> all;
     std::vector<double> xs, ys;
     double start = NAN;
-    for (const Curve& curve : results.curves) {
-        Series series{.name = curve.contestant, .x = x_of(curve)};
+    for (std::size_t i = 0; i < results.curves.size(); ++i) {
+        const Curve& curve = results.curves[i];
+        Series series = series_of(results, i);
+        series.x = x_of(curve);
         for (const Distribution& d : curve.distributions[shown_metric(curve.metrics, judging.metric)]) {
             series.y.push_back(judging.centre_of(d));
             series.low.push_back(d.q10);
@@ -244,11 +259,13 @@ std::optional<Figure> difference_figure(const Results& results) {
                 " {} is off the axis, at {}.", comparison.contestant, number_text(comparison.difference));
             continue;
         }
-        figure.series.push_back({.name = comparison.contestant,
-                                 .x = {comparison.difference},
-                                 .y = {static_cast<double>(figure.series.size())},
-                                 .low = {low},
-                                 .high = {high}});
+        const auto curve = std::ranges::find(results.curves, comparison.contestant, &Curve::contestant);
+        Series series = series_of(results, static_cast<std::size_t>(curve - results.curves.begin()));
+        series.x = {comparison.difference};
+        series.y = {static_cast<double>(figure.series.size())};
+        series.low = {low};
+        series.high = {high};
+        figure.series.push_back(std::move(series));
         xs.insert(xs.end(), {low, high});
     }
     if (figure.series.empty()) return std::nullopt;
@@ -283,7 +300,7 @@ std::optional<Figure> profile_figure(const Results& results) {
     figure.x.is_log = true;
     for (std::size_t i = 0; i < profiles.size(); ++i) {
         const Profile& profile = profiles[i];
-        Series series{.name = results.curves[i].contestant};
+        Series series = series_of(results, i);
         series.x.push_back(1);
         series.y.push_back(profile.empty() || profile.front().first > 1 ? 0 : profile.front().second);
         const std::size_t step = 1 + profile.size() / static_cast<std::size_t>(kPointsPerCurve);
@@ -311,7 +328,7 @@ std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
     for (const std::string& contestant : contestants) {
         std::vector<double> losses;
         std::int64_t diverged = 0;
-        Series validation{.name = "validation"};
+        Series validation{.name = "validation", .place = {.group = 1}};
         for (const TrainingPoint& point : points) {
             if (point.contestant != contestant) continue;
             losses.push_back(point.loss);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/evaluate/groups.hpp"
 #include "framework/evaluate/results_file.hpp"
 
 namespace l2o::framework {
@@ -12,6 +13,8 @@ namespace l2o::framework {
 struct Series {
     std::string name{};
     std::vector<double> x{}, y{}, low{}, high{};
+    std::string label{};  ///< in the picture; "": the name
+    GroupPlace place{};   ///< a group has one hue, its members differ in shade and dashes
 };
 
 /// What is drawn, and written as CSV beside the picture: nothing else is in the figure.

@@ -102,12 +102,35 @@ std::string axis_commands(char name, const Figure::Axis& axis) {
     return out + fmt::format("set {0}tics autofreq\nset format {0} '10^{{%T}}'\n", name);
 }
 
-std::string line_style(std::size_t i) {
-    return fmt::format(
-        "lc rgb '{}' dt {}", kColors[i % kColors.size()], kDashes[i / kColors.size() % kDashes.size()]);
+bool has_members(const Series& series) { return series.place.members > 1; }
+
+/// The colour of a group, from light to dark over its members.
+std::string color(const GroupPlace& place) {
+    constexpr double kLightest = 0.45, kDarkest = 0.35;  // chosen: told apart on white, and from black
+    const std::string_view pure = kColors[place.group % kColors.size()];
+    if (place.members == 1) return std::string(pure);
+    const double shade = static_cast<double>(place.member) / static_cast<double>(place.members - 1);
+    std::string mixed = "#";
+    for (const std::size_t digits : {1, 3, 5}) {
+        const double part = std::stoi(std::string(pure.substr(digits, 2)), nullptr, 16);
+        const double white = kLightest * std::max(0.0, 1 - 2 * shade),
+                     black = kDarkest * std::max(0.0, 2 * shade - 1);
+        mixed += fmt::format("{:02X}", std::lround((part + white * (255 - part)) * (1 - black)));
+    }
+    return mixed;
 }
 
-std::string marker(std::size_t i) { return fmt::format("pt {}", kMarkers[i % kMarkers.size()]); }
+std::string line_style(const GroupPlace& place) {
+    return fmt::format("lc rgb '{}' dt {}",
+                       color(place),
+                       kDashes[(place.group / kColors.size() + place.member) % kDashes.size()]);
+}
+
+std::string marker(const GroupPlace& place) {
+    return fmt::format("pt {}", kMarkers[(place.members > 1 ? place.member : place.group) % kMarkers.size()]);
+}
+
+const std::string& label(const Series& series) { return series.label.empty() ? series.name : series.label; }
 
 /// The parts of the plot command of a figure with lines.
 std::string line_plots(std::size_t number, const Figure& figure) {
@@ -116,9 +139,10 @@ std::string line_plots(std::size_t number, const Figure& figure) {
     const double opacity = figure.series.size() <= 4 ? 0.16 : figure.series.size() <= 8 ? 0.09 : 0.05;
     for (std::size_t i = 0; i < figure.series.size(); ++i) {
         const Series& series = figure.series[i];
-        const std::string title = fmt::format("title {} noenhanced", literal(series.name));
+        const std::string title = fmt::format("title {} noenhanced", literal(label(series)));
+        const std::string style = line_style(series.place), point = marker(series.place);
         if (series.x.empty()) {
-            lines += fmt::format(", NaN {} with linespoints {} {} lw 2", title, line_style(i), marker(i));
+            lines += fmt::format(", NaN {} with linespoints {} {} lw 2", title, style, point);
             continue;
         }
         const std::string source = block(number, i);
@@ -127,21 +151,20 @@ std::string line_plots(std::size_t number, const Figure& figure) {
                 ", {} using 1:(within_y($3)):(within_y($4)) notitle with filledcurves lc rgb '{}' "
                 "fs transparent solid {} noborder",
                 source,
-                kColors[i % kColors.size()],
+                color(series.place),
                 opacity);
         }
         const bool are_dots = figure.kind == Figure::Kind::kDots && i > 0;
         if (are_dots) {
-            lines += fmt::format(
-                ", {} using 1:2 {} with points {} {} ps 0.8", source, title, line_style(i), marker(i));
+            lines += fmt::format(", {} using 1:2 {} with points {} {} ps 0.8", source, title, style, point);
         } else if (figure.kind == Figure::Kind::kDots) {
-            lines += fmt::format(", {} using 1:2 {} with lines {} lw 2", source, title, line_style(i));
+            lines += fmt::format(", {} using 1:2 {} with lines {} lw 2", source, title, style);
         } else {
             lines += fmt::format(", {} using 1:2 {} with linespoints {} {} lw 2 ps 0.7 pointnumber 9",
                                  source,
                                  title,
-                                 line_style(i),
-                                 marker(i));
+                                 style,
+                                 point);
         }
     }
     return (bands + lines).substr(2);
@@ -150,12 +173,14 @@ std::string line_plots(std::size_t number, const Figure& figure) {
 /// Intervals one below the other, from the top, with the names at the axis.
 std::string interval_plots(std::size_t number, const Figure& figure) {
     std::string plots;
+    const bool are_groups = std::ranges::any_of(figure.series, has_members);
     for (std::size_t i = 0; i < figure.series.size(); ++i) {
         // The lines of the other figures start with the reference; here it is missing.
+        const GroupPlace place = are_groups ? figure.series[i].place : GroupPlace{};
         plots += fmt::format(", {} using 1:2:3:4 notitle with xerrorbars lc rgb '{}' {} lw 2 ps 0.9",
                              block(number, i),
-                             kColors[0],
-                             marker(0));
+                             color(place),
+                             marker(place));
     }
     return plots.substr(2);
 }
@@ -170,14 +195,18 @@ std::string figure_commands(std::size_t number, const Figure& figure) {
     if (are_intervals) {
         std::string names;
         for (std::size_t i = 0; i < figure.series.size(); ++i)
-            names += fmt::format("{}{} {}", i > 0 ? ", " : "", label_literal(figure.series[i].name), i);
+            names += fmt::format("{}{} {}", i > 0 ? ", " : "", label_literal(label(figure.series[i])), i);
         out += fmt::format(
                    "set ytics ({}) noenhanced\nset yrange [{}:{}]\n", names, figure.y.high, figure.y.low) +
                "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lc rgb '#555555' dt (4,4)\n";
     }
     const std::string plot =
         "plot " + (are_intervals ? interval_plots(number, figure) : line_plots(number, figure)) + "\n";
-    const std::size_t height = are_intervals ? 150 + 26 * figure.series.size() : 440;
+    // In one column of names those of a group stay together.
+    const bool are_groups = std::ranges::any_of(figure.series, has_members);
+    const std::size_t names = are_groups ? 100 + 18 * figure.series.size() : 0;
+    const std::size_t height =
+        are_intervals ? 150 + 26 * figure.series.size() : std::max<std::size_t>(440, names);
     out += fmt::format("set terminal svg size 860,{} dynamic enhanced name 'f{}' font 'Helvetica,14'\n",
                        height,
                        number) +

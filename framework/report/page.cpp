@@ -5,6 +5,7 @@
 #include <cmath>
 #include <l2o/files/json.hpp>
 
+#include "framework/evaluate/groups.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/json.hpp"
@@ -53,6 +54,18 @@ for (const button of document.querySelectorAll("th button")) button.onclick = ()
 };
 )";
 
+// Of pages with groups: who sorts a table sees full names without headings.
+constexpr const char* kGroupStyle = R"(tr.group td { font-weight: 600; padding-top: .7em }
+.member { padding-left: 1em } .full, table.sorted .member { display: none } table.sorted .full { display: inline }
+)";
+constexpr const char* kGroupScript = R"(
+for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
+  const table = button.closest("table");
+  table.classList.add("sorted");
+  for (const row of table.querySelectorAll("tr.group")) row.remove();
+});
+)";
+
 std::string escaped(const std::string& text) {
     std::string out;
     for (const char c : printable(text)) {
@@ -82,17 +95,41 @@ struct Cell {
     Cell(const std::string& words, double number)
         : text(words), value(std::isnan(number) ? "" : fmt::format("{}", number)) {}
     std::string text, value;
+    std::string full{};  ///< what is shown in its place where the heading of its group is not
 };
 
-std::string table(const std::vector<std::string>& header, const std::vector<std::vector<Cell>>& rows) {
+/// Headings of groups, and the name in the rows below them.
+std::string heading_row(const Results& results, std::size_t index, std::size_t columns) {
+    if (!begins_group(results.curves, index)) return "";
+    return fmt::format("<tr class=\"group\"><td colspan=\"{}\">{}</td></tr>\n",
+                       columns,
+                       escaped(group_heading(results.curves[index])));
+}
+Cell name_cell(const Curve& curve) {
+    Cell cell(curve.contestant);
+    if (curve.swept.empty()) return cell;
+    cell.full = curve.contestant;
+    cell.text = member_text(curve);
+    return cell;
+}
+
+/// @param rows  one for every contestant
+std::string table(const std::vector<std::string>& header,
+                  const std::vector<std::vector<Cell>>& rows,
+                  const Results& results) {
     std::string out = "<div class=\"wide\"><table><thead><tr>";
     for (const std::string& name : header)
         out += "<th scope=\"col\"><button>" + escaped(name) + "</button></th>";
     out += "</tr></thead><tbody>\n";
-    for (const std::vector<Cell>& row : rows) {
-        out += "<tr>";
-        for (const Cell& cell : row)
-            out += "<td data-v=\"" + escaped(cell.value) + "\">" + escaped(cell.text) + "</td>";
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        out += heading_row(results, i, header.size()) + "<tr>";
+        for (const Cell& cell : rows[i]) {
+            out += "<td data-v=\"" + escaped(cell.value) + "\">";
+            out += cell.full.empty() ? escaped(cell.text)
+                                     : "<span class=\"member\">" + escaped(cell.text) +
+                                           "</span><span class=\"full\">" + escaped(cell.full) + "</span>";
+            out += "</td>";
+        }
         out += "</tr>\n";
     }
     return out + "</tbody></table></div>\n";
@@ -116,7 +153,7 @@ std::string results_table(const Results& results) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.evaluations.back();
         const auto all = static_cast<double>(curve.final_rows[0].size());
-        rows.push_back({Cell(curve.contestant),
+        rows.push_back({name_cell(curve),
                         or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),
                         or_dash(band_text(d, is_higher_better, " … "), d.q10),
                         finite_share(d),
@@ -131,7 +168,8 @@ std::string results_table(const Results& results) {
                   "evaluations",
                   "time per solve",
                   "training"},
-                 rows);
+                 rows,
+                 results);
 }
 
 std::string comparison_section(const Results& results) {
@@ -143,7 +181,7 @@ std::string comparison_section(const Results& results) {
         has_target ? arrivals(results.curves, judging) : std::vector<Arrival>(results.curves.size());
     std::vector<std::vector<Cell>> rows;
     for (std::size_t i = 0; i < results.curves.size(); ++i) {
-        std::vector<Cell> row{Cell(results.curves[i].contestant)};
+        std::vector<Cell> row{name_cell(results.curves[i])};
         const Comparison* found = nullptr;
         for (const Comparison& comparison : comparisons) {
             if (comparison.contestant == results.curves[i].contestant) found = &comparison;
@@ -171,7 +209,7 @@ std::string comparison_section(const Results& results) {
     std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p (Holm)"};
     if (has_target)
         header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
-    std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows);
+    std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows, results);
     out += fmt::format(
         "<p class=\"facts\">Difference: median of {}{} less that of {}, paired on {}; 95 % bootstrap "
         "interval. "
@@ -252,12 +290,14 @@ std::string environment_table(const RunRecord& run) {
 std::string html_of(const Page& page) {
     const Results& results = page.results;
     const Curve& first = results.curves.front();
+    const bool are_groups = has_groups(results.curves);
     std::string names;
     for (const RunRecord& run : page.runs) names += (names.empty() ? "" : ", ") + run.name;
     std::string out =
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-        escaped(names) + "</title><style>" + kStyle + "</style></head><body>\n";
+        escaped(names) + "</title><style>" + kStyle + (are_groups ? kGroupStyle : "") +
+        "</style></head><body>\n";
     out += "<h1>" + escaped(names) + "</h1>\n";
     std::int64_t iterations = 0;
     for (const Curve& curve : results.curves) iterations = std::max(iterations, curve.iteration.back());
@@ -304,7 +344,8 @@ std::string html_of(const Page& page) {
                escaped(run.config) + "</pre></details>\n<details><summary>Versions and machine</summary>" +
                environment_table(run) + "</details>\n";
     }
-    return out + "<script>" + kScript + "</script></body></html>\n";
+    // The groups first: their rows are gone before the others are sorted.
+    return out + "<script>" + (are_groups ? kGroupScript : "") + kScript + "</script></body></html>\n";
 }
 
 }  // namespace l2o::framework

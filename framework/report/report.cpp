@@ -13,6 +13,7 @@
 #include "framework/config/info_file.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/experiment/run_folder.hpp"
+#include "framework/experiment/sweep.hpp"
 #include "framework/report/gnuplot.hpp"
 #include "framework/report/page.hpp"
 #include "framework/report/report_folder.hpp"
@@ -133,6 +134,21 @@ std::string fault_of(const Curve& curve, const Budget& budget) {
     return "";
 }
 
+/// Whom a contestant of a configuration stands for. Whether it is trained, with what the shared section
+/// sweeps, is not known here, but from the results.
+std::vector<Member> members_in(const Results& results,
+                               const ConfigNode& contestant,
+                               const ConfigNode* train) {
+    const auto is_there = [&](const Member& member) {
+        return std::ranges::find(results.curves, member.contestant.key, &Curve::contestant) !=
+               results.curves.end();
+    };
+    std::vector<Member> members = members_of(contestant, nullptr);
+    if (std::ranges::any_of(members, is_there)) return members;
+    std::vector<Member> trained = members_of(contestant, train);
+    return std::ranges::any_of(trained, is_there) ? trained : members;
+}
+
 /// Whether the results are those of the configuration beside them.
 void check_results(const RunRecord& run, const ConfigNode& config, const RunFolder& folder) {
     const auto refuse = [&](const std::string& what) {
@@ -174,19 +190,26 @@ void check_results(const RunRecord& run, const ConfigNode& config, const RunFold
         refuse(fmt::format("the tolerance of its results is {}, and evaluate.tolerance is {}",
                            judging.tolerance,
                            tolerance));
-    const ConfigNode* contestants = config.find("contestants");
+    std::map<std::string, std::vector<std::pair<std::string, std::string>>> expected;  // what each has swept
+    if (const ConfigNode* contestants = config.find("contestants")) {
+        for (const ConfigNode& contestant : contestants->children) {
+            for (const Member& member : members_in(results, contestant, config.find("train")))
+                expected[member.contestant.key] = member.swept;
+        }
+    }
     for (const Curve& curve : results.curves) {
         if (const std::string fault = fault_of(curve, budget); !fault.empty()) refuse(fault);
-        if (contestants == nullptr || contestants->find(curve.contestant) == nullptr)
+        const auto found = expected.find(curve.contestant);
+        if (found == expected.end() || found->second != curve.swept)
             refuse("'" + curve.contestant + "' is no contestant of it");
     }
     // A run of some contestants is one of those that were trained alone.
     const std::vector<std::string> wanted = folder.request().contestants;
-    for (const ConfigNode& contestant : contestants->children) {
+    for (const auto& [name, swept] : expected) {
         const bool is_there =
-            std::ranges::find(results.curves, contestant.key, &Curve::contestant) != results.curves.end();
-        const bool is_wanted = wanted.empty() || std::ranges::find(wanted, contestant.key) != wanted.end();
-        if (is_wanted && !is_there) refuse("there are no results of its contestant '" + contestant.key + "'");
+            std::ranges::find(results.curves, name, &Curve::contestant) != results.curves.end();
+        const bool is_wanted = wanted.empty() || std::ranges::find(wanted, name) != wanted.end();
+        if (is_wanted && !is_there) refuse("there are no results of its contestant '" + name + "'");
     }
 }
 
@@ -349,6 +372,18 @@ std::string free_name(const std::string& name, std::size_t run, const std::vecto
     return free;
 }
 
+/// The same for a group, as a contestant of another run may be called too.
+std::string free_group(const std::string& group, std::size_t run, const std::vector<Curve>& others) {
+    const auto is_taken = [&](const std::string& wanted) {
+        return std::any_of(others.begin(), others.end(), [&](const Curve& other) {
+            return other.group == wanted || other.contestant == wanted;
+        });
+    };
+    std::string free = group;
+    while (is_taken(free)) free += fmt::format(" (run {})", run);
+    return free;
+}
+
 /// What the contestants of each run are called among those of all.
 using Names = std::vector<std::map<std::string, std::string>>;
 
@@ -361,8 +396,14 @@ Results merged(const std::vector<RunRecord>& runs, Names& names) {
         const Judging& judging = runs[i].results.judging;
         has_one_target = has_one_target && judging.target && judging.target == all.judging.target &&
                          runs[i].budget.metrics_every == runs.front().budget.metrics_every;
+        const std::vector<Curve> earlier = all.curves;
         for (Curve curve : runs[i].results.curves) {
-            const std::string free = free_name(curve.contestant, i + 1, all.curves);
+            std::string free = free_name(curve.contestant, i + 1, all.curves);
+            if (!curve.swept.empty()) {  // groups of one name are told apart, with those in them
+                const std::string group = free_group(curve.group, i + 1, earlier);
+                free = group + curve.contestant.substr(curve.group.size());
+                curve.group = group;
+            }
             names[i][curve.contestant] = free;
             curve.contestant = free;
             all.curves.push_back(std::move(curve));

@@ -202,3 +202,81 @@ TEST_CASE("gnuplot: a name is one line of UTF-8, and no format where it is a lab
     CHECK(has(script_of("10 %"), "title \"10 \\045\" noenhanced"));
     CHECK(has(script_of("10 %"), "set ytics (\"10 \\045\\045\" 0)"));
 }
+
+namespace {
+
+Curve member(const std::string& group, const std::string& value) {
+    Curve curve = contestant(group + ".rate=" + value, 0.9);
+    curve.group = group;
+    curve.swept = {{"optimizer.rate", value}};
+    return curve;
+}
+
+/// "lc rgb '#0072B2' dt 1 pt 7" of every line of a figure.
+std::vector<std::string> styles_of(const Figure& figure) {
+    const std::string script = gnuplot_script({figure});
+    std::vector<std::string> styles;
+    for (std::size_t at = script.find("with linespoints"); at < script.find("set terminal pdf");
+         at = script.find("with linespoints", at + 1)) {
+        const std::size_t begin = script.find("lc rgb", at);
+        styles.push_back(script.substr(begin, script.find(" lw", begin) - begin));
+    }
+    return styles;
+}
+
+struct Rgb {
+    double red, green, blue;
+};
+Rgb color_of(const std::string& style) {
+    const std::string hex = style.substr(style.find('#') + 1, 6);
+    const auto part = [&](std::size_t at) { return std::stoi(hex.substr(at, 2), nullptr, 16) / 255.0; };
+    return {part(0), part(2), part(4)};
+}
+
+/// In degrees, of the colour circle.
+double hue_of(const Rgb& c) {
+    return std::atan2(std::sqrt(3) * (c.green - c.blue), 2 * c.red - c.green - c.blue) * 180 /
+           std::acos(-1.0);
+}
+
+}  // namespace
+
+TEST_CASE("figure: members of a group have one hue from light to dark, and no two lines the same style") {
+    std::vector<Curve> curves{contestant("single", 0.9)};
+    for (const char* group : {"adam", "dm", "rnnprop"}) {
+        for (const char* value : {"1", "2", "3", "4", "5", "6"}) curves.push_back(member(group, value));
+    }
+    std::vector<std::string> styles = styles_of(metric_figures(field(curves))[0]);
+    REQUIRE(styles.size() == 19);
+    CHECK(styles[0] == "lc rgb '#0072B2' dt 1 pt 7");
+    for (std::size_t group = 0; group < 3; ++group) {
+        for (std::size_t i = 1; i < 6; ++i) {
+            const Rgb before = color_of(styles[1 + 6 * group + i - 1]),
+                      now = color_of(styles[1 + 6 * group + i]);
+            CHECK(now.red + now.green + now.blue < before.red + before.green + before.blue);
+            CHECK(std::abs(std::remainder(hue_of(now) - hue_of(before), 360)) < 8);
+        }
+    }
+    for (const std::size_t i : {1, 7, 13}) {
+        const double hue = hue_of(color_of(styles[i])), next = hue_of(color_of(styles[i == 13 ? 1 : i + 6]));
+        CHECK(std::abs(std::remainder(hue - next, 360)) > 30);
+    }
+    std::ranges::sort(styles);
+    CHECK(std::ranges::adjacent_find(styles) == styles.end());
+}
+
+TEST_CASE("figure: in legends a member has the name of its group and its values; the caption says of what") {
+    const Results results = field({contestant("single", 0.9), member("adam", "1"), member("adam", "2")});
+    for (const Figure& figure : metric_figures(results)) {
+        CHECK(has(figure.caption, " Swept: adam by rate."));
+        CHECK(has(gnuplot_script({figure}), "title \"adam 2\" noenhanced"));
+        CHECK(has(figure.csv(), "\nadam.rate=2,"));
+    }
+    const Figure differences = difference_figure(results).value();
+    const std::string script = gnuplot_script({differences});
+    CHECK(has(script, "set ytics (\"adam 1\" 0, \"adam 2\" 1)"));
+    CHECK(has(script,
+              "xerrorbars lc rgb '" + styles_of(metric_figures(results)[0])[1].substr(8, 7) + "' pt 7"));
+    CHECK(has(gnuplot_script({profile_figure(results).value()}), "title \"adam 2\" noenhanced"));
+    CHECK_FALSE(has(metric_figures(field({contestant("single", 0.9)}))[0].caption, "Swept"));
+}
