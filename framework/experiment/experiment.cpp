@@ -13,6 +13,7 @@
 #include "framework/error.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/section_schemas.hpp"
+#include "framework/experiment/swept_keys.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
 #include "framework/store/hash.hpp"
@@ -191,7 +192,10 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
 
     // The shared `train` moves to those who are trained; what is left is read from start to end.
     std::optional<ConfigNode> train;
-    if (const ConfigNode* shared = tree.find("train")) train = *shared;
+    if (const ConfigNode* shared = tree.find("train")) {
+        train = *shared;
+        static_cast<void>(swept_keys(*train, "train"));  // also those that no contestant takes over
+    }
     std::erase_if(tree.children, [](const ConfigNode& child) { return child.key == "train"; });
     const ConfigNode root = tree;
     std::vector<Member> members;

@@ -71,10 +71,10 @@ std::string SweptKey::label(std::size_t index) const {
     return std::ranges::all_of(values, is_plain_word) ? values[index] : std::to_string(index + 1);
 }
 
-std::vector<SweptKey> swept_keys(const ConfigNode& contestant, const std::string& place) {
+std::vector<SweptKey> swept_keys(const ConfigNode& section, const std::string& place) {
     std::vector<SweptKey> all;
     std::vector<std::string> path;
-    collect(contestant, path, place, all);
+    collect(section, path, place, all);
     return all;
 }
 

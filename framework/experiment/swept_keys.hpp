@@ -20,8 +20,9 @@ struct SweptKey {
     [[nodiscard]] std::string label(std::size_t index) const;
 };
 
-/// In the order of the file. @throw Error kUsage: a list that is none.
-[[nodiscard]] std::vector<SweptKey> swept_keys(const ConfigNode& contestant, const std::string& place);
+/// In the order of the file. @param place  of the section, for messages: "contestants.adam"
+/// @throw Error kUsage: a list that is none.
+[[nodiscard]] std::vector<SweptKey> swept_keys(const ConfigNode& section, const std::string& place);
 
 /// Positions in a list of keys: those that advance together, by their first.
 /// @throw Error kUsage: keys of one zip with unequal numbers of values, or a zip of one key.

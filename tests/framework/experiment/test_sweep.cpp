@@ -150,7 +150,11 @@ TEST_CASE(
                         "contestants { a { optimizer { use lista } }\n b { optimizer { use lista }\n train { "
                         "meta_optimizer { use gradient_descent } } } }\n")) ==
           Names{"a.learning_rate=1", "a.learning_rate=2", "b"});
-    // Where nobody is trained it is checked all the same.
+    // Where nobody is trained, or everybody sets it, it is checked all the same.
+    CHECK(refused(lista("warm_start { sweep log 1 }", "", "warm_start w")) ==
+          "2 dir/run.info:4: train.warm_start.sweep is 'log 1'; expected 'log FROM TO COUNT' with two "
+          "different "
+          "numbers > 0 and a whole one in [2, 256]");
     CHECK(refused(kSparse + "train { epochs { sweep 1 x } }\ncontestants { a { optimizer { use ista } } }\n")
               .find("run.info:4: train.epochs is 'x'; expected a whole number") != std::string::npos);
 }
