@@ -7,6 +7,7 @@
 #include <l2o/files/json.hpp>
 #include <map>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -373,7 +374,7 @@ std::string free_name(const std::string& name, std::size_t run, const std::vecto
 }
 
 /// The same for a group, as a contestant of another run may be called too.
-std::string free_group(const std::string& group, std::size_t run, const std::vector<Curve>& others) {
+std::string free_group(const std::string& group, std::size_t run, std::span<const Curve> others) {
     const auto is_taken = [&](const std::string& wanted) {
         return std::any_of(others.begin(), others.end(), [&](const Curve& other) {
             return other.group == wanted || other.contestant == wanted;
@@ -396,11 +397,12 @@ Results merged(const std::vector<RunRecord>& runs, Names& names) {
         const Judging& judging = runs[i].results.judging;
         has_one_target = has_one_target && judging.target && judging.target == all.judging.target &&
                          runs[i].budget.metrics_every == runs.front().budget.metrics_every;
-        const std::vector<Curve> earlier = all.curves;
+        const std::size_t earlier = all.curves.size();
         for (Curve curve : runs[i].results.curves) {
             std::string free = free_name(curve.contestant, i + 1, all.curves);
             if (!curve.swept.empty()) {  // groups of one name are told apart, with those in them
-                const std::string group = free_group(curve.group, i + 1, earlier);
+                const std::string group =
+                    free_group(curve.group, i + 1, std::span(all.curves).first(earlier));
                 free = group + curve.contestant.substr(curve.group.size());
                 curve.group = group;
             }
