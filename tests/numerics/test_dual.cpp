@@ -4,7 +4,7 @@
 
 #include "l2o/numerics/dual.hpp"
 
-using l2o::numerics::Dual;
+using namespace l2o::numerics;
 
 TEST_CASE("dual: every function has the slope of its derivative") {
     using D = Dual<double, 2>;
@@ -25,4 +25,5 @@ TEST_CASE("dual: every function has the slope of its derivative") {
     check([](auto x, auto y) { return max(x, y) * y + min(x, y) * x; });
     check([](auto x, auto y) { return clamp(x, 0.0, 1.0) * y + clamp(y, -1.0, 1.0) * x; });
     check([](auto x, auto y) { return x > y && x >= y && y < x && y <= x ? x * x : y; });
+    check([](auto x, auto y) { return where_less(x, y, y, x * x) * sign(y); });
 }

@@ -22,13 +22,20 @@ struct Step {
     std::vector<Scalar> b = random_normal<Scalar>(size(3 * hidden), 3, 0.5);
     std::vector<Scalar> x = random_normal<Scalar>(size(inputs * n), 4);
     std::vector<Scalar> h = random_normal<Scalar>(size(hidden * n), 5);
+    std::vector<Scalar> message = random_normal<Scalar>(size(3 * hidden * n), 7, 0.5);
     std::vector<Scalar> h_next = std::vector<Scalar>(size(hidden * n));
     std::vector<Scalar> tape = std::vector<Scalar>(size(kGruTapeRows * hidden * n));
 
     static std::size_t size(Index count) { return std::size_t(count); }
     GruCell<Scalar> cell() const { return {inputs, hidden, w_gates.data(), w_candidate.data(), b.data()}; }
     void forward() {
-        gru_forward(cell(), n, {x.data(), n}, {h.data(), n}, {h_next.data(), n}, {tape.data(), n});
+        gru_forward(cell(),
+                    n,
+                    {x.data(), n},
+                    {h.data(), n},
+                    {h_next.data(), n},
+                    {tape.data(), n},
+                    {message.data(), n});
     }
 };
 
@@ -38,6 +45,7 @@ TEST_CASE("gru: an update gate at 1 keeps the state, one at 0 takes the candidat
     Step<double> step{.inputs = 2, .hidden = 2, .n = 3};
     std::ranges::fill(step.w_gates, 0);
     std::ranges::fill(step.w_candidate, 0);
+    std::ranges::fill(step.message, 0);
     step.b = {0, 0, 100, -100, 0.3, 0.7};
     step.forward();
     for (std::size_t k = 0; k < 3; ++k) {
@@ -62,12 +70,14 @@ TEST_CASE("gru: the step is the formula written out, the reset before the candid
         };
         const auto gate = [&](Index column) {
             const double z = sum(step.w_gates, 2 * hidden, column, [&](Index i) { return of(step.h, i); });
-            return logistic(z + step.b[std::size_t(column)]);
+            return logistic(z + step.b[std::size_t(column)] + of(step.message, column));
         };
         for (Index unit = 0; unit < hidden; ++unit) {
             const double z =
                 sum(step.w_candidate, hidden, unit, [&](Index i) { return gate(i) * of(step.h, i); });
-            const double c = std::tanh(z + step.b[std::size_t(2 * hidden + unit)]), u = gate(hidden + unit);
+            const double c =
+                std::tanh(z + step.b[std::size_t(2 * hidden + unit)] + of(step.message, 2 * hidden + unit));
+            const double u = gate(hidden + unit);
             const double want = u * of(step.h, unit) + (1 - u) * c;
             CHECK(of(step.h_next, unit) == doctest::Approx(want).epsilon(1e-13));
         }
@@ -84,7 +94,8 @@ TEST_CASE("gru: a coordinate's bits do not depend on where it lies") {
                 {step.x.data() + first, n},
                 {step.h.data() + first, n},
                 {part.data() + first, n},
-                {tape.data() + first, n});
+                {tape.data() + first, n},
+                {step.message.data() + first, n});
     for (Index i = 0; i < step.hidden; ++i)
         for (Index at = 0; at < n; ++at) {
             const bool inside = at >= first && at < first + count;
@@ -93,7 +104,9 @@ TEST_CASE("gru: a coordinate's bits do not depend on where it lies") {
         }
 }
 
-TEST_CASE("gru: the vjp is the central difference for the weights, b, x and h, and allocates nothing") {
+TEST_CASE(
+    "gru: the vjp is the central difference for the weights, b, x, h and the message, and allocates "
+    "nothing") {
     for (const Index n : {1, 37}) {
         Step<double> step{.inputs = 3, .hidden = 5, .n = n};
         const auto h_bar = random_normal(step.h.size(), 6);
@@ -104,6 +117,8 @@ TEST_CASE("gru: the vjp is the central difference for the weights, b, x and h, a
         f();
         std::vector<double> gates(step.w_gates.size(), 1), candidate(step.w_candidate.size(), 2);
         std::vector<double> b(step.b.size(), 3), x(step.x.size(), 4), h = h_bar;  // h in place
+        const Index padded = round_up_to_lanes<double>(n);
+        std::vector<double> z(std::size_t(15 * padded)), message_bar;
         std::vector<double> workspace(std::size_t(gru_vjp_workspace<double>(5, n)));
         Eigen::internal::set_is_malloc_allowed(false);
         gru_vjp(step.cell(),
@@ -116,7 +131,8 @@ TEST_CASE("gru: the vjp is the central difference for the weights, b, x and h, a
                                     .w_candidate = candidate.data(),
                                     .b = b.data(),
                                     .x = {x.data(), n},
-                                    .h = {h.data(), n}},
+                                    .h = {h.data(), n},
+                                    .z = {z.data(), padded}},
                 workspace.data());
         Eigen::internal::set_is_malloc_allowed(true);
         for (double& v : gates) v -= 1;
@@ -128,16 +144,8 @@ TEST_CASE("gru: the vjp is the central difference for the weights, b, x and h, a
         CHECK(relative_error(b, central_difference(f, step.b)) < 1e-8);
         CHECK(relative_error(x, central_difference(f, step.x)) < 1e-8);
         CHECK(relative_error(h, central_difference(f, step.h)) < 1e-8);
+        for (Index i = 0; i < 15; ++i)
+            message_bar.insert(message_bar.end(), z.begin() + i * padded, z.begin() + i * padded + n);
+        CHECK(relative_error(message_bar, central_difference(f, step.message)) < 1e-8);
     }
-}
-
-TEST_CASE("gru: a single cell is a block of one coordinate") {
-    Step<double> step{.inputs = 5, .hidden = 7, .n = 1};
-    step.forward();
-    std::vector<double> h_next(7), tape(21);
-    gru_forward_single(step.cell(), step.x.data(), step.h.data(), h_next.data(), tape.data());
-    for (std::size_t i = 0; i < tape.size(); ++i)
-        CHECK(tape[i] == doctest::Approx(step.tape[i]).epsilon(1e-14));
-    for (std::size_t i = 0; i < h_next.size(); ++i)
-        CHECK(h_next[i] == doctest::Approx(step.h_next[i]).epsilon(1e-14));
 }

@@ -20,7 +20,7 @@ constexpr std::size_t kSome = std::size_t(kWide* kPacket<Scalar>);
 
 template <class Scalar>
 Some<Scalar> logistic(const Some<Scalar>& x) {
-    return Some<Scalar>::constant(1) / one_plus_exp_minus(x);
+    return Some<Scalar>(1) / one_plus_exp_minus(x);
 }
 template <class Scalar>
 Some<Scalar> tanh(const Some<Scalar>& x) {
@@ -31,7 +31,7 @@ Some<Scalar> tanh(const Some<Scalar>& x) {
 template <class Scalar, class F>
 Scalar at(F f, Scalar x) {
     Scalar out[kSome<Scalar>];
-    f(Some<Scalar>::constant(x)).store(out);
+    f(Some<Scalar>(x)).store(out);
     return out[0];
 }
 

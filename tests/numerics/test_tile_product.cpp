@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/numerics/tile_product.hpp>
@@ -20,34 +21,38 @@ std::vector<Scalar> draws(Index n, std::uint64_t row) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("tile_products: every output is the weighted sum of the inputs, in either layout",
+TEST_CASE_TEMPLATE("tile_products and products_by_row: every output is the weighted sum of the inputs",
                    Scalar,
                    float,
                    double) {
     for (const Index inputs : {1, 3, 8})
         for (const Index outputs : {1, 2, 4, 7})
             for (const Index n : {Index(1), kLanes<Scalar>, kLanes<Scalar> + 5}) {
-                const Index stride = round_up_to_lanes<Scalar>(n), padded = outputs + 2;
-                const auto x = draws<Scalar>(inputs * stride, 1), w = draws<Scalar>(inputs * padded, 2);
-                std::vector<Scalar> by_output(std::size_t(outputs * inputs));
+                const Index stride = round_up_to_lanes<Scalar>(n);
+                const auto x = draws<Scalar>(inputs * stride, 1), w = draws<Scalar>(inputs * outputs, 2);
+                std::vector<Scalar> by_output(w.size());
                 for (Index i = 0; i < inputs; ++i)
                     for (Index o = 0; o < outputs; ++o)
-                        by_output[std::size_t(o * inputs + i)] = w[std::size_t(i * padded + o)];
+                        by_output[std::size_t(o * inputs + i)] = w[std::size_t(i * outputs + o)];
                 std::vector<Scalar> got(std::size_t(outputs * n)), got_by_output(got.size());
-                const auto into = [n](std::vector<Scalar>& to) {
-                    return [&to, n](const auto& low, const auto& high, Index o, Index at, Index count) {
-                        store_packets<Scalar>(low, high, to.data() + o * n + at, count);
-                    };
-                };
-                tile_products<Weights::kInputsByRow>(
-                    w.data(), padded, outputs, inputs, n, {x.data(), stride}, into(got));
-                tile_products<Weights::kOutputsByRow>(
-                    by_output.data(), inputs, outputs, inputs, n, {x.data(), stride}, into(got_by_output));
+                tile_products(w.data(),
+                              outputs,
+                              inputs,
+                              n,
+                              {x.data(), stride},
+                              [&](const Packets<Scalar, 2>& sum, Index o, Index at) {
+                                  Scalar both[kLanes<Scalar>];
+                                  sum.store(both);
+                                  std::copy_n(
+                                      both, std::min(kLanes<Scalar>, n - at), got.data() + o * n + at);
+                              });
+                products_by_row<false, Scalar>(
+                    by_output.data(), outputs, inputs, n, {x.data(), stride}, {got_by_output.data(), n});
                 for (Index o = 0; o < outputs; ++o)
                     for (Index j = 0; j < n; ++j) {
                         double want = 0, size = 0;
                         for (Index i = 0; i < inputs; ++i) {
-                            const double term = double(w[std::size_t(i * padded + o)]) *
+                            const double term = double(w[std::size_t(i * outputs + o)]) *
                                                 double(x[std::size_t(i * stride + j)]);
                             want += term;
                             size += std::abs(term);

@@ -111,7 +111,8 @@ struct Cells : l2o::layers::Layered<Cells<kForm>> {
 };
 
 /// GRU cells at every coordinate, which hear a message, and one for the row that reads their mean.
-struct Gated : l2o::layers::Layered<Gated> {
+template <int kRows>
+struct Gated : l2o::layers::Layered<Gated<kRows>> {
     static constexpr l2o::About about = kAbout;
     nets::Gru cell, top;
     l2o::State h, s, m;
@@ -124,7 +125,7 @@ struct Gated : l2o::layers::Layered<Gated> {
         m = spec.state({.name = "m", .shape = {3 * kHidden}, .batched = true});
         w = spec.param({.name = "w", .shape = {2}});
         spec.reads_g();
-        measure(spec);
+        this->measure(spec, kRows * kN);
     }
     template <class T>
     void forward(Step<T>& step) const {
@@ -187,21 +188,27 @@ TEST_CASE("nets: the gradient of every part equals central differences") {
         check_gradient<Cells<nets::LstmForm::kSonnet>>();
     }
     SUBCASE("and in that of torch") { check_gradient<Cells<nets::LstmForm::kTorch>>(); }
-    SUBCASE("GRU cells of coordinates and of rows") { check_gradient<Gated>(); }
+    SUBCASE("GRU cells of coordinates and of rows") { check_gradient<Gated<0>>(); }
 }
 
-TEST_CASE("nets: rows computed in parts have the bits of all at once, and the sums of their gradients") {
-    Instance<Feedforward<0>> whole(5);
-    Instance<Feedforward<2>> parts(5);
+template <class Whole, class Parts>
+void check_parts(Whole&& whole, Parts&& parts) {
     whole.step(), parts.step();
     CHECK(whole.x_out.all[0].values == parts.x_out.all[0].values);
-    CHECK(whole.state_out.all[0].values == parts.state_out.all[0].values);
+    for (std::size_t i = 0; i < whole.state_out.all.size(); ++i)
+        CHECK(whole.state_out.all[i].values == parts.state_out.all[i].values);
     whole.back(true, all), parts.back(true, all);
     CHECK(whole.g_acc.all[0].values == parts.g_acc.all[0].values);
     for (std::size_t i = 0; i < whole.param_acc.all.size(); ++i)
         for (std::size_t j = 0; j < whole.param_acc.all[i].values.size(); ++j)
             CHECK(parts.param_acc.all[i].values[j] ==
                   doctest::Approx(whole.param_acc.all[i].values[j]).epsilon(1e-11));
+}
+TEST_CASE("nets: rows computed in parts have the bits of all at once, and the sums of their gradients") {
+    SUBCASE("dense layers") { check_parts(Instance<Feedforward<0>>(5), Instance<Feedforward<2>>(5)); }
+    SUBCASE("GRU cells, of which a tile holds several rows or a part of one") {
+        check_parts(Instance<Gated<0>>(5), Instance<Gated<1>>(5));
+    }
 }
 
 TEST_CASE("nets: without weights a cell forgets by the logistic function of its forget bias: 1, of torch 0") {
@@ -221,7 +228,7 @@ TEST_CASE("nets: without weights a cell forgets by the logistic function of its 
 }
 
 TEST_CASE("nets: without weights a GRU keeps half of its state, and all of it where a message says so") {
-    Instance<Gated> it(2);
+    Instance<Gated<0>> it(2);
     for (auto& one : it.params.all) std::ranges::fill(one.values, 0.0);
     for (const double u : {0.0, 1e3}) {
         for (std::size_t i = 0; i < it.state.all[2].values.size(); ++i)

@@ -93,7 +93,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
                 const auto of = block.squares.at(step, i, d_factored[i], positive);
                 all[2 + i] = m, all[6 + i] = product(m, r), all[10 + i] = product(g, of.p);
                 all[13 + i] = of.a, all[16 + i] = of.b;
-                all[19 + i] = inverse_root(of.a, 1e-8), all[22 + i] = inverse_root(of.b, 1e-8);
+                all[19 + i] = of.root_a, all[22 + i] = of.root_b;
                 all[25 + i] = product(m, of.q);
             }
             move(step, net, k, all, x);

@@ -55,22 +55,23 @@ class FactoredSquares {
         b_.push_back(add("factored_b", "mean of g^2 over the second dimension", {size_b_}));
     }
 
-    /// At every element: a, b, P and Q.
+    /// At every element: a, b, their inverse roots, P and Q.
     template <class T>
     struct At {
-        layers::Value<T> a, b, p, q;
+        layers::Value<T> a, b, root_a, root_b, p, q;
     };
     /// @param squares  g^2, above 0   @param d  decay i
     template <class T>
     At<T> at(layers::Step<T>& step, std::size_t i, layers::Value<T> d, layers::Value<T> squares) const {
         if (!exist()) {
             const auto v = follow(step, a_[i], d, squares);
-            return {v, v, inverse_root(v, 1e-9), inverse_root(v, 1e-6)};
+            const auto root = inverse_root(v, 1e-8);
+            return {v, v, root, root, inverse_root(v, 1e-9), inverse_root(v, 1e-6)};
         }
         const auto a = follow(step, a_[i], d, group_means<T>(squares, a_of_, size_a_));
         const auto b = follow(step, b_[i], d, group_means<T>(squares, b_of_, size_b_));
-        const auto p = inverse_size(a, b);
-        return {of_groups<T>(a, a_of_), of_groups<T>(b, b_of_), p, p};
+        const auto p = inverse_size(a, b), at_a = of_groups<T>(a, a_of_), at_b = of_groups<T>(b, b_of_);
+        return {at_a, at_b, inverse_root(at_a, 1e-8), inverse_root(at_b, 1e-8), p, p};
     }
 
   private:

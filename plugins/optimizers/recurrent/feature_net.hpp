@@ -73,9 +73,14 @@ class FeatureNet : public layers::Layered<Method> {
     void move(layers::Step<T>& step,
               nets::Running<T, Net>& net,
               std::size_t k,
-              Features<T> features,
+              const Features<T>& of,
               layers::Value<T> x) const {
-        for (layers::Value<T>& v : features) v = layers::unit_rows(v, 1e-5);
+        Features<T> features;
+        for (std::size_t i = 0; i < kFeatures; ++i) {
+            std::size_t same = 0;  // of two that are the same one serves both
+            while (of[same].node() != of[i].node()) ++same;
+            features[i] = same < i ? features[same] : layers::unit_rows(of[i], 1e-5);
+        }
         const auto update = [a = T(step_mult_), b = T(exp_mult_)](auto o0, auto o1, auto x_i) {
             using std::exp;
             return x_i - a * o0 * exp(b * o1);
@@ -89,7 +94,7 @@ class FeatureNet : public layers::Layered<Method> {
   private:
     static constexpr std::array<double, 11> kTimeScales{1, 3, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5};
     /// Chosen: at 1,000 naming the operations costs a tenth, at 10,000 the features leave the cache.
-    static constexpr std::int64_t kEntriesAtOnce = 2048;
+    static constexpr std::int64_t kEntriesAtOnce = 1024;
 
     Net net_;
 };

@@ -56,7 +56,7 @@ class L2oScale : public l2o::layers::Layered<L2oScale> {
                         "; expected a range");
         layout_.declare(spec, {h0_size_, h1_size_, h2_size_});
         spec.minimises().reads_g().flag(L2O_FLAG_STOCHASTIC);
-        measure(spec, 1);  // row by row: the bits of a product depend on how many rows there are
+        measure(spec, 512);  // chosen: the values of as many coordinates stay in the cache
     }
 
     template <class T>

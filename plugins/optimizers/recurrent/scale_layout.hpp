@@ -26,7 +26,7 @@ struct Message {
     template <class T>
     layers::Value<T> operator()(layers::Step<T>& step, layers::Value<T> state) const {
         const auto sum = [](auto a, auto b) { return a + b; };
-        return map(sum, state * step.matrix(matrix), step.param(bias));
+        return map(sum, state * by_row(step.matrix(matrix)), step.param(bias));
     }
 };
 

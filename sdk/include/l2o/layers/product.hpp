@@ -14,6 +14,7 @@ struct Matrix {
     View<T> bar{};  ///< its accumulator; empty: not wanted, or data
     bool is_transposed = false;
     bool is_wanted = false;
+    bool is_by_row = false;  ///< see by_row()
 
     [[nodiscard]] std::int64_t rows() const { return is_transposed ? value.cols : value.rows; }
     [[nodiscard]] std::int64_t cols() const { return is_transposed ? value.rows : value.cols; }
@@ -21,6 +22,12 @@ struct Matrix {
 template <class T>
 Matrix<T> t(Matrix<T> m) {
     m.is_transposed = !m.is_transposed;
+    return m;
+}
+/// Every row is multiplied by itself: its bits do not depend on how many there are. Slower, of many rows.
+template <class T>
+Matrix<T> by_row(Matrix<T> m) {
+    m.is_by_row = true;
     return m;
 }
 
@@ -36,14 +43,8 @@ class Product final : public Node<T> {
 
   private:
     void compute(const View<T>& to, T alpha, bool adds) override {
-        const View<const T> a = a_->value();
         if (!adds) fill(to, 0);
-        if (m_.is_transposed)
-            numerics::add_product_nt<T>(
-                numerics::matrix(to), alpha, numerics::matrix(a), numerics::matrix(m_.value));
-        else
-            numerics::add_product<T>(
-                numerics::matrix(to), alpha, numerics::matrix(a), numerics::matrix(m_.value));
+        add(to, alpha, a_->value(), m_.is_transposed);
     }
     void back(const View<const T>& bar) override {
         if (m_.bar && m_.is_transposed)
@@ -52,13 +53,19 @@ class Product final : public Node<T> {
         else if (m_.bar)
             numerics::add_product_tn<T>(
                 numerics::matrix(m_.bar), 1, numerics::matrix(a_->value()), numerics::matrix(bar));
-        if (!a_->is_wanted()) return;
-        if (m_.is_transposed)
-            numerics::add_product<T>(
-                numerics::matrix(a_->own_bar()), 1, numerics::matrix(bar), numerics::matrix(m_.value));
-        else
-            numerics::add_product_nt<T>(
-                numerics::matrix(a_->own_bar()), 1, numerics::matrix(bar), numerics::matrix(m_.value));
+        if (a_->is_wanted()) add(a_->own_bar(), 1, bar, !m_.is_transposed);
+    }
+    /// to += alpha a m, or alpha a m^T
+    void add(const View<T>& to, T alpha, const View<const T>& a, bool transposed) const {
+        const std::int64_t rows = m_.is_by_row ? 1 : to.rows;
+        for (std::int64_t r = 0; r < to.rows; r += rows) {
+            const auto to_rows = numerics::matrix(View<T>{to.row(r), rows, to.cols, to.stride});
+            const auto a_rows = numerics::matrix(View<const T>{a.row(r), rows, a.cols, a.stride});
+            if (transposed)
+                numerics::add_product_nt<T>(to_rows, alpha, a_rows, numerics::matrix(m_.value));
+            else
+                numerics::add_product<T>(to_rows, alpha, a_rows, numerics::matrix(m_.value));
+        }
     }
 
     Value<T> a_;

@@ -80,36 +80,38 @@ class Operands {
                                                 (!bars[k] || is_dense(k, bars[k], cols))));
         }
         const std::int64_t length = follows ? rows * cols : cols;
-        tiles(
-            rows, cols, follows, [&](std::int64_t r, std::int64_t from, std::int64_t count, const auto& at) {
-                T slopes[K][kTile];
-                const T* bar_at = one_per_row ? nullptr : bar.row(r) + from;
-                const T bar_of_row = one_per_row ? bar(r, 0) : T(0);
-                for (std::int64_t i = 0; i < count; ++i) {
-                    const Number f = [&]<std::size_t... k>(std::index_sequence<k...>) {
-                        return rule(Number::variable(at[k][i], k)...);
-                    }
-                    (std::make_index_sequence<K>{});
-                    const T bar_i = one_per_row ? bar_of_row : bar_at[i];
-                    for (std::size_t k = 0; k < K; ++k) slopes[k][i] = bar_i * f.slope[k];
-                }
-                for (std::size_t k = 0; k < K; ++k) {
-                    if (!bars[k]) continue;
-                    if (of_[k]->cols() == cols && !is_one(k)) {
-                        T* to = bars[k].row(of_[k]->is_batched() ? r : 0) + from;
-                        for (std::int64_t i = 0; i < count; ++i) to[i] += slopes[k][i];
-                        continue;
-                    }
-                    if (from == 0) of_row[k] = 0;
-                    of_row[k] +=
-                        numerics::sum_over(std::size_t(count), [&](std::size_t i) { return slopes[k][i]; });
-                    if (from + count < length) continue;
-                    if (of_[k]->is_batched())
-                        bars[k](r, 0) += T(of_row[k]);
-                    else
-                        totals[k] += of_row[k];
-                }
-            });
+        tiles(rows,
+              cols,
+              follows,
+              [&, rule](std::int64_t r, std::int64_t from, std::int64_t count, const auto& at) {
+                  T slopes[K][kTile];
+                  const T* bar_at = one_per_row ? nullptr : bar.row(r) + from;
+                  const T bar_of_row = one_per_row ? bar(r, 0) : T(0);
+                  for (std::int64_t i = 0; i < count; ++i) {
+                      const Number f = [&]<std::size_t... k>(std::index_sequence<k...>) {
+                          return rule(Number::variable(at[k][i], k)...);
+                      }
+                      (std::make_index_sequence<K>{});
+                      const T bar_i = one_per_row ? bar_of_row : bar_at[i];
+                      for (std::size_t k = 0; k < K; ++k) slopes[k][i] = bar_i * f.slope[k];
+                  }
+                  for (std::size_t k = 0; k < K; ++k) {
+                      if (!bars[k]) continue;
+                      if (of_[k]->cols() == cols && !is_one(k)) {
+                          T* to = bars[k].row(of_[k]->is_batched() ? r : 0) + from;
+                          for (std::int64_t i = 0; i < count; ++i) to[i] += slopes[k][i];
+                          continue;
+                      }
+                      if (from == 0) of_row[k] = 0;
+                      of_row[k] +=
+                          numerics::sum_over(std::size_t(count), [&](std::size_t i) { return slopes[k][i]; });
+                      if (from + count < length) continue;
+                      if (of_[k]->is_batched())
+                          bars[k](r, 0) += T(of_row[k]);
+                      else
+                          totals[k] += of_row[k];
+                  }
+              });
         for (std::size_t k = 0; k < K; ++k)
             if (bars[k] && is_one(k)) bars[k].scalar() += T(totals[k]);
     }
@@ -148,9 +150,10 @@ class Mapped final : public Node<T> {
         of_.tiles(to.rows,
                   to.cols,
                   to.stride == to.cols,
-                  [&](std::int64_t r, std::int64_t from, std::int64_t count, const auto& at) {
+                  // A copy of the rule: what is written changes none of its numbers.
+                  [&to, rule = rule_](std::int64_t r, std::int64_t from, std::int64_t count, const auto& at) {
                       T* out = to.row(r) + from;
-                      for (std::int64_t i = 0; i < count; ++i) out[i] = Operands<T, K>::apply(rule_, at, i);
+                      for (std::int64_t i = 0; i < count; ++i) out[i] = Operands<T, K>::apply(rule, at, i);
                   });
     }
     void back(const View<const T>& bar) override { of_.back(rule_, bar.rows, bar.cols, bar); }

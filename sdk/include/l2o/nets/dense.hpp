@@ -6,6 +6,7 @@
 #include <cmath>
 #include <l2o/layers/layered.hpp>
 #include <l2o/nets/tiles.hpp>
+#include <l2o/numerics/dual.hpp>
 #include <l2o/numerics/tile_product.hpp>
 #include <l2o/numerics/transpose.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -14,55 +15,52 @@
 
 namespace l2o::nets {
 
-// Activations: of lanes of numbers, and their slope by what they gave.
+// Activations: of numbers (numerics::Packets), and their slope by what they gave.
 struct Linear {
     template <class V>
     static V apply(const V& z) {
         return z;
     }
     template <class V>
-    static V slope(const V& h) {
-        return V::Ones(h.size());
+    static V slope(const V&) {
+        return V(1);
     }
 };
 /// A NaN stays one, so that a diverged iterate is seen.
 struct Relu {
     template <class V>
     static V apply(const V& z) {
-        return (z < 0).select(V::Zero(z.size()), z);
+        return max(z, V(0));
     }
     template <class V>
     static V slope(const V& h) {
-        return (h > 0).select(V::Ones(h.size()), V::Zero(h.size()));
+        return sign(h);
     }
 };
 struct Elu {
     template <class V>
     static V apply(const V& z) {
-        using T = typename V::Scalar;
-        return (z > 0).select(z, z.min(T(0)).exp() - 1);
+        return max(z, exp(min(z, V(0))) - 1);
     }
     template <class V>
     static V slope(const V& h) {
-        using T = typename V::Scalar;
-        return h.min(T(0)) + 1;
+        return min(h, V(0)) + 1;
     }
 };
 struct Tanh {
     template <class V>
     static V apply(const V& z) {
-        return z.tanh();
+        return tanh(z);
     }
     template <class V>
     static V slope(const V& h) {
         return 1 - h * h;
     }
 };
-
 struct TwiceLogistic {
     template <class V>
     static V apply(const V& z) {
-        return 2 * z.logistic();
+        return 2 / (1 + exp(-z));
     }
     template <class V>
     static V slope(const V& h) {
@@ -99,8 +97,7 @@ class Dense {
     /// The layer in one step, tile by tile.
     template <class T>
     class Pass {
-        using Packet = numerics::Packet<T>;
-        using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+        using Two = numerics::Packets<T, 2>;
 
       public:
         Pass(Scratch& scratch, const Dense& of, const layers::Step<T>& step)
@@ -128,29 +125,14 @@ class Dense {
         /// Of entries of a tile.   @param in  [inputs, n], up to whole lanes.
         /// The bits of an entry depend neither on how many there are nor on its position.
         void forward(std::size_t, const Tile& tile, const Block<const T>& in, bool) const {
-            const Index n = numerics::round_up_to_lanes<T>(tile.count);
-            if (is_narrow()) {
-                for (Index at = 0; at < n; at += kLanes<T>)
-                    for (Index o = 0; o < of_.outputs_; ++o) {
-                        Lanes<T> z = Lanes<T>::Constant(bias_[o]);
-                        for (Index i = 0; i < of_.inputs(); ++i)
-                            z += w_[i * of_.outputs_ + o] * Eigen::Map<const Lanes<T>>(in.at(i, at));
-                        Eigen::Map<Lanes<T>>(out_.at(o, at)) = Activation::apply(z);
-                    }
-                return;
-            }
-            numerics::tile_products<numerics::Weights::kInputsByRow>(
-                w_,
-                of_.outputs_,
-                of_.outputs_,
-                of_.inputs(),
-                n,
-                in,
-                [&](const Packet& low, const Packet& high, Index o, Index at, Index) {
-                    Lanes<T> z;
-                    numerics::join_packets<T>(low, high, z);
-                    Eigen::Map<Lanes<T>>(out_.at(o, at)) = Activation::apply(Lanes<T>(z + bias_[o]));
-                });
+            numerics::tile_products(w_,
+                                    of_.outputs_,
+                                    of_.inputs(),
+                                    numerics::round_up_to_lanes<T>(tile.count),
+                                    in,
+                                    [&](const Two& z, Index o, Index at) {
+                                        Activation::apply(z + bias_[o]).store(out_.at(o, at));
+                                    });
         }
         /// @param out_bar  [outputs, n], zeros up to whole lanes; overwritten.
         /// @param in_bar   [inputs, n], written up to whole lanes; data NULL: not wanted.
@@ -163,28 +145,20 @@ class Dense {
             for (Index o = 0; o < of_.outputs_; ++o) {
                 Lanes<T> sum = Lanes<T>::Zero();
                 for (Index at = 0; at < lanes; at += kLanes<T>) {
-                    Eigen::Map<Lanes<T>> z_bar(out_bar.at(o, at));
-                    z_bar *= Activation::slope(Lanes<T>(Eigen::Map<const Lanes<T>>(out_.at(o, at))));
-                    sum += z_bar;
+                    const Two z_bar =
+                        Two::load(out_bar.at(o, at)) * Activation::slope(Two::load(out_.at(o, at)));
+                    z_bar.store(out_bar.at(o, at));
+                    sum += Eigen::Map<const Lanes<T>>(out_bar.at(o, at));
                 }
                 sums_[1][o] += sum.template cast<double>().sum();
             }
-            if (is_narrow()) return reverse_narrow(n, lanes, in, out_bar, in_bar);
+            if (in_bar.data != nullptr)
+                numerics::products_by_row<false>(w_, of_.inputs(), of_.outputs_, lanes, out_bar, in_bar);
+            if (of_.outputs_ <= 2) return add_narrow(n, in, out_bar);
             const Index padded = numerics::round_up_to_panels<T>(of_.outputs_);
             if (padded > of_.outputs_) std::fill_n(by_entry_, n * padded, T(0));
             numerics::transpose(out_bar.data, of_.outputs_, n, out_bar.stride, by_entry_, padded);
             numerics::add_outer_products<T>(in, of_.inputs(), n, by_entry_, of_.outputs_, sums_[0]);
-            if (in_bar.data == nullptr) return;
-            numerics::tile_products<numerics::Weights::kOutputsByRow>(
-                w_,
-                of_.outputs_,
-                of_.inputs(),
-                of_.outputs_,
-                lanes,
-                out_bar,
-                [&](const Packet& low, const Packet& high, Index i, Index at, Index) {
-                    numerics::store_packets<T>(low, high, in_bar.at(i, at), kLanes<T>);
-                });
         }
         [[nodiscard]] bool has_cotangent(std::size_t) const { return false; }
         /// Adds the sums over all tiles to the accumulators, with what constant inputs get of the bias.
@@ -197,26 +171,13 @@ class Dense {
         }
 
       private:
-        /// A product of one or two columns would mostly be padding.
-        [[nodiscard]] bool is_narrow() const { return of_.outputs_ <= 2; }
-        void reverse_narrow(Index n,
-                            Index lanes,
-                            const Block<const T>& in,
-                            const Block<T>& z_bar,
-                            const Block<T>& in_bar) const {
+        /// The outer products of one or two columns, which would mostly be padding.
+        void add_narrow(Index n, const Block<const T>& in, const Block<const T>& z_bar) const {
+            using Row = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
             for (Index i = 0; i < of_.inputs(); ++i)
-                for (Index o = 0; o < of_.outputs_; ++o) {
-                    const Row bar(z_bar.at(o, 0), lanes);
-                    const Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>> from(in.at(i, 0), n);
-                    sums_[0][i * of_.outputs_ + o] += double((from * bar.head(n)).sum());
-                    if (in_bar.data == nullptr) continue;
-                    const T w = w_[i * of_.outputs_ + o];
-                    Row to(in_bar.at(i, 0), lanes);
-                    if (o == 0)
-                        to = w * bar;
-                    else
-                        to += w * bar;
-                }
+                for (Index o = 0; o < of_.outputs_; ++o)
+                    sums_[0][i * of_.outputs_ + o] +=
+                        double((Row(in.at(i, 0), n) * Row(z_bar.at(o, 0), n)).sum());
         }
 
         const Dense& of_;

@@ -76,95 +76,111 @@ class Gru {
               sums_(tape.scratch(), {weight_rows() * 2 * hidden_, weight_rows() * hidden_, 3 * hidden_}) {
             x->use(), h->use();
             if (message) message->use();
-            const Index tile = std::min(kTile, n);
-            Scratch& scratch = tape.scratch();
-            bias_ = scratch.take<T>(3 * hidden_);
-            h_next_ = {scratch.take<T>(hidden_ * tile), tile},
-            h_bar_ = {scratch.take<T>(hidden_ * tile), tile};
-            tape_ = {scratch.take<T>(numerics::kGruTapeRows * hidden_ * tile), tile};
-            workspace_ = scratch.take<T>(numerics::gru_vjp_workspace<T>(hidden_, tile));
+            const auto take = [&](Index rows) {
+                return Block<T>{tape.scratch().template take<T>(rows * kTile), kTile};
+            };
+            bias_ = tape.scratch().template take<T>(3 * hidden_);
+            x_at_ = take(inputs_), h_at_ = take(hidden_), message_at_ = take(3 * hidden_);
+            h_next_ = take(hidden_), tape_ = take(numerics::kGruTapeRows * hidden_);
+            if (tape.pass() == layers::Pass::kForward) return;
+            x_bar_ = take(inputs_), h_bar_ = take(hidden_), bar_at_ = take(hidden_), z_ = take(3 * hidden_);
+            row_bar_ = tape.scratch().template take<double>(3 * hidden_);
+            workspace_ = tape.scratch().template take<T>(numerics::gru_vjp_workspace<T>(hidden_, kTile));
         }
 
       private:
+        struct Of {
+            Block<const T> x, h, message;
+        };
         [[nodiscard]] Index weight_rows() const { return inputs_ + hidden_; }
-        /// Of row r, with its bias.
-        numerics::GruCell<T> cell(std::int64_t r) {
-            std::copy_n(b_gates_->value().data, 2 * hidden_, bias_);
-            std::copy_n(b_candidate_->value().data, hidden_, bias_ + 2 * hidden_);
-            if (message_)
-                for (Index i = 0; i < 3 * hidden_; ++i) bias_[i] += message_->value()(r, i);
+        numerics::GruCell<T> cell() const {
             return {inputs_, hidden_, w_gates_.value.data, w_candidate_.value.data, bias_};
         }
-        void run(const numerics::GruCell<T>& cell,
-                 const Tile& tile,
-                 const Block<const T>& x,
-                 const Block<const T>& h,
-                 const Block<T>& to) {
-            if (n_ == 1)
-                numerics::gru_forward_single(cell, x.data, h.data, to.data, tape_.data);
-            else
-                numerics::gru_forward(cell, tile.count, x, h, to, tape_);
+        /// What the cell reads, and its bias; in one row the message is part of that.
+        Of at(const Tile& tile) const {
+            std::copy_n(b_gates_->value().data, 2 * hidden_, bias_);
+            std::copy_n(b_candidate_->value().data, hidden_, bias_ + 2 * hidden_);
+            const Index row = tile.first / n_, last = (tile.first + tile.count - 1) / n_;
+            for (Index i = 0; message_ && row == last && i < 3 * hidden_; ++i)
+                bias_[i] += message_->value()(row, i);
+            return {load_planes(x_->value(), inputs_, n_, tile, x_at_),
+                    load_planes(h_->value(), hidden_, n_, tile, h_at_),
+                    message_ && row < last ? message_at(tile) : Block<const T>{}};
         }
-        Block<const T> at(const View<const T>& of, std::int64_t r, const Tile& tile) const {
-            return {of.row(r) + tile.first, n_};
+        Block<const T> message_at(const Tile& tile) const {
+            const View<const T> message = message_->value();
+            if (n_ == 1) return load_planes(message, 3 * hidden_, 1, tile, message_at_);
+            tile.each_row(n_, [&](Index row, Index, Index count, Index at) {
+                for (Index i = 0; i < 3 * hidden_; ++i)
+                    std::fill_n(message_at_.at(i, at), count, message(row, i));
+            });
+            return message_at_;
         }
         void compute(const View<T>& to, T, bool) override {
-            const View<const T> x = x_->value(), h = h_->value();
-            for (std::int64_t r = 0; r < to.rows; ++r) {
-                const auto cell_of_row = cell(r);
-                for_each_tile(n_, [&](const Tile& tile) {
-                    run(cell_of_row, tile, at(x, r, tile), at(h, r, tile), {to.row(r) + tile.first, n_});
-                });
-            }
+            const auto weights = cell();
+            for_each_tile(to.rows * n_, [&](const Tile& tile) {
+                const Of in = at(tile);
+                const Block<T> there = planes_of(to, n_, tile);
+                numerics::gru_forward(weights,
+                                      tile.count,
+                                      in.x,
+                                      in.h,
+                                      there.data != nullptr ? there : h_next_,
+                                      tape_,
+                                      in.message);
+                if (there.data == nullptr) store_planes<false>(h_next_, hidden_, n_, tile, to);
+            });
         }
         void back(const View<const T>& bar) override {
-            const View<const T> x = x_->value(), h = h_->value();
+            const auto weights = cell();
             const View<T> x_bar = x_->is_wanted() ? x_->own_bar() : View<T>{};
             const View<T> h_bar = h_->is_wanted() ? h_->own_bar() : View<T>{};
-            double* bias_bar = sums_[2];
-            for (std::int64_t r = 0; r < bar.rows; ++r) {
-                const auto cell_of_row = cell(r);
-                std::fill_n(bias_bar, 3 * hidden_, 0.0);
-                for_each_tile(n_, [&](const Tile& tile) {
-                    const Block<const T> x_at = at(x, r, tile), h_at = at(h, r, tile);
-                    run(cell_of_row, tile, x_at, h_at, h_next_);
-                    numerics::gru_vjp(cell_of_row,
-                                      tile.count,
-                                      x_at,
-                                      h_at,
-                                      tape_,
-                                      at(bar, r, tile),
-                                      numerics::GruGradient<T, double>{
-                                          sums_[0],
-                                          sums_[1],
-                                          bias_bar,
-                                          x_bar ? Block<T>{x_bar.row(r) + tile.first, n_} : Block<T>{},
-                                          h_bar_},
-                                      workspace_);
-                    for (Index i = 0; h_bar && i < hidden_; ++i)
-                        for (Index j = 0; j < tile.count; ++j)
-                            h_bar(r, i * n_ + tile.first + j) += *h_bar_.at(i, j);
-                });
-                add_bias(message_, r, 0, 3 * hidden_);
-                add_bias(b_gates_, 0, 0, 2 * hidden_);
-                add_bias(b_candidate_, 0, 2 * hidden_, hidden_);
-            }
+            for_each_tile(bar.rows * n_, [&](const Tile& tile) {
+                const Of in = at(tile);
+                numerics::gru_forward(weights, tile.count, in.x, in.h, h_next_, tape_, in.message);
+                if (x_bar) std::fill_n(x_bar_.data, inputs_ * kTile, T(0));
+                numerics::gru_vjp(weights,
+                                  tile.count,
+                                  in.x,
+                                  in.h,
+                                  tape_,
+                                  load_planes(bar, hidden_, n_, tile, bar_at_),
+                                  numerics::GruGradient<T, double>{
+                                      sums_[0], sums_[1], sums_[2], x_bar ? x_bar_ : Block<T>{}, h_bar_, z_},
+                                  workspace_);
+                if (x_bar) store_planes<true>(x_bar_, inputs_, n_, tile, x_bar);
+                if (h_bar) store_planes<true>(h_bar_, hidden_, n_, tile, h_bar);
+                if (message_ && message_->is_wanted()) message_back(tile, message_->own_bar());
+            });
             sums_.add_to(0, w_gates_.bar);
             sums_.add_to(1, w_candidate_.bar);
+            add_bias(b_gates_, 0, 2 * hidden_);
+            add_bias(b_candidate_, 2 * hidden_, hidden_);
         }
-        void add_bias(Value<T> to, std::int64_t r, Index first, Index count) {
-            if (!to || !to->is_wanted()) return;
-            T* bar = to->own_bar().row(r);
-            for (Index i = 0; i < count; ++i) bar[i] += T(sums_[2][first + i]);
+        /// The sums over the rows, which may go on from tile to tile.
+        void message_back(const Tile& tile, const View<T>& message_bar) const {
+            tile.each_row(n_, [&](Index row, Index column, Index count, Index at) {
+                for (Index i = 0; i < 3 * hidden_; ++i) {
+                    double sum = column == 0 ? 0 : row_bar_[i];
+                    for (Index j = 0; j < count; ++j) sum += double(*z_.at(i, at + j));
+                    row_bar_[i] = sum;
+                    if (column + count == n_) message_bar(row, i) += T(sum);
+                }
+            });
+        }
+        void add_bias(Value<T> to, Index first, Index count) const {
+            if (!to->is_wanted()) return;
+            T* bar = to->own_bar().data;
+            for (Index i = 0; i < count; ++i) bar[i] = T(bar[i] + sums_[2][first + i]);
         }
 
         Index inputs_, hidden_, n_;
         Value<T> x_, h_, message_, b_gates_, b_candidate_;
         layers::Matrix<T> w_gates_, w_candidate_;
         GradientSums<3> sums_;
-        T* bias_;
-        Block<T> h_next_, h_bar_, tape_;
-        T* workspace_;
+        T *bias_, *workspace_ = nullptr;
+        double* row_bar_ = nullptr;
+        Block<T> x_at_, h_at_, message_at_, h_next_, tape_, x_bar_, h_bar_, bar_at_, z_;
     };
 
     Index inputs_ = 0, hidden_ = 0;

@@ -12,6 +12,7 @@
 #include <l2o/layers/layered.hpp>
 #include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/dual.hpp>
+#include <l2o/numerics/packet.hpp>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -215,9 +216,11 @@ inline constexpr std::size_t kCountOf = 1;
 template <class N, std::size_t R>
 inline constexpr std::size_t kCountOf<std::array<N, R>> = R;
 /// What a rule of so many numbers gives; never called.
-template <class T, std::size_t kNumbers, class Rule>
+template <class Number, std::size_t kNumbers, class Rule>
 auto result_of(const Rule& rule) {
-    return [&]<std::size_t... i>(std::index_sequence<i...>) { return rule(T(i)...); }
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+        return rule(Number((static_cast<void>(i), 0))...);
+    }
     (std::make_index_sequence<kNumbers>{});
 }
 
@@ -256,6 +259,8 @@ class Ruled final : public layers::Node<T> {
     }
 
   private:
+    using Packed = numerics::Packets<T, 1>;
+
     template <class E>
     static View<E> result(const View<E>& of, std::size_t r) {
         const Index n = of.cols / Index(kResults);
@@ -267,14 +272,19 @@ class Ruled final : public layers::Node<T> {
         variables_.gather(tile, variables_at_);
         constants_.gather(tile, constants_at_);
     }
-    /// The rule at entry i of the tile, of numbers that `number` makes of a value and the variable's place.
+    /// The rule at a packet of entries, of numbers that `number` makes of values and the variables' places.
     template <class Number, class Make>
-    auto apply(const Block<T>& outputs, Index i, const Make& number) const {
+    static std::array<Number, kResults> apply(const Rule& rule,
+                                              const Block<T>& outputs,
+                                              const Block<T>& variables,
+                                              const Block<T>& constants,
+                                              Index i,
+                                              const Make& number) {
         return [&]<std::size_t... o, std::size_t... v, std::size_t... c>(
             std::index_sequence<o...>, std::index_sequence<v...>, std::index_sequence<c...>) {
-            const auto f = rule_(number(*outputs.at(Index(o), i), o)...,
-                                 number(*variables_at_.at(Index(v), i), kOutputs + v)...,
-                                 *constants_at_.at(Index(c), i)...);
+            const auto f = rule(number(Packed::load(outputs.at(Index(o), i)), o)...,
+                                number(Packed::load(variables.at(Index(v), i)), kOutputs + v)...,
+                                Number(Packed::load(constants.at(Index(c), i)))...);
             if constexpr (kResults == 1)
                 return std::array<Number, 1>{f};
             else
@@ -286,35 +296,39 @@ class Ruled final : public layers::Node<T> {
         const Block<T> outputs = net_->output();
         for_each_tile(to.rows * to.cols / Index(kResults), [&](const Tile& tile) {
             run(tile, false);
-            const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
-            for (Index i = 0; i < lanes; ++i) {
-                const auto f = apply<T>(outputs, i, [](T value, std::size_t) { return value; });
-                for (std::size_t r = 0; r < kResults; ++r) *results_.at(Index(r), i) = f[r];
+            const Rule rule = rule_;  // of this function alone: what is written changes none of its numbers
+            for (Index i = 0; i < tile.count; i += numerics::kPacket<T>) {
+                const auto f = apply<Packed>(
+                    rule, outputs, variables_at_, constants_at_, i, [](const Packed& value, std::size_t) {
+                        return value;
+                    });
+                for (std::size_t r = 0; r < kResults; ++r) f[r].store(results_.at(Index(r), i));
             }
             for (std::size_t r = 0; r < kResults; ++r) scatter(results_.at(Index(r), 0), tile, result(to, r));
         });
     }
     void back(const View<const T>& bar) override {
-        using Number = numerics::Dual<T, kOutputs + V>;
+        using Number = numerics::Dual<Packed, kOutputs + V>;
         const Block<T> outputs = net_->output(), outputs_bar = net_->output_bar();
         for_each_tile(bar.rows * bar.cols / Index(kResults), [&](const Tile& tile) {
             run(tile, true);
+            const Rule rule = rule_;
             const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
             for (std::size_t r = 0; r < kResults; ++r) {
                 nets::gather(result(bar, r), tile, results_.at(Index(r), 0));
                 std::fill(results_.at(Index(r), tile.count), results_.at(Index(r), lanes), T(0));
             }
-            for (Index i = 0; i < lanes; ++i) {
-                const auto f = apply<Number>(
-                    outputs, i, [](T value, std::size_t k) { return Number::variable(value, k); });
+            for (Index i = 0; i < tile.count; i += numerics::kPacket<T>) {
+                const auto f =
+                    apply<Number>(rule, outputs, variables_at_, constants_at_, i, &Number::variable);
                 const auto slope = [&](std::size_t k) {
-                    T sum = 0;
-                    for (std::size_t r = 0; r < kResults; ++r)
-                        sum += *results_.at(Index(r), i) * f[r].slope[k];
+                    Packed sum = Packed::load(results_.at(0, i)) * f[0].slope[k];
+                    for (std::size_t r = 1; r < kResults; ++r)
+                        sum = sum + Packed::load(results_.at(Index(r), i)) * f[r].slope[k];
                     return sum;
                 };
-                for (std::size_t o = 0; o < kOutputs; ++o) *outputs_bar.at(Index(o), i) = slope(o);
-                for (std::size_t v = 0; v < V; ++v) *variables_bar_.at(Index(v), i) = slope(kOutputs + v);
+                for (std::size_t o = 0; o < kOutputs; ++o) slope(o).store(outputs_bar.at(Index(o), i));
+                for (std::size_t v = 0; v < V; ++v) slope(kOutputs + v).store(variables_bar_.at(Index(v), i));
             }
             for (std::size_t o = 0; o < kOutputs; ++o)
                 std::fill(outputs_bar.at(Index(o), tile.count), outputs_bar.at(Index(o), lanes), T(0));
@@ -358,8 +372,8 @@ class Running {
     }
 
     /// rule(outputs..., variables..., constants...) at the entries of block k: [B, n]; or, where it gives an
-    /// std::array of numbers, as many such side by side. A generic callable of numbers: for the slopes it is
-    /// called with numerics::Dual for outputs and variables.
+    /// std::array of numbers, as many such side by side. A generic callable of numbers: it is called with
+    /// numerics::Packets, many entries at once, and for the slopes with numerics::Dual of them.
     /// @tparam kOutputs   of the net
     /// @param in          what the net reads; each [B, n], or one number for all, as the others
     /// @param constants   for differentiation
@@ -369,7 +383,7 @@ class Running {
                 const Rule& rule,
                 const std::array<Value<T>, V>& variables,
                 const std::array<Value<T>, C>& constants = {}) {
-        using Result = decltype(detail::result_of<T, kOutputs + V + C>(rule));
+        using Result = decltype(detail::result_of<numerics::Packets<T, 1>, kOutputs + V + C>(rule));
         constexpr std::size_t kResults = detail::kCountOf<Result>;
         using Pass = typename NetType::template Pass<T>;
         using N = detail::Ruled<T, Pass, Rule, kOutputs, kResults, K, V, C>;

@@ -30,12 +30,17 @@ struct Tile {
     void pieces(const View<T>& block, Index width, F&& f) const {
         if (block.stride == block.cols || block.rows == 1)
             return f(block.data + first * width, count, Index(0));
-        const Index cols = block.cols / width;
+        each_row(block.cols / width, [&](Index row, Index column, Index length, Index at) {
+            f(block.row(row) + column * width, length, at);
+        });
+    }
+    /// Calls f(row, column, count, at) for the parts of the tile in rows of n coordinates.
+    template <class F>
+    void each_row(Index n, F&& f) const {
         for (Index at = 0; at < count;) {
-            const Index row = (first + at) / cols;
-            const Index col = (first + at) % cols;
-            const Index length = std::min(cols - col, count - at);
-            f(block.row(row) + col * width, length, at);
+            const Index row = (first + at) / n, column = (first + at) % n;
+            const Index length = std::min(n - column, count - at);
+            f(row, column, length, at);
             at += length;
         }
     }
@@ -74,6 +79,39 @@ template <bool kAdd, class T>
 void store(const Block<T>& from, Index width, const Tile& tile, const View<T>& tensor) {
     tile.pieces(tensor, width, [&](T* to, Index count, Index at) {
         numerics::transpose<kAdd>(from.at(0, at), width, count, from.stride, to, width);
+    });
+}
+
+/// The same of a tensor [B, width, n] (layers/planes.hpp); where the tile lies in one row it is not copied.
+/// Where it lies: data NULL if in several rows.
+template <class T>
+Block<T> planes_of(const View<T>& tensor, Index n, const Tile& tile) {
+    const Index column = tile.first % n;
+    return column + tile.count <= n ? Block<T>{tensor.row(tile.first / n) + column, n} : Block<T>{};
+}
+/// @return `room`, or where the tile lies in the tensor
+template <class T>
+Block<const T> load_planes(
+    const View<const T>& tensor, Index width, Index n, const Tile& tile, const Block<T>& room) {
+    if (const Block<const T> there = planes_of(tensor, n, tile); there.data != nullptr) return there;
+    if (n == 1) {
+        load(tensor, width, tile, room);
+        return room;
+    }
+    tile.each_row(n, [&](Index row, Index column, Index count, Index at) {
+        for (Index i = 0; i < width; ++i)
+            std::copy_n(tensor.row(row) + i * n + column, count, room.at(i, at));
+    });
+    return room;
+}
+template <bool kAdd, class T>
+void store_planes(const Block<T>& from, Index width, Index n, const Tile& tile, const View<T>& tensor) {
+    if (n == 1) return store<kAdd>(from, width, tile, tensor);
+    tile.each_row(n, [&](Index row, Index column, Index count, Index at) {
+        for (Index i = 0; i < width; ++i) {
+            T *to = tensor.row(row) + i * n + column, *value = from.at(i, at);
+            for (Index j = 0; j < count; ++j) to[j] = kAdd ? to[j] + value[j] : value[j];
+        }
     });
 }
 

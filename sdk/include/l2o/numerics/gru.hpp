@@ -7,17 +7,18 @@
 #ifndef L2O_NUMERICS_GRU_HPP
 #define L2O_NUMERICS_GRU_HPP
 
-#include <Eigen/Core>
+#include <algorithm>
 #include <concepts>
 #include <type_traits>
 
-#include "l2o/numerics/lstm.hpp"
+#include "l2o/numerics/lanes.hpp"
 #include "l2o/numerics/packet.hpp"
+#include "l2o/numerics/tile_product.hpp"
+#include "l2o/numerics/transpose.hpp"
 
 namespace l2o::numerics {
 
-/// The weights of a cell, borrowed; rows of the input before rows of the state. b_r, b_u, b_c are what is
-/// added for every coordinate: a level above injects its message there.
+/// The weights of a cell, borrowed; rows of the input before rows of the state.
 template <class Scalar>
 struct GruCell {
     Index inputs, hidden;
@@ -31,6 +32,16 @@ inline constexpr Index kGruTapeRows = 3;
 
 namespace detail {
 
+/// What is added at a row of the gates: the bias, and the message if there is one.
+template <int kPackets, class Scalar, class Count>
+[[gnu::always_inline]] inline Packet<Scalar> gru_bias(
+    const Scalar* b, const Block<const Scalar>& message, Index row, Index at, int p, Count last) {
+    const Packet<Scalar> bias = broadcast(b[row]);
+    if (message.data == nullptr) return bias;
+    const Index count = p < kPackets - 1 ? kPacket<Scalar> : Index(last);
+    return bias + load_packet(message.at(row, at + p * kPacket<Scalar>), count);
+}
+
 /// r and u of a unit, and r h.
 template <int kPackets, class Scalar, class Count>
 [[gnu::noinline]] void gru_gates(const GruCell<Scalar>& cell,
@@ -39,20 +50,23 @@ template <int kPackets, class Scalar, class Count>
                                  Count last,
                                  const Block<const Scalar>& x,
                                  const Block<const Scalar>& h,
+                                 const Block<const Scalar>& message,
                                  const Block<Scalar>& reset,
                                  const Block<Scalar>& tape) {
     using Row = Packets<Scalar, kPackets>;
     const Index hidden = cell.hidden, step = 2 * hidden;
-    const Scalar *b = cell.b + unit, *x_row = cell.w_gates + unit, *h_row = x_row + cell.inputs * step;
+    const Scalar *x_row = cell.w_gates + unit, *h_row = x_row + cell.inputs * step;
     ProductTile<Scalar, 2, kPackets> tile;
-    tile.each([&](int gate, int, auto& sum) { sum = broadcast(b[gate * hidden]); });
+    tile.each([&](int gate, int p, auto& sum) {
+        sum = gru_bias<kPackets>(cell.b, message, gate * hidden + unit, at, p, last);
+    });
     tile.add({x_row, x_row + hidden}, step, x.at(0, at), x.stride, cell.inputs, last);
     tile.add({h_row, h_row + hidden}, step, h.at(0, at), h.stride, hidden, last);
     Scalar sums[2][kPackets * kPacket<Scalar>];
     tile.each([&](int gate, int p, const auto& sum) {
         store_packet(sum, sums[gate] + p * kPacket<Scalar>, kPacket<Scalar>);
     });
-    const Row one = Row::constant(1);
+    const Row one = 1;
     const Row r = one / one_plus_exp_minus(Row::load(sums[0])),
               u = one / one_plus_exp_minus(Row::load(sums[1]));
     r.store(tape.at(unit, at), last);
@@ -67,13 +81,16 @@ template <int kPackets, class Scalar, class Count>
                                      Index at,
                                      Count last,
                                      const Block<const Scalar>& x,
+                                     const Block<const Scalar>& message,
                                      const Block<const Scalar>& reset,
                                      const Block<Scalar>& tape) {
     using Row = Packets<Scalar, kPackets>;
     const Index hidden = cell.hidden;
     const Scalar* w = cell.w_candidate + unit;
     ProductTile<Scalar, 1, kPackets> tile;
-    tile.each([&](int, int, auto& sum) { sum = broadcast(cell.b[2 * hidden + unit]); });
+    tile.each([&](int, int p, auto& sum) {
+        sum = gru_bias<kPackets>(cell.b, message, 2 * hidden + unit, at, p, last);
+    });
     tile.add({w}, hidden, x.at(0, at), x.stride, cell.inputs, last);
     tile.add({w + cell.inputs * hidden}, hidden, reset.at(0, at), reset.stride, hidden, last);
     Scalar sums[kPackets * kPacket<Scalar>];
@@ -86,12 +103,14 @@ template <int kPackets, class Scalar, class Count>
 }  // namespace detail
 
 /// One step for n coordinates, s the logistic function:
-///   [r u] = s([x, h] w_gates + b_ru),   c = tanh([x, r h] w_candidate + b_c),   h_next = u h + (1 - u) c.
+///   [r u] = s([x, h] w_gates + b_ru + m_ru),  c = tanh([x, r h] w_candidate + b_c + m_c),
+///   h_next = u h + (1 - u) c.
 /// Errors of s and tanh: packet.hpp.
 /// @param x       [inputs, n]
 /// @param h       [hidden, n]
 /// @param h_next  [hidden, n]; not the memory of h. Meanwhile it holds r h.
 /// @param tape    [3 hidden, n], written for gru_vjp; the step needs it, too.
+/// @param message m, [3 hidden, n]: what a level above adds at every coordinate; data NULL: nothing.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 6 (inputs + hidden) hidden n flops and 3 hidden n transcendental functions; no allocation.
 template <std::floating_point Scalar>
@@ -100,49 +119,22 @@ void gru_forward(const GruCell<Scalar>& cell,
                  const std::type_identity_t<Block<const Scalar>>& x,
                  const std::type_identity_t<Block<const Scalar>>& h,
                  const std::type_identity_t<Block<Scalar>>& h_next,
-                 const std::type_identity_t<Block<Scalar>>& tape) {
+                 const std::type_identity_t<Block<Scalar>>& tape,
+                 const std::type_identity_t<Block<const Scalar>>& message = {}) {
     const Index hidden = cell.hidden;
     for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
         using Row = Packets<Scalar, kPackets>;
         for (Index unit = 0; unit < hidden; ++unit)
-            detail::gru_gates<kPackets>(cell, unit, at, last, x, h, h_next, tape);
+            detail::gru_gates<kPackets>(cell, unit, at, last, x, h, message, h_next, tape);
         for (Index unit = 0; unit < hidden; ++unit)
-            detail::gru_candidate<kPackets, Scalar>(cell, unit, at, last, x, h_next, tape);
+            detail::gru_candidate<kPackets, Scalar>(cell, unit, at, last, x, message, h_next, tape);
         for (Index unit = 0; unit < hidden; ++unit) {
             const Row u = Row::load(tape.at(hidden + unit, at), last);
             const Row c = Row::load(tape.at(2 * hidden + unit, at), last);
             const Row kept = u * Row::load(h.at(unit, at), last);
-            multiply_add(Row::constant(1) - u, c, kept).store(h_next.at(unit, at), last);
+            multiply_add(Row(1) - u, c, kept).store(h_next.at(unit, at), last);
         }
     });
-}
-
-/// The same for a single cell, as a tensor or a problem has one: n = 1, with its units side by side.
-/// @param x       [inputs]
-/// @param h       [hidden]
-/// @param h_next  [hidden]; not the memory of h.
-/// @param tape    [3 hidden], written for gru_vjp; the step needs it, too.
-template <std::floating_point Scalar>
-void gru_forward_single(
-    const GruCell<Scalar>& cell, const Scalar* x, const Scalar* h, Scalar* h_next, Scalar* tape) {
-    using Row = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
-    using ConstRow = Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
-    const Index hidden = cell.hidden;
-    Row gates(tape, 2 * hidden), candidate(tape + 2 * hidden, hidden);
-    gates = ConstRow(cell.b, 2 * hidden);
-    candidate = ConstRow(cell.b + 2 * hidden, hidden);
-    for (Index i = 0; i < cell.inputs; ++i) {
-        gates += x[i] * ConstRow(cell.w_gates + i * 2 * hidden, 2 * hidden);
-        candidate += x[i] * ConstRow(cell.w_candidate + i * hidden, hidden);
-    }
-    for (Index i = 0; i < hidden; ++i)
-        gates += h[i] * ConstRow(cell.w_gates + (cell.inputs + i) * 2 * hidden, 2 * hidden);
-    gates = gates.logistic();
-    for (Index i = 0; i < hidden; ++i)
-        candidate += tape[i] * h[i] * ConstRow(cell.w_candidate + (cell.inputs + i) * hidden, hidden);
-    candidate = candidate.tanh();
-    const auto u = gates.tail(hidden);
-    Row(h_next, hidden) = u * ConstRow(h, hidden) + (1 - u) * candidate;
 }
 
 /// Where the vjp puts the cotangents of weights and input; see gru_vjp.
@@ -153,20 +145,22 @@ struct GruGradient {
     Accumulator* b;            // [3 hidden], added to
     Block<Scalar> x;           // [inputs, n], added to; data NULL: not wanted
     Block<Scalar> h;           // [hidden, n], written; may be the memory of the cotangent of h_next
+    Block<Scalar> z;           // [3 hidden, n], written up to whole lanes: of the message
 };
 
 /// Elements of the workspace that gru_vjp needs.
 template <class Scalar>
 constexpr Index gru_vjp_workspace(Index hidden, Index n) {
-    return 5 * hidden * n;
+    return 2 * hidden * round_up_to_lanes<Scalar>(n) + n * round_up_to_panels<Scalar>(2 * hidden);
 }
 
-/// The reverse of gru_forward for the same input: adds the cotangents of the weights, b and x, writes that of
-/// h.
+/// The reverse of gru_forward for the same input: adds the cotangents of the weights, b and x, writes those
+/// of h and the message.
 /// @param tape       as gru_forward wrote it.
 /// @param cotangent  of h_next, [hidden, n].
 /// @param workspace  gru_vjp_workspace<Scalar>(hidden, n) elements, contents undefined on return.
-/// Cost: 12 (inputs + hidden) hidden n flops, no allocation.
+/// The bits of x, h and z at a coordinate depend neither on n nor on its position; those of the weights and b
+/// do. Cost: 12 (inputs + hidden) hidden n flops, no allocation.
 template <std::floating_point Scalar, std::floating_point Accumulator>
 void gru_vjp(const GruCell<Scalar>& cell,
              Index n,
@@ -176,55 +170,54 @@ void gru_vjp(const GruCell<Scalar>& cell,
              const std::type_identity_t<Block<const Scalar>>& cotangent,
              const GruGradient<Scalar, Accumulator>& gradient,
              Scalar* workspace) {
-    using Row = Eigen::Map<Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
-    using ConstRow = Eigen::Map<const Eigen::Array<Scalar, 1, Eigen::Dynamic>>;
-    const Index hidden = cell.hidden, inputs = cell.inputs;
-    const auto row = [n](const Block<const Scalar>& block, Index i) { return ConstRow(block.at(i, 0), n); };
-    const auto to = [n](const Block<Scalar>& block, Index i) { return Row(block.at(i, 0), n); };
-    const Block<Scalar> dz{workspace, n}, reset{workspace + 3 * hidden * n, n},
-        d_reset{workspace + 4 * hidden * n, n};
+    using Row = Packets<Scalar, 1>;
+    const Index hidden = cell.hidden, inputs = cell.inputs, stride = round_up_to_lanes<Scalar>(n);
+    const Block<Scalar> reset{workspace, stride}, d_reset{workspace + hidden * stride, stride};
+    const Block<Scalar>&z = gradient.z, z_c{z.at(2 * hidden, 0), z.stride};
+    const auto for_each_packet = [&](auto&& body) {
+        for (Index i = 0; i < hidden; ++i)
+            for (Index at = 0; at < n; at += kPacket<Scalar>) {
+                const Index last = std::min(kPacket<Scalar>, n - at);
+                const auto load = [&](const Block<const Scalar>& of, Index row) {
+                    return Row::load(of.at(row, at), last);
+                };
+                body(i, at, last, load);
+            }
+    };
 
-    // dc = dh' (1 - u),  du = dh' (h - c),  and what h keeps: dh = dh' u.
-    for (Index i = 0; i < hidden; ++i) {
-        const ConstRow u = row(tape, hidden + i), c = row(tape, 2 * hidden + i);
-        const ConstRow h_i = row(h, i), bar = row(cotangent, i);
-        to(dz, hidden + i) = bar * (h_i - c) * u * (1 - u);
-        to(dz, 2 * hidden + i) = bar * (1 - u) * (1 - c * c);
-        to(reset, i) = row(tape, i) * h_i;
-        to(gradient.h, i) = bar * u;
-    }
+    // dc = dh' (1 - u),  du = dh' (h - c),  and what h keeps: dh = dh' u.  Lanes of z beyond n hold 0.
+    for_each_packet([&](Index i, Index at, Index last, const auto& load) {
+        const Row u = load(tape, hidden + i), c = load(tape, 2 * hidden + i), h_i = load(h, i);
+        const Row bar = load(cotangent, i), rest = bar * (1 - u);
+        (rest * (h_i - c) * u).store(z.at(hidden + i, at));
+        (rest * (1 - c * c)).store(z_c.at(i, at));
+        (load(tape, i) * h_i).store(reset.at(i, at));
+        (bar * u).store(gradient.h.at(i, at), last);
+    });
     // d(r h) = w_candidate dz_c,  dr = d(r h) h,  dh += d(r h) r.
-    const auto add_back = [&](const Scalar* w, Index first_row, Index columns, Index first, auto&& target) {
-        for (Index i = 0; i < columns; ++i) target += w[first_row * columns + i] * row(dz, first + i);
-    };
-    for (Index i = 0; i < hidden; ++i) {
-        Row bar = to(d_reset, i);
-        bar.setZero();
-        add_back(cell.w_candidate, inputs + i, hidden, 2 * hidden, bar);
-        const ConstRow r = row(tape, i);
-        to(dz, i) = bar * row(h, i) * r * (1 - r);
-        to(gradient.h, i) += bar * r;
-    }
-    for (Index i = 0; i < hidden; ++i) add_back(cell.w_gates, inputs + i, 2 * hidden, 0, to(gradient.h, i));
-    for (Index i = 0; i < inputs && gradient.x.data != nullptr; ++i) {
-        add_back(cell.w_gates, i, 2 * hidden, 0, to(gradient.x, i));
-        add_back(cell.w_candidate, i, hidden, 2 * hidden, to(gradient.x, i));
+    products_by_row<false>(cell.w_candidate + inputs * hidden, hidden, hidden, n, z_c, d_reset);
+    for_each_packet([&](Index i, Index at, Index last, const auto& load) {
+        const Row r = load(tape, i), bar_r = load(d_reset, i) * r;
+        (bar_r * load(h, i) * (1 - r)).store(z.at(i, at));
+        (load(gradient.h, i) + bar_r).store(gradient.h.at(i, at), last);
+    });
+    products_by_row<true>(cell.w_gates + inputs * 2 * hidden, hidden, 2 * hidden, n, z, gradient.h);
+    if (gradient.x.data != nullptr) {
+        products_by_row<true>(cell.w_gates, inputs, 2 * hidden, n, z, gradient.x);
+        products_by_row<true>(cell.w_candidate, inputs, hidden, n, z_c, gradient.x);
     }
 
-    const auto add_products = [&](const ConstRow& in, Index first, Index columns, Accumulator* sums) {
-        for (Index i = 0; i < columns; ++i)
-            sums[i] += Accumulator(in.matrix().dot(row(dz, first + i).matrix()));
-    };
-    for (Index i = 0; i < inputs + hidden; ++i) {
-        const bool is_state = i >= inputs;
-        add_products(
-            is_state ? row(h, i - inputs) : row(x, i), 0, 2 * hidden, gradient.w_gates + i * 2 * hidden);
-        add_products(is_state ? row(reset, i - inputs) : row(x, i),
-                     2 * hidden,
-                     hidden,
-                     gradient.w_candidate + i * hidden);
-    }
-    for (Index i = 0; i < 3 * hidden; ++i) gradient.b[i] += Accumulator(row(dz, i).sum());
+    Scalar* by_coordinate = workspace + 2 * hidden * stride;
+    const auto add_products =
+        [&](Index first, Index count, const Block<const Scalar>& state, Accumulator* w) {
+            const Index padded = round_up_to_panels<Scalar>(count);
+            if (padded > count) std::fill_n(by_coordinate, n * padded, Scalar(0));
+            transpose(z.at(first, 0), count, n, z.stride, by_coordinate, padded);
+            add_outer_products(x, inputs, n, by_coordinate, count, w, gradient.b + first);
+            add_outer_products(state, hidden, n, by_coordinate, count, w + inputs * count);
+        };
+    add_products(0, 2 * hidden, h, gradient.w_gates);
+    add_products(2 * hidden, hidden, reset, gradient.w_candidate);
 }
 
 }  // namespace l2o::numerics

@@ -13,6 +13,7 @@
 
 #include "l2o/numerics/lanes.hpp"
 #include "l2o/numerics/packet.hpp"
+#include "l2o/numerics/tile_product.hpp"
 #include "l2o/numerics/transpose.hpp"
 #include "l2o/numerics/view.hpp"
 
@@ -103,7 +104,7 @@ template <bool kTaped, int kPackets, class Scalar, class Count>
                                      Count last) {
     using Row = Packets<Scalar, kPackets>;
     constexpr Index kRow = kPackets * kPacket<Scalar>;
-    const Row one = Row::constant(1);
+    const Row one = 1;
     const auto i_and_f = one_plus_exp_minus(Packets<Scalar, 2 * kPackets>::load(sums));  // 1 / i, 1 / f
     const Row i_inverse = i_and_f.template part<0, kPackets>();
     const Row f_inverse = i_and_f.template part<kPackets, kPackets>();
@@ -173,7 +174,7 @@ void lstm_gates_vjp(Index hidden,
                     const Block<Scalar>& c_bar,
                     const Block<Scalar>& dz) {
     using Row = Packets<Scalar, kPackets>;
-    const Row one = Row::constant(1);
+    const Row one = 1;
     for (Index unit = 0; unit < hidden; ++unit) {
         const auto taped = [&](Index group) { return Row::load(tape.at(group * hidden + unit, at), last); };
         const Row i = taped(0), j = taped(1), f = taped(2), o = taped(3), t = taped(4);
@@ -192,103 +193,12 @@ void lstm_gates_vjp(Index hidden,
     }
 }
 
-using One = std::integral_constant<Index, 1>;
-
-/// to = w dz, or to += w dz, for kRows rows of w and kPackets packets of coordinates.
-template <bool kAdd, int kRows, int kPackets, class Scalar, class Count>
-[[gnu::noinline]] void lstm_input_vjp_tile(const Scalar* w,
-                                           Index gates,
-                                           const Scalar* dz,
-                                           Index dz_stride,
-                                           Scalar* to,
-                                           Index to_stride,
-                                           Count last) {
-    ProductTile<Scalar, kRows, kPackets> tile;
-    tile.add(w, gates, One(), dz, dz_stride, gates, WholePacket<Scalar>());
-    tile.each([&](int r, int p, auto& sum) {
-        Scalar* target = to + r * to_stride + p * kPacket<Scalar>;
-        const Index count = p < kPackets - 1 ? kPacket<Scalar> : Index(last);
-        if constexpr (kAdd) sum += load_packet<Scalar>(target, count);
-        store_packet(sum, target, count);
-    });
-}
-template <bool kAdd, class Scalar>
-void lstm_input_vjp(
-    const Scalar* w, Index rows, Index gates, Index n, const Block<Scalar>& dz, const Block<Scalar>& to) {
-    for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
-        for_each_row_group(rows, [&]<int kRows>(std::integral_constant<int, kRows>, Index row) {
-            lstm_input_vjp_tile<kAdd, kRows, kPackets>(
-                w + row * gates, gates, dz.at(0, at), dz.stride, to.at(row, at), to.stride, last);
-        });
-    });
-}
-
-/// Gates per panel of lstm_weights_vjp: with five rows, as many sums as there are registers for.
-template <class Scalar>
-inline constexpr int kPanelPackets = EIGEN_MAX_STATIC_ALIGN_BYTES >= 64 ? 5 : 2;
-template <class Scalar>
-inline constexpr Index kPanel = kPanelPackets<Scalar>* kPacket<Scalar>;
-template <class Scalar>
-constexpr Index round_up_to_panels(Index gates) {
-    return (gates + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar>;
-}
-
-/// w += x dz for kRows rows of x and a panel of dz [n, panel].
-/// @param gates  how many of the panel there are in w, rows of which are w_row apart.
-template <int kRows, class Step, class Scalar, class Accumulator>
-[[gnu::noinline]] void lstm_panel_vjp(const Scalar* x,
-                                      Index x_row,
-                                      Step x_step,
-                                      const Scalar* dz,
-                                      Index dz_stride,
-                                      Index n,
-                                      Index gates,
-                                      Accumulator* w,
-                                      Index w_row) {
-    ProductTile<Scalar, kRows, kPanelPackets<Scalar>> tile;
-    tile.add(x, x_row, x_step, dz, dz_stride, n, WholePacket<Scalar>());
-    if (gates >= kPanel<Scalar>) {
-        tile.each([&](int r, int p, const auto& sum) {
-            add_packet<Scalar>(sum, w + r * w_row + p * kPacket<Scalar>);
-        });
-    } else {
-        Scalar sums[kRows][kPanel<Scalar>];
-        tile.each([&](int r, int p, const auto& sum) {
-            store_packet(sum, sums[r] + p * kPacket<Scalar>, kPacket<Scalar>);
-        });
-        for (Index r = 0; r < kRows; ++r)
-            for (Index i = 0; i < gates; ++i) w[r * w_row + i] += Accumulator(sums[r][i]);
-    }
-}
-
-/// w += x dz, and b += the sums of dz if b is not NULL.   @param dz  [n, gates], rows padded to whole panels.
-template <class Scalar, class Accumulator>
-void lstm_weights_vjp(const Block<const Scalar>& x,
-                      Index rows,
-                      Index n,
-                      const Scalar* dz,
-                      Index gates,
-                      Accumulator* w,
-                      Accumulator* b) {
-    const Index stride = round_up_to_panels<Scalar>(gates);
-    const Scalar one = 1;
-    for (Index gate = 0; gate < gates; gate += kPanel<Scalar>) {
-        const Scalar* panel = dz + gate;
-        const Index left = gates - gate;
-        for_each_row_group(rows, [&]<int kRows>(std::integral_constant<int, kRows>, Index row) {
-            lstm_panel_vjp<kRows>(
-                x.at(row, 0), x.stride, One(), panel, stride, n, left, w + row * gates + gate, gates);
-        });
-        if (b != nullptr) lstm_panel_vjp<1>(&one, 0, Index(0), panel, stride, n, left, b + gate, gates);
-    }
-}
-
 }  // namespace detail
 
 /// Elements of the workspace that lstm_vjp needs.
 template <class Scalar>
 constexpr Index lstm_vjp_workspace(Index hidden, Index n) {
-    return 4 * hidden * round_up_to_lanes<Scalar>(n) + n * detail::round_up_to_panels<Scalar>(4 * hidden);
+    return 4 * hidden * round_up_to_lanes<Scalar>(n) + n * round_up_to_panels<Scalar>(4 * hidden);
 }
 
 /// The reverse of lstm_forward for the same input: adds the cotangents of w, b and x, writes those
@@ -314,21 +224,14 @@ void lstm_vjp(const LstmCell<Scalar>& cell,
     });
 
     Scalar* dz_by_coordinate = workspace + gates * dz.stride;
-    const Index padded_gates = detail::round_up_to_panels<Scalar>(gates);
+    const Index padded_gates = round_up_to_panels<Scalar>(gates);
     if (padded_gates > gates) std::fill_n(dz_by_coordinate, n * padded_gates, Scalar(0));
     transpose(dz.data, gates, n, dz.stride, dz_by_coordinate, padded_gates);
-    detail::lstm_weights_vjp(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w, gradient.b);
-    detail::lstm_weights_vjp(in.h,
-                             hidden,
-                             n,
-                             dz_by_coordinate,
-                             gates,
-                             gradient.w + cell.inputs * gates,
-                             static_cast<Accumulator*>(nullptr));
+    add_outer_products(in.x, cell.inputs, n, dz_by_coordinate, gates, gradient.w, gradient.b);
+    add_outer_products(in.h, hidden, n, dz_by_coordinate, gates, gradient.w + cell.inputs * gates);
 
-    if (gradient.x.data != nullptr)
-        detail::lstm_input_vjp<true>(cell.w, cell.inputs, gates, n, dz, gradient.x);
-    detail::lstm_input_vjp<false>(cell.w + cell.inputs * gates, hidden, gates, n, dz, gradient.h);
+    if (gradient.x.data != nullptr) products_by_row<true>(cell.w, cell.inputs, gates, n, dz, gradient.x);
+    products_by_row<false>(cell.w + cell.inputs * gates, hidden, gates, n, dz, gradient.h);
 }
 
 }  // namespace l2o::numerics

@@ -91,11 +91,11 @@ template <class Scalar, int kCount>
 struct Packets {
     Packet<Scalar> packet[kCount];
 
-    [[gnu::always_inline]] static Packets constant(Scalar value) {
-        Packets out;
+    Packets() = default;
+    /// A constant is a number, too, so that rules mix both.
+    [[gnu::always_inline]] Packets(Scalar value) {  // NOLINT(google-explicit-constructor)
 #pragma GCC unroll 8
-        for (int p = 0; p < kCount; ++p) out.packet[p] = broadcast(value);
-        return out;
+        for (int p = 0; p < kCount; ++p) packet[p] = broadcast(value);
     }
     /// @param last  how many elements the last packet takes; the others are whole.
     template <class Count = WholePacket<Scalar>>
@@ -140,6 +140,53 @@ struct Packets {
         for (int p = 0; p < kCount; ++p) a.packet[p] /= b.packet[p];
         return a;
     }
+    [[gnu::always_inline]] Packets operator-() const {
+        Packets out;
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p) out.packet[p] = -packet[p];
+        return out;
+    }
+    /// a where x < y, else b.
+    [[gnu::always_inline]] friend Packets where_less(const Packets& x,
+                                                     const Packets& y,
+                                                     const Packets& a,
+                                                     const Packets& b) {
+        Packets out;
+#pragma GCC unroll 8
+        for (int p = 0; p < kCount; ++p)
+            out.packet[p] = x.packet[p] < y.packet[p] ? a.packet[p] : b.packet[p];
+        return out;
+    }
+    // Eigen's, of an array as long as this one, so that no element is the last one of a loop.
+    friend Packets exp(const Packets& x) {
+        return x.with([](const auto& all) { return all.exp(); });
+    }
+    friend Packets log(const Packets& x) {
+        return x.with([](const auto& all) { return all.log(); });
+    }
+    friend Packets log1p(const Packets& x) {
+        return x.with([](const auto& all) { return all.log1p(); });
+    }
+    friend Packets sqrt(const Packets& x) {
+        return x.with([](const auto& all) { return all.sqrt(); });
+    }
+    friend Packets tanh(const Packets& x) {
+        return x.with([](const auto& all) { return all.tanh(); });
+    }
+    friend Packets abs(const Packets& x) {
+        return x.with([](const auto& all) { return all.abs(); });
+    }
+
+  private:
+    template <class F>
+    [[gnu::always_inline]] Packets with(F f) const {
+        using All = Eigen::Map<Eigen::Array<Scalar, int(kCount * kPacket<Scalar>), 1>>;
+        alignas(Packet<Scalar>) Scalar in[kCount * kPacket<Scalar>], out[kCount * kPacket<Scalar>];
+        store(in);
+        All to(out);
+        to = f(All(in));
+        return load(out);
+    }
 };
 
 /// a b + c.
@@ -157,7 +204,7 @@ template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(const Packets<Scalar, kCount>& a,
                                                                    const Packets<Scalar, kCount>& b,
                                                                    Scalar c) {
-    return multiply_add(a, b, Packets<Scalar, kCount>::constant(c));
+    return multiply_add(a, b, Packets<Scalar, kCount>(c));
 }
 /// x within [-bound, bound]; a NaN stays one.
 template <class Scalar, int kCount>
@@ -172,7 +219,7 @@ template <class Scalar, int kCount>
 template <class Scalar, int kCount, std::size_t kSize>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> polynomial(const Packets<Scalar, kCount>& x,
                                                                  const Scalar (&coefficients)[kSize]) {
-    auto sum = Packets<Scalar, kCount>::constant(coefficients[kSize - 1]);
+    auto sum = Packets<Scalar, kCount>(coefficients[kSize - 1]);
 #pragma GCC unroll 16
     for (int k = int(kSize) - 2; k >= 0; --k) sum = multiply_add(sum, x, coefficients[k]);
     return sum;
@@ -220,9 +267,9 @@ template <class Scalar, int kCount>
     constexpr int kShift = ExpConstants<Scalar>::kMantissaBits;
     // Added to a number, it leaves the nearest integer in the last bits.
     constexpr Scalar kRounder = Scalar(3) * Scalar(typename ExpConstants<Scalar>::Bits(1) << (kShift - 1));
-    const All to_two = All::constant(scale * Scalar(1.44269504088896340736));
+    const All to_two = All(scale * Scalar(1.44269504088896340736));
     const All rounded = multiply_add(x, to_two, kRounder);
-    r = multiply_add(x, to_two, All::constant(kRounder) - rounded);
+    r = multiply_add(x, to_two, All(kRounder) - rounded);
 #pragma GCC unroll 8
     for (int p = 0; p < kCount; ++p)
         power.packet[p] = std::bit_cast<Packet<Scalar>>((std::bit_cast<Bits>(rounded.packet[p]) << kShift) +
@@ -261,7 +308,7 @@ template <class Scalar, int kCount>
         // e^2x - 1 = (power - 1) + power r slope, over itself + 2.
         Packets<Scalar, kCount> power, r;
         detail::exp_parts(clamp(in, Scalar(20)), Scalar(2), power, r);
-        const auto one = Packets<Scalar, kCount>::constant(Scalar(1));
+        const auto one = Packets<Scalar, kCount>(Scalar(1));
         const auto slope = polynomial(r, detail::ExpConstants<Scalar>::kPowerOfTwo);
         const auto top = multiply_add(power * r, slope, power - one);
         return {top, top + one + one};
