@@ -93,9 +93,11 @@ struct Packets {
 
     Packets() = default;
     /// A constant is a number, too, so that rules mix both.
-    [[gnu::always_inline]] Packets(Scalar value) {  // NOLINT(google-explicit-constructor)
+    template <class Number>
+    requires std::is_arithmetic_v<Number>
+    [[gnu::always_inline]] Packets(Number value) {  // NOLINT(google-explicit-constructor)
 #pragma GCC unroll 8
-        for (int p = 0; p < kCount; ++p) packet[p] = broadcast(value);
+        for (int p = 0; p < kCount; ++p) packet[p] = broadcast(Scalar(value));
     }
     /// @param last  how many elements the last packet takes; the others are whole.
     template <class Count = WholePacket<Scalar>>
