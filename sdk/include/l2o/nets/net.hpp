@@ -373,7 +373,8 @@ class Running {
 
     /// rule(outputs..., variables..., constants...) at the entries of block k: [B, n]; or, where it gives an
     /// std::array of numbers, as many such side by side. A generic callable of numbers: it is called with
-    /// numerics::Packets, many entries at once, and for the slopes with numerics::Dual of them.
+    /// numerics::Packets, many entries at once, and for the slopes with numerics::Dual of them; so it does
+    /// not branch, but takes max, min, clamp, abs, sign or where_less.
     /// @tparam kOutputs   of the net
     /// @param in          what the net reads; each [B, n], or one number for all, as the others
     /// @param constants   for differentiation
