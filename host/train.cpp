@@ -40,8 +40,10 @@ Usage usage() {
 void take_names(const CommandLine& line, ExperimentLine& words) {
     const std::vector<std::string> set = line.texts("set");
     std::erase_if(words.settings, [&](const std::string& word) {
-        const std::string first = word.substr(0, word.find_first_of(".="));
-        const bool is_setting = std::ranges::find(kExperimentKeys, first) != kExperimentKeys.end() ||
+        const std::size_t end = word.find_first_of(".=");
+        const std::string first = word.substr(0, end);
+        const bool is_setting = word[end] == '=' ||
+                                std::ranges::find(kExperimentKeys, first) != kExperimentKeys.end() ||
                                 std::ranges::find(set, word) != set.end();
         if (!is_setting) words.names.push_back(word);
         return !is_setting;
