@@ -5,7 +5,6 @@
 namespace l2o::host {
 namespace {
 
-namespace po = boost::program_options;
 using namespace l2o::framework;
 
 Usage usage() {
