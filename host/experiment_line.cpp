@@ -153,8 +153,12 @@ void add_experiment_options(Usage& usage) {
          po::value<std::vector<std::string>>()->composing()->value_name("KEY.PATH=VALUE"),  //
          "overrides a setting of the file, as an argument of this form does")               //
         ("out",
-         po::value<std::string>()->value_name("FOLDER"),  //
-         "where run folders and trained weights are written, default: runs");
+         po::value<std::string>()->value_name("FOLDER"),                      //
+         "where run folders and trained weights are written, default: runs")  //
+        ("jobs",
+         po::value<std::string>()->value_name("N"),  //
+         "contestants to train or evaluate side by side, at most as many as threads, which are shared out; "
+         "default 1; results do not depend on it");
 }
 
 void add_resume_option(Usage& usage) {
@@ -235,6 +239,7 @@ RunResult run_part(const CommandLine& line,
                        .report = !line.has("no-report"),
                        .untrained = line.has("untrained"),
                        .threads = common.threads,
+                       .jobs = static_cast<int>(line.integer("jobs", 1, 4096).value_or(1)),
                        .build = {.version = L2O_VERSION, .type = L2O_BUILD_TYPE, .flags = L2O_BUILD_FLAGS},
                        .progress = progress.sink(),
                        .note = [&](const std::string& text) {
@@ -256,6 +261,7 @@ RunResult run_part(const CommandLine& line,
     if (line.has("output")) {
         options.resume_options += " --output " + shell_word(absolute_path(line.text("output")).string());
     }
+    if (options.jobs > 1) options.resume_options += fmt::format(" --jobs {}", options.jobs);
     if (options.untrained) note(common, "learned contestants run from their start values");
     if (line.has("out")) options.root = line.text("out");
     if (line.has("resume")) options.resume = line.text("resume");

@@ -1,10 +1,13 @@
 #include "framework/experiment/run.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "framework/error.hpp"
 #include "framework/experiment/runner.hpp"
+#include "framework/plugin/blas.hpp"
 #include "framework/plugin/process_watch.hpp"
+#include "framework/rollout/team.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/metrics_log.hpp"
 #include "framework/store/paths.hpp"
@@ -71,11 +74,12 @@ RunResult Runner::run() {
     make_folders(folder_->checkpoints());
     if (!is_new) begin_again();
     try {
-        for (Entrant& entrant : entrants_) {
-            if (!needs_training(entrant)) continue;
-            const ProcessWatch watch("the training of '" + entrant.contestant->name + "'");
-            train_one(entrant);
-        }
+        std::vector<std::size_t> untrained;
+        for (std::size_t i = 0; i < entrants_.size(); ++i)
+            if (needs_training(entrants_[i])) untrained.push_back(i);
+        each(untrained, "the training", [&](std::size_t i, int threads, const ProgressSink& progress) {
+            train_one(entrants_[i], threads, progress);
+        });
         if (options_.part != RunPart::kTrain) {
             load_parameters();
             evaluate_all(result);
@@ -122,7 +126,47 @@ bool Runner::needs_training(const Entrant& entrant) const {
 bool Runner::is_untrained() const { return request_.untrained && options_.part != RunPart::kTrain; }
 
 void Runner::note(const std::string& text) const {
-    if (options_.note && !text.empty()) options_.note(text);
+    if (!options_.note || text.empty()) return;
+    const std::lock_guard lock(note_mutex_);
+    options_.note(text);
+}
+
+void Runner::each(const std::vector<std::size_t>& entrants, const std::string& what, const Work& work) const {
+    const auto name = [&](std::size_t i) { return entrants_[i].contestant->name; };
+    const std::int64_t most = std::min<std::int64_t>(options_.threads, std::ssize(entrants));
+    const int jobs = static_cast<int>(std::min<std::int64_t>(options_.jobs, most));
+    if (jobs <= 1) {
+        for (const std::size_t i : entrants) {
+            const ProcessWatch watch(what + " of '" + name(i) + "'");
+            work(i, options_.threads, options_.progress);
+        }
+        return;
+    }
+    std::string names;
+    for (const std::size_t i : entrants) names += (names.empty() ? "'" : ", '") + name(i) + "'";
+    const ProcessWatch watch(what + " of one of " + names);
+    const int threads = blas_threads(options_.threads) / jobs;
+    std::atomic<bool> has_failed = false;
+    Team(jobs).each(std::ssize(entrants), [&](std::int64_t k) {
+        if (has_failed) return;
+        const std::size_t i = entrants[static_cast<std::size_t>(k)];
+        Progress last;
+        const ProgressSink progress = [&](const Progress& now) {
+            last = now;
+            options_.progress(now);
+        };
+        try {
+            work(i, std::max(threads, 1), options_.progress ? progress : options_.progress);
+        } catch (const Error& error) {
+            has_failed = true;
+            if (error.code() != ExitCode::kInterrupted)
+                note(std::string(error.what()) + "; what runs beside it goes on to its end");
+            throw;
+        }
+        if (!options_.progress || last.done >= last.total) return;
+        last.done = last.total;  // it has ended early
+        options_.progress(last);
+    });
 }
 
 void Runner::take_up() {

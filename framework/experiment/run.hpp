@@ -28,8 +28,11 @@ struct RunOptions {
     /// Of the command that an interrupted run advises: "l2o VERB --resume FOLDER OPTIONS".
     std::string resume_verb = "run", resume_options{};
     int threads = 1;
-    BuildInfo build{};  ///< for environment.json
-    ProgressSink progress{};
+    /// Contestants that are trained, or evaluated, side by side; each has its share of the threads. Weights
+    /// and results do not depend on it.
+    int jobs = 1;
+    BuildInfo build{};        ///< for environment.json
+    ProgressSink progress{};  ///< called by whoever works, with `jobs` from several threads
     std::function<void(const std::string&)> note{};  ///< what the user should know at once; may be empty
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <mutex>
 #include <span>
 
 #include "framework/error.hpp"
@@ -8,7 +9,6 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/runner.hpp"
-#include "framework/plugin/process_watch.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
@@ -119,37 +119,43 @@ std::optional<Curve> Runner::kept_evaluation(const Entrant& entrant) const {
 void Runner::evaluate_all(RunResult& result) {
     using Clock = std::chrono::steady_clock;
     Clock::time_point last = Clock::now();
-    std::size_t kept = 0;  // of the contestants, in their order
+    std::mutex mutex;  // of all that pieces of work share
+    std::vector<std::size_t> missing, unkept;
+    result.curves.resize(entrants_.size());
+    for (std::size_t i = 0; i < entrants_.size(); ++i) {
+        if (std::optional<Curve> known = kept_evaluation(entrants_[i]))
+            result.curves[i] = std::move(*known);
+        else
+            missing.push_back(i);
+    }
+    std::size_t left = missing.size();
     const auto keep = [&] {
-        for (; kept < result.curves.size(); ++kept) {
-            const Entrant& entrant = entrants_[kept];
-            write_curve(
-                folder_->evaluation(entrant.contestant->name), result.curves[kept], evaluation_hash(entrant));
-        }
+        for (const std::size_t i : unkept)
+            write_curve(folder_->evaluation(entrants_[i].contestant->name),
+                        result.curves[i],
+                        evaluation_hash(entrants_[i]));
+        unkept.clear();
         last = Clock::now();
     };
-    for (const Entrant& entrant : entrants_) {
-        if (std::optional<Curve> known = kept_evaluation(entrant)) {
-            result.curves.push_back(std::move(*known));
-            continue;
-        }
-        const ProcessWatch watch("the evaluation of '" + entrant.contestant->name + "'");
-        try {
-            result.curves.push_back(evaluate(experiment_.evaluate,
-                                             keys_of(experiment_.seed),
-                                             optimizee_,
-                                             test_.rows,
-                                             test_.x0,
-                                             ready(entrant),
-                                             options_.threads,
-                                             options_.progress));
-        } catch (const Error& error) {
-            if (error.code() == ExitCode::kInterrupted) keep();
-            throw;
-        }
-        const std::chrono::duration<double> unkept = Clock::now() - last;
-        const bool is_last = result.curves.size() == entrants_.size();
-        if (!is_last && unkept.count() >= experiment_.evaluate.checkpoint_every_s) keep();
+    try {
+        each(missing, "the evaluation", [&](std::size_t i, int threads, const ProgressSink& progress) {
+            Curve curve = evaluate(experiment_.evaluate,
+                                   keys_,
+                                   optimizee_,
+                                   test_.rows,
+                                   test_.x0,
+                                   ready(entrants_[i]),
+                                   threads,
+                                   progress);
+            const std::lock_guard lock(mutex);
+            result.curves[i] = std::move(curve);
+            unkept.push_back(i);
+            const std::chrono::duration<double> since = Clock::now() - last;
+            if (--left > 0 && since.count() >= experiment_.evaluate.checkpoint_every_s) keep();
+        });
+    } catch (const Error& error) {
+        if (error.code() == ExitCode::kInterrupted) keep();
+        throw;
     }
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
         const Contestant& contestant = *entrants_[i].contestant;

@@ -81,7 +81,7 @@ void Runner::use(Entrant& entrant, TensorFile file, WeightsReport::Source source
     if (options_.part != RunPart::kTrain) entrant.weight_file = std::move(file);
 }
 
-void Runner::train_one(Entrant& entrant) {
+void Runner::train_one(Entrant& entrant, int threads, const ProgressSink& progress) {
     const Contestant& contestant = *entrant.contestant;
     const std::unique_ptr<LockFile> lock = lock_training(contestant);
     // Somebody else may have done it by now.
@@ -92,7 +92,7 @@ void Runner::train_one(Entrant& entrant) {
     const TrainFiles files{.checkpoint = folder_->training(contestant.name),
                            .metrics = folder_->metrics(),
                            .resume = !options_.resume.empty(),
-                           .note = options_.note};
+                           .note = [this](const std::string& text) { note(text); }};
     const TrainResult trained = train({.name = contestant.name,
                                        .hash = contestant.hash,
                                        .settings = *contestant.train,
@@ -101,8 +101,8 @@ void Runner::train_one(Entrant& entrant) {
                                       *entrant.train_optimizer,
                                       *entrant.train_optimizee,
                                       files,
-                                      options_.threads,
-                                      options_.progress);
+                                      threads,
+                                      progress);
     const ProblemData data = entrant.train_optimizee->sample(keys_.train_data, Split::kTrain, 0, 1, false);
     std::map<std::string, std::string> metadata =
         problem_metadata(*entrant.train_optimizer, *entrant.train_optimizee, data);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,7 +29,14 @@ class Runner {
     [[nodiscard]] bool needs_training(const Entrant& entrant) const;
     /// Of an evaluation that was asked for: nobody is trained for it.
     [[nodiscard]] bool is_untrained() const;
-    void note(const std::string& text) const;
+    void note(const std::string& text) const;  // [any thread]
+    /// One piece of work for each of some contestants.
+    /// @param threads   that the piece may use.
+    /// @param progress  of this piece.
+    using Work = std::function<void(std::size_t entrant, int threads, const ProgressSink& progress)>;
+    /// Does it, as many at a time as there are jobs. After a failure no piece is begun; it is told at once,
+    /// and thrown when those under way are done.
+    void each(const std::vector<std::size_t>& entrants, const std::string& what, const Work& work) const;
     /// Of a folder to go on in: what was asked for there, and where its weights are.
     void take_up();
     [[nodiscard]] static bool is_among(const std::vector<std::string>& names, const std::string& name);
@@ -44,7 +53,7 @@ class Runner {
     /// Weights that were found, if they are what their training left.
     void use_found(Entrant& entrant, const std::filesystem::path& stored);
     void use(Entrant& entrant, TensorFile file, WeightsReport::Source source);
-    void train_one(Entrant& entrant);
+    void train_one(Entrant& entrant, int threads, const ProgressSink& progress);
     /// Parameters of all that can have them: from files, also right after a training, so that a run that
     /// finds weights again gives the same bits.
     void load_parameters();
@@ -72,6 +81,7 @@ class Runner {
     std::optional<RunFolder> folder_;
     RunRequest request_;
     std::filesystem::path shared_;  // of the weights of all runs; "": there is none
+    mutable std::mutex note_mutex_;
 };
 
 }  // namespace l2o::framework

@@ -77,6 +77,13 @@ std::int64_t FileHandle::size_bytes() const { return status_of(*this).st_size; }
 
 unsigned FileHandle::type() const { return status_of(*this).st_mode & S_IFMT; }
 
+bool FileHandle::is_named() const {
+    struct stat opened {
+    }, named{};
+    return ::fstat(descriptor_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 void FileHandle::require(unsigned wanted) const {
     if (const unsigned found = type(); found != wanted)
         throw Error(ExitCode::kIo,

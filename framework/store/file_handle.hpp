@@ -39,6 +39,8 @@ class FileHandle {
     [[nodiscard]] unsigned type() const;
     /// @throw Error kIo that says what the file is, if it is not of this type.
     void require(unsigned type) const;
+    /// Whether its path still names it: it may have been removed or replaced since.
+    [[nodiscard]] bool is_named() const;
 
     /// The rest of the file, from the current position.
     [[nodiscard]] std::string read_all();

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,14 +12,6 @@
 namespace l2o::framework {
 namespace {
 
-/// Whether the path still names the file that was opened: who had the lock may have removed it since.
-bool is_named(const FileHandle& file) {
-    struct stat opened {
-    }, named{};
-    return ::fstat(file.descriptor(), &opened) == 0 && ::stat(file.path().c_str(), &named) == 0 &&
-           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
-}
-
 FileHandle locked(const std::filesystem::path& path,
                   const std::string& owner,
                   const std::function<void(const std::string&)>& waiting) {
@@ -30,7 +21,7 @@ FileHandle locked(const std::filesystem::path& path,
         if (::flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             waiting(file.read_all());
             std::this_thread::sleep_for(kBetween);
-        } else if (is_named(file)) {
+        } else if (file.is_named()) {  // who had the lock may have removed it since
             file.truncate(0);
             file.write(owner);
             return file;

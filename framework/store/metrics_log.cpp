@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,13 @@ namespace l2o::framework {
 namespace {
 
 constexpr std::size_t kDeepestRecord = 4;
+constexpr int kAppending = O_RDWR | O_APPEND;
+
+/// Of all logs, one of which may rewrite the file of another.
+std::mutex& files_mutex() {
+    static std::mutex mutex;
+    return mutex;
+}
 
 /// The lines of a log that stay.
 std::string kept_of(const std::string& text, const MetricsLog::Kept& kept, const std::string& path) {
@@ -48,7 +56,6 @@ std::string kept_of(const std::string& text, const MetricsLog::Kept& kept, const
 }
 
 FileHandle opened(const std::filesystem::path& path, const MetricsLog::Kept& kept) {
-    constexpr int kAppending = O_RDWR | O_APPEND;
     if (!std::filesystem::exists(path)) {
         if (kept.count > 0)
             throw Error(ExitCode::kIo,
@@ -72,24 +79,43 @@ FileHandle opened(const std::filesystem::path& path, const MetricsLog::Kept& kep
 
 }  // namespace
 
-MetricsLog::MetricsLog(std::filesystem::path path) : file_(std::move(path), O_RDWR | O_CREAT | O_APPEND) {
-    if (file_.type() == S_IFIFO) file_.require(S_IFREG);  // would be waited for once it is full
-    size_bytes_ = file_.size_bytes();
+MetricsLog::MetricsLog(std::filesystem::path path)
+    : file_(std::in_place, std::move(path), kAppending | O_CREAT) {
+    if (file_->type() == S_IFIFO) file_->require(S_IFREG);  // would be waited for once it is full
 }
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept)
-    : file_(opened(path, kept)), size_bytes_(file_.size_bytes()) {}
+MetricsLog::MetricsLog(const std::filesystem::path& path, const Kept& kept) {
+    const std::lock_guard lock(files_mutex());
+    file_.emplace(opened(path, kept));
+}
+
+FileHandle& MetricsLog::named_file() {
+    if (!file_->is_named()) {
+        const std::filesystem::path path = file_->path();
+        file_.emplace(path, kAppending | O_CREAT);
+    }
+    return *file_;
+}
 
 void MetricsLog::append(const nlohmann::json& record) {
     const std::string line = json_text(record) + '\n';
+    const std::lock_guard lock(files_mutex());
+    const FileHandle& file = named_file();
+    const std::int64_t before = file.size_bytes();
     try {
-        file_.write(line);
+        file_->write(line);
     } catch (const Error&) {
         // A part of the line may be there. If it cannot be cut off either, the first error tells more.
-        [[maybe_unused]] const int ignored = ::ftruncate(file_.descriptor(), size_bytes_);
+        [[maybe_unused]] const int ignored = ::ftruncate(file.descriptor(), before);
         throw;
     }
-    size_bytes_ += static_cast<std::int64_t>(line.size());
 }
+
+void MetricsLog::sync() {
+    const std::lock_guard lock(files_mutex());
+    named_file().sync();
+}
+
+std::int64_t MetricsLog::size_bytes() const { return file_->size_bytes(); }
 
 }  // namespace l2o::framework

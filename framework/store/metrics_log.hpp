@@ -3,13 +3,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "framework/store/file_handle.hpp"
 
 namespace l2o::framework {
 
-/// An append-only file of one JSON value per line (JSON Lines), no FIFO. All functions throw Error(kIo).
+/// An append-only file of one JSON value per line (JSON Lines), no FIFO. Several logs of this process may
+/// have one file; each finds its records as if it were alone. All functions throw Error(kIo). [one thread a
+/// log]
 class MetricsLog {
   public:
     /// A part of the records of a log: the first `count` of those whose member `key` is `value`.
@@ -31,13 +34,15 @@ class MetricsLog {
     /// UTF-8 as "\xNN".
     void append(const nlohmann::json& record);
     /// Waits until the log is on the disk; call it before a checkpoint counts its records.
-    void sync() { file_.sync(); }
+    void sync();
     /// Length in bytes, at the end of the last record.
-    [[nodiscard]] std::int64_t size_bytes() const { return size_bytes_; }
+    [[nodiscard]] std::int64_t size_bytes() const;
 
   private:
-    FileHandle file_;
-    std::int64_t size_bytes_ = 0;
+    /// The file that has the name now: another log may have replaced it.
+    FileHandle& named_file();
+
+    std::optional<FileHandle> file_;
 };
 
 }  // namespace l2o::framework

@@ -4,8 +4,12 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "framework/cancel.hpp"
@@ -808,6 +812,96 @@ TEST_CASE("run: of two trainings of the same weights the second waits, says for 
     CHECK(text.starts_with("130 interrupted, waiting for the training of 'lista'; go on with: "));
     theirs.reset();
     CHECK(resume(advised_folder(text)).weights.at(0).source == Source::kTrained);
+}
+
+namespace {
+
+// Four trainings, two of them of the same weights, and six evaluations.
+const std::string kMany = std::string("contestants { ") + kShort + R"(
+    wide { optimizer { use lista
+                       layers { sweep 3 4 } }
+           train { epochs 3 } }
+    again { optimizer { use lista
+                        layers 3 } } })";
+
+}  // namespace
+
+TEST_CASE("run: contestants side by side come to the same bits as one after the other") {
+    const ScratchFolder one, two;
+    const RunResult alone = run(one, {.threads = 2}, kMany);
+    std::mutex mutex;
+    std::map<std::thread::id, std::set<std::string>> work;
+    const RunResult beside = run(two,
+                                 {.threads = 2,
+                                  .jobs = 2,
+                                  .progress =
+                                      [&](const Progress& progress) {
+                                          const std::lock_guard lock(mutex);
+                                          work[std::this_thread::get_id()].insert(progress.what);
+                                      }},
+                                 kMany);
+    CHECK(work.size() == 2);
+    CHECK(rows(alone) == rows(beside));
+    REQUIRE(alone.weights.size() == beside.weights.size());
+    for (std::size_t i = 0; i < alone.weights.size(); ++i) {
+        CHECK(alone.weights[i].contestant == beside.weights[i].contestant);
+        CHECK(tensors(alone.weights[i].file) == tensors(beside.weights[i].file));
+    }
+    // Of two with the same weights one is trained, the other finds them.
+    const auto trained = std::ranges::count(beside.weights, Source::kTrained, &WeightsReport::source);
+    CHECK(trained == 4);
+    std::vector<nlohmann::json> in_order = records(alone.folder), any_order = records(beside.folder);
+    const auto by_contestant = [](const nlohmann::json& record) {
+        return std::pair(record["contestant"].get<std::string>(), record["epoch"].get<int>());
+    };
+    // Which of the two was trained is a matter of chance.
+    for (auto* all : {&in_order, &any_order}) {
+        for (nlohmann::json& record : *all)
+            if (record["contestant"] == "again") record["contestant"] = "lista";
+        std::ranges::sort(*all, {}, by_contestant);
+    }
+    CHECK(in_order == any_order);
+}
+
+TEST_CASE("run: interrupted in two trainings at a time it goes on with both, to the same bits") {
+    const ScratchFolder one, two;
+    const RunResult whole = run(one, {}, kMany);
+    std::string text =
+        interrupted(two, {.threads = 2, .jobs = 2, .progress = interrupt_at("training short", 1)}, kMany);
+    const fs::path folder = advised_folder(text);
+    text = refusal([&] {
+        (void)resume(folder, {.threads = 2, .jobs = 2, .progress = interrupt_at("evaluating lista", 1)});
+    });
+    cancel_flag() = 0;
+    REQUIRE(text.starts_with("130 "));
+    const RunResult again = resume(folder, {.threads = 2, .jobs = 2});
+    CHECK(rows(again) == rows(whole));
+    REQUIRE(again.weights.size() == whole.weights.size());
+    for (std::size_t i = 0; i < whole.weights.size(); ++i)
+        CHECK(tensors(again.weights[i].file) == tensors(whole.weights[i].file));
+}
+
+TEST_CASE("run: a failure beside another training is told at once, and that training is kept") {
+    const ScratchFolder folder;
+    std::mutex mutex;
+    std::vector<std::string> notes;
+    const std::string text = refusal([&] {
+        (void)run(folder,
+                  {.threads = 2,
+                   .jobs = 2,
+                   .note =
+                       [&](const std::string& note) {
+                           const std::lock_guard lock(mutex);
+                           notes.push_back(note);
+                       }},
+                  "contestants { wild { optimizer { use lista\n layers 3 }\n"
+                  "train { meta_optimizer { learning_rate 1e300 } } } }");
+    });
+    CHECK(text.starts_with("4 training of 'wild'"));
+    REQUIRE(notes.size() == 1);
+    CHECK(notes.front() == text.substr(2) + "; what runs beside it goes on to its end");
+    const RunResult kept = run(folder);
+    CHECK(kept.weights.front().source == Source::kFound);
 }
 
 TEST_CASE("run: a folder that somebody works in is locked under any name of it") {

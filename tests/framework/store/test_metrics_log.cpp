@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/metrics_log.hpp"
@@ -97,6 +99,28 @@ TEST_CASE("metrics_log: the log of another checkpoint is refused and left alone"
               ": holds 1 records of 'b', and the checkpoint goes on after 2; expected the log "
               "and the checkpoint of one run");
     CHECK(read_file(path) == line("b", 0));
+}
+
+TEST_CASE(
+    "metrics_log: logs of one file find their records as if each were alone, also where one rewrites it") {
+    const ScratchFolder folder;
+    const std::string path = folder / "m.jsonl";
+    write_file_atomically(path, line("a", 0) + line("b", 0) + line("a", 1));
+    MetricsLog a(path, kept("a", 2));
+    MetricsLog b(path, kept("b", 0));  // cuts a line from the middle: the file is another one now
+    a.append({{"contestant", "a"}, {"epoch", 2}});
+    b.append({{"contestant", "b"}, {"epoch", 7}});
+    a.sync();
+    CHECK(read_file(path) == line("a", 0) + line("a", 1) + line("a", 2) + line("b", 7));
+
+    std::vector<std::jthread> writers;
+    for (const char* name : {"c", "d"})
+        writers.emplace_back([&path, name] {
+            MetricsLog log(path, kept(name, 0));
+            for (int epoch = 0; epoch < 200; ++epoch) log.append({{"contestant", name}, {"epoch", epoch}});
+        });
+    writers.clear();
+    CHECK(MetricsLog(path, kept("c", 200)).size_bytes() == MetricsLog(path, kept("d", 200)).size_bytes());
 }
 
 TEST_CASE("metrics_log: a full disk and an absent folder are errors that name the file") {
