@@ -89,7 +89,8 @@ struct Solver::Model {
                               .iterations = settings.iterations > 0 ? settings.iterations
                                             : layers > 0            ? layers
                                                                     : kDefaultIterations,
-                              .max_evaluations = static_cast<double>(settings.max_evaluations)});
+                              .max_evaluations = static_cast<double>(settings.max_evaluations),
+                              .pays_for_end = true});  // as l2o solve does: x under a budget is the same
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);
         if (!settings.continue_with.empty()) bind_successor(settings, task);
         check_course(*course, *problem.optimizee, "solver");

@@ -27,8 +27,10 @@ struct SolverSettings {
     std::int64_t iterations = 0;                             ///< 0: as many as layers, or 100
     std::string
         continue_with{};  ///< id of a classic optimizer for the iterations behind the last layer; "" : none
-    std::int64_t max_evaluations = 0;  ///< of an instance, which then stays where it is; 0: no limit
-    std::int64_t batch = 1;            ///< instances of a solve
+    /// Of an instance, which then stays where it is, f at its end among them, whether objective() is asked
+    /// for or not, as for `l2o solve`: the same budget ends in the same x. 0: no limit.
+    std::int64_t max_evaluations = 0;
+    std::int64_t batch = 1;                               ///< instances of a solve
     std::vector<std::filesystem::path> plugin_folders{};  ///< searched before those of plugin_search_path()
     std::uint64_t seed = 0;                               ///< of start points and of the optimizer's draws
 };

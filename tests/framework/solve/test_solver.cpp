@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "framework/evaluate/evaluate.hpp"
 #include "framework/float_control.hpp"
 #include "framework/solve/solver.hpp"
 #include "framework/store/safetensors.hpp"
@@ -27,6 +28,7 @@ using l2o::test::allocations;
 using l2o::test::catalog;
 using l2o::test::Lab;
 using l2o::test::OptionText;
+using l2o::test::ProblemLab;
 using l2o::test::refusal;
 using l2o::test::relative_error;
 using l2o::test::set_values;
@@ -330,6 +332,38 @@ TEST_CASE("solver: a population answers with the best point that it has evaluate
     settings.iterations = 1;
     Solver one(settings);
     CHECK(values(once.solve()) == values(one.solve()));
+}
+
+TEST_CASE("solver: under one budget it ends where an evaluation does that has to pay for the end") {
+    for (const auto& [optimizer, optimizee] : std::vector<std::pair<const char*, const char*>>{
+             {"adam", "rastrigin"}, {"particle_swarm", "rastrigin"}, {"fista", "lasso"}}) {
+        const std::string name = optimizer;
+        CAPTURE(name);
+        Files files({.optimizer = optimizer, .problem = {.optimizee = optimizee, .instances = 3}});
+        ProblemLab& problem = files.lab().problem();
+        const TensorSet params(files.lab().optimizer().init_params({}, problem.data()));
+        for (const std::int64_t limit : {1, 2, 3, 9, 1000}) {
+            CAPTURE(limit);
+            SolverSettings settings = files.classic(optimizer);
+            settings.batch = 3;
+            settings.iterations = 20;
+            settings.max_evaluations = limit;
+            Solver solver(settings);
+            set_values(solver.start(), values(problem.x()[0]));
+            solver.solve();
+            const Curve curve =
+                evaluate({.iterations = 20, .max_evaluations = limit, .metric = "objective"},
+                         keys_of(0),
+                         problem.optimizee(),
+                         problem.data(),
+                         problem.x(),
+                         {.name = "it", .optimizer = &files.lab().optimizer(), .params = &params},
+                         1,
+                         nullptr);
+            CHECK(values(solver.objective()) == curve.final_rows[0]);
+            CHECK(curve.evaluations.back() <= static_cast<double>(limit));
+        }
+    }
 }
 
 TEST_CASE("solver: settings that make no sense are refused, by name") {
