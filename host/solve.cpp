@@ -60,10 +60,14 @@ Usage usage(const std::string& optimizees) {
             "integers in that of the file's other tensors, or in float64 if there are none.\n\n"
             "The output holds x [B,n], f [T+1,B] and, with --trajectory, x_trajectory [T+1,B,n]. x_best "
             "[B,n]\n"
-            "and f_best [B] are the best point that an instance has paid for, NAN if there is none; for a\n"
-            "population x and f are that point, too. One evaluation is a point at which f, or f and its\n"
-            "gradient, is asked for; f is recorded without being charged, except once at the end. If no row\n"
-            "ends with a finite f, the file is still written and the exit code is 4.\n\n"
+            "and f_best [B] are the best point that an instance has paid for: NAN for a method that "
+            "evaluates\n"
+            "nothing before its end; for a population x and f are that point, too. One evaluation is a "
+            "point\n"
+            "at which f, or f and its gradient, is asked for; f is recorded without being charged, except "
+            "once\n"
+            "at the end. If no row ends with a finite f, the file is still written and the exit code is "
+            "4.\n\n"
             "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
             "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
             "takes the options of both; see 'l2o describe safeguard'.\n",
@@ -313,10 +317,9 @@ void print(const Solution& solution,
                                  f.finite > 0 ? ", counted as the worst" : "");
     if (best.rows > 0 && best.median < f.median)
         std::cout << fmt::format("  best f       median {}, at points before the last\n", text(best.median));
-    std::cout << fmt::format("  evaluations  {:.6g} per instance (values: {:.6g}, gradients: {:.6g})\n",
-                             solution.evaluations.points,
-                             solution.evaluations.values,
-                             solution.evaluations.gradients)
+    if (best.rows == 0 && f.finite > 0 && job.course.keeps_best)
+        std::cout << "  best f       none: no point before the last was evaluated\n";
+    std::cout << fmt::format("  evaluations  {} per instance\n", evaluations_text(solution.evaluations))
               << (!job.course.first.safeguard
                       ? ""
                       : fmt::format("  safeguard    {} of the steps were those of '{}'\n",

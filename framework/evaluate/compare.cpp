@@ -42,6 +42,16 @@ double median_of(std::vector<double> values) {
     return std::isnan(median) ? 0 : median;  // half-way between -inf and inf
 }
 
+/// Of what a row paid for, or had at recorded points.
+double best_loss(const Curve& curve, std::size_t row, const Judging& judging, double sign) {
+    double best = kInfinity;
+    if (judging.is_paid_for)
+        return curve.staircases[row].empty() ? best : loss_of(curve.staircases[row].back().f, sign);
+    for (const std::vector<double>& values : curve.history.values)
+        best = std::min(best, loss_of(values[row], sign));
+    return best;
+}
+
 /// What a row has to come down to, in terms of loss_of(); NAN: cannot be reached.
 std::vector<double> thresholds(const std::vector<Curve>& curves, const Judging& judging, double sign) {
     const std::size_t rows = curves.front().history.values.front().size();
@@ -52,8 +62,7 @@ std::vector<double> thresholds(const std::vector<Curve>& curves, const Judging& 
             // A population may start better than its first particle: what counts is the common start.
             const double first = loss_of(curve.history.values.front()[row], sign);
             start[row] = std::isinf(start[row]) ? first : std::max(start[row], first);
-            for (const std::vector<double>& values : curve.history.values)
-                best[row] = std::min(best[row], loss_of(values[row], sign));
+            best[row] = std::min(best[row], best_loss(curve, row, judging, sign));
         }
     }
     for (std::size_t row = 0; row < rows; ++row) {
@@ -63,6 +72,25 @@ std::vector<double> thresholds(const std::vector<Curve>& curves, const Judging& 
         if (!is_improved) best[row] = NAN;
     }
     return best;
+}
+
+/// The first stair, or recorded point, with a loss that is as low as that.
+Reached first_reached(
+    const Curve& curve, std::size_t row, double limit, const Judging& judging, double sign) {
+    if (judging.is_paid_for) {
+        for (const Stair& stair : curve.staircases[row])
+            if (loss_of(stair.f, sign) <= limit) return stair.reached;
+        return {};
+    }
+    const History& history = curve.history;
+    const std::size_t shard = row / static_cast<std::size_t>(history.shard_rows);
+    for (std::size_t point = 0; point < history.values.size(); ++point) {
+        if (loss_of(history.values[point][row], sign) <= limit)
+            return {.iteration = curve.iteration[point],
+                    .evaluations = history.evaluations[point][row],
+                    .seconds = history.seconds[point][shard]};
+    }
+    return {};
 }
 
 }  // namespace
@@ -85,6 +113,7 @@ Judging judging_of(const EvaluateSettings& evaluate,
                     .target = evaluate.target,
                     .tolerance = evaluate.tolerance,
                     .starts = evaluate.starts};
+    judging.is_paid_for = reaches_by_payment(judging.metric, optimizee);
     for (const l2o_spec* metric : optimizee.metrics()) {
         if (std::ranges::find(metrics, metric->name) == metrics.end()) continue;
         if ((metric->flags & L2O_SPEC_HIGHER_IS_BETTER) != 0) judging.higher_is_better.insert(metric->name);
@@ -101,19 +130,9 @@ void find_reached(std::vector<Curve>& curves, const Judging& judging) {
     const double sign = judging.higher_is_better.contains(judging.metric) ? -1 : 1;
     const std::vector<double> limit = thresholds(curves, judging, sign);
     for (Curve& curve : curves) {
-        const History& history = curve.history;
-        curve.reached.assign(limit.size(), {});
-        for (std::size_t row = 0; row < limit.size(); ++row) {
-            const std::size_t shard = row / static_cast<std::size_t>(history.shard_rows);
-            for (std::size_t point = 0; point < history.values.size(); ++point) {
-                const double loss = loss_of(history.values[point][row], sign);
-                if (!(loss <= limit[row])) continue;
-                curve.reached[row] = {.iteration = curve.iteration[point],
-                                      .evaluations = history.evaluations[point][row],
-                                      .seconds = history.seconds[point][shard]};
-                break;
-            }
-        }
+        curve.reached.clear();
+        for (std::size_t row = 0; row < limit.size(); ++row)
+            curve.reached.push_back(first_reached(curve, row, limit[row], judging, sign));
         curve.history = {};
     }
 }

@@ -18,6 +18,7 @@ struct Judging {
     std::set<std::string> ratios{};            ///< metrics that are an L2O_SPEC_RATIO
     std::string reference{};                   ///< contestant that the others are compared to
     std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
+    bool is_paid_for = false;  ///< a target is reached by values that rows pay for: reaches_by_payment()
     double tolerance = 1e-3;
     std::int64_t starts = 1;                 ///< rows per instance
     std::set<std::string> needs_solution{};  ///< metrics
@@ -43,11 +44,14 @@ struct Judging {
                                  const std::vector<std::string>& metrics,
                                  const std::vector<bool>& is_unsolved);
 
-/// Tells for every row of every curve when it reached the target, and drops the histories. Without a target a
-/// row has arrived once the metric has made all but `tolerance` of its way from its start to the best that
-/// any contestant ever had on that row (Moré & Wild 2009, equation 2.2). A row that nobody improves is never
+/// Tells for every row of every curve when it reached the target, and drops the histories; the staircases
+/// stay. Where judging.is_paid_for, a row reaches it with the first value that it has paid for and that is as
+/// low (a stair), and one that evaluates nothing never does; else at the first recorded point, with what it
+/// would have paid by then to know. Without a target a row has arrived once the metric has made all but
+/// `tolerance` of its way from its start, which is recorded, to the best that any contestant paid for on that
+/// row, or had at a recorded point (Moré & Wild 2009, equation 2.2). A row that nobody improves is never
 /// reached.
-/// @pre all curves have the same rows.
+/// @pre all curves have the same rows, and staircases where judging.is_paid_for.
 void find_reached(std::vector<Curve>& curves, const Judging& judging);
 
 /// A contestant against the reference, on the same instances and starts; by the ratios of single rows where

@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kCurveKey = "l2o.curve";
 constexpr std::int64_t kMaxShardRows = 1'000'000'000;
+constexpr double kLargest = 1e15;  // that a double counts up to
 
 /// Tensors of a file that is written: they live until it is.
 class Writer {
@@ -90,7 +91,6 @@ std::vector<double> numbers_of(const Distribution& distribution) {
 }
 Distribution distribution_from(const std::vector<double>& numbers) {
     constexpr std::size_t kNumbers = 8;
-    constexpr double kLargest = 1e15;  // that a double counts up to
     if (numbers.size() != kNumbers || !(numbers[6] >= 0 && numbers[6] <= numbers[7]) ||
         !(numbers[7] <= kLargest))
         throw Error(ExitCode::kIo, "a distribution is not what is written of one");
@@ -102,6 +102,38 @@ Distribution distribution_from(const std::vector<double>& numbers) {
             .q90 = numbers[5],
             .finite = static_cast<std::int64_t>(numbers[6]),
             .rows = static_cast<std::int64_t>(numbers[7])};
+}
+
+/// Staircases as numbers, four a stair, and back.
+std::vector<std::vector<double>> numbers_of(const std::vector<Staircase>& staircases) {
+    std::vector<std::vector<double>> rows;
+    for (const Staircase& stairs : staircases) {
+        std::vector<double>& numbers = rows.emplace_back();
+        for (const auto& [f, reached] : stairs) {
+            const auto& [iteration, evaluations, seconds] = reached;
+            numbers.insert(numbers.end(), {f, static_cast<double>(iteration), evaluations, seconds});
+        }
+    }
+    return rows;
+}
+std::vector<Staircase> staircases_from(const std::vector<std::vector<double>>& rows) {
+    constexpr std::size_t kNumbers = 4;
+    std::vector<Staircase> staircases;
+    for (const std::vector<double>& numbers : rows) {
+        Staircase& stairs = staircases.emplace_back();
+        bool is_whole = numbers.size() % kNumbers == 0;
+        for (std::size_t i = 0; is_whole && i < numbers.size(); i += kNumbers) {
+            const double iteration = numbers[i + 1];
+            is_whole = iteration >= 0 && iteration <= kLargest && (i == 0 || numbers[i] < stairs.back().f);
+            if (is_whole)
+                stairs.push_back({.f = numbers[i],
+                                  .reached = {.iteration = static_cast<std::int64_t>(iteration),
+                                              .evaluations = numbers[i + 2],
+                                              .seconds = numbers[i + 3]}});
+        }
+        if (!is_whole) throw Error(ExitCode::kIo, "a staircase is not what is written of one");
+    }
+    return staircases;
 }
 
 /// Takes a curve apart, or puts it together: all of its parts that are numbers. Of those that are structs a
@@ -121,6 +153,7 @@ void move_numbers(Curve& curve, Move&& move) {
            final_rows,
            best,
            final_best,
+           staircases,
            training_seconds,
            preparation_seconds,
            training,
@@ -137,6 +170,9 @@ void move_numbers(Curve& curve, Move&& move) {
     move("final_rows", final_rows);
     move("best", best);
     move("final_best", final_best);
+    std::vector<std::vector<double>> stairs = numbers_of(staircases);
+    move("staircases", stairs);
+    staircases = staircases_from(stairs);
     move("history.values", history_values);
     move("history.evaluations", history_evaluations);
     move("history.seconds", history_seconds);
@@ -170,6 +206,7 @@ void check_sizes(const Curve& curve, const Reader& reader) {
     reader.expect((curve.best.empty() && curve.final_best.empty()) ||
                       (curve.best.size() == points && curve.final_best.size() == rows),
                   "best");
+    reader.expect(curve.staircases.empty() || curve.staircases.size() == rows, "staircases");
     reader.expect(curve.evaluations.size() == points && curve.values.size() == points &&
                       curve.gradients.size() == points && curve.seconds.size() == points &&
                       are(curve.distributions, points),

@@ -14,6 +14,8 @@
 namespace l2o::framework {
 namespace {
 
+constexpr const char* kObjective = "objective";
+
 /// Tells how far all shards are together, at most ten times a second.
 class Reporter {
   public:
@@ -48,13 +50,14 @@ class Reporter {
 Course course_of(const EvaluateSettings& settings,
                  const Optimizee& optimizee,
                  const Ready& ready,
-                 bool pays_for_end) {
+                 bool by_objective) {
     Course course{.first = {*ready.optimizer, *ready.params, ready.safeguard},
                   .iterations = settings.iterations,
                   .max_evaluations = static_cast<double>(settings.max_evaluations),
                   .answer = settings.answer,
                   .keeps_best = can_keep_best(optimizee),
-                  .pays_for_end = pays_for_end};
+                  .pays_for_end = by_objective,
+                  .keeps_improvements = by_objective && can_keep_best(optimizee)};
     if (ready.continue_with != nullptr)
         course.then.emplace(Leg{*ready.continue_with, *ready.continue_params});
     return course;
@@ -65,7 +68,7 @@ std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shard
                                               const EvaluateSettings& settings) {
     std::int64_t last = 0;
     for (const ShardRun& shard : shards)
-        last = std::max(last, shard.is_diverged ? settings.iterations : shard.records.rbegin()->first);
+        last = std::max(last, shard.gave_up ? settings.iterations : shard.records.rbegin()->first);
     std::vector<std::int64_t> iterations;
     for (std::int64_t t = 0; t < last; t += settings.metrics_every) iterations.push_back(t);
     iterations.push_back(last);
@@ -130,9 +133,13 @@ void check_evaluation(const EvaluateSettings& settings,
 }
 
 std::vector<std::string> metric_names(const Optimizee& optimizee) {
-    std::vector<std::string> names{"objective"};
+    std::vector<std::string> names{kObjective};
     for (const l2o_spec* spec : optimizee.metrics()) names.emplace_back(spec->name);
     return names;
+}
+
+bool reaches_by_payment(const std::string& metric, const Optimizee& optimizee) {
+    return metric == kObjective && can_keep_best(optimizee);
 }
 
 std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
@@ -154,7 +161,7 @@ Curve evaluate(const EvaluateSettings& settings,
     const std::int64_t n_shards = (rows + settings.shard_rows - 1) / settings.shard_rows;
     const std::vector<std::size_t> metrics = computable_metrics(optimizee, data);
     const std::vector<bool> is_unsolved = unsolved_instances(data, optimizee);
-    std::vector<std::string> names{"objective"};
+    std::vector<std::string> names{kObjective};
     for (const std::size_t metric : metrics) names.emplace_back(optimizee.metrics()[metric]->name);
     const std::size_t shown = shown_metric(names, settings.metric);
     const Course course = course_of(settings, optimizee, ready, shown == 0);
@@ -195,6 +202,7 @@ Curve evaluate(const EvaluateSettings& settings,
     curve.distributions.resize(curve.metrics.size());
     curve.history.shard_rows = settings.shard_rows;
     curve.iteration = recorded_iterations(shards, settings);
+    for (ShardRun& shard : shards) std::ranges::move(shard.staircases, std::back_inserter(curve.staircases));
     for (const std::int64_t iteration : curve.iteration) {
         Evaluations sum;
         double seconds = 0;

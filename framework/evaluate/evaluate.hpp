@@ -45,6 +45,15 @@ struct Reached {
     double evaluations = NAN, seconds = NAN;
 };
 
+/// How the best value that a row has paid for came down: a stair per improvement, f falling. `reached` has
+/// the iterations that were complete when it was paid for, the evaluations until then with its own, and the
+/// seconds at the end of the step that paid for it.
+struct Stair {
+    double f = NAN;
+    Reached reached{};
+};
+using Staircase = std::vector<Stair>;
+
 /// How the metric that counts went, row by row; see find_reached().
 struct History {
     std::int64_t shard_rows = 1;
@@ -72,6 +81,8 @@ struct Curve {
     /// The least f that rows have paid for by each point: median over those that have paid for any, NAN if
     /// none has, and [row] at the last point. Empty where the points of the problem cannot be compared.
     std::vector<double> best{}, final_best{};
+    /// [row], where reaches_by_payment(): of a method that evaluates nothing there are no stairs.
+    std::vector<Staircase> staircases{};
     double training_seconds = 0;                ///< 0: nothing was trained; NAN: unknown
     double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
     std::optional<TrainingOutcome> training{};  ///< of weights that tell it
@@ -100,6 +111,10 @@ struct Ready {
 /// objective.
 [[nodiscard]] std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted);
 
+/// Whether a target is reached by the values that rows pay for, whatever is recorded: where the objective is
+/// the metric that counts, and its points can be compared.
+[[nodiscard]] bool reaches_by_payment(const std::string& metric, const Optimizee& optimizee);
+
 /// Refuses what cannot be evaluated: more iterations than layers without continue_with, a start other than 0
 /// for an optimizer that is defined from 0, a metric that the optimizee does not have. Worth asking before
 /// anything is trained; ready.params may still be NULL.
@@ -115,13 +130,14 @@ void check_evaluation(const EvaluateSettings& settings,
 ///
 /// Particle 0 of a population starts where everybody starts, the others at points of their own, and what
 /// counts is the best point that it has paid for; of others that, or their last iterate, as settings.answer
-/// says. Where the metric that counts is the objective, its value at the end is paid for once. A row does not
-/// take a step that would exceed its budget of evaluations, and stays where it is; so does one that the
-/// optimizer says is done (L2O_ROW_CONVERGED). One that it says has failed has diverged. A row has diverged
-/// where its x is not finite or its objective is NAN or -inf: all its metrics are NAN there, also those that
-/// a plugin would give a number (the accuracy of a network of NANs). Where a plugin gives up
-/// (L2O_STATUS_NUMERICAL), the rest of its shard is NAN. Metrics that need a solution leave out the rows of
-/// instances without one (unsolved_instances), which have not diverged.
+/// says. Where the metric that counts is the objective, its value at the end is paid for once, and may be
+/// the best point where the method evaluates anything by itself. A row does not take a step that would
+/// exceed its budget of evaluations, and stays where it is; so does one that the optimizer says is done
+/// (L2O_ROW_CONVERGED). One that it says has failed has diverged. A row has diverged where its x is not
+/// finite or its objective is NAN or -inf: all its metrics are NAN there, also those that a plugin would
+/// give a number (the accuracy of a network of NANs). Where a plugin gives up (L2O_STATUS_NUMERICAL), the
+/// rest of its shard is NAN. Metrics that need a solution leave out the rows of instances without one
+/// (unsolved_instances), which have not diverged.
 /// @throw Error  see check_evaluation; kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] Curve evaluate(const EvaluateSettings& settings,
                              const Keys& keys,

@@ -112,11 +112,9 @@ std::string count_text(double count) {
     return count == std::floor(count) ? fmt::format("{:.0f}", count) : fmt::format("{:.1f}", count);
 }
 
-std::string evaluations_text(const Curve& curve) {
-    const double values = curve.values.back(), gradients = curve.gradients.back();
-    const std::string sum = count_text(curve.evaluations.back());
-    if (values <= 0 || gradients <= 0) return sum;
-    return sum + " (" + count_text(values) + " f, " + count_text(gradients) + " g)";
+std::string evaluations_text(const Evaluations& of) {
+    return fmt::format(
+        "{} ({} f, {} g)", count_text(of.points), count_text(of.values), count_text(of.gradients));
 }
 
 std::string percent_text(double share) {
@@ -141,12 +139,25 @@ std::string pairs_text(const Comparison& comparison, const Judging& judging) {
 
 std::string target_text(const Judging& judging) {
     if (judging.target) {
-        return fmt::format(
-            "{} {} {:g}", judging.metric, judging.is_higher_better() ? ">=" : "<=", *judging.target);
+        return fmt::format("{} {} {:g}{}",
+                           judging.metric,
+                           judging.is_higher_better() ? ">=" : "<=",
+                           *judging.target,
+                           judging.is_paid_for ? ", paid for" : "");
     }
-    return fmt::format("within {:g} % of the way from the start to the best known {}",
+    return fmt::format("within {:g} % of the way from the start to the best {}",
                        100 * judging.tolerance,
-                       judging.metric);
+                       judging.is_paid_for ? judging.metric + " paid for" : "known " + judging.metric);
+}
+
+std::string unpaid_text(const std::vector<Curve>& curves, const Judging& judging) {
+    std::string who;
+    for (const Curve& curve : curves) {
+        const bool has_paid =
+            std::ranges::any_of(curve.final_best, [](double best) { return !std::isnan(best); });
+        if (judging.is_paid_for && !has_paid) who += (who.empty() ? "" : ", ") + curve.contestant;
+    }
+    return who.empty() ? "" : "; no value was paid for by " + who;
 }
 
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves) {
@@ -246,12 +257,13 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
         const Distribution& d = shown_distributions(curve, judging).back();
         const bool is_higher_better = judging.is_higher_better();
         if (begins_group(curves, i)) table.lines.push_back({group_heading(curve)});
-        table.lines.push_back({row_name(curve),
-                               value_text(judging.centre_of(d), is_higher_better),
-                               band_text(d, is_higher_better, " .. "),
-                               evaluations_text(curve),
-                               duration_text(curve.seconds.back()),
-                               training_text(curve)});
+        table.lines.push_back(
+            {row_name(curve),
+             value_text(judging.centre_of(d), is_higher_better),
+             band_text(d, is_higher_better, " .. "),
+             evaluations_text({curve.evaluations.back(), curve.values.back(), curve.gradients.back()}),
+             duration_text(curve.seconds.back()),
+             training_text(curve)});
         if (d.finite < d.rows) {
             notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
                                  one_line(curve.contestant),
@@ -323,11 +335,12 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
         line[8] = break_even_text(way.break_even);
         table.lines.push_back(line);
     }
-    const std::string legend = fmt::format("difference: {}{}, paired on {}; reached: {}\n",
+    const std::string legend = fmt::format("difference: {}{}, paired on {}; reached: {}{}\n",
                                            judging.metric,
                                            judging.is_ratio() ? " row by row" : "",
                                            pairs_text(comparisons.front(), judging),
-                                           target_text(judging));
+                                           target_text(judging),
+                                           unpaid_text(curves, judging));
     return above + table.text(columns) + folded(legend, columns);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
+#include "framework/rollout/ledger.hpp"
 #include "framework/text/table.hpp"
 
 namespace l2o::framework {
@@ -74,8 +75,13 @@ void write_summary(const std::filesystem::path& path,
 /// "128 instances", "4 starts of one instance".
 [[nodiscard]] std::string pairs_text(const Comparison& comparison, const Judging& judging);
 
-/// "within 0.1 % of the way from the start to the best known nmse_db", "nmse_db <= -30".
+/// "within 0.1 % of the way from the start to the best known nmse_db", "nmse_db <= -30", "objective <= 1,
+/// paid for".
 [[nodiscard]] std::string target_text(const Judging& judging);
+
+/// "; no value was paid for by ista, fista", of those that a target on the objective is out of reach for; ""
+/// if there are none, or it is read at recorded points.
+[[nodiscard]] std::string unpaid_text(const std::vector<Curve>& curves, const Judging& judging);
 
 // Numbers as the tables show them.
 [[nodiscard]] std::string number_text(double value);  ///< four digits
@@ -83,9 +89,10 @@ void write_summary(const std::filesystem::path& path,
 [[nodiscard]] std::string value_text(double value, bool is_higher_better);
 /// From the 10 % to the 90 % quantile; "-" if no row counts.
 [[nodiscard]] std::string band_text(const Distribution& d, bool is_higher_better, const std::string& between);
-[[nodiscard]] std::string duration_text(double seconds);         ///< "12.3 ms", "2 min 03 s"
-[[nodiscard]] std::string count_text(double count);              ///< whole, or with one digit
-[[nodiscard]] std::string evaluations_text(const Curve& curve);  ///< at the end: "40 (20 f, 20 g)"
+[[nodiscard]] std::string duration_text(double seconds);  ///< "12.3 ms", "2 min 03 s"
+[[nodiscard]] std::string count_text(double count);       ///< whole, or with one digit
+/// Points, and how many values and gradients were asked for there: "40 (20 f, 30 g)".
+[[nodiscard]] std::string evaluations_text(const Evaluations& of);
 [[nodiscard]] std::string percent_text(double share);  ///< "97 %": 0 and 100 only where it is all or nothing
 [[nodiscard]] std::string break_even_text(double solves);  ///< "never", "-" where it makes no sense
 [[nodiscard]] std::string p_text(double p);                ///< "0.032", "< 0.0001"

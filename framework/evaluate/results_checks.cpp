@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "framework/evaluate/results.hpp"
@@ -114,25 +115,27 @@ void check_ways(const std::filesystem::path& path,
     };
     const auto rows = curve.reached.size(), step = static_cast<std::size_t>(shard_rows);
     const auto points = curve.iteration.size(), shards = (rows + step - 1) / step;
-    // What rows had paid that arrived at a point, all together; and [shard][point] how long each of its rows
-    // had taken, NAN where none arrived.
+    // At which iterations a row can have arrived by a point: a value that a step paid for is charged and
+    // timed where that step ends.
+    std::vector<std::int64_t> latest = curve.iteration;
+    for (std::size_t point = 0; judging.is_paid_for && point + 1 < points; ++point) --latest[point];
+    // What rows had paid that arrived by a point and not before, all together; and [shard] how long each of
+    // its rows had taken by the iterations at which one arrived.
     std::vector<double> paid(points, 0);
-    std::vector<std::vector<double>> seconds(shards, std::vector<double>(points, NAN));
+    std::vector<std::map<std::int64_t, double>> seconds(shards);
     for (std::size_t row = 0; row < rows; ++row) {
         const Reached& reached = curve.reached[row];
         if (reached.iteration < 0) continue;
-        const auto point = std::ranges::lower_bound(curve.iteration, reached.iteration);
-        if (point == curve.iteration.end() || *point != reached.iteration)
+        const auto point = std::ranges::lower_bound(latest, reached.iteration);
+        if (point == latest.end() || (!judging.is_paid_for && *point != reached.iteration))
             refuse_way(
                 row,
                 fmt::format("reached its target at iteration {}, which is no point of curves.csv, whose "
                             "last is {}",
                             reached.iteration,
                             curve.iteration.back()));
-        const auto at = static_cast<std::size_t>(point - curve.iteration.begin());
-        paid[at] += reached.evaluations;
-        double& known = seconds[row / step][at];
-        if (std::isnan(known)) known = reached.seconds;
+        paid[static_cast<std::size_t>(point - latest.begin())] += reached.evaluations;
+        const double known = seconds[row / step].emplace(reached.iteration, reached.seconds).first->second;
         if (known != reached.seconds)
             refuse_way(row,
                        fmt::format("reached its target at iteration {} after {} seconds, and a row beside it "
@@ -152,31 +155,34 @@ void check_ways(const std::filesystem::path& path,
                         what,
                         all));
     };
-    // To tell its objective a row may have had to pay for more than the curve charges it.
-    const bool is_objective = shown_metric(curve.metrics, judging.metric) == 0;
-    std::vector<double> last(shards, 0);
-    double spent = 0;
-    for (std::size_t point = 0; point < points; ++point) {
-        spent += paid[point];
-        const double evaluations = curve.evaluations[point] * static_cast<double>(rows);
-        if (!is_objective && spent > evaluations && !is_close(spent, evaluations))
-            refuse_sum(point, spent, "evaluations", evaluations);
-        // Of the curve seconds are a sum over the rows.
-        double sum = 0;
-        bool are_all_known = true;
-        for (std::size_t shard = 0; shard < shards; ++shard) {
-            const double known = seconds[shard][point];
-            if (known < last[shard])
+    for (std::size_t shard = 0; shard < shards; ++shard) {
+        double last = 0;
+        for (const auto& [iteration, known] : seconds[shard]) {
+            if (known < last)
                 refuse_way(shard * step,
                            fmt::format("and rows beside it had taken {} seconds at iteration {}, and more "
                                        "before",
                                        known,
-                                       curve.iteration[point]));
-            if (std::isnan(known))
-                are_all_known = false;
-            else
-                last[shard] = known;
-            sum += last[shard] * static_cast<double>(std::min(step, rows - shard * step));
+                                       iteration));
+            last = known;
+        }
+    }
+    // To tell its objective at a point a row may have had to pay for more than the curve charges it.
+    const bool is_charged = judging.is_paid_for || shown_metric(curve.metrics, judging.metric) != 0;
+    double spent = 0;
+    for (std::size_t point = 0; point < points; ++point) {
+        spent += paid[point];
+        const double evaluations = curve.evaluations[point] * static_cast<double>(rows);
+        if (is_charged && spent > evaluations && !is_close(spent, evaluations))
+            refuse_sum(point, spent, "evaluations", evaluations);
+        // Of the curve seconds are a sum over the rows.
+        double sum = 0;
+        bool are_all_known = !judging.is_paid_for;
+        for (std::size_t shard = 0; shard < shards; ++shard) {
+            const auto after = seconds[shard].upper_bound(latest[point]);
+            are_all_known = are_all_known && seconds[shard].contains(latest[point]);
+            if (after == seconds[shard].begin()) continue;
+            sum += std::prev(after)->second * static_cast<double>(std::min(step, rows - shard * step));
         }
         const double all = curve.seconds[point];
         if (sum > all ? !is_close(sum, all) : are_all_known && !is_close(sum, all))
@@ -188,19 +194,21 @@ void check_target(const std::filesystem::path& path, const Curve& curve, const J
     if (!judging.target) return;
     const std::vector<double>& finals = curve.final_rows[shown_metric(curve.metrics, judging.metric)];
     for (const std::size_t row : judging.counted(judging.metric, finals.size())) {
+        const double value = judging.is_paid_for ? curve.final_best[row] : finals[row];
         const bool is_there =
-            judging.is_higher_better() ? finals[row] >= *judging.target : finals[row] <= *judging.target;
+            judging.is_higher_better() ? value >= *judging.target : value <= *judging.target;
         const std::int64_t iteration = curve.reached[row].iteration;
-        if (is_there ? iteration >= 0 : iteration < curve.iteration.back()) continue;
+        const bool may_have_left = !judging.is_paid_for && iteration < curve.iteration.back();
+        if (is_there ? iteration >= 0 : iteration < 0 || may_have_left) continue;
         refuse_results(
             path,
-            fmt::format("instance {}, start {} of '{}' ends with {} {}, and the target is {}, which it "
-                        "reached {}",
+            fmt::format("instance {}, start {} of '{}' {} {} {}, and the target is {}, which it reached {}",
                         row / static_cast<std::size_t>(judging.starts),
                         row % static_cast<std::size_t>(judging.starts),
                         curve.contestant,
+                        judging.is_paid_for ? "paid at best for" : "ends with",
                         judging.metric,
-                        finals[row],
+                        value,
                         *judging.target,
                         iteration < 0 ? "never" : fmt::format("at iteration {}", iteration)));
     }

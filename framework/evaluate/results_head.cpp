@@ -29,6 +29,9 @@ using nlohmann::json;
 /// Contestants and metrics are a level each; anything deeper is somebody else's file.
 constexpr std::size_t kDeepestJson = 8;
 
+/// What a target is reached by: see find_reached(). Earlier files do not say, and mean points.
+constexpr const char *kByValues = "values paid for", *kByPoints = "recorded points";
+
 /// Files beside results.json that are as they were when it was written.
 constexpr std::array<std::string_view, 4> kSealed{"config.info", "curves.csv", "finals.csv", "metrics.jsonl"};
 
@@ -203,6 +206,11 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
     judging.needs_solution = names_or_none(head, "needs_solution", names);
     if (const Place target = head.at("target"); !target.value().is_null())
         judging.target = target.real(-DBL_MAX);
+    if (const std::optional<Place> by = head.find("target_by")) {
+        judging.is_paid_for = one_of(*by, "way", {kByValues, kByPoints}) == kByValues;
+        if (judging.is_paid_for && judging.metric != "objective")
+            by->expect(fmt::format("\"{}\" where the objective is not what counts", kByPoints));
+    }
     judging.tolerance = head.at("tolerance").real(0, 1);
     judging.starts = head.at("starts").whole(1);
     if (const std::optional<Place> unsolved = head.find("unsolved")) {
@@ -277,6 +285,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
               {"unsolved", judging.unsolved},
               {"reference", judging.reference},
               {"target", judging.target ? json(*judging.target) : json()},
+              {"target_by", judging.is_paid_for ? kByValues : kByPoints},
               {"tolerance", judging.tolerance},
               {"starts", judging.starts},
               {"contestants", contestants},

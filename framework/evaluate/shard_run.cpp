@@ -1,5 +1,6 @@
 #include "framework/evaluate/shard_run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <string>
@@ -65,6 +66,20 @@ class Metrics {
     std::vector<l2o_tensor*> outputs_;
 };
 
+/// Adds the time that a scope takes, however it is left.
+class Lap {
+  public:
+    explicit Lap(double& seconds) : seconds_(seconds) {}
+    ~Lap() { seconds_ += std::chrono::duration<double>(Clock::now() - begin_).count(); }
+    Lap(const Lap&) = delete;
+    Lap& operator=(const Lap&) = delete;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    double& seconds_;
+    const Clock::time_point begin_ = Clock::now();
+};
+
 /// What the rows of a shard did, point by point.
 class Record {
   public:
@@ -73,35 +88,55 @@ class Record {
 
     void add(double seconds) {
         const Rollout::View view = rollout_.look(false);
-        const Ledger& ledger = rollout_.ledger();
-        run_.records.insert_or_assign(
-            rollout_.iteration(),
-            ShardRecord{.evaluations = ledger.evaluations(),
-                        .due = *view.due,
-                        .best = ledger.keeps_best() && task_.course.keeps_best ? ledger.best_f()
-                                                                               : std::vector<double>{},
-                        .seconds = seconds,
-                        .rows = metrics_.of(view)});
+        ShardRecord record = paid(seconds);
+        record.due = *view.due;
+        record.rows = metrics_.of(view);
+        run_.records.insert_or_assign(rollout_.iteration(), std::move(record));
     }
     /// Nothing was measured before a plugin gave up.
-    void add_nothing() {
-        ShardRecord nothing{.evaluations = std::vector<Evaluations>(static_cast<std::size_t>(task_.count)),
-                            .due = std::vector<double>(static_cast<std::size_t>(task_.count)),
-                            .rows = {std::vector<double>(static_cast<std::size_t>(task_.count), NAN)}};
-        for (const std::size_t metric : task_.metrics) {
-            const Shape shape = shape_of(*task_.optimizee.metrics()[metric], task_.count);
-            nothing.rows.emplace_back(static_cast<std::size_t>(element_count(shape)), NAN);
+    void add_nothing() { run_.records.emplace(0, lost(0)); }
+    void give_up(double seconds) { run_.gave_up = lost(seconds); }
+    /// @param seconds_after  by steps that were made
+    ShardRun take(const std::vector<double>& seconds_after) {
+        for (const std::vector<Improvement>& row : rollout_.ledger().improvements()) {
+            Staircase& stairs = run_.staircases.emplace_back();
+            for (const Improvement& improvement : row) {
+                const auto after = static_cast<std::size_t>(improvement.iteration) + 1;
+                const double seconds = seconds_after[std::min(after, seconds_after.size() - 1)];
+                stairs.push_back({.f = improvement.f,
+                                  .reached = {.iteration = improvement.iteration,
+                                              .evaluations = improvement.evaluations,
+                                              .seconds = seconds / static_cast<double>(task_.count)}});
+            }
         }
-        run_.records.emplace(0, std::move(nothing));
-    }
-    ShardRun take(bool is_diverged) {
-        run_.is_diverged = is_diverged;
         run_.safeguarded = rollout_.guarded_steps();
         run_.fallbacks = rollout_.fallbacks();
         return std::move(run_);
     }
 
   private:
+    /// What was paid for so far.
+    [[nodiscard]] ShardRecord paid(double seconds) const {
+        const Ledger& ledger = rollout_.ledger();
+        return {
+            .evaluations = ledger.evaluations(),
+            .best = ledger.keeps_best() && task_.course.keeps_best ? ledger.best_f() : std::vector<double>{},
+            .seconds = seconds,
+            .rows = {}};
+    }
+    /// That, and NAN for what there is to measure.
+    [[nodiscard]] ShardRecord lost(double seconds) const {
+        const auto rows = static_cast<std::size_t>(task_.count);
+        ShardRecord record = paid(seconds);
+        record.due.resize(rows);
+        record.rows.emplace_back(rows, NAN);
+        for (const std::size_t metric : task_.metrics) {
+            const Shape shape = shape_of(*task_.optimizee.metrics()[metric], task_.count);
+            record.rows.emplace_back(static_cast<std::size_t>(element_count(shape)), NAN);
+        }
+        return record;
+    }
+
     const ShardTask& task_;
     Rollout& rollout_;
     Metrics metrics_;
@@ -112,11 +147,8 @@ class Record {
 
 ShardRecord ShardRun::at(std::int64_t iteration) const {
     const auto after = records.upper_bound(iteration);
-    ShardRecord record = std::prev(after)->second;
-    if (is_diverged && after == records.end() && std::prev(after)->first < iteration) {
-        for (std::vector<double>& rows : record.rows) rows.assign(rows.size(), NAN);
-    }
-    return record;
+    const auto& [recorded, record] = *std::prev(after);
+    return gave_up && after == records.end() && recorded < iteration ? *gave_up : record;
 }
 
 std::vector<std::size_t> computable_metrics(const Optimizee& optimizee, const ProblemData& data) {
@@ -132,7 +164,6 @@ std::vector<std::size_t> computable_metrics(const Optimizee& optimizee, const Pr
 }
 
 ShardRun run_shard(const ShardTask& task) {
-    using Clock = std::chrono::steady_clock;
     const ProblemData data = slice(task.data, task.optimizee, task.first, task.count);
     Rollout rollout(task.optimizee,
                     data,
@@ -142,10 +173,14 @@ ShardRun run_shard(const ShardTask& task) {
                     static_cast<std::uint64_t>(task.first));
     Record record(task, data, rollout);
     double seconds = 0;
+    std::vector<double> seconds_after;  // by steps that were made
     const auto time = [&](auto&& work) {
-        const Clock::time_point begin = Clock::now();
-        work();
-        seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+        {
+            const Lap lap(seconds);
+            work();
+        }
+        seconds_after.resize(static_cast<std::size_t>(rollout.iteration()) + 1);
+        seconds_after.back() = seconds;
     };
     std::vector<Tensor> x0;
     for (const Tensor& x : task.x0) x0.push_back(x.rows(task.first, task.count));
@@ -161,10 +196,11 @@ ShardRun run_shard(const ShardTask& task) {
                 record.add(seconds);
             task.iteration_done();
         }
-        return record.take(false);
     } catch (const Diverged&) {
-        return record.take(true);
+        record.give_up(seconds);
+        seconds_after.push_back(seconds);
     }
+    return record.take(seconds_after);
 }
 
 }  // namespace l2o::framework

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,11 @@ struct ShardRecord {
 /// All that one shard did.
 struct ShardRun {
     std::map<std::int64_t, ShardRecord> records;  ///< by iteration; always 0 and the last one
-    bool is_diverged = false;                     ///< a plugin gave up after the last record
+    std::vector<Staircase> staircases{};          ///< by row; empty: not kept
+    std::optional<ShardRecord> gave_up{};         ///< after the last record, if a plugin did: NAN
     std::int64_t safeguarded = 0, fallbacks = 0;  ///< steps of all rows under a safeguard; classic ones
 
-    /// The state at an iteration: after a shard has stopped, that at its end; after it diverged, NAN.
+    /// The state at an iteration: after a shard has stopped, that at its end; after a plugin gave up, NAN.
     [[nodiscard]] ShardRecord at(std::int64_t iteration) const;
 };
 

@@ -107,8 +107,11 @@ std::optional<Curve> Runner::kept_evaluation(const Entrant& entrant) const {
     if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
     std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
     const std::int64_t rows = experiment_.evaluate.instances * experiment_.evaluate.starts;
+    const std::string metric =
+        curve ? curve->metrics[shown_metric(curve->metrics, experiment_.evaluate.metric)] : "";
     if (curve &&
-        (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_)))
+        (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_) ||
+         curve->staircases.empty() == reaches_by_payment(metric, optimizee_)))
         curve.reset();
     if (!curve)
         note(file.string() + ": not of this configuration, these weights and these plugins; '" +

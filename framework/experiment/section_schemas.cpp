@@ -334,7 +334,8 @@ SectionSchema make_evaluate_schema() {
              .def = evaluate.reference},
             {.type = L2O_OPTION_REAL,
              .key = "target",
-             .doc = "a value of the metric; the table says who reaches it, and when. Default: none, see "
+             .doc = "a value of the metric; the table says who reaches it, and when: on the objective with a "
+                    "value that was paid for, on another metric at a recorded point. Default: none, see "
                     "tolerance",
              .def = ""},
             real("tolerance",
@@ -343,7 +344,7 @@ SectionSchema make_evaluate_schema() {
                  1,
                  kOpenMin | kOpenMax,
                  "without a target, a start has arrived when no more than this share of the way to the best "
-                 "value that any contestant found is left"),
+                 "value that any contestant found (on the objective: paid for) is left"),
             count("shard_rows",
                   evaluate.shard_rows,
                   1,

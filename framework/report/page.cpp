@@ -153,13 +153,14 @@ std::string results_table(const Results& results) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.evaluations.back();
         const auto all = static_cast<double>(curve.final_rows[0].size());
-        rows.push_back({name_cell(curve),
-                        or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),
-                        or_dash(band_text(d, is_higher_better, " … "), d.q10),
-                        finite_share(d),
-                        {evaluations_text(curve), evaluations},
-                        {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
-                        {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
+        rows.push_back(
+            {name_cell(curve),
+             or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),
+             or_dash(band_text(d, is_higher_better, " … "), d.q10),
+             finite_share(d),
+             {evaluations_text({evaluations, curve.values.back(), curve.gradients.back()}), evaluations},
+             {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
+             {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
     }
     return table({"contestant",
                   judging.centre_name(),
@@ -224,12 +225,13 @@ std::string comparison_section(const Results& results) {
         comparisons.size() == 1 ? "" : "s");
     if (has_target) {
         out += fmt::format(
-            " Reached: share of the solves that arrive, which is {}; iterations, evaluations and time to "
+            " Reached: share of the solves that arrive, which is {}{}; iterations, evaluations and time to "
             "there: "
             "median over all solves, – where half of them never arrive. Break-even: solves after which the "
             "time "
             "saved has paid for the training.",
-            escaped(target_text(judging)));
+            escaped(target_text(judging)),
+            escaped(unpaid_text(results.curves, judging)));
     } else {
         out +=
             " When a target was reached is not compared: without one evaluate.target and "

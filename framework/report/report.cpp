@@ -395,8 +395,10 @@ Results merged(const std::vector<RunRecord>& runs, Names& names) {
     for (std::size_t i = 0; i < runs.size(); ++i) {
         check_comparable(runs.front(), runs[i]);
         const Judging& judging = runs[i].results.judging;
-        has_one_target = has_one_target && judging.target && judging.target == all.judging.target &&
-                         runs[i].budget.metrics_every == runs.front().budget.metrics_every;
+        has_one_target =
+            has_one_target && judging.target && judging.target == all.judging.target &&
+            judging.is_paid_for == all.judging.is_paid_for &&
+            (judging.is_paid_for || runs[i].budget.metrics_every == runs.front().budget.metrics_every);
         const std::size_t earlier = all.curves.size();
         for (Curve curve : runs[i].results.curves) {
             std::string free = free_name(curve.contestant, i + 1, all.curves);

@@ -30,6 +30,7 @@ struct Course {
     Answer answer = Answer::kLast;
     bool keeps_best = false;    ///< see can_keep_best(); of a population in any case
     bool pays_for_end = false;  ///< f where a row ends is charged, once, if that was not paid for before
+    bool keeps_improvements = false;  ///< of keeps_best: see Ledger::improvements()
 
     /// After which `then` takes over.
     [[nodiscard]] std::int64_t first_iterations() const;

@@ -24,6 +24,7 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
     if (!options_.keeps_best) return;
     best_f_.resize(evaluations_.size(), NAN);
     is_old_.resize(evaluations_.size());
+    if (options_.keeps_improvements) improvements_.resize(evaluations_.size());
     std::vector<Tensor> blocks;
     for (const l2o_spec* block : optimizee.blocks())
         blocks.emplace_back(optimizee.dtype(), shape_of(*block, batch));
@@ -35,6 +36,8 @@ void Ledger::restart() {
     std::fill(is_spent_.begin(), is_spent_.end(), false);
     std::fill(reserve_.begin(), reserve_.end(), 0);
     std::fill(best_f_.begin(), best_f_.end(), NAN);
+    for (std::vector<Improvement>& row : improvements_) row.clear();
+    iteration_ = 0;
 }
 
 bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
@@ -72,7 +75,10 @@ bool Ledger::affords_end(std::int64_t row) const {
 
 void Ledger::offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from) {
     const auto r = static_cast<std::size_t>(row);
-    if (!std::isfinite(f) || (f >= best_f_[r] && is_old_[r] == 0)) return;
+    const bool is_better = !(f >= best_f_[r]);
+    if (!std::isfinite(f) || (!is_better && is_old_[r] == 0)) return;
+    if (is_better && !improvements_.empty())
+        improvements_[r].push_back({.f = f, .evaluations = evaluations_[r].points, .iteration = iteration_});
     best_f_[r] = f;
     is_old_[r] = 0;
     if (answer_ == AnswerAt::kBest) reserve_[r] = 0;

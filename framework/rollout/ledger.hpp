@@ -17,6 +17,13 @@ struct Evaluations {
     return {a.points + b.points, a.values + b.values, a.gradients + b.gradients};
 }
 
+/// A value that a row has paid for, less than all that it had paid for before.
+struct Improvement {
+    double f = 0;
+    double evaluations = 0;      ///< points that the row had been charged by then, this one among them
+    std::int64_t iteration = 0;  ///< steps that it had made by then: 0, what its first step evaluates
+};
+
 /// Of a charge, see Stepper::evaluate().
 constexpr std::uint32_t kFree = 0, kCharged = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
 
@@ -31,9 +38,10 @@ enum class AnswerAt {
 class Ledger {
   public:
     struct Options {
-        double limit = 0;           ///< evaluations that a row may have; 0: any number
-        bool keeps_best = false;    ///< per row the best point that it has paid for
-        bool pays_for_end = false;  ///< a row has to be able to pay for f where it ends, see reserve()
+        double limit = 0;                 ///< evaluations that a row may have; 0: any number
+        bool keeps_best = false;          ///< per row the best point that it has paid for
+        bool pays_for_end = false;        ///< a row has to be able to pay for f where it ends, see reserve()
+        bool keeps_improvements = false;  ///< with keeps_best: all that were the best once
     };
     Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& options);
 
@@ -95,13 +103,18 @@ class Ledger {
     [[nodiscard]] const std::vector<Evaluations>& evaluations() const { return evaluations_; }  ///< [B]
 
     [[nodiscard]] bool keeps_best() const { return !best_f_.empty(); }
-    /// f at row `from` of x_rows has been paid for by `row`. A value that is not finite is none.
+    /// f at row `from` of x_rows has been paid for by `row`. A value that is not finite is none. Allocates
+    /// only where improvements are kept.
     void offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from);
     /// What is offered from now on replaces what was: of a stochastic objective, the points of one minibatch
     /// count.
     void age_best();
     /// Whether anything finite was paid for.   @pre keeps_best()
     [[nodiscard]] bool has_best(std::int64_t row) const;
+    /// Steps that rows have made, for what they are offered from now on.
+    void set_iteration(std::int64_t iteration) { iteration_ = iteration; }
+    /// [B]: how the best of a row came down, f falling; empty where that is not kept.
+    [[nodiscard]] const std::vector<std::vector<Improvement>>& improvements() const { return improvements_; }
     [[nodiscard]] const std::vector<double>& best_f() const { return best_f_; }  ///< [B], NAN: nothing yet
     [[nodiscard]] const TensorSet& best_x() const { return best_x_; }            ///< [B, shape], by block
 
@@ -119,6 +132,8 @@ class Ledger {
     std::vector<double> reserve_;
     std::vector<double> best_f_;
     std::vector<char> is_old_;  // the best, by row
+    std::int64_t iteration_ = 0;
+    std::vector<std::vector<Improvement>> improvements_;
     TensorSet best_x_;
 };
 

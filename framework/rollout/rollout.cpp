@@ -12,6 +12,16 @@ namespace {
 
 bool is_population(const Optimizer& optimizer) { return optimizer.info().particles > 0; }
 
+/// Or takes what it needs from the data by itself.
+bool evaluates(const Optimizer& optimizer) {
+    return optimizer.reads_f() || optimizer.reads_g() || optimizer.info().max_questions > 0;
+}
+bool evaluates(const Leg& leg) {
+    return evaluates(leg.optimizer) ||
+           (leg.safeguard && (leg.safeguard->rule.test == SafeguardRule::Test::kObjective ||
+                              evaluates(leg.safeguard->classic)));
+}
+
 bool is_finite_row(const TensorSet& x, std::int64_t row, std::int64_t rows) {
     return std::ranges::all_of(x.tensors(), [&](const Tensor& block) {
         return with_values(
@@ -89,7 +99,8 @@ Rollout::Rollout(const Optimizee& optimizee,
               {.limit = course.max_evaluations,
                .keeps_best = course.keeps_best || course.answer == Answer::kBest ||
                              is_population(course.first.optimizer),
-               .pays_for_end = course.pays_for_end}),
+               .pays_for_end = course.pays_for_end,
+               .keeps_improvements = course.keeps_improvements}),
       has_paid_for_end_(static_cast<std::size_t>(data.instances)),
       goes_on_(has_paid_for_end_.size()),
       pays_now_(goes_on_.size()),
@@ -151,7 +162,7 @@ void Rollout::step() {
     // A step that no row could pay for to its end is one where something was paid.
     if (!has_any_moved && all_paid() == paid_before) return finish();
     std::swap(run.from, run.to);
-    ++iteration_;
+    ledger_.set_iteration(++iteration_);
     pay_for_ends([&](std::int64_t row) {
         return goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row);
     });
@@ -211,7 +222,8 @@ void Rollout::finish() {
     pay_for_ends([](std::int64_t) { return true; });
 }
 
-/// Of the rows that end here; what is paid for may be their best.
+/// Of the rows that end here; what is paid for may be their best, if their method evaluates anything by
+/// itself.
 template <class Ends>
 void Rollout::pay_for_ends(Ends&& ends) {
     if (!course_.pays_for_end) return;
@@ -224,7 +236,8 @@ void Rollout::pay_for_ends(Ends&& ends) {
         ledger_.charge_end(row);
         has_paid_for_end_[r] = true;
     }
-    if (!has_any_paid || !ledger_.keeps_best()) return;
+    const bool is_evaluated = evaluates(course_.first) || (leg_ > 0 && evaluates(*course_.then));
+    if (!has_any_paid || !ledger_.keeps_best() || !is_evaluated) return;
     const View end = look(false);
     for (std::int64_t row = 0; row < data_.instances; ++row)
         if (pays_now_[static_cast<std::size_t>(row)]) ledger_.offer(row, end.f->value(row), *end.x, row);

@@ -127,7 +127,7 @@ TEST_CASE("gradient descent on a quadratic is the recursion by hand, in the file
             "--optimizer gradient_descent --set learning_rate=0.05 --iterations 3 --trajectory");
         CHECK(outcome.refusal() == "0 ");
         CHECK(contains(outcome.out, "2 instances, 3 iterations"));
-        CHECK(contains(outcome.out, "4 per instance (values: 1, gradients: 3)"));
+        CHECK(contains(outcome.out, "4 (1 f, 3 g) per instance\n"));
         const TensorFile file = problem.output();
         const Descent want = descend_by_hand(0.05, 3);
         CHECK(file.at("f").dtype() == dtype);
@@ -152,6 +152,22 @@ TEST_CASE(
     CHECK(problem.output().tensors.size() == 4);
     CHECK(problem.output().at("f_best").value(1) <= problem.output().at("f").value(100 * 2 + 1));
     CHECK(problem.output().at("f").shape() == Shape{101, 2});
+}
+
+TEST_CASE("a method that takes its gradients from the data has no best point, and is told so") {
+    Problem problem("lasso");
+    problem.add("A", {3, 5});
+    problem.add("b", {2, 3});
+    const std::string words = "--optimizer fista --iterations 6";
+    const Outcome outcome = problem.solve(words);
+    CHECK(contains(outcome.out, "  best f       none: no point before the last was evaluated\n"));
+    CHECK(contains(outcome.out, "7 (1 f, 6 g) per instance\n"));
+    for (const double f : numbers(problem.output().at("f_best"))) CHECK(std::isnan(f));
+    for (const double x : numbers(problem.output().at("x_best"))) CHECK(std::isnan(x));
+    const auto json = nlohmann::json::parse(problem.solve(words + " --json").out);
+    CHECK(json.at("best_f").is_null());
+    CHECK(json.at("evaluations").at("values") == 1);
+    CHECK(!contains(small_quadratic().solve("--optimizer gradient_descent").out, "best f       none"));
 }
 
 TEST_CASE("--iterations 0 evaluates the start") {
@@ -208,7 +224,7 @@ TEST_CASE("--safeguard replaces the steps that fail, and says how many") {
         problem.solve("--optimizer gradient_descent --set learning_rate=0.05 --iterations 5" + safeguard +
                       " --safeguard-set test=objective");
     CHECK(contains(good.out, "safeguard    0 % of the steps"));
-    CHECK(contains(good.out, "11 per instance (values: 11, gradients: 6)"));
+    CHECK(contains(good.out, "11 (11 f, 6 g) per instance\n"));
     CHECK(!contains(problem.solve("--optimizer gradient_descent").out, "safeguard"));
 }
 
@@ -292,7 +308,7 @@ TEST_CASE(
     const double r0 = kW[0] * x0 + kW[1] * x1 - kY[0], r1 = kW[2] * x0 + kW[3] * x1 - kY[1];
     CHECK(swarm.at("f").value(40) == doctest::Approx(r0 * r0 + r1 * r1).epsilon(1e-12));
     CHECK(contains(problem.solve("--optimizer particle_swarm --set particles=8 --iterations 20").out,
-                   "160 per instance (values: 160, gradients: 0)"));
+                   "160 (160 f, 0 g) per instance\n"));
 }
 
 TEST_CASE("blocks stand one after the other in x0 and x") {

@@ -51,6 +51,30 @@ TEST_CASE("target: a row has arrived when its metric is first at or below the ta
     CHECK(curves[0].history.values.empty());
 }
 
+TEST_CASE("target: a stair is what a row paid for, and what was recorded has no part in it") {
+    std::vector<Curve> curves{curve("a", {{9, 9}, {0, 0}}), curve("b", {{9, 9}, {8, 8}})};
+    curves[0].staircases = {{{7, {2, 3, 0.25}}, {4, {5, 6, 0.5}}, {2, {8, 9, 0.75}}}, {}};
+    curves[1].staircases = {{{5, {1, 1, 0.125}}}, {{6, {0, 1, 0.125}}}};
+    Judging judge = judging();
+    judge.is_paid_for = true;
+    judge.target = 5;
+    find_reached(curves, judge);
+    CHECK(reached(curves[0]) == std::vector<std::int64_t>{5, -1});
+    CHECK(curves[0].reached[0].evaluations == 6);
+    CHECK(curves[0].reached[0].seconds == 0.5);
+    CHECK(std::isnan(curves[0].reached[1].evaluations));
+    CHECK(reached(curves[1]) == std::vector<std::int64_t>{1, -1});
+    CHECK(curves[0].staircases[0].size() == 3);
+    CHECK(curves[0].history.values.empty());
+    // From 9 to the best that was paid for, 2 and 6: all but a tenth of the way is 2.7 and 6.3.
+    std::vector<Curve> again{curve("a", {{9, 9}, {0, 0}}), curve("b", {{9, 9}, {8, 8}})};
+    for (std::size_t i = 0; i < 2; ++i) again[i].staircases = curves[i].staircases;
+    judge.target.reset();
+    find_reached(again, judge);
+    CHECK(reached(again[0]) == std::vector<std::int64_t>{8, -1});
+    CHECK(reached(again[1]) == std::vector<std::int64_t>{-1, 0});
+}
+
 TEST_CASE("target: of a metric where higher is better it is a lower bound") {
     std::vector<Curve> curves{curve("a", {{0.1, 0.1}, {0.9, 0.5}, {0.2, 0.6}})};
     Judging judge = judging();

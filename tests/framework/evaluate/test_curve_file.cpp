@@ -22,13 +22,14 @@ Curve two_points_of_three_rows() {
             .final_rows = {{1, 1, 1}},
             .best = {NAN, 0.5},
             .final_best = {0.5, NAN, 1},
+            .staircases = {{{2, {0, 1, 0.25}}, {0.5, {1, 2, 0.5}}}, {}, {{1, {1, 2, 0.5}}}},
             .history = {.shard_rows = 2,
                         .values = {{2, 2, 2}, {1, 1, 1}},
                         .evaluations = {{0, 0, 0}, {1, 1, 2}},
                         .seconds = {{0, 0}, {0.25, 0.25}}}};
 }
 
-/// The file with other tensors, under a seal of its own.
+/// The file with other tensors, or fewer, under a seal of its own.
 void change(const std::filesystem::path& path,
             const std::function<void(std::map<std::string, Tensor>&)>& edit) {
     TensorFile file = read_safetensors(path);
@@ -50,6 +51,13 @@ TEST_CASE("curve file: a curve is read back as it was written, and under its own
     CHECK(read->history.evaluations == two_points_of_three_rows().history.evaluations);
     CHECK(read->distributions[0][1].mean == 1);
     CHECK(read->history.shard_rows == 2);
+    REQUIRE(read->staircases.size() == 3);
+    CHECK(read->staircases[1].empty());
+    REQUIRE(read->staircases[0].size() == 2);
+    CHECK(read->staircases[0][1].f == 0.5);
+    CHECK(read->staircases[0][1].reached.iteration == 1);
+    CHECK(read->staircases[0][1].reached.evaluations == 2);
+    CHECK(read->staircases[0][1].reached.seconds == 0.5);
     CHECK_FALSE(read_curve(folder / "c", "g"));
 }
 
@@ -66,6 +74,9 @@ TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not
         return read_curve(folder / "c", "h").has_value();
     };
     CHECK(is_read_with("iteration", int64({0, 7})));
+    write_curve(folder / "c", two_points_of_three_rows(), "h");
+    change(folder / "c", [](auto& tensors) { tensors.erase("staircases.sizes"); });
+    CHECK_FALSE(read_curve(folder / "c", "h"));
     CHECK_FALSE(is_read_with("iteration", int64({0, 1, 2})));
     CHECK_FALSE(is_read_with("iteration", Tensor(Dtype::kF64, {2})));
     CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {2})));
@@ -77,4 +88,7 @@ TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not
     CHECK_FALSE(is_read_with("history.seconds.sizes", int64({1, 3})));
     CHECK_FALSE(is_read_with("history.evaluations.sizes", int64({2, 4})));  // of shards, once
     CHECK_FALSE(is_read_with("distributions/0.sizes", int64({14})));
+    CHECK_FALSE(is_read_with("staircases.sizes", int64({8, 4})));        // of two rows
+    CHECK_FALSE(is_read_with("staircases.sizes", int64({7, 1, 4})));     // a stair is four numbers
+    CHECK_FALSE(is_read_with("staircases", Tensor(Dtype::kF64, {12})));  // f does not fall
 }

@@ -57,7 +57,7 @@ TEST_CASE("results: the table shows the metric that counts, aligned, in the orde
     CHECK(result_table({armijo, lista}, kByNmse) ==
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
-          "lista                  -41.5    -42.5 .. -40.5                   16  12.3 ms  12 min 34 s\n"
+          "lista                  -41.5    -42.5 .. -40.5       16 (0 f, 16 g)  12.3 ms  12 min 34 s\n"
           "time: of the steps, summed over threads, without sampling and recording\n");
 }
 
@@ -228,6 +228,16 @@ TEST_CASE("results: the second table is against the reference, and says on what 
           "accuracy >= 0.9");
     CHECK(target_text({.metric = "objective"}) ==
           "within 0.1 % of the way from the start to the best known objective");
+    a.metrics = b.metrics = {"objective"};
+    a.final_best = {NAN, 3, NAN, NAN};
+    b.final_best.assign(4, NAN);
+    const Judging by_payment{.metric = "objective", .reference = "a", .target = -30, .is_paid_for = true};
+    CHECK(comparison_table({a, b}, by_payment)
+              .ends_with("reached: objective <= -30, paid for; no value was paid for by learned\n"));
+    CHECK(target_text({.metric = "objective", .target = 0.5, .is_paid_for = true}) ==
+          "objective <= 0.5, paid for");
+    CHECK(target_text({.metric = "objective", .is_paid_for = true}) ==
+          "within 0.1 % of the way from the start to the best objective paid for");
     CHECK(pairs_text({.instances = 4}, {.starts = 4}) == "4 starts of one instance");
     CHECK(percent_text(0.9999) == "99 %");
     CHECK(percent_text(0.0001) == "1 %");
@@ -663,6 +673,89 @@ TEST_CASE("results: edited rows are refused, with their number and what is wrong
           "finals.csv: row 2: is instance 1, start 1, where instance 0, start 1 of 'a' has its place" + end);
     CHECK(run.refused("finals.csv", "3,2\n", std::string("3,2\0\n", 5))
               .ends_with(" is NUL, so this is no text; expected a CSV file"));
+}
+
+namespace {
+
+/// A folder of one curve that is judged by the objective, with what its rows paid for at best.
+Results by_objective() {
+    Results results{
+        .judging = {.metric = "objective", .reference = "a", .target = 2.5, .is_paid_for = true, .starts = 2},
+        .curves = {rows_of("a", {3, 2, 3, 4}, {1, 2, 3, 4})}};
+    Curve& curve = results.curves[0];
+    curve.distributions[0].back() = distribution_of({3, 2, 3, 4});
+    curve.best = {NAN, 2, 1.5};
+    curve.final_best = {1, 2, NAN, 4};
+    // In the step after point 4, and with what the end was charged.
+    curve.reached = {{4, 7, 0.001}, {16, 16, 0.003125}, {}, {}};
+    return results;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "results: a row may have paid for its target after the point it left from, and then for a worse end") {
+    Edited run;
+    Results results = by_objective();
+    run.write(results);
+    const Results read = run.read();
+    CHECK(read.judging.is_paid_for);
+    CHECK(read.curves[0].reached[0].iteration == 4);
+    CHECK_FALSE(Edited().read().judging.is_paid_for);
+    const std::string end = "; expected what 'l2o run' writes";
+    const std::vector<std::array<std::string, 4>> edits{
+        {"finals.csv",
+         "\na,0,0,4,",
+         "\na,0,0,17,",
+         "finals.csv: instance 0, start 0 of 'a' reached its target at iteration 17, which is no point of "
+         "curves.csv, whose last is 16" +
+             end},
+        {"finals.csv",
+         "\na,0,0,4,7,0.001,",
+         "\na,0,0,4,7,0.004,",
+         "finals.csv: instance 0, start 0 of 'a' and rows beside it had taken 0.003125 seconds at iteration "
+         "16, and more before" +
+             end},
+        {"finals.csv",
+         "\na,0,0,4,7,",
+         "\na,0,0,3,17,",
+         "finals.csv: the rows of 'a' that reached their target by iteration 4 had paid 17 evaluations by "
+         "then, and all rows 16 in curves.csv" +
+             end},
+        {"finals.csv",
+         "\na,0,0,4,7,0.001,",
+         "\na,0,0,3,7,0.001,",
+         "finals.csv: the rows of 'a' that reached their target by iteration 4 had paid 0.004 seconds by "
+         "then, and all rows 0.0025 in curves.csv" +
+             end},
+        {"finals.csv",
+         ",0.001,1,",
+         ",0.001,2.75,",
+         "finals.csv: instance 0, start 0 of 'a' paid at best for objective 2.75, and the target is 2.5, "
+         "which it reached at iteration 4" +
+             end},
+        {"finals.csv",
+         "\na,0,0,4,7,0.001,",
+         "\na,0,0,-1,nan,nan,",
+         "finals.csv: instance 0, start 0 of 'a' paid at best for objective 1, and the target is 2.5, which "
+         "it reached never" +
+             end},
+        {"results.json",
+         "\"values paid for\"",
+         "\"hearsay\"",
+         "results.json: target_by is \"hearsay\"; expected one of the ways: values paid for, recorded "
+         "points"},
+        {"results.json",
+         "\"metric\": \"objective\"",
+         "\"metric\": \"nmse_db\"",
+         "results.json: target_by is \"values paid for\"; expected \"recorded points\" where the objective "
+         "is "
+         "not what counts"}};
+    for (const auto& [file, from, to, what] : edits) {
+        const auto& which = to;
+        CAPTURE(which);
+        CHECK(run.refused(file.c_str(), from, to, &results) == what);
+    }
 }
 
 TEST_CASE("results: rows of another shard may have paid more than the mean, not more than all together") {

@@ -94,14 +94,15 @@ TEST_CASE("shard: one that stopped stays as it was, one whose plugin gave up is 
     ShardRun shard;
     shard.records[0] = {.evaluations = {{3, 1, 2}}, .seconds = 3, .rows = {{5}}};
     shard.records[4] = {.evaluations = {{13, 6, 7}}, .seconds = 8, .rows = {{9}}};
-    for (const bool is_diverged : {false, true}) {
-        shard.is_diverged = is_diverged;
+    for (const bool gave_up : {false, true}) {
+        if (gave_up) shard.gave_up = {.evaluations = {{14, 6, 8}}, .seconds = 9, .rows = {{NAN}}};
         CHECK(shard.at(0).rows[0][0] == 5);
         CHECK(shard.at(3).rows[0][0] == 5);
         CHECK(shard.at(4).rows[0][0] == 9);
-        CHECK(shard.at(8).evaluations[0].gradients == 7);
+        CHECK(shard.at(8).evaluations[0].gradients == (gave_up ? 8 : 7));
+        CHECK(shard.at(8).seconds == (gave_up ? 9 : 8));
     }
     CHECK(std::isnan(shard.at(8).rows[0][0]));
-    shard.is_diverged = false;
+    shard.gave_up.reset();
     CHECK(shard.at(8).rows[0][0] == 9);
 }

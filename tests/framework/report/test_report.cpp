@@ -31,11 +31,14 @@ fs::path finished_run(const ScratchFolder& folder,
                       const char* name,
                       const std::vector<Curve>& curves,
                       const std::string& seed = "1",
-                      const std::set<std::string>& ratios = {}) {
+                      const std::set<std::string>& ratios = {},
+                      const Judging& judging = {.metric = "objective"},
+                      const std::string& evaluate = "") {
     const fs::path run = folder / name;
     fs::create_directories(run);
-    const Results results{{.metric = "objective", .ratios = ratios, .reference = curves.front().contestant},
-                          curves};
+    Results results{judging, curves};
+    results.judging.ratios = ratios;
+    results.judging.reference = curves.front().contestant;
     ConfigNode contestants{.key = "contestants"};
     for (const Curve& curve : curves) contestants.children.push_back({.key = curve.contestant});
     ConfigNode root;
@@ -43,7 +46,7 @@ fs::path finished_run(const ScratchFolder& folder,
     std::ofstream(run / "config.info")
         << "name \"a <b> & c\"\nseed " << seed << "\noptimizee { use quadratic }\nevaluate { instances "
         << curves.front().final_rows[0].size() << "\n iterations " << curves.front().iteration.back()
-        << " }\n"
+        << evaluate << " }\n"
         << to_info(root);
     std::ofstream(run / "environment.json") << R"({"l2o_version": "1.2.3", "cpu": {"threads": 2}})";
     std::ofstream(run / "metrics.jsonl")
@@ -346,6 +349,34 @@ TEST_CASE("report: runs of the same instances are compared, those of others refu
     CHECK_FALSE(fs::exists(first / "report.html"));
     CHECK_FALSE(fs::exists(first / "checkpoints"));
     for (const auto& entry : fs::directory_iterator(first)) CHECK(entry.path().filename() != ".l2o-report");
+
+    // A target on the objective that was paid for does not depend on what was recorded.
+    std::vector<Curve> often{contestant("a", 0.9)};
+    often[0].final_best = often[0].final_rows[0];
+    std::vector<Curve> seldom = often;
+    Curve& thin = seldom[0];
+    for (std::size_t point = 97; point > 0; point -= 2) {
+        const auto at = static_cast<std::ptrdiff_t>(point);
+        for (auto* counts : {&thin.evaluations, &thin.values, &thin.gradients, &thin.seconds})
+            counts->erase(counts->begin() + at);
+        thin.iteration.erase(thin.iteration.begin() + at);
+        thin.distributions[0].erase(thin.distributions[0].begin() + at);
+        if (point == 1) break;
+    }
+    for (const bool is_paid_for : {false, true}) {
+        const Judging judging{.metric = "objective", .target = 0.01, .is_paid_for = is_paid_for};
+        const fs::path every = finished_run(folder, "every", often, "1", {}, judging, " target 0.01"),
+                       every_other = finished_run(folder,
+                                                  "every_other",
+                                                  seldom,
+                                                  "1",
+                                                  {},
+                                                  judging,
+                                                  "\n target 0.01\n metrics_every 2");
+        const std::string both = read_file(write_report({every, every_other}, folder / "targets").page);
+        CHECK(count(both, "When a target was reached is not compared") == (is_paid_for ? 0 : 1));
+        CHECK(count(both, "objective &lt;= 0.01, paid for") == (is_paid_for ? 2 : 0));
+    }
 
     const fs::path other_seed = finished_run(folder, "seed", {contestant("a", 0.9)}, "2");
     CHECK(refusal([&] {

@@ -116,6 +116,32 @@ TEST_CASE("the best point is the least finite value offered, with its x") {
     CHECK_FALSE(ledger.has_best(0));
 }
 
+TEST_CASE("improvements are what was the best once, with what had been paid by then") {
+    const ProblemLab problem({.optimizee = "quadratic", .options = {{"n", "2"}}, .instances = 2});
+    Ledger ledger(problem.optimizee(), 2, {.keeps_best = true, .keeps_improvements = true});
+    std::vector<Tensor> block;
+    block.emplace_back(Dtype::kF64, Shape{1, 2});
+    const TensorSet x(std::move(block));
+    for (int again = 0; again < 2; ++again) {
+        ledger.restart();
+        std::int64_t t = 0;
+        for (const double f : {5., static_cast<double>(NAN), 7., 3., 3., 1.}) {
+            ledger.set_iteration(t++);
+            CHECK(ledger.charge(1, L2O_ORACLE_VALUE));
+            ledger.offer(1, f, x, 0);
+        }
+        REQUIRE(ledger.improvements().size() == 2);
+        CHECK(ledger.improvements()[0].empty());
+        std::vector<double> told;
+        for (const Improvement& one : ledger.improvements()[1])
+            told.insert(told.end(), {one.f, one.evaluations, static_cast<double>(one.iteration)});
+        CHECK(told == std::vector<double>{5, 1, 0, 3, 4, 3, 1, 6, 5});
+    }
+    Ledger spares(problem.optimizee(), 2, {.keeps_best = true});
+    spares.offer(1, 7, x, 0);
+    CHECK(spares.improvements().empty());
+}
+
 TEST_CASE("looking is free and decides nothing: the same bits and the same charges with and without") {
     for (const char* optimizer : {"adam", "nag", "particle_swarm"}) {
         CAPTURE(optimizer);
@@ -160,7 +186,7 @@ TEST_CASE("the value at the end is charged once, and the budget holds for it") {
     CHECK(end.f->value(0) >= limited.ledger().best_f()[0]);
 }
 
-TEST_CASE("a method that evaluates nothing by the host has no best point; of its end it pays the value") {
+TEST_CASE("a method that evaluates nothing has no best point, not even its end, of which it pays the value") {
     Trip trip({.optimizer = "ista", .problem = {.optimizee = "lasso", .instances = 2}});
     Course course = trip.course(5);
     Rollout rollout = trip.rollout(course);
@@ -173,7 +199,9 @@ TEST_CASE("a method that evaluates nothing by the host has no best point; of its
     CHECK(rollout.is_over());
     CHECK(rollout.ledger().evaluations()[0].points == 6);
     CHECK(rollout.ledger().evaluations()[0].gradients == 5);
-    CHECK(rollout.ledger().best_f()[0] == rollout.look(false).f->value(0));
+    CHECK(rollout.ledger().evaluations()[0].values == 1);
+    CHECK_FALSE(rollout.ledger().has_best(0));
+    CHECK(std::isfinite(rollout.look(false).f->value(0)));
     course.max_evaluations = 3;  // two steps and a value
     Rollout limited = trip.rollout(course);
     for (limited.start(trip.x0()); !limited.is_over();) limited.step();
