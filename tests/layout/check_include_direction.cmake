@@ -30,6 +30,7 @@ function(check folder)
       continue()
     endif()
     math(EXPR files_seen "${files_seen} + 1")
+    set_property(GLOBAL APPEND PROPERTY ruled ${name})
     file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]*[<\"]")
     foreach(line IN LISTS lines)
       string(REGEX REPLACE "^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"]*)[>\"].*" "\\1" included "${line}")
@@ -43,13 +44,16 @@ function(check folder)
   set(files_seen ${files_seen} PARENT_SCOPE)
 endfunction()
 
-check(sdk/include/l2o/abi "${c99}" "(base|call|loss|optimizee|optimizer|option|plugin|spec|status|tensor)[.]h")
+foreach(folder sdk/include/l2o/abi sdk/abi_history)
+  check(${folder} "${c99}" "(base|call|loss|optimizee|optimizer|option|plugin|spec|status|tensor)[.]h")
+endforeach()
 check(sdk/include/l2o/c "(math|stdarg|stdint|stdio|stdlib|string)[.]h" "l2o/(abi|c)/[a-z]+[.]h")
 check(sdk/include/l2o/sdk "${std}" "l2o/abi/[a-z]+[.]h" "l2o/sdk/[a-z_]+[.]hpp")
 check(sdk/include/l2o/numerics "${std}" "${eigen}" "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/layers "${std}" "l2o/(layers|numerics|sdk)/[a-z_]+[.]hpp")
 check(sdk/include/l2o/nets "${std}" "${eigen}" "l2o/(layers|nets|numerics|sdk)/[a-z_]+[.]hpp")
 check(sdk/include/l2o/files "${system}" "${json}" "l2o/(abi|files|sdk)/[a-z_]+[.]hp*")
+check(sdk/numerics "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
 # The floors of the framework, from the ground up: a folder sees what is below it, never what is beside or above.
@@ -99,12 +103,32 @@ check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "
 
 check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|layers|nets|torch)/[a-z_]+[.]hp*")
 
+check(examples/embed "${std}" "framework/(error|solve/solver|store/safetensors)[.]hpp")
+
 check(examples/paper "${system}" "${eigen}" "${fmt}" "l2o/numerics/[a-z_]+[.]hpp" "framework/(error|store/[a-z_]+)[.]hpp"
   "boost/program_options[.]hpp" "${sibling}")
 
 # Tests see everything public, and plugins only through the ABI.
 check(tests "${system}" "${eigen}" "${torch}" "${json}" "${fmt}" "doctest/doctest[.]h" "benchmark/benchmark[.]h"
   "l2o/.*" "framework/.*[.]hpp" "host/.*[.]hpp" "examples/.*[.]hpp" "tests/.*[.]hpp" "${sibling}" "[a-z_]+[.]h")
+
+# No source without a rule, and none that these rules, the formatter and clang-tidy would pass over.
+get_property(ruled GLOBAL PROPERTY ruled)
+foreach(folder examples framework host plugins sdk tests)
+  file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${folder}/*)
+  foreach(name IN LISTS files)
+    if(name MATCHES "[.](h|hpp|c|cpp)$")
+      if(NOT name IN_LIST ruled)
+        get_filename_component(folder_of ${name} DIRECTORY)
+        message(SEND_ERROR "${name} is in a folder without a rule; add what ${folder_of} may include to "
+          "check_include_direction.cmake and to tests/layout/README.md")
+      endif()
+    elseif(name MATCHES "[.](c[+][+]|cc|cp|cxx|cppm|ixx|h[+][+]|hh|hxx|inc|inl|ipp|tcc|tpp|txx|cu|cuh|C|H)$")
+      message(SEND_ERROR "${name} has an ending that no check of this tree reads; expected .hpp and .cpp, or "
+        ".h and .c")
+    endif()
+  endforeach()
+endforeach()
 
 if(files_seen LESS 100)
   message(SEND_ERROR "saw ${files_seen} files under ${ROOT}; expected the whole tree")
