@@ -18,7 +18,7 @@ using Eigen::Index;
 /// Coordinates per tile: two packets, so that four accumulators of a tile fill half the registers.
 template <class Scalar>
 inline constexpr Eigen::Index kLanes =
-    2 * std::max(EIGEN_MAX_STATIC_ALIGN_BYTES, 16) / Eigen::Index(sizeof(Scalar));
+    Eigen::Index{2} * std::max(EIGEN_MAX_STATIC_ALIGN_BYTES, 16) / Eigen::Index(sizeof(Scalar));
 
 template <class Scalar>
 using Lanes = Eigen::Array<Scalar, int(kLanes<Scalar>), 1>;
