@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <l2o/layers/elementwise.hpp>
+#include <l2o/layers/judge.hpp>
 #include <l2o/layers/rule.hpp>
 #include <l2o/layers/value.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -66,27 +67,45 @@ class Step {
   public:
     /// @param out        of a forward pass; @param cot, acc  of a reverse pass; else NULL
     /// @param first_row  of the tape's rows within the batch
+    /// @param judge      of what forward() says, while it is measured; else NULL
     Step(Tape<T>& tape,
          const StepIn<T>& in,
          const StepOut<T>* out,
          const StepCot<T>* cot,
          const StepAcc<T>* acc,
-         std::int64_t first_row = 0)
-        : tape_(tape), in_(in), out_(out), cot_(cot), acc_(acc), first_row_(first_row) {}
+         std::int64_t first_row = 0,
+         detail::Judge* judge = nullptr)
+        : tape_(tape), in_(in), out_(out), cot_(cot), acc_(acc), first_row_(first_row), judge_(judge) {}
 
     /// The number of the step, from 0.
     [[nodiscard]] std::int64_t t() const { return in_.t(); }
     [[nodiscard]] std::size_t blocks() const { return in_.blocks(); }
 
-    Value<T> x(std::size_t block = 0) { return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{}); }
-    /// @throw Failure without reads_g()
-    Value<T> g(std::size_t block = 0) { return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{}); }
+    /// @throw Failure if there is no such block
+    Value<T> x(std::size_t block = 0) {
+        check_block(block);
+        return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{});
+    }
+    /// @throw Failure without reads_g(), or if there is no such block
+    Value<T> g(std::size_t block = 0) {
+        check_block(block);
+        return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{});
+    }
     Value<T> state(const State& s) { return batched(in_.state(s), acc_ ? acc_->state(s) : View<T>{}); }
     /// Data of every instance.
-    Value<T> data(const Need& need) { return batched(in_.data(need), {}); }
+    Value<T> data(const Need& need) {
+        if (judge_ != nullptr) judge_->data(need, true);
+        return batched(in_.data(need), {});
+    }
     /// A number, or a vector as one row, for all instances.
-    Value<T> param(const Param& p) { return shared(in_.param(p), acc_ ? acc_->param(p) : View<T>{}); }
-    Value<T> shared_data(const Need& need) { return shared(in_.data(need), View<T>{}); }
+    Value<T> param(const Param& p) {
+        if (judge_ != nullptr) judge_->row(p, as_row(in_.param(p)).rows);
+        return shared(in_.param(p), acc_ ? acc_->param(p) : View<T>{});
+    }
+    Value<T> shared_data(const Need& need) {
+        if (judge_ != nullptr) judge_->data(need, false);
+        return shared(in_.data(need), View<T>{});
+    }
     Value<T> constant(T value) {
         const View<T> room{tape_.scratch().template take<T>(1), 1, 1, 1};
         if (room) room.scalar() = value;
@@ -96,20 +115,32 @@ class Step {
         const View<T> bar = acc_ ? acc_->param(p) : View<T>{};
         return {in_.param(p), bar, false, bool(bar) || tape_.pass() == Pass::kMeasure};
     }
-    Matrix<T> matrix(const Need& need) { return {in_.data(need), {}, false, false}; }
+    Matrix<T> matrix(const Need& need) {
+        if (judge_ != nullptr) judge_->data(need, false);
+        return {in_.data(need), {}, false, false};
+    }
 
     /// x' and state' are these. All have to be set, each once.   @return it, for further use
+    /// @throw Failure if there is no such block
     Value<T> set_x(Value<T> value, std::size_t block = 0) {
+        check_block(block);
+        if (judge_ != nullptr) judge(judge_->x(block), value);
         return set(value,
                    rows(out_ ? out_->x(block) : View<T>{}),
                    rows(in_.x_out(block)),
                    rows(cot_ ? cot_->x(block) : View<const T>{}));
     }
     Value<T> set(const State& s, Value<T> value) {
-        return set(value, room_of(s), rows(in_.state_out(s)), cotangent_of(s));
+        const View<const T> known = rows(in_.state_out(s));
+        if (judge_ != nullptr) judge(judge_->state(s), value);
+        return set(value, written(s), known, cotangent_of(s));
     }
-    /// Where an operation writes a state', instead of set(); empty unless in a forward pass.
-    View<T> room_of(const State& s) const { return rows(out_ ? out_->state(s) : View<T>{}); }
+    /// Where an operation writes a state', instead of set(), asked for when it is named; empty unless in a
+    /// forward pass.
+    View<T> room_of(const State& s) const {
+        if (judge_ != nullptr) judge_->set(judge_->state(s), 0, true);
+        return written(s);
+    }
     /// For operations with a state of their own: parameters and state, the cotangent of a state', and
     /// accumulators; the last two empty where there is none.
     View<const T> values_of(const Param& p) const { return in_.param(p); }
@@ -136,6 +167,16 @@ class Step {
         View<T> to;
         Output* next = nullptr;
     };
+    void check_block(std::size_t block) const {
+        if (block >= in_.blocks()) [[unlikely]]
+            l2o::detail::not_declared(
+                "forward() names a block that the problem does not have; expected numbers from 0 below "
+                "step.blocks()");
+    }
+    void judge(std::size_t place, Value<T> value) {
+        judge_->set(place, value ? value->cols() : 0, !value || value->is_batched());
+    }
+    View<T> written(const State& s) const { return rows(out_ ? out_->state(s) : View<T>{}); }
     /// Those of the tape, of a tensor of the whole batch.
     template <class E>
     View<E> rows(const View<E>& all) const {
@@ -175,6 +216,7 @@ class Step {
     const StepCot<T>* cot_;
     const StepAcc<T>* acc_;
     std::int64_t first_row_;
+    detail::Judge* judge_;
     Output* first_ = nullptr;
     Output** end_ = &first_;
 };
@@ -209,12 +251,14 @@ class Layered {
     }
 
   protected:
-    /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three.
+    /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three, and
+    /// refuses one that in these steps does not set all that it has to.
     /// @param entries_at_once  0: the batch is computed at once; else as many of its rows at a time as have
     ///        so many coordinates, or one: where values are many, those of all rows leave the cache
     /// @pre  parameters and states are declared   @throw Failure of a population
     void measure(OptimizerSpec& spec, std::int64_t entries_at_once = 0) {
         if (spec.info.particles > 0) invalid("a population is not written in layers; expected one iterate");
+        detail::Judge::check_states(spec);
         std::int64_t of_row = 0;
         for (std::size_t k = 0; k < spec.blocks(); ++k) of_row += element_count(spec.block(k));
         if (entries_at_once > 0)
@@ -238,8 +282,10 @@ class Layered {
                 const l2o_call call{};
                 const StepIn<T> in(&raw, &call, 1, spec.blocks(), spec.states.size());
                 Tape<T> tape(scratch, rows, Pass::kMeasure);
-                Step<T> step(tape, in, nullptr, nullptr, nullptr);
+                detail::Judge judge(spec, t);
+                Step<T> step(tape, in, nullptr, nullptr, nullptr, 0, &judge);
                 method().forward(step);
+                judge.finish();
             });
     }
 

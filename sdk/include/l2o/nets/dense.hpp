@@ -160,7 +160,6 @@ class Dense {
             numerics::transpose(out_bar.data, of_.outputs_, n, out_bar.stride, by_entry_, padded);
             numerics::add_outer_products<T>(in, of_.inputs(), n, by_entry_, of_.outputs_, sums_[0]);
         }
-        [[nodiscard]] bool has_cotangent(std::size_t) const { return false; }
         /// Adds the sums over all tiles to the accumulators, with what constant inputs get of the bias.
         void finish() const {
             double* w = sums_[0] + of_.inputs() * of_.outputs_;

@@ -44,7 +44,6 @@ class LogAndSign {
             numerics::log_and_sign_vjp<T>(
                 {in.data, n}, k_, {out_bar.at(0, 0), n}, {out_bar.at(1, 0), n}, {in_bar.data, n});
         }
-        [[nodiscard]] bool has_cotangent(std::size_t) const { return false; }
         void finish() const {}
 
       private:

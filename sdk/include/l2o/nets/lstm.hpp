@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <l2o/layers/layered.hpp>
 #include <l2o/nets/tiles.hpp>
 #include <l2o/numerics/lstm.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,8 +49,8 @@ class Lstm {
                                   .batched = true});
         };
         for (std::size_t k = 0; k < blocks; ++k) {
-            h_.push_back(add(names.h, "LSTM: output", k));
-            c_.push_back(add(names.c, "LSTM: cell", k));
+            const State h = add(names.h, "LSTM: output", k);
+            states_.push_back({h, add(names.c, "LSTM: cell", k)});
         }
     }
 
@@ -65,8 +67,8 @@ class Lstm {
 
     [[nodiscard]] Index inputs() const { return inputs_; }
     [[nodiscard]] Index outputs() const { return hidden_; }
-    [[nodiscard]] const State& h(std::size_t block = 0) const { return h_[block]; }
-    [[nodiscard]] const State& c(std::size_t block = 0) const { return c_[block]; }
+    [[nodiscard]] const State& h(std::size_t block = 0) const { return states_[block][0]; }
+    [[nodiscard]] const State& c(std::size_t block = 0) const { return states_[block][1]; }
 
     /// The cell in one step, tile by tile.
     template <class T>
@@ -125,9 +127,8 @@ class Lstm {
             if (const View<T> to = step_.accumulator_of(of_.h(k))) store<true>(h_bar_, of_.hidden_, tile, to);
             if (const View<T> to = step_.accumulator_of(of_.c(k))) store<true>(c_bar_, of_.hidden_, tile, to);
         }
-        [[nodiscard]] bool has_cotangent(std::size_t k) const {
-            return step_.cotangent_of(of_.h(k)) || (!of_.reads_cell && step_.cotangent_of(of_.c(k)));
-        }
+        /// Those that a run at block k writes.   @throw Failure if there are none
+        [[nodiscard]] std::span<const State> states(std::size_t k) const { return of_.states(k); }
         /// Adds the sums over all tiles to the accumulators of the weights.
         void finish() const {
             if (of_.form == LstmForm::kSonnet) {
@@ -210,11 +211,17 @@ class Lstm {
         add(".b_ih", {gates});
         add(".b_hh", {gates});
     }
+    [[nodiscard]] std::span<const State> states(std::size_t k) const {
+        if (k >= states_.size())
+            invalid("an LSTM of " + std::to_string(states_.size()) + " states is run at block " +
+                    std::to_string(k) + "; expected a block that it has a state of");
+        return {states_[k].data(), reads_cell ? 1U : 2U};
+    }
     [[nodiscard]] Index weight_count() const { return (inputs_ + hidden_) * 4 * hidden_; }
 
     Index inputs_ = 0, hidden_ = 0;
     std::vector<Param> params_;
-    std::vector<State> h_, c_;
+    std::vector<std::array<State, 2>> states_;  // h and c, of every block or of the rows
 };
 
 }  // namespace l2o::nets

@@ -50,6 +50,7 @@ class Net {
       public:
         Pass(layers::Tape<T>& tape, const Net& net, const layers::Step<T>& step)
             : layers::Node<T>(tape, false, 1, true, false),
+              step_(step),
               parts_(std::apply(
                   [&](const auto&... part) {
                       return std::tuple<typename Parts::template Pass<T>...>(
@@ -85,8 +86,18 @@ class Net {
                      const Block<T>& in_bar) const {
             reverse_from<kParts - 1>(k, tile, in, in_bar);
         }
-        [[nodiscard]] bool has_cotangent(std::size_t k) const {
-            return std::apply([&](const auto&... part) { return (part.has_cotangent(k) || ...); }, parts_);
+        /// Names the states' that a run at block k writes.   @return whether one of them has a cotangent
+        [[nodiscard]] bool name_states(std::size_t k) const {
+            bool has_cotangent = false;
+            const auto name = [&](const auto& part) {
+                if constexpr (requires { part.states(k); })
+                    for (const State& s : part.states(k)) {
+                        static_cast<void>(step_.room_of(s));
+                        has_cotangent = has_cotangent || step_.cotangent_of(s);
+                    }
+            };
+            std::apply([&](const auto&... part) { (name(part), ...); }, parts_);
+            return has_cotangent;
         }
 
       private:
@@ -108,6 +119,7 @@ class Net {
             std::apply([&](const auto&... part) { (part.finish(), ...); }, parts_);
         }
 
+        const layers::Step<T>& step_;
         std::tuple<typename Parts::template Pass<T>...> parts_;
         std::array<Block<T>, kParts> bars_;
     };
@@ -182,7 +194,7 @@ class Outputs final : public layers::Node<T> {
           in_(in),
           features_{tape.scratch().template take<T>(Index(K) * kTile), kTile},
           features_bar_{tape.scratch().template take<T>(Index(K) * kTile), kTile} {
-        if (tape.pass() == layers::Pass::kReverse && net->has_cotangent(block)) this->own_bar();
+        if (net->name_states(block)) this->own_bar();
     }
 
   private:
@@ -255,7 +267,7 @@ class Ruled final : public layers::Node<T> {
         };
         features_ = take(K), features_bar_ = take(K), variables_at_ = take(V), variables_bar_ = take(V);
         constants_at_ = take(C), results_ = take(kResults);
-        if (tape.pass() == layers::Pass::kReverse && net->has_cotangent(block)) this->own_bar();
+        if (net->name_states(block)) this->own_bar();
     }
 
   private:

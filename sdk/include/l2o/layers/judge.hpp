@@ -1,0 +1,87 @@
+// What forward() says, looked at once, when it is measured: nothing of it costs a step.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <l2o/sdk/failure.hpp>
+#include <l2o/sdk/handle.hpp>
+#include <l2o/sdk/optimizer.hpp>
+#include <string>
+#include <vector>
+
+namespace l2o::layers::detail {
+
+/// Refuses a forward() that does not set x' of every block and every state', each once, in rows of its size,
+/// or that reads data or a parameter as what it is not.
+class Judge {
+  public:
+    /// @param spec  complete, and there as long as this   @param t  number of the step
+    Judge(const OptimizerSpec& spec, std::int64_t t)
+        : spec_(spec), t_(t), is_set_(spec.blocks() + spec.states.size(), false) {}
+
+    /// @throw Failure of a state that is not batched: rows are computed one by one.
+    static void check_states(const OptimizerSpec& spec) {
+        for (std::uint32_t i = 0; i < spec.states.size(); ++i)
+            if ((spec.states.at(i)->flags & L2O_SPEC_BATCHED) == 0)
+                invalid("state '" + std::string(spec.states.at(i)->name) +
+                        "' is one for the whole batch, and forward() computes row by row; expected '.batched "
+                        "= true' in declare()");
+    }
+
+    /// Places in the list of all that has to be set.
+    [[nodiscard]] std::size_t x(std::size_t block) const { return block; }
+    [[nodiscard]] std::size_t state(const State& s) const { return spec_.blocks() + s.index(); }
+
+    /// @param cols  of a row; 0: whatever fits
+    void set(std::size_t place, std::int64_t cols, bool is_batched) {
+        const std::int64_t expected = element_count(spec_at(place));
+        if (is_set_[place]) invalid(here() + "sets " + text(place) + " twice; expected once");
+        if (cols > 0 && !is_batched)
+            invalid(here() + "sets " + text(place) +
+                    " to one row for all; expected a value with a row for each");
+        if (cols > 0 && cols != expected)
+            invalid(here() + "sets " + text(place) + " to rows of " + std::to_string(cols) +
+                    " entries; expected " + std::to_string(expected));
+        is_set_[place] = true;
+    }
+    void finish() const {
+        for (std::size_t place = 0; place < is_set_.size(); ++place)
+            if (!is_set_[place])
+                invalid(here() + "does not set " + text(place) + "; expected 'step." +
+                        (place < spec_.blocks() ? "set_x(value, " + std::to_string(place) + ")"
+                                                : "set(handle, value)") +
+                        "', with an empty value for zeros");
+    }
+
+    void data(const Need& need, bool as_batched) const {
+        if (!need) return;
+        const bool is_batched = (need.spec().flags & L2O_SPEC_BATCHED) != 0;
+        if (is_batched == as_batched) return;
+        invalid(here() + "reads '" + need.spec().name +
+                (is_batched ? "' as data of all instances, and each has its own; expected step.data()"
+                            : "' as data of each instance, and all have the same; expected "
+                              "step.shared_data() or step.matrix()"));
+    }
+    void row(const Param& p, std::int64_t rows) const {
+        if (rows > 1)
+            invalid(here() + "reads parameter '" + spec_.params.at(p.index())->name + "' of " +
+                    std::to_string(rows) + " rows as one row; expected step.matrix()");
+    }
+
+  private:
+    [[nodiscard]] std::string here() const { return "forward() of step " + std::to_string(t_) + " "; }
+    [[nodiscard]] const l2o_spec& spec_at(std::size_t place) const {
+        return place < spec_.blocks() ? spec_.block(place)
+                                      : *spec_.states.at(std::uint32_t(place - spec_.blocks()));
+    }
+    [[nodiscard]] std::string text(std::size_t place) const {
+        return (place < spec_.blocks() ? "x' of block '" : "state '") + std::string(spec_at(place).name) +
+               "'";
+    }
+
+    const OptimizerSpec& spec_;
+    std::int64_t t_;
+    std::vector<bool> is_set_;
+};
+
+}  // namespace l2o::layers::detail

@@ -1,0 +1,206 @@
+// What a forward() may not say: each is refused when the method is created, in a sentence.
+#include <doctest/doctest.h>
+
+#include <l2o/layers/layered.hpp>
+#include <l2o/layers/product.hpp>
+#include <l2o/nets/lstm.hpp>
+#include <l2o/nets/net.hpp>
+#include <string>
+
+#include "tests/sdk/one_step.hpp"
+
+namespace {
+
+using namespace l2o::test;
+using l2o::layers::Step, l2o::layers::Value;
+
+/// A state of 70 entries for each instance, a matrix, and what the case does with them.
+template <class Case>
+struct Method : l2o::layers::Layered<Method<Case>> {
+    static constexpr l2o::About about{
+        .id = "method", .version = "1.0.0", .title = "Method", .doc = "For tests.", .needs = "A,b"};
+    l2o::Need a, b;
+    l2o::State h;
+    l2o::Param w;
+
+    void declare(l2o::OptimizerSpec& spec) {
+        spec.reads_g();
+        a = spec.needs("A"), b = spec.needs("b");
+        h = spec.state({.name = "h", .shape = {kN}, .batched = true});
+        w = spec.param({.name = "W", .shape = {kM, kN}});
+        Case::declare_more(spec);
+        this->measure(spec);
+    }
+    template <class T>
+    void forward(Step<T>& step) const {
+        Case::forward(*this, step);
+    }
+};
+struct Plain {
+    static void declare_more(l2o::OptimizerSpec&) {}
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        step.set_x(step.x() - step.g());
+        step.set(m.h, Value<T>{});
+    }
+};
+/// Sets h, and does `what`.
+template <class What>
+struct With : Plain {
+    template <class M, class T>
+    static void forward(const M& m, Step<T>& step) {
+        step.set(m.h, step.state(m.h));
+        What::forward(m, step);
+    }
+};
+struct StateOfTheBatch : Plain {
+    static void declare_more(l2o::OptimizerSpec& spec) { spec.state({.name = "count", .shape = {2}}); }
+};
+struct Nothing {
+    static void forward(const auto&, auto&) {}
+};
+struct SetsTwice {
+    static void forward(const auto&, auto& step) { step.set_x(step.x()), step.set_x(step.g()); }
+};
+struct SetsWide {
+    static void forward(const auto& m, auto& step) { step.set_x(step.data(m.b)); }
+};
+struct SetsOneRow {
+    static void forward(const auto&, auto& step) { step.set_x(step.constant(1)); }
+};
+struct SetsAnotherBlock {
+    static void forward(const auto&, auto& step) { step.set_x(step.x()), step.set_x(step.g(), 1); }
+};
+struct ReadsAnotherBlock {
+    static void forward(const auto&, auto& step) { step.set_x(step.x(1)); }
+};
+struct ReadsAnotherGradient {
+    static void forward(const auto&, auto& step) { step.set_x(step.g(1)); }
+};
+struct ForgetsH : Plain {
+    static void forward(const auto&, auto& step) { step.set_x(step.x()); }
+};
+struct ForgetsHLater : Plain {
+    static void forward(const auto& m, auto& step) {
+        step.set_x(step.x());
+        if (step.t() < 2) step.set(m.h, step.state(m.h));
+    }
+};
+struct SetsHTwice : Plain {
+    static void forward(const auto& m, auto& step) {
+        step.set_x(step.x());
+        step.set(m.h, step.state(m.h));
+        step.room_of(m.h);
+    }
+};
+struct SharesA {
+    static void forward(const auto& m, auto& step) { step.set_x(step.data(m.a) * step.matrix(m.w)); }
+};
+struct OwnsB {
+    static void forward(const auto& m, auto& step) { step.set_x(step.x() + step.shared_data(m.b)); }
+};
+struct MatrixOfB {
+    static void forward(const auto& m, auto& step) { step.set_x(step.x() * step.matrix(m.b)); }
+};
+struct RowOfW {
+    static void forward(const auto& m, auto& step) {
+        step.set_x(map([](auto x, auto w) { return x * w; }, step.x(), step.param(m.w)));
+    }
+};
+
+template <class Case>
+std::string refusal() {
+    const Instance<Method<Case>> it(1);
+    REQUIRE(it.created != 0);
+    return it.error;
+}
+
+/// A state that a net writes, at the blocks that it is run at.
+template <int kRuns>
+struct Cell : l2o::layers::Layered<Cell<kRuns>> {
+    static constexpr l2o::About about = Method<Plain>::about;
+    l2o::nets::Net<l2o::nets::Lstm> net;
+
+    void declare(l2o::OptimizerSpec& spec) {
+        net.part<0>().declare(spec, {.weights = "cell", .h = "h", .c = "c"}, 1, 1, l2o::nets::kPerCoordinate);
+        spec.reads_g();
+        this->measure(spec);
+    }
+    template <class T>
+    void forward(Step<T>& step) const {
+        l2o::nets::Running run(net, step);
+        Value<T> x = step.x();
+        for (int i = 0; i < kRuns; ++i) x = x + run.outputs(kRuns == 3 ? i : 0, step.g());
+        step.set_x(x);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("forward: one that sets every output once, in rows of its size, is not refused") {
+    CHECK(Instance<Method<Plain>>(1).created == 0);
+    CHECK(Instance<Cell<1>>(1).created == 0);
+}
+
+TEST_CASE("forward: a state of the whole batch is refused") {
+    CHECK(refusal<StateOfTheBatch>() ==
+          "state 'count' is one for the whole batch, and forward() computes row by row; expected '.batched = "
+          "true' in declare()");
+}
+
+TEST_CASE("forward: what is not set, or set again, is refused with the step in which that happens") {
+    CHECK(refusal<With<Nothing>>() ==
+          "forward() of step 0 does not set x' of block 'x'; expected 'step.set_x(value, 0)', with an empty "
+          "value for zeros");
+    CHECK(refusal<ForgetsH>() ==
+          "forward() of step 0 does not set state 'h'; expected 'step.set(handle, value)', with an empty "
+          "value for zeros");
+    CHECK(refusal<ForgetsHLater>() ==
+          "forward() of step 2 does not set state 'h'; expected 'step.set(handle, value)', with an empty "
+          "value for zeros");
+    CHECK(refusal<With<SetsTwice>>() == "forward() of step 0 sets x' of block 'x' twice; expected once");
+    CHECK(refusal<SetsHTwice>() == "forward() of step 0 sets state 'h' twice; expected once");
+}
+
+TEST_CASE("forward: what does not fit where it is set is refused") {
+    CHECK(refusal<With<SetsWide>>() ==
+          "forward() of step 0 sets x' of block 'x' to rows of 3 entries; expected 70");
+    CHECK(
+        refusal<With<SetsOneRow>>() ==
+        "forward() of step 0 sets x' of block 'x' to one row for all; expected a value with a row for each");
+}
+
+TEST_CASE("forward: a block that the problem does not have is refused") {
+    const std::string text =
+        "forward() names a block that the problem does not have; expected numbers from 0 below step.blocks()";
+    CHECK(refusal<With<SetsAnotherBlock>>() == text);
+    CHECK(refusal<With<ReadsAnotherBlock>>() == text);
+    CHECK(refusal<With<ReadsAnotherGradient>>() == text);
+}
+
+TEST_CASE("forward: data and parameters that are read as what they are not are refused") {
+    CHECK(refusal<With<SharesA>>() ==
+          "forward() of step 0 reads 'A' as data of each instance, and all have the same; expected "
+          "step.shared_data() or step.matrix()");
+    const std::string own =
+        "forward() of step 0 reads 'b' as data of all instances, and each has its own; expected step.data()";
+    CHECK(refusal<With<OwnsB>>() == own);
+    CHECK(refusal<With<MatrixOfB>>() == own);
+    CHECK(refusal<With<RowOfW>>() ==
+          "forward() of step 0 reads parameter 'W' of 3 rows as one row; expected step.matrix()");
+}
+
+TEST_CASE("forward: the states of a net are set where it is run, once") {
+    const Instance<Cell<0>> never(1);
+    REQUIRE(never.created != 0);
+    CHECK(std::string(never.error) ==
+          "forward() of step 0 does not set state 'h'; expected 'step.set(handle, value)', with an empty "
+          "value for zeros");
+    const Instance<Cell<2>> twice(1);
+    REQUIRE(twice.created != 0);
+    CHECK(std::string(twice.error) == "forward() of step 0 sets state 'h' twice; expected once");
+    const Instance<Cell<3>> elsewhere(1);
+    REQUIRE(elsewhere.created != 0);
+    CHECK(std::string(elsewhere.error) ==
+          "an LSTM of 1 states is run at block 1; expected a block that it has a state of");
+}
