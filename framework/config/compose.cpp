@@ -9,6 +9,7 @@
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -38,6 +39,22 @@ ConfigNode single_setting(const std::string& override_text, const Origin& origin
         if (dot == std::string::npos) return section;
         node = std::move(section);
         path.resize(dot);
+    }
+}
+
+/// An empty value in the place of a section means nothing.
+void refuse_emptied_section(const ConfigNode& base, const ConfigNode& setting, const std::string& path) {
+    for (const ConfigNode& child : setting.children) {
+        const ConfigNode* known = base.find(child.key);
+        if (known == nullptr || known->children.empty() || known->is_sweep()) continue;
+        const std::string place = path + child.key;
+        refuse_emptied_section(*known, child, place + ".");
+        if (!child.children.empty() || !child.value.empty()) continue;
+        std::vector<std::string> keys;
+        for (const ConfigNode& inner : known->children) keys.push_back(inner.key);
+        throw Error(ExitCode::kUsage,
+                    child.origin.text() + ": " + place + " is empty, and stands for a section; expected '" +
+                        place + ".KEY=VALUE', KEY " + one_of(keys));
     }
 }
 
@@ -87,7 +104,11 @@ void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides
     const Origin origin{.file = "--set", .folder = working_folder(), .is_override = true};
     // All of them first form one tree: `use` given last must not drop the options given before it.
     ConfigNode overlay;
-    for (const std::string& text : overrides) merge_section(overlay, single_setting(text, origin));
+    for (const std::string& text : overrides) {
+        const ConfigNode setting = single_setting(text, origin);
+        refuse_emptied_section(root, setting, "");
+        merge_section(overlay, setting);
+    }
     merge_section(root, overlay);
 }
 

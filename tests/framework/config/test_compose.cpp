@@ -100,3 +100,22 @@ TEST_CASE("overrides: another form is refused with the form that is expected") {
     CHECK(refused("a.=5") == "2 --set 'a.=5': a key is empty" + expected);
     CHECK(refused("#include=x") == "2 --set '#include=x': the key '#include' starts with '#'" + expected);
 }
+
+TEST_CASE("overrides: an empty value in the place of a section is refused with what the section has") {
+    const std::string text =
+        "contestants { fista { use fista } lista { use lista } }\ns { a { sweep 1 } b 2 }\n";
+    const auto refused = [&](const std::vector<std::string>& overrides) {
+        return refusal([&] { (void)composed(text, overrides); });
+    };
+    const std::string expected =
+        "2 --set: contestants is empty, and stands for a section; expected 'contestants.KEY=VALUE', KEY one "
+        "of: "
+        "fista, lista";
+    CHECK(refused({"contestants="}) == expected);
+    CHECK(refused({"contestants=", "contestants.lista.use=ista"}) == expected);
+    CHECK(refused({"contestants.lista="}) ==
+          "2 --set: contestants.lista is empty, and stands for a section; expected "
+          "'contestants.lista.KEY=VALUE', "
+          "KEY one of: use");
+    CHECK(refused({"s.a=", "s.b=", "s.c="}) == "no error");
+}
