@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "framework/error.hpp"
+#include "framework/rollout/sparse_updates.hpp"
+#include "framework/train/shards.hpp"
 #include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
@@ -63,6 +65,8 @@ Entrant make_entrant(const Experiment& experiment,
                             contestant.optimizer.id() +
                             "' is made for the data of the problem itself; set both to 0");
         }
+        check_update_probability(train.update_probability, *entrant.train_optimizee);
+        check_memory(train, *entrant.train_optimizer, *entrant.train_optimizee);
         const auto check = [&](const PluginChoice& loss) {
             const Loss suits(loss.entry, loss.resolve(), task_of(*entrant.train_optimizee, 0));
         };

@@ -1,7 +1,12 @@
 #include "framework/rollout/sparse_updates.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <l2o/numerics/philox.hpp>
+#include <utility>
+
+#include "framework/error.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -22,11 +27,36 @@ std::vector<std::uint64_t> layers_of(const std::vector<const l2o_spec*>& blocks)
     return out;
 }
 
+/// Of n, the third in which the middle of a layer lies: of two layers one is first and one is last.
+std::uint64_t third_of(std::uint64_t layer, std::uint64_t n) { return 3 * (2 * layer + 1) / (2 * n); }
+
 void copy(const Tensor& from, Tensor& to) {
     std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
 }
 
 }  // namespace
+
+void check_update_probability(const UpdateProbability& probability, const Optimizee& optimizee) {
+    const std::vector<std::uint64_t> layers = layers_of(optimizee.blocks());
+    const std::uint64_t n = *std::max_element(layers.begin(), layers.end()) + 1;
+    const std::pair<const char*, double> thirds[] = {
+        {"first", probability.first}, {"middle", probability.middle}, {"last", probability.last}};
+    for (std::uint64_t third = 0; third < std::size(thirds); ++third) {
+        bool has_layers = false;
+        for (std::uint64_t layer = 0; layer < n; ++layer)
+            has_layers = has_layers || third_of(layer, n) == third;
+        if (has_layers || thirds[third].second == 1) continue;
+        throw Error(
+            ExitCode::kUsage,
+            fmt::format("train.update_probability.{} is {:g}, and '{}' has no layer in that third: it "
+                        "has {}; set it to 1{}",
+                        thirds[third].first,
+                        thirds[third].second,
+                        optimizee.id(),
+                        n == 1 ? "one, which is the middle" : "two, the first and the last",
+                        n == 1 ? ", and middle instead" : ""));
+    }
+}
 
 SparseUpdates::SparseUpdates(const Optimizer& optimizer,
                              const Optimizee& optimizee,
@@ -37,9 +67,7 @@ SparseUpdates::SparseUpdates(const Optimizer& optimizer,
     const std::uint64_t n = *std::max_element(layers.begin(), layers.end()) + 1;
     const double thirds[] = {probability.first, probability.middle, probability.last};
     for (std::size_t k = 0; k < blocks.size(); ++k) {
-        // The third in which the middle of the layer lies: of two layers one is first and one is last.
-        Block block{
-            .probability = thirds[3 * (2 * layers[k] + 1) / (2 * n)], .layer = layers[k], .states = {}};
+        Block block{.probability = thirds[third_of(layers[k], n)], .layer = layers[k], .states = {}};
         for (std::size_t i = 0; i < optimizer.state().size(); ++i)
             if (blocks.size() == 1 || optimizer.state()[i]->block == static_cast<std::int32_t>(k) + 1)
                 block.states.push_back(i);

@@ -16,6 +16,8 @@ struct UpdateProbability {
 
     [[nodiscard]] bool is_one() const { return first == 1 && middle == 1 && last == 1; }
 };
+/// @throw Error kUsage of a probability below 1 for a third in which the problem has no layer.
+void check_update_probability(const UpdateProbability& probability, const Optimizee& optimizee);
 
 /// Which blocks stay where they are in a step, together with the state that belongs to them. A layer is the
 /// blocks with the same `layer`, or one block where the problem names no layers. The same for all rows.

@@ -18,7 +18,31 @@ namespace {
 constexpr std::uint64_t kTrajectoryTag = 0x747261;
 constexpr std::int64_t kWorthThreads = 1 << 20;  // bytes to add up, more than the start of threads costs
 
+std::int64_t shards_of(std::int64_t batch, std::int64_t shard_rows) {
+    return (batch + shard_rows - 1) / shard_rows;
+}
+/// 0 would mean no limit.
+std::uint64_t share_of(std::uint64_t memory_bytes, std::int64_t shards) {
+    return memory_bytes == 0 ? 0 : std::max<std::uint64_t>(memory_bytes / std::uint64_t(shards), 1);
+}
+
 }  // namespace
+
+void check_memory(const TrainSettings& train, const Optimizer& optimizer, const Optimizee& optimizee) {
+    const bool goes_back = train.estimator == EstimatorKind::kBptt || train.imitation;
+    if (train.memory_bytes == 0 || !goes_back) return;
+    // The point in hand, cotangents before and after a step, where a window begins, the two of a step.
+    constexpr std::int64_t kPoints = 6;
+    const PointLayout layout(optimizer, optimizee, std::min(train.batch, train.shard_rows));
+    std::int64_t least = 0;
+    for (const Shape& block : layout.blocks) least += kPoints * element_count(block) * bytes_of(layout.dtype);
+    const std::int64_t shards = shards_of(train.batch, train.shard_rows);
+    if (share_of(train.memory_bytes, shards) >= static_cast<std::uint64_t>(least)) return;
+    throw Error(ExitCode::kUsage,
+                "train.memory is " + std::to_string(train.memory_bytes) + " bytes for " +
+                    std::to_string(shards) + " shards, of which each needs more than " +
+                    std::to_string(least) + "; raise train.memory, or lower train.shard_rows");
+}
 
 TensorSet gradient_like(const Optimizer& optimizer,
                         const TensorSet& params,
@@ -84,14 +108,11 @@ Shards::Shards(const Optimizer& optimizer,
       with_solutions_(options.with_solutions || loss.needs_solution()),
       loss_needing_solutions_(loss.needs_solution() ? loss.id() : "") {
     data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
-    const std::int64_t count = (options.batch + options.shard_rows - 1) / options.shard_rows;
+    const std::int64_t count = shards_of(options.batch, options.shard_rows);
     UnrollOptions unroll = options.unroll;
     // Threads that have no shard of their own work on slices.
     unroll.threads = static_cast<int>(std::max<std::int64_t>(threads / count, 1));
-    // 0 would mean no limit.
-    if (unroll.memory_bytes > 0)
-        unroll.memory_bytes =
-            std::max<std::uint64_t>(unroll.memory_bytes / static_cast<std::uint64_t>(count), 1);
+    unroll.memory_bytes = share_of(unroll.memory_bytes, count);
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t first = i * options.shard_rows;
         const std::int64_t rows = std::min(options.shard_rows, options.batch - first);

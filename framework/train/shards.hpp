@@ -16,6 +16,11 @@ using CarriedRefs = std::vector<std::vector<const Tensor*>>;
 [[nodiscard]] Carried copies(const CarriedRefs& shards);
 [[nodiscard]] CarriedRefs pointers(const Carried& shards);
 
+/// What a training would refuse when its first window begins, told before anything is drawn or looked for.
+/// @throw Error kUsage if train.memory does not even hold what one step of a shard has to be kept of: no more
+///        than a lower bound, as the rest depends on the loss and on the number of threads.
+void check_memory(const TrainSettings& train, const Optimizer& optimizer, const Optimizee& optimizee);
+
 /// A batch of trajectories cut into shards of a fixed number of rows. Every shard has its own engine and
 /// gradient; they are added up in order, so that nothing depends on the number of threads.
 class Shards {

@@ -1034,3 +1034,18 @@ TEST_CASE("run: what may not be written in a folder to go on in is told before t
     }
     CHECK(resume(path).weights.at(0).source == Source::kTrained);
 }
+
+TEST_CASE("run: a memory that holds no step is refused, also where the weights are there already") {
+    const ScratchFolder folder;
+    const auto refused = [&](const std::string& memory) {
+        return refusal([&] { (void)run(folder, {}, "train { memory " + memory + " }"); });
+    };
+    const std::string expected =
+        "2 train.memory is 12 bytes for 2 shards, of which each needs more than 288; raise train.memory, or "
+        "lower "
+        "train.shard_rows";
+    CHECK(refused("12") == expected);
+    CHECK(run(folder).weights.at(0).source == Source::kTrained);
+    CHECK(refused("12") == expected);
+    CHECK(refused("1MiB") == "no error");
+}

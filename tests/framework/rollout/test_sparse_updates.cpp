@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "tests/framework/config/refusal.hpp"
 #include "tests/framework/rollout/rig.hpp"
 
 namespace {
@@ -119,4 +120,22 @@ TEST_CASE("sparse updates: probability one is no option") {
     CHECK_FALSE(Stepper(rig.scene()).updates().any_stays({5, 6}, 3));
     const Run some = run(rig, {.second_order = SecondOrder::kExact, .update_probability = kSome});
     CHECK_FALSE(same_bits(run(rig, options).gradient, some.gradient));
+}
+
+TEST_CASE("sparse updates: a probability of a third without layers is refused") {
+    const auto refused = [](const std::string& optimizee, const UpdateProbability& probability) {
+        const ProblemLab lab({.optimizee = optimizee});
+        return refusal([&] { check_update_probability(probability, lab.optimizee()); });
+    };
+    CHECK(refused("three_layers", kSome) == "no error");
+    CHECK(refused("quadratic", {.middle = 0.5}) == "no error");
+    CHECK(refused("quadratic", {.first = 0.5, .middle = 0.5}) ==
+          "2 train.update_probability.first is 0.5, and 'quadratic' has no layer in that third: it has one, "
+          "which "
+          "is the middle; set it to 1, and middle instead");
+    CHECK(refused("rotated_saddle", {.first = 0.5, .last = 0.7}) == "no error");
+    CHECK(refused("rotated_saddle", kSome) ==
+          "2 train.update_probability.middle is 0.5, and 'rotated_saddle' has no layer in that third: it has "
+          "two, "
+          "the first and the last; set it to 1");
 }
