@@ -21,7 +21,8 @@ Usage usage() {
             "Compares the contestants of an experiment and trains nothing: learned ones use the weights\n"
             "given here, those of an earlier 'l2o train' or 'l2o run' or, with --untrained, the values that\n"
             "their training would start from. 'l2o describe evaluate' explains the settings of a\n"
-            "comparison.\n",
+            "comparison. 'l2o run --resume FOLDER' goes on with one that was interrupted, and trains\n"
+            "nothing either.\n",
         .examples =
             "  l2o evaluate examples/experiments/sparse_recovery.info evaluate.instances=4096\n"
             "  l2o evaluate sparse.info --weights lista=lista.safetensors\n"

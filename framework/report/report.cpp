@@ -217,12 +217,15 @@ void check_results(const RunRecord& run, const ConfigNode& config, const RunFold
 RunRecord read_run(const std::filesystem::path& path) {
     const RunFolder folder = RunFolder::open(path);
     if (!std::filesystem::exists(folder.results())) {
+        const bool only_trains = folder.request().part == RunPart::kTrain;
         throw Error(
             ExitCode::kIo,
-            path.string() +
-                ": there is no results.json, so the run is not finished; expected one that was evaluated "
-                "('l2o run --resume " +
-                path.string() + "' goes on with it)");
+            path.string() + ": there is no results.json, " +
+                (only_trains
+                     ? "as 'l2o train' only trains; expected a run that was evaluated ('l2o evaluate " +
+                           folder.config().string() + "' begins one)"
+                     : "so the run is not finished; expected one that was evaluated ('l2o run --resume " +
+                           path.string() + "' goes on with it)"));
     }
     RunRecord run{.folder = folder.path,
                   .config = read_file(folder.config()),

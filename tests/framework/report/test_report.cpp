@@ -594,9 +594,16 @@ TEST_CASE("report: a folder without a finished run is refused and stays as it wa
           std::string::npos);
     const fs::path run = finished_run(folder, "run", {contestant("a", 0.9)});
     fs::remove(run / "results.json");
-    CHECK(refusal([&] {
-              (void)write_report({run});
-          }).find("there is no results.json, so the run is not finished") != std::string::npos);
+    const auto refused = [&] { return refusal([&] { (void)write_report({run}); }); };
+    CHECK(refused() == "5 " + run.string() +
+                           ": there is no results.json, so the run is not finished; expected one that was "
+                           "evaluated ('l2o run --resume " +
+                           run.string() + "' goes on with it)");
+    RunFolder::open(run).write({.part = RunPart::kTrain});
+    CHECK(refused() == "5 " + run.string() +
+                           ": there is no results.json, as 'l2o train' only trains; expected a run that was "
+                           "evaluated ('l2o evaluate " +
+                           (run / "config.info").string() + "' begins one)");
     CHECK_FALSE(fs::exists(run / "report.html"));
     CHECK_FALSE(fs::exists(run / "figures"));
 }
