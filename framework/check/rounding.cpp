@@ -56,7 +56,8 @@ std::string difference_beyond_rounding(const Results& wants,
                                        double floor,
                                        const std::vector<GuardedSet*>& inputs,
                                        double rounding,
-                                       const std::function<void()>& compute) {
+                                       const std::function<void()>& compute,
+                                       const Excuse& excuses) {
     const auto difference = [&](std::size_t s, std::size_t i) {
         GuardedSet want, got;
         if (!(*wants[s])[i] || !(*gots[s])[i]) return std::string();
@@ -86,7 +87,8 @@ std::string difference_beyond_rounding(const Results& wants,
     for (std::size_t s = 0; s < wants.size(); ++s) {
         for (std::size_t i = 0; i < wants[s]->size(); ++i) {
             const std::string text = difference(s, i);
-            if (!text.empty() && !(apart((*wants[s])[i], (*gots[s])[i]) <= kAsFar * moved[s][i])) return text;
+            if (text.empty() || apart((*wants[s])[i], (*gots[s])[i]) <= kAsFar * moved[s][i]) continue;
+            if (!excuses || !excuses(s, i)) return text;
         }
     }
     return "";

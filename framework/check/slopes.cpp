@@ -16,14 +16,16 @@ constexpr double kTolerance = 1e-7, kLeast = 5e-7;
 constexpr double kGrowsAtJump = 5;  // by a tenth of the step it is 10
 constexpr int kJump = 4;            // the first step counts: before it there was nothing
 
-/// Random, of each element's own size, so that the logarithm of a small one is still smooth along it.
+/// Random, of each element's own size, so that the logarithm of a small one is still smooth along it: a mean
+/// of squares may span many decades. Zeros are moved a little.
 std::vector<double> direction(const Tensor& tensor, std::uint64_t index) {
     std::vector<double> out = normals(tensor.size(), index);
     double square = 0;
     for (std::int64_t i = 0; i < tensor.size(); ++i) square += tensor.value(i) * tensor.value(i);
     const double rms = std::sqrt(square / static_cast<double>(std::max<std::int64_t>(tensor.size(), 1)));
     for (std::int64_t i = 0; i < tensor.size(); ++i) {
-        const double scale = rms > 0 ? std::max(std::abs(tensor.value(i)), 1e-3 * rms) : 1;
+        const double own = std::abs(tensor.value(i));
+        const double scale = rms <= 0 ? 1 : own > 0 ? std::max(own, 1e-8 * rms) : 1e-3 * rms;
         out[static_cast<std::size_t>(i)] *= scale;
     }
     return out;
