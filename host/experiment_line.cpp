@@ -11,6 +11,7 @@
 
 #include "framework/config/value_text.hpp"
 #include "framework/evaluate/results.hpp"
+#include "framework/evaluate/timing.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/json.hpp"
@@ -91,6 +92,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
                                {"values", curve.values.back()},
                                {"gradients", curve.gradients.back()},
                                {"seconds", curve.seconds.back()},
+                               {"solve_seconds", to_json(curve.time)},
                                {"training_seconds", curve.training_seconds},
                                {"preparation_seconds", curve.preparation_seconds},
                                {"best_objective", best},

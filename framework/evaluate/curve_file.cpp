@@ -148,6 +148,7 @@ void move_numbers(Curve& curve, Move&& move) {
            values,
            gradients,
            seconds,
+           time,  // comes after what is kept here
            metrics,
            distributions,
            final_rows,

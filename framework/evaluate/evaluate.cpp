@@ -47,22 +47,6 @@ class Reporter {
     std::atomic<std::int64_t> done_{0}, last_tick_{0};
 };
 
-Course course_of(const EvaluateSettings& settings,
-                 const Optimizee& optimizee,
-                 const Ready& ready,
-                 bool by_objective) {
-    Course course{.first = {*ready.optimizer, *ready.params, ready.safeguard},
-                  .iterations = settings.iterations,
-                  .max_evaluations = static_cast<double>(settings.max_evaluations),
-                  .answer = settings.answer,
-                  .keeps_best = can_keep_best(optimizee),
-                  .pays_for_end = by_objective,
-                  .keeps_improvements = by_objective && can_keep_best(optimizee)};
-    if (ready.continue_with != nullptr)
-        course.then.emplace(Leg{*ready.continue_with, *ready.continue_params});
-    return course;
-}
-
 /// The iterations that the curve shows: every metrics_every-th, and the last that any shard reached.
 std::vector<std::int64_t> recorded_iterations(const std::vector<ShardRun>& shards,
                                               const EvaluateSettings& settings) {
@@ -107,6 +91,22 @@ Distribution summarise(std::vector<double>& rows, std::uint64_t flags, const std
 
 }  // namespace
 
+Course course_of(const EvaluateSettings& settings,
+                 const Optimizee& optimizee,
+                 const Ready& ready,
+                 bool by_objective) {
+    Course course{.first = {*ready.optimizer, *ready.params, ready.safeguard},
+                  .iterations = settings.iterations,
+                  .max_evaluations = static_cast<double>(settings.max_evaluations),
+                  .answer = settings.answer,
+                  .keeps_best = can_keep_best(optimizee),
+                  .pays_for_end = by_objective,
+                  .keeps_improvements = by_objective && can_keep_best(optimizee)};
+    if (ready.continue_with != nullptr)
+        course.then.emplace(Leg{*ready.continue_with, *ready.continue_params});
+    return course;
+}
+
 void check_evaluation(const EvaluateSettings& settings,
                       const Optimizee& optimizee,
                       const std::vector<Tensor>& x0,
@@ -142,6 +142,13 @@ bool reaches_by_payment(const std::string& metric, const Optimizee& optimizee) {
     return metric == kObjective && can_keep_best(optimizee);
 }
 
+std::vector<std::string> metric_names(const Optimizee& optimizee, const ProblemData& data) {
+    std::vector<std::string> names{kObjective};
+    for (const std::size_t metric : computable_metrics(optimizee, data))
+        names.emplace_back(optimizee.metrics()[metric]->name);
+    return names;
+}
+
 std::size_t shown_metric(const std::vector<std::string>& metrics, const std::string& wanted) {
     if (wanted.empty()) return metrics.size() > 1 ? 1 : 0;
     const auto found = std::find(metrics.begin(), metrics.end(), wanted);
@@ -161,8 +168,7 @@ Curve evaluate(const EvaluateSettings& settings,
     const std::int64_t n_shards = (rows + settings.shard_rows - 1) / settings.shard_rows;
     const std::vector<std::size_t> metrics = computable_metrics(optimizee, data);
     const std::vector<bool> is_unsolved = unsolved_instances(data, optimizee);
-    std::vector<std::string> names{kObjective};
-    for (const std::size_t metric : metrics) names.emplace_back(optimizee.metrics()[metric]->name);
+    std::vector<std::string> names = metric_names(optimizee, data);
     const std::size_t shown = shown_metric(names, settings.metric);
     const Course course = course_of(settings, optimizee, ready, shown == 0);
 
@@ -226,7 +232,7 @@ Curve evaluate(const EvaluateSettings& settings,
         curve.evaluations.push_back(sum.points / static_cast<double>(rows));
         curve.values.push_back(sum.values / static_cast<double>(rows));
         curve.gradients.push_back(sum.gradients / static_cast<double>(rows));
-        curve.seconds.push_back(seconds);
+        curve.seconds.push_back(seconds / static_cast<double>(rows));
         curve.history.evaluations.push_back(std::move(row_evaluations));
         curve.history.seconds.push_back(std::move(shard_seconds));
         for (std::size_t i = 0; i < all.size(); ++i)

@@ -61,6 +61,12 @@ struct History {
     std::vector<std::vector<double>> seconds{};                ///< [point][shard], per row of the shard
 };
 
+/// What one solve takes, one instance from one start; see time_solves().
+struct SolveTime {
+    double median = NAN, low = NAN, high = NAN;  ///< seconds, over the runs
+    std::int64_t runs = 0;                       ///< 0: was not timed
+};
+
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
     std::string contestant{};
@@ -72,8 +78,10 @@ struct Curve {
     /// Charged up to here, mean over the rows: points at which f, or f and g were asked for; values and
     /// gradients among them.
     std::vector<double> evaluations{}, values{}, gradients{};
-    std::vector<double> seconds{};  ///< of the steps, with their first state and their evaluations, without
-                                    ///< recording; the sum over all rows, whatever the number of threads
+    /// Of the steps, with their first state and their evaluations, without recording: mean over the rows,
+    /// whatever the number of threads. Where `time` was measured this ends with its median, see quote().
+    std::vector<double> seconds{};
+    SolveTime time{};
     std::vector<std::string> metrics{};                      ///< "objective", then the optimizee's
     std::vector<std::vector<Distribution>> distributions{};  ///< [metric][point]
     std::vector<std::vector<double>> final_rows{};  ///< [metric][row]: values at the last point; NAN too
@@ -106,6 +114,8 @@ struct Ready {
 
 /// Names of what can be shown of an optimizee: "objective", then its metrics.
 [[nodiscard]] std::vector<std::string> metric_names(const Optimizee& optimizee);
+/// Of those what can be computed from some data: without solutions not all.
+[[nodiscard]] std::vector<std::string> metric_names(const Optimizee& optimizee, const ProblemData& data);
 
 /// Index of the metric that counts: the wanted one; without a wish the optimizee's first, or else the
 /// objective.
@@ -114,6 +124,13 @@ struct Ready {
 /// Whether a target is reached by the values that rows pay for, whatever is recorded: where the objective is
 /// the metric that counts, and its points can be compared.
 [[nodiscard]] bool reaches_by_payment(const std::string& metric, const Optimizee& optimizee);
+
+/// How an evaluation runs a contestant.
+/// @param by_objective  the objective is the metric that counts
+[[nodiscard]] Course course_of(const EvaluateSettings& settings,
+                               const Optimizee& optimizee,
+                               const Ready& ready,
+                               bool by_objective);
 
 /// Refuses what cannot be evaluated: more iterations than layers without continue_with, a start other than 0
 /// for an optimizer that is defined from 0, a metric that the optimizee does not have. Worth asking before

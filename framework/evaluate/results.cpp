@@ -262,7 +262,7 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
              value_text(judging.centre_of(d), is_higher_better),
              band_text(d, is_higher_better, " .. "),
              evaluations_text({curve.evaluations.back(), curve.values.back(), curve.gradients.back()}),
-             duration_text(curve.seconds.back()),
+             time_of_solve_text(curve),
              training_text(curve)});
         if (d.finite < d.rows) {
             notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
@@ -282,6 +282,13 @@ std::string training_text(const Curve& curve) {
     return curve.training_seconds > 0 ? duration_text(curve.training_seconds) : "-";
 }
 
+std::string time_of_solve_text(const Curve& curve) {
+    const SolveTime& time = curve.time;
+    if (time.runs <= 1) return duration_text(curve.seconds.back());
+    const double furthest = std::max(time.high - time.median, time.median - time.low);
+    return duration_text(time.median) + " ±" + fmt::format("{:.0f} %", 100 * furthest / time.median);
+}
+
 std::string time_text(const std::vector<Curve>& curves) {
     constexpr double kWorthTelling = 1e-3;
     std::string preparing;
@@ -290,7 +297,12 @@ std::string time_text(const std::vector<Curve>& curves) {
         preparing += (preparing.empty() ? "" : ", ") + curve.contestant + " " +
                      duration_text(curve.preparation_seconds);
     }
-    return "time: of the steps, summed over threads, without sampling" +
+    const bool are_timed = std::ranges::all_of(curves, [](const Curve& c) { return c.time.runs > 0; });
+    return std::string("time: of a solve") +
+           (are_timed
+                ? ", median of some runs of a shard on one thread, and how far they lie from it; without "
+                  "sampling"
+                : ", as evaluated; without sampling") +
            (preparing.empty() ? " and recording" : ", recording and preparing (" + preparing + ")");
 }
 

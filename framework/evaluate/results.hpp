@@ -59,6 +59,9 @@ void write_summary(const std::filesystem::path& path,
 /// "12.3 s", "-" where nothing was trained, "unknown" of weights that do not say.
 [[nodiscard]] std::string training_text(const Curve& curve);
 
+/// "12.3 us ±4 %": the median of its runs, and how far any of them is from it.
+[[nodiscard]] std::string time_of_solve_text(const Curve& curve);
+
 /// What the times are of, and what they leave out.
 [[nodiscard]] std::string time_text(const std::vector<Curve>& curves);
 

@@ -175,7 +175,6 @@ void check_ways(const std::filesystem::path& path,
         const double evaluations = curve.evaluations[point] * static_cast<double>(rows);
         if (is_charged && spent > evaluations && !is_close(spent, evaluations))
             refuse_sum(point, spent, "evaluations", evaluations);
-        // Of the curve seconds are a sum over the rows.
         double sum = 0;
         bool are_all_known = !judging.is_paid_for;
         for (std::size_t shard = 0; shard < shards; ++shard) {
@@ -184,7 +183,7 @@ void check_ways(const std::filesystem::path& path,
             if (after == seconds[shard].begin()) continue;
             sum += std::prev(after)->second * static_cast<double>(std::min(step, rows - shard * step));
         }
-        const double all = curve.seconds[point];
+        const double all = curve.seconds[point] * static_cast<double>(rows);
         if (sum > all ? !is_close(sum, all) : are_all_known && !is_close(sum, all))
             refuse_sum(point, sum, "seconds", all);
     }

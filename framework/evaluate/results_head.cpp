@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "framework/evaluate/results_table.hpp"
+#include "framework/evaluate/timing.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
@@ -165,6 +166,12 @@ Curve curve_head(const Place& contestant, const std::vector<std::string>& metric
                 .metrics = metrics,
                 .training_seconds = seconds("training_seconds"),
                 .preparation_seconds = seconds("preparation_seconds")};
+    if (const std::optional<Place> time = contestant.find("solve_seconds")) {
+        curve.time = {.median = time->at("median").real(0),
+                      .low = time->at("low").real(0),
+                      .high = time->at("high").real(0),
+                      .runs = time->at("runs").whole(1)};
+    }
     if (const std::optional<Place> swept = contestant.find("swept")) {
         const Place group = contestant.at("group");
         curve.group = group.text();
@@ -263,6 +270,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
             contestants.back()["group"] = curve.group;
             contestants.back()["swept"] = curve.swept;
         }
+        if (curve.time.runs > 0) contestants.back()["solve_seconds"] = to_json(curve.time);
         if (curve.training) contestants.back()["training"] = to_json(*curve.training);
         if (curve.safeguard.empty()) continue;
         contestants.back()["safeguard"] = curve.safeguard;

@@ -19,6 +19,7 @@ struct EvaluateSettings {
     std::string reference{};         ///< whom all others are compared to; "" : the first that is not learned
     std::optional<double> target{};  ///< of the metric: when it is reached is told for every row
     double tolerance = 1e-3;         ///< without a target: share of the way to the best that may be missing
+    bool timing = true;              ///< solves are timed in a pass of their own, see time_solves()
     double checkpoint_every_s = 1;   ///< what contestants did is kept for a --resume, at most so often
 };
 

@@ -36,6 +36,7 @@ EvaluateSettings read_evaluate(const Settings& section) {
             .reference = section.get_text("reference"),
             .target = section.find_real("target"),
             .tolerance = section.get_real("tolerance"),
+            .timing = section.get_bool("timing"),
             .checkpoint_every_s = section.get_real("checkpoint_every_s")};
 }
 

@@ -8,7 +8,9 @@
 #include "framework/evaluate/curve_file.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
+#include "framework/evaluate/timing.hpp"
 #include "framework/experiment/runner.hpp"
+#include "framework/plugin/process_watch.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/text/json.hpp"
@@ -170,6 +172,7 @@ void Runner::evaluate_all(RunResult& result) {
                                 optimizee_,
                                 result.curves.front().metrics,
                                 unsolved_instances(test_.instances, optimizee_));
+    if (experiment_.evaluate.timing) quote_times(result.curves);
     find_reached(result.curves, result.judging);
     const Results results{result.judging, result.curves, experiment_.files, sums_of(test_)};
     write_curves(folder_->curves(), result.curves);
@@ -179,6 +182,16 @@ void Runner::evaluate_all(RunResult& result) {
     request_.finished = results_hash();
     folder_->write(request_);
     remove_evaluations();
+}
+
+/// Alone, so that nothing runs beside it.
+void Runner::quote_times(std::vector<Curve>& curves) const {
+    std::vector<Ready> contestants;
+    for (const Entrant& entrant : entrants_) contestants.push_back(ready(entrant));
+    const ProcessWatch watch("the timing of one of the contestants");
+    const std::vector<SolveTime> times = time_solves(
+        experiment_.evaluate, keys_, optimizee_, test_.rows, test_.x0, contestants, options_.progress);
+    for (std::size_t i = 0; i < curves.size(); ++i) quote(curves[i], times[i]);
 }
 
 /// What was kept to go on from; the results hold it all.

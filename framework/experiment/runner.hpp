@@ -71,6 +71,7 @@ class Runner {
     /// What an earlier session of this run has kept of a contestant.
     [[nodiscard]] std::optional<Curve> kept_evaluation(const Entrant& entrant) const;
     void evaluate_all(RunResult& result);
+    void quote_times(std::vector<Curve>& curves) const;
 
     const Experiment& experiment_;
     const RunOptions& options_;

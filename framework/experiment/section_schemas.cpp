@@ -349,6 +349,13 @@ SectionSchema make_evaluate_schema() {
                   evaluate.shard_rows,
                   1,
                   "starts that are computed together; the last bits of results depend on it"),
+            {.type = L2O_OPTION_BOOL,
+             .key = "timing",
+             .doc =
+                 "solves are timed in a pass of their own: one shard on one thread, without recording, all "
+                 "contestants in turns, 5 to 31 times each; tables and figures quote the median. Without "
+                 "it times are those of the evaluation",
+             .def = evaluate.timing ? "true" : "false"},
             real("checkpoint_every_s",
                  evaluate.checkpoint_every_s,
                  0,

@@ -85,12 +85,7 @@ bool cut_divergence(Figure::Axis& axis, double start, bool is_higher_better) {
     return true;
 }
 
-std::vector<double> per_solve(const Curve& curve) {
-    std::vector<double> seconds;
-    for (const double all : curve.seconds)
-        seconds.push_back(all / static_cast<double>(curve.final_rows[0].size()));
-    return seconds;
-}
+std::vector<double> per_solve(const Curve& curve) { return curve.seconds; }
 
 void append_sentence(std::string& caption, const std::string& sentence) {
     if (!sentence.empty()) caption += " " + sentence;

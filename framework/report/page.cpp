@@ -152,14 +152,13 @@ std::string results_table(const Results& results) {
     for (const Curve& curve : results.curves) {
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.evaluations.back();
-        const auto all = static_cast<double>(curve.final_rows[0].size());
         rows.push_back(
             {name_cell(curve),
              or_dash(value_text(judging.centre_of(d), is_higher_better), judging.centre_of(d)),
              or_dash(band_text(d, is_higher_better, " … "), d.q10),
              finite_share(d),
              {evaluations_text({evaluations, curve.values.back(), curve.gradients.back()}), evaluations},
-             {duration_text(curve.seconds.back() / all), curve.seconds.back() / all},
+             {time_of_solve_text(curve), curve.seconds.back()},
              {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
     }
     return table({"contestant",

@@ -58,7 +58,7 @@ TEST_CASE("results: the table shows the metric that counts, aligned, in the orde
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
           "lista                  -41.5    -42.5 .. -40.5       16 (0 f, 16 g)  12.3 ms  12 min 34 s\n"
-          "time: of the steps, summed over threads, without sampling and recording\n");
+          "time: of a solve, as evaluated; without sampling and recording\n");
 }
 
 TEST_CASE("results: the table says what its time leaves out, and how long that took where it took long") {
@@ -70,7 +70,7 @@ TEST_CASE("results: the table says what its time leaves out, and how long that t
     const std::string table = result_table({quick, alista, given}, kByNmse);
     CHECK(table.ends_with(
         "  unknown\n"
-        "time: of the steps, summed over threads, without sampling, recording and preparing (alista 1.25 s, "
+        "time: of a solve, as evaluated; without sampling, recording and preparing (alista 1.25 s, "
         "given 2.00 ms)\n"));
 }
 
@@ -100,6 +100,18 @@ TEST_CASE("results: durations have three digits and the unit that suits them") {
     }
 }
 
+TEST_CASE("results: a time of several runs says how far they lie from it, and what it is of") {
+    Curve timed = curve("a", 1), once = curve("b", 1);
+    timed.time = {.median = 2e-3, .low = 1.9e-3, .high = 2.06e-3, .runs = 15};
+    once.time = {.median = 0.0123, .low = 0.0123, .high = 0.0123, .runs = 1};
+    const std::string table = result_table({timed, once}, kByNmse);
+    CHECK(table.find("  2.00 ms ±5 %  ") != std::string::npos);
+    CHECK(table.find("  12.3 ms  ") != std::string::npos);
+    CHECK(table.find("median of some runs of a shard on one thread") != std::string::npos);
+    // Of one that was not timed it is not known.
+    CHECK(result_table({timed, curve("b", 1)}, kByNmse).find("as evaluated") != std::string::npos);
+}
+
 TEST_CASE("results: rows that diverged have a line below the table") {
     const std::string table =
         result_table({curve("a", 1), curve("b", 1, 3), curve("c", kInfinity, 0)}, kByNmse);
@@ -107,7 +119,7 @@ TEST_CASE("results: rows that diverged have a line below the table") {
     CHECK(
         table.ends_with("b: 1 of 4 rows are not finite at the end, counted as the worst\n"
                         "c: 4 of 4 rows are not finite at the end\n"
-                        "time: of the steps, summed over threads, without sampling and recording\n"));
+                        "time: of a solve, as evaluated; without sampling and recording\n"));
     CHECK(table.find("\nc                   diverged  diverged .. diverged  ") != std::string::npos);
 }
 
@@ -134,7 +146,7 @@ TEST_CASE("results: a safeguard has a line below the table, with the share of it
     CHECK(
         table.ends_with("lista: 1 of 4 rows are not finite at the end, counted as the worst\n"
                         "lista: 3 % of its safeguarded steps were those of 'ista'\n"
-                        "time: of the steps, summed over threads, without sampling and recording\n"));
+                        "time: of a solve, as evaluated; without sampling and recording\n"));
     CHECK(safeguard_text(curve("a", 1)) == "");
 }
 
@@ -150,7 +162,7 @@ TEST_CASE("results: instances without a certified solution are left out, and eve
     CHECK(unsolved_text({some}, judging) == text);
     CHECK(result_table({some}, judging)
               .ends_with("  -\n" + text +
-                         "\ntime: of the steps, summed over threads, without sampling and recording\n"));
+                         "\ntime: of a solve, as evaluated; without sampling and recording\n"));
     CHECK(diverged_caption({some}, judging) == "");
     judging.unsolved = {0, 1};
     Curve none = curve("a", NAN, 0);
@@ -252,7 +264,7 @@ Curve rows_of(const std::string& name, std::vector<double> objective, std::vecto
                 .evaluations = {0, 4, 16},
                 .values = {0, 0, 0},
                 .gradients = {0, 4, 16},
-                .seconds = {0, 0.0025, 0.0125},
+                .seconds = {0, 0.000625, 0.003125},  // of each
                 .metrics = {"objective", "nmse_db"},
                 .distributions = {{around(8, 4), around(8, 4), distribution_of(objective, true)},
                                   {around(0, 4), around(0, 4), distribution_of(nmse)}},
@@ -590,14 +602,14 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
         {"\na,", "\nx,", "row 1: 'x' is no contestant of results.json"},
         {",nmse_db,", ",nmse,", "row 2: 'nmse' is no metric of results.json"},
         {",nmse_db,", ",objective,", "row 2: the iterations of 'a' do not rise from 0"},
-        {",0.0125,,objective", ",nan,,objective", "row 5: seconds is nan, which is not >= 0"},
-        {",0.0125,,objective", ",0.001,,objective", "row 5: seconds of 'a' falls from 0.0025 to 0.001"},
+        {",0.003125,,objective", ",nan,,objective", "row 5: seconds is nan, which is not >= 0"},
+        {",0.003125,,objective", ",0.0001,,objective", "row 5: seconds of 'a' falls from 0.000625 to 0.0001"},
         {"\na,16,16,0,16,", "\na,16,16,0,3,", "row 5: gradients of 'a' falls from 4 to 3"},
-        {"\na,4,4,0,4,0.0025,,nmse",
-         "\na,4,4,1,4,0.0025,,nmse",
+        {"\na,4,4,0,4,0.000625,,nmse",
+         "\na,4,4,1,4,0.000625,,nmse",
          "row 4: values is 1, and 0 on the first line of this point"},
-        {"\na,4,4,0,4,0.0025,,nmse",
-         "\na,4,4,0,4,0.0025,3,nmse",
+        {"\na,4,4,0,4,0.000625,,nmse",
+         "\na,4,4,0,4,0.000625,3,nmse",
          "row 4: best_objective is 3, and nan on the first line of this point"},
         {",4\n", ",5\n", "row 1: finite is 5, which is no whole number in [0, 4]"},
         {"8.25,8,7,", "8.25,8,9,", "row 1: q25 is below q10"},

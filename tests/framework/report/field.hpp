@@ -30,11 +30,11 @@ inline framework::Curve contestant(const std::string& name,
         curve.distributions[0].push_back(framework::distribution_of(values));
         curve.final_rows = {values};
     }
-    // What a hundredth of the start costs, an equal share of everything; at most all of it.
+    // What a hundredth of the start costs, at most all of it.
     const auto until = std::min(static_cast<std::int64_t>(std::ceil(std::log(1e-2) / std::log(rate))),
                                 curve.iteration.back());
     const auto cost = static_cast<double>(until);
-    if (until >= 0) curve.reached.assign(rows, {until, cost, cost * 1e-3 / static_cast<double>(rows)});
+    if (until >= 0) curve.reached.assign(rows, {until, cost, cost * 1e-3});
     curve.reached.resize(rows);
     return curve;
 }

@@ -1,0 +1,125 @@
+#include "framework/evaluate/timing.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "framework/cancel.hpp"
+#include "framework/error.hpp"
+#include "framework/evaluate/paired.hpp"
+#include "framework/rollout/rollout.hpp"
+
+namespace l2o::framework {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double kShortestRun = 2e-3, kLongestRun = 10, kAllRuns = 0.5;
+constexpr std::int64_t kFewestRuns = 5, kMostRuns = 31, kRunsOfLong = 3;
+
+/// A contestant on the first rows.
+class Solver {
+  public:
+    Solver(const Keys& keys,
+           const Optimizee& optimizee,
+           const ProblemData& data,
+           const std::vector<Tensor>& x0,
+           const Course& course)
+        : course_(course), rollout_(optimizee, data, course_, keys.test_steps, keys.test_start, 0), x0_(x0) {}
+
+    /// @return seconds of each of some solves of the batch.
+    double run(std::int64_t solves) {
+        const Clock::time_point begin = Clock::now();
+        for (std::int64_t i = 0; i < solves; ++i) solve();
+        return std::chrono::duration<double>(Clock::now() - begin).count() / static_cast<double>(solves);
+    }
+
+  private:
+    void solve() try {
+        for (rollout_.start(x0_); !rollout_.is_over(); rollout_.step()) {
+            if (cancel_flag().load() != 0) throw Error(ExitCode::kInterrupted, "the timing was interrupted");
+        }
+    } catch (const Diverged&) {
+        // Its solves end here.
+    }
+
+    const Course course_;
+    Rollout rollout_;
+    const std::vector<Tensor>& x0_;
+};
+
+struct Timed {
+    std::unique_ptr<Solver> solver;
+    std::int64_t solves = 1, runs = 0;  // in a run; that are made
+    std::vector<double> seconds{};
+};
+
+}  // namespace
+
+std::vector<SolveTime> time_solves(const EvaluateSettings& settings,
+                                   const Keys& keys,
+                                   const Optimizee& optimizee,
+                                   const ProblemData& data,
+                                   const std::vector<Tensor>& x0,
+                                   const std::vector<Ready>& contestants,
+                                   const ProgressSink& progress) {
+    const std::int64_t rows = std::min(settings.shard_rows, data.instances);
+    const ProblemData first = slice(data, optimizee, 0, rows);
+    std::vector<Tensor> starts;
+    for (const Tensor& x : x0) starts.push_back(x.rows(0, rows));
+
+    const bool by_objective = shown_metric(metric_names(optimizee, data), settings.metric) == 0;
+
+    std::vector<Timed> all;
+    for (const Ready& ready : contestants) {
+        all.push_back({std::make_unique<Solver>(
+            keys, optimizee, first, starts, course_of(settings, optimizee, ready, by_objective))});
+        Timed& timed = all.back();
+        const double once = timed.solver->run(1);
+        timed.solves = std::max<std::int64_t>(1, std::llround(std::ceil(kShortestRun / once)));
+        const double run = once * static_cast<double>(timed.solves);
+        timed.runs = std::clamp<std::int64_t>(std::llround(kAllRuns / run), kFewestRuns, kMostRuns);
+        if (run <= kLongestRun) continue;
+        timed.runs = kRunsOfLong;
+        timed.seconds.push_back(once);
+    }
+    std::int64_t total = 0, done = 0;
+    for (const Timed& timed : all) total += timed.runs - std::ssize(timed.seconds);
+    while (done < total) {
+        for (Timed& timed : all) {
+            if (std::ssize(timed.seconds) == timed.runs) continue;
+            timed.seconds.push_back(timed.solver->run(timed.solves));
+            ++done;
+            if (progress) progress({.what = "timing", .done = done, .total = total, .loss = NAN});
+        }
+    }
+    std::vector<SolveTime> times;
+    for (Timed& timed : all) {
+        std::ranges::sort(timed.seconds);
+        const auto per_row = [&](double seconds) { return seconds / static_cast<double>(rows); };
+        times.push_back({.median = per_row(quantile(timed.seconds, 0.5)),
+                         .low = per_row(timed.seconds.front()),
+                         .high = per_row(timed.seconds.back()),
+                         .runs = timed.runs});
+    }
+    return times;
+}
+
+nlohmann::json to_json(const SolveTime& time) {
+    if (time.runs == 0) return nullptr;
+    return {{"median", time.median}, {"low", time.low}, {"high", time.high}, {"runs", time.runs}};
+}
+
+void quote(Curve& curve, const SolveTime& time) {
+    curve.time = time;
+    if (curve.seconds.back() <= 0) return;
+    const double factor = time.median / curve.seconds.back();
+    for (double& seconds : curve.seconds) seconds *= factor;
+    for (std::vector<double>& shards : curve.history.seconds)
+        for (double& seconds : shards) seconds *= factor;
+    for (Staircase& stairs : curve.staircases)
+        for (Stair& stair : stairs) stair.reached.seconds *= factor;
+}
+
+}  // namespace l2o::framework
