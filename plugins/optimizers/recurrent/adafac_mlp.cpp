@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "factored_squares.hpp"
-#include "feature_net.hpp"
+#include "mlp_method.hpp"
 
 namespace {
 
@@ -22,7 +22,7 @@ constexpr double kStart[kDecays] = {0.9, 0.99, 0.999}, kSquareStart = 0.999;
 // time. Symbols: m mean of g, s of g^2, a and b of g^2 as in factored_squares.hpp, each of the form
 // y' = d y + (1 - d) input, d = 1 - (1 - d_0) exp(10 p); P, Q what g and m are multiplied by there. Deviation
 // from their equation, not from their code: the decays of squares are at least 0.
-class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
+class AdafacMlp : public l2o::recurrent::MlpMethod<AdafacMlp, 28> {
   public:
     static constexpr l2o::About about{
         .id = "adafac_mlp",
@@ -36,7 +36,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
             "learned. A tensor of less than two dimensions has no factors: its mean of g^2 stands for both"};
 
     AdafacMlp() { hidden_ = 4; }
-    static l2o::Options<AdafacMlp> options() { return FeatureNet::options(); }
+    static l2o::Options<AdafacMlp> options() { return MlpMethod::options(); }
 
     void declare(l2o::OptimizerSpec& spec) {
         const char* doc = "p of the decay d = 1 - (1 - d_0) exp(10 p)";
@@ -67,7 +67,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
                      const l2o::ParamsOut<T>& params) const {
         for (const l2o::Param& decay : decays_)
             if (params[decay]) l2o::fill(params[decay], T(0));
-        FeatureNet::init_params(call, data, params);
+        MlpMethod::init_params(call, data, params);
     }
 
     template <class T>
@@ -101,7 +101,7 @@ class AdafacMlp : public l2o::recurrent::FeatureNet<AdafacMlp, 28> {
     }
 
   private:
-    friend FeatureNet;
+    friend MlpMethod;
     struct Block {
         l2o::recurrent::FactoredSquares squares;
         l2o::State mean[kDecays]{}, mean_square{};

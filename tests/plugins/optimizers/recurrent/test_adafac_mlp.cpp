@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "tests/plugins/optimizers/recurrent/feature_net.hpp"
+#include "tests/plugins/optimizers/recurrent/mlp_method.hpp"
 
 using namespace l2o::test;
 
@@ -162,7 +162,7 @@ TEST_CASE("adafac_mlp: five steps on tensors of 0 to 4 dimensions are those of a
         for (std::size_t r = 0; r < kBatch; ++r)
             for (std::size_t k = 0; k < shapes.size(); ++k) {
                 const auto raw = references[r * shapes.size() + k].features(row(g[k], r), row(x[k], r));
-                const Numbers next = feature_net_step(rig, raw, t, 0.3, 0.7, 0.02);
+                const Numbers next = mlp_method_step(rig, raw, t, 0.3, 0.7, 0.02);
                 want[k].insert(want[k].end(), next.begin(), next.end());
             }
         step_once(rig, state, x, g, kBatch, t);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "tests/plugins/optimizers/recurrent/feature_net.hpp"
+#include "tests/plugins/optimizers/recurrent/mlp_method.hpp"
 
 using namespace l2o::test;
 
@@ -68,7 +68,7 @@ TEST_CASE("mlp_lopt: five steps on two tensors are those of an independent evalu
         for (std::size_t r = 0; r < kBatch; ++r)
             for (std::size_t k = 0; k < 2; ++k) {
                 const auto raw = features(row(g[k], r), row(x[k], r), means[2 * r + k]);
-                const std::vector<double> next = feature_net_step(rig, raw, t, kStep, kExp, kTimes);
+                const std::vector<double> next = mlp_method_step(rig, raw, t, kStep, kExp, kTimes);
                 want[k].insert(want[k].end(), next.begin(), next.end());
             }
         step_once(rig, state, x, g, kBatch, t);

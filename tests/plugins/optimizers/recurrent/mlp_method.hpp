@@ -17,14 +17,14 @@ inline std::vector<double> row(const Tensor& tensor, std::size_t r) {
     return {first, first + n};
 }
 
-/// The next x of a tensor whose features [F][n] are given, of which row 1 is x: the equations of FeatureNet
+/// The next x of a tensor whose features [F][n] are given, of which row 1 is x: the equations of MlpMethod
 /// in plain loops.
-inline std::vector<double> feature_net_step(Rig& rig,
-                                            const std::vector<std::vector<double>>& raw,
-                                            std::int64_t t,
-                                            double step_mult,
-                                            double exp_mult,
-                                            double time_scale) {
+inline std::vector<double> mlp_method_step(Rig& rig,
+                                           const std::vector<std::vector<double>>& raw,
+                                           std::int64_t t,
+                                           double step_mult,
+                                           double exp_mult,
+                                           double time_scale) {
     const std::size_t n = raw[0].size();
     std::vector<std::vector<double>> weights, biases;
     for (const char* number : {"0", "1", "2"}) {

@@ -18,7 +18,7 @@ namespace l2o::recurrent {
 /// after Metz et al. 2019 (arXiv:1810.10180) and 2020 (arXiv:2009.11243).
 /// @tparam kFeatures  of a coordinate
 template <class Method, std::size_t kFeatures>
-class FeatureNet : public layers::Layered<Method> {
+class MlpMethod : public layers::Layered<Method> {
   public:
     template <class T>
     using Features = std::array<layers::Value<T>, kFeatures>;
