@@ -15,7 +15,7 @@ namespace {
 std::size_t count_selected(const std::vector<double>& z, double theta, double percent) {
     std::vector<double> out(z.size()), workspace(z.size());
     std::vector<std::uint8_t> selected(z.size());
-    support_selection(z, theta, percent, out, selected, workspace);
+    support_selection(z, theta, SupportRule::kPercentile, percent, out, selected, workspace);
     return std::accumulate(selected.begin(), selected.end(), std::size_t{0});
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("support selection: selected entries pass whole, the others are shrunk
     const std::vector<double> z{3, -2, 1, 0.2, 0};
     std::vector<double> out(5), workspace(5);
     std::vector<std::uint8_t> selected(5);
-    support_selection(z, 0.5, 50, out, selected, workspace);  // index 2: T = 1
+    support_selection(z, 0.5, SupportRule::kPercentile, 50, out, selected, workspace);  // index 2: T = 1
     CHECK(selected == std::vector<std::uint8_t>{1, 1, 0, 0, 0});
     CHECK(out == std::vector<double>{3, -2, 0.5, 0, 0});
 }
@@ -83,7 +83,7 @@ TEST_CASE("support selection: both comparisons are strict") {
 TEST_CASE("support selection: with q = 0 it is the soft threshold") {
     const std::vector<double> z = random_normal(100, 7);
     std::vector<double> out(100), soft(100), workspace(100);
-    support_selection(z, 0.3, 0, out, {}, workspace);
+    support_selection(z, 0.3, SupportRule::kPercentile, 0, out, {}, workspace);
     soft_threshold(z, 0.3, soft);
     CHECK(out == soft);
 }
@@ -93,7 +93,7 @@ TEST_CASE("support selection: NaN entries are passed on and rank below all other
     const std::vector<float> z{nan, 3, nan, 2, 1};
     std::vector<float> out(5), workspace(5);
     std::vector<std::uint8_t> selected(5);
-    support_selection(z, 0.5F, 25, out, selected, workspace);  // index 1: T = 2
+    support_selection(z, 0.5F, SupportRule::kPercentile, 25, out, selected, workspace);  // index 1: T = 2
     CHECK(selected == std::vector<std::uint8_t>{0, 1, 0, 0, 0});
     CHECK(out[3] == 1.5);
     CHECK(std::isnan(out[0]));
@@ -145,7 +145,7 @@ TEST_CASE("support selection: the vjp is the central difference where the select
         std::vector<double> at_theta{theta};
         std::vector<std::uint8_t> selected(60);
         const auto f = [&] {
-            support_selection(z, at_theta[0], 13, out, selected, workspace);
+            support_selection(z, at_theta[0], SupportRule::kPercentile, 13, out, selected, workspace);
             return dot(out, out_bar);
         };
         f();
@@ -163,7 +163,7 @@ TEST_CASE("support selection: a threshold per entry; equal ones are one threshol
         support_selection(z, std::span<const double>(theta), 13, out, selected, workspace);
     };
     run();
-    support_selection(z, 0.3, 13, whole, want, workspace);
+    support_selection(z, 0.3, SupportRule::kPercentile, 13, whole, want, workspace);
     CHECK(out == whole);
     CHECK(selected == want);
 

@@ -11,9 +11,9 @@ struct Adam {
         .version = "1.0.0",
         .title = "Adam",
         .doc =
-            "m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, m^ = m / (1 - beta1^t), v^ = "
-            "v / (1 - beta2^t), x <- x - learning_rate m^ / (sqrt(v^) + epsilon). Kingma & Ba 2015, "
-            "algorithm 1."};
+            "m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, m^ = m / (1 - beta1^t), v^ = v / "
+            "(1 - beta2^t), x <- x - learning_rate m^ / (sqrt(v^) + epsilon). Kingma & Ba 2015, algorithm "
+            "1."};
 
     // kTf is the re-ordered form at the end of section 2 of the paper, which TensorFlow implements: its
     // epsilon (eps-hat there) is added to sqrt(v), not to sqrt(v^).

@@ -18,12 +18,10 @@ struct Nag : l2o::plugins::Backtracking {
             "x_k = y_k - eta g(y_k), t_{k+1} = (1 + sqrt(1 + 4 t_k^2)) / 2, y_{k+1} = x_k + (t_k - 1) / "
             "t_{k+1} (x_k - x_{k-1}), with the largest eta = initial_step * shrink^j, j = 0 .. max_halvings, "
             "for which f(x_k) <= f(y_k) - armijo_c eta ||g(y_k)||^2, searched anew in every step and for "
-            "every "
-            "row on its own. With restart, t falls back to 1 in a row where g(y_k)'(x_k - x_{k-1}) > 0; "
-            "without it f may rise far on a problem that is not convex. A row without such an eta stays "
-            "where "
-            "it is, and starts again. Asks for f and g at y_k, then for f at every trial. Nesterov 1983; "
-            "Beck & Teboulle 2009, section 4; O'Donoghue & Candes 2015."};
+            "every row on its own. With restart, t falls back to 1 in a row where g(y_k)'(x_k - x_{k-1}) > "
+            "0; without it f may rise far on a problem that is not convex. A row without such an eta stays "
+            "where it is, and starts again. Asks for f and g at y_k, then for f at every trial. Nesterov "
+            "1983; Beck & Teboulle 2009, section 4; O'Donoghue & Candes 2015."};
 
     bool restart = true;
 

@@ -19,8 +19,7 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
             "descent. step_rule armijo takes the largest eta = initial_step * shrink^k, k = 0 .. "
             "max_halvings, with f(x(eta)) <= f(x) - armijo_c g'(x - x(eta)), searched anew in every step and "
             "for every row on its own; a row without such an eta stays where it is. Goldstein 1964; Levitin "
-            "& "
-            "Polyak 1966; Bertsekas 1976."};
+            "& Polyak 1966; Bertsekas 1976."};
 
     static l2o::Options<ProjectedGradient> options() { return step_options<ProjectedGradient>(); }
 

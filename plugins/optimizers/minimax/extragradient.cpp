@@ -9,10 +9,9 @@ struct Extragradient {
         .version = "1.0.0",
         .title = "Extragradient",
         .doc =
-            "z_half = z - eta F(z), z <- z - eta F(z_half), where F is df/dblock for a block that "
-            "minimises and -df/dblock for one that maximises; two gradients per step. Converges on "
-            "monotone problems for eta < 1/L, where gradient descent ascent may spiral out. Korpelevich "
-            "1976."};
+            "z_half = z - eta F(z), z <- z - eta F(z_half), where F is df/dblock for a block that minimises "
+            "and -df/dblock for one that maximises; two gradients per step. Converges on monotone problems "
+            "for eta < 1/L, where gradient descent ascent may spiral out. Korpelevich 1976."};
 
     double learning_rate = 0.1;
 

@@ -10,7 +10,7 @@ namespace nets = l2o::nets;
 // Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent" (arXiv:1606.04474v2),
 // section 2.1: a coordinate-wise LSTM maps the gradient to the update. Symbols: h1, c1, h2, c2 state of the
 // two layers; per coordinate  x' = x + output_scale (h2' w + b). Deviation from the paper, that of its
-// authors' code: log_sign_k = 5 instead of p = 10, see numerics/log_and_sign.hpp.
+// authors' code: log_sign_k = 5 instead of p = 10, see nets/log_and_sign.hpp.
 class L2oDm : public l2o::layers::Layered<L2oDm> {
   public:
     static constexpr l2o::About about{

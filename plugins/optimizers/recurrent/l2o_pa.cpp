@@ -28,9 +28,9 @@ class L2oPa : public l2o::layers::Layered<L2oPa> {
         .title = "L2O-PA: an LSTM chooses step and momentum of a proximal gradient method",
         .doc =
             "Liu, Chen, Wang & Yin 2023 (arXiv:2305.18577). For 1/2 ||Ax - b||^2 + lambda ||x||_1: an "
-            "accelerated "
-            "proximal gradient method whose step size and momentum a small shared LSTM chooses for every "
-            "coordinate, each between 0 and 2 times the usual ones, from the gradient and the point",
+            "accelerated proximal gradient method whose step size and momentum a small shared LSTM chooses "
+            "for every coordinate, each between 0 and 2 times the usual ones, from the gradient and the "
+            "point",
         .needs = "A,b,lambda"};
 
     static l2o::Options<L2oPa> options() {

@@ -23,11 +23,10 @@ class L2oRnnprop : public l2o::layers::Layered<L2oRnnprop> {
         .version = "1.0.0",
         .title = "L2O-RNNProp: an LSTM that reads normalised gradients, with a bounded update",
         .doc =
-            "Lv, Jiang & Li 2017 (arXiv:1703.03633). m, v are means of g and g^2 as in Adam, "
-            "both corrected for their start; the network reads g / sqrt(v) and m / sqrt(v), so that the "
-            "scale of the objective does not matter, and moves a coordinate by output_scale tanh(its "
-            "output). "
-            "The survey's benchmark has feature_order m_g and output_scale 0.01, the original g_m and 0.1"};
+            "Lv, Jiang & Li 2017 (arXiv:1703.03633). m, v are means of g and g^2 as in Adam, both corrected "
+            "for their start; the network reads g / sqrt(v) and m / sqrt(v), so that the scale of the "
+            "objective does not matter, and moves a coordinate by output_scale tanh(its output). The "
+            "survey's benchmark has feature_order m_g and output_scale 0.01, the original g_m and 0.1"};
     static constexpr const char* tags[] = {"coordinate-wise"};
 
     static l2o::Options<L2oRnnprop> options() {

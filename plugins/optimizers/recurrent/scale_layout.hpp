@@ -147,24 +147,20 @@ struct ScaleLayout {
     void declare_state(OptimizerSpec& spec, const std::array<Index, kLevels>& hidden) {
         for (std::size_t k = 0; k < spec.blocks(); ++k) sizes.push_back(element_count(spec.block(k)));
         for (const Index size : sizes) total += size;
-        const auto per_block = [&](const char* name, const char* doc, auto shape_of_block) {
-            State first;
-            for (std::size_t k = 0; k < spec.blocks(); ++k) {
-                const State state = spec.state_of(
-                    k, {.name = name, .doc = doc, .shape = shape_of_block(sizes[k]), .batched = true});
-                if (k == 0) first = state;
-            }
-            return BlockStates(first, spec.blocks());
+        const auto per_block = [&](const char* name, const char* doc, auto shape) {
+            return spec.state_of_each({.name = name, .doc = doc, .batched = true}, shape);
         };
-        const auto rows = [](Index count) { return [count](Index n) { return Shape{count, n}; }; };
+        const auto rows = [&](Index count) {
+            return [=, this](std::size_t k) { return Shape{count, sizes[k]}; };
+        };
         h0 = per_block("h0", "cells of the coordinates: unit, coordinate", rows(hidden[0]));
         means = per_block("mean", "of g: time scale, coordinate", rows(kScales));
         mean_squares = per_block("mean_square", "of the means: time scale, coordinate", rows(kScales));
-        const auto one = [](Index n) { return Shape{n}; };
+        const auto one = [&](std::size_t k) { return Shape{sizes[k]}; };
         input_decay = per_block("inp_decay", "of the fastest mean; 0 at reset", one);
         scale_decay = per_block("scl_decay", "of the mean squares; 0 at reset", one);
         log_rate = per_block("log_rate", "moving average of the logarithm of the step size", one);
-        h1 = per_block("h1", "cell of the tensor", [&](Index) { return Shape{hidden[1]}; });
+        h1 = per_block("h1", "cell of the tensor", [&](std::size_t) { return Shape{hidden[1]}; });
         global = spec.state({.name = "h2", .doc = "the global cell", .shape = {hidden[2]}, .batched = true});
     }
 };

@@ -37,15 +37,12 @@ class AdaLista : public l2o::plugins::Layers, public l2o::layers::Layered<AdaLis
     AdaLista() { theta_ratio = 0.75; }
     static l2o::Options<AdaLista> options() {
         l2o::Options<AdaLista> options = Layers::options<AdaLista>();
-        options
-            .choice("start",
-                    &AdaLista::start,
-                    {"analytic", "ista", "reference"},
-                    "what the parameters are before training")
-            .choice("threshold",
-                    &AdaLista::threshold,
-                    {"theta", "eta"},
-                    "learned in every layer: theta_k, or eta_k with theta_k = lambda eta_k, as in the paper");
+        add_start_option(options, &AdaLista::start, {"analytic", "ista", "reference"});
+        options.choice(
+            "threshold",
+            &AdaLista::threshold,
+            {"theta", "eta"},
+            "learned in every layer: theta_k, or eta_k with theta_k = lambda eta_k, as in the paper");
         return options;
     }
 
@@ -83,13 +80,11 @@ class AdaLista : public l2o::plugins::Layers, public l2o::layers::Layered<AdaLis
         if (const auto to = params[w1_]) matrix(to) = w1.cast<T>();
         if (const auto to = params[w2_]) matrix(to) = w2.cast<T>();
         for (std::int64_t k = 0; k < layers; ++k) {
-            if (const auto to = params[gamma_[k]]) to.scalar() = T(gamma);
-            const auto to = params[theta_[k]];
-            if (!to) continue;
+            set(params, gamma_[k], gamma);
             const bool is_eta = threshold == Threshold::kEta;
             const double lambda = is_eta || start != Start::kAnalytic ? start_lambda(data[lambda_]) : 1;
             const double theta = start == Start::kAnalytic ? analytic_theta(k) : lambda * gamma;
-            to.scalar() = T(is_eta ? theta / lambda : theta);
+            set(params, theta_[k], is_eta ? theta / lambda : theta);
         }
     }
 

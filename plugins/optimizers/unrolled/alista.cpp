@@ -36,8 +36,7 @@ class Alista : public l2o::plugins::Coupled, public l2o::layers::Layered<Alista>
     Alista() { support_per_layer = 1.2, support_max = 13; }
     static l2o::Options<Alista> options() {
         l2o::Options<Alista> options = Layers::options<Alista>();
-        options.choice(
-            "start", &Alista::start, {"analytic", "reference"}, "what the parameters are before training");
+        add_start_option(options, &Alista::start, {"analytic", "reference"});
         add_support_options(options);
         return options;
     }
@@ -46,20 +45,11 @@ class Alista : public l2o::plugins::Coupled, public l2o::layers::Layered<Alista>
         declare_layers(spec);
         if (start == Start::kReference) lambda_ = lambda_of(spec);
         const std::int64_t m = model_.m, n = model_.n;
-        w_ = spec.param({.name = "const.W",
-                         .doc = "analytic weight of A",
-                         .axes = "m,n",
-                         .shape = {m, n},
-                         .flags = L2O_SPEC_DERIVED});
+        w_ = derived(spec, "const.W", "analytic weight of A", "m,n", {m, n});
         has_gram_ = n <= kMostUnknowns * m;
         if (has_gram_) {
-            s_ = spec.param({.name = "const.S",
-                             .doc = "A^T (A A^T + ridge I)^-1 A",
-                             .axes = "n,n",
-                             .shape = {n, n},
-                             .flags = L2O_SPEC_DERIVED});
-            d_ = spec.param(
-                {.name = "const.d", .doc = "1 / S_jj", .axes = "n", .shape = {n}, .flags = L2O_SPEC_DERIVED});
+            s_ = derived(spec, "const.S", "A^T (A A^T + ridge I)^-1 A", "n,n", {n, n});
+            d_ = derived(spec, "const.d", "1 / S_jj", "n", {n});
             c_ = spec.state({.name = "c", .doc = "b W", .axes = "n", .shape = {n}, .batched = true});
         }
         for (std::int64_t k = 0; k < layers; ++k)
@@ -82,10 +72,8 @@ class Alista : public l2o::plugins::Coupled, public l2o::layers::Layered<Alista>
             start == Start::kReference ? start_lambda(data[lambda_]) / l2o::numerics::lipschitz_constant(a)
                                        : 0;
         for (std::int64_t k = 0; k < layers; ++k) {
-            if (const auto gamma = params[layer_[k].gamma])
-                gamma.scalar() = T(start == Start::kAnalytic ? gamma_start : 1);
-            if (const auto theta = params[layer_[k].theta])
-                theta.scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta_reference);
+            set(params, layer_[k].gamma, start == Start::kAnalytic ? gamma_start : 1);
+            set(params, layer_[k].theta, start == Start::kAnalytic ? analytic_theta(k) : theta_reference);
         }
     }
 

@@ -4,12 +4,10 @@
 #include <l2o/layers/product.hpp>
 #include <l2o/layers/select.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
-#include <l2o/numerics/dense.hpp>
 #include <l2o/numerics/lipschitz.hpp>
 #include <l2o/numerics/support_selection.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
 #include <vector>
 
 #include "layers.hpp"

@@ -44,9 +44,8 @@ class Glista : public l2o::plugins::Coupled, public l2o::layers::Layered<Glista>
     Glista() { support_per_layer = 1.2, support_max = 13; }
     static l2o::Options<Glista> options() {
         l2o::Options<Glista> options = Layers::options<Glista>();
+        add_start_option(options, &Glista::start, {"analytic", "reference"});
         options
-            .choice(
-                "start", &Glista::start, {"analytic", "reference"}, "what the parameters are before training")
             .choice("form",
                     &Glista::form,
                     {"reference", "original"},

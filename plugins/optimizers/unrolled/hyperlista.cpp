@@ -61,15 +61,8 @@ class HyperLista : public l2o::plugins::Coupled, public l2o::layers::Layered<Hyp
         declare_layers(spec);
         spec.info.max_steps = 0;
         const std::int64_t m = model_.m, n = model_.n;
-        const auto buffer = [&](const char* name, const char* doc, const char* axes, l2o::Shape shape) {
-            return spec.param({.name = name,
-                               .doc = doc,
-                               .axes = axes,
-                               .shape = std::move(shape),
-                               .flags = L2O_SPEC_DERIVED});
-        };
-        layer_.push_back({.w = buffer("const.W", "weight of the residual", "m,n", {m, n})});
-        pinv_ = buffer("const.pinv", "A+", "n,m", {n, m});
+        layer_.push_back({.w = derived(spec, "const.W", "weight of the residual", "m,n", {m, n})});
+        pinv_ = derived(spec, "const.pinv", "A+", "n,m", {n, m});
         layer_[0].theta = spec.param({.name = "c_theta", .doc = "of the thresholds"});
         c_beta_ = spec.param({.name = "c_beta", .doc = "of the momenta"});
         c_p_ = spec.param({.name = "c_p", .doc = "of the shares left alone; has no derivative"});
@@ -96,9 +89,9 @@ class HyperLista : public l2o::plugins::Coupled, public l2o::layers::Layered<Hyp
             matrix(to) = w.cast<T>();
         }
         if (const auto to = params[pinv_]) matrix(to) = l2o::numerics::pseudo_inverse(a).cast<T>();
-        if (const auto to = params[layer_[0].theta]) to.scalar() = T(c_theta_times_n / double(model_.n));
-        if (const auto to = params[c_beta_]) to.scalar() = T(c_beta_times_n / double(model_.n));
-        if (const auto to = params[c_p_]) to.scalar() = T(c_p);
+        set(params, layer_[0].theta, c_theta_times_n / double(model_.n));
+        set(params, c_beta_, c_beta_times_n / double(model_.n));
+        set(params, c_p_, c_p);
     }
 
     template <class T>

@@ -38,16 +38,13 @@ class Lamp : public l2o::plugins::Layers, public l2o::layers::Layered<Lamp> {
 
     static l2o::Options<Lamp> options() {
         l2o::Options<Lamp> options = Layers::options<Lamp>();
-        options
-            .choice("start",
-                    &Lamp::start,
-                    {"analytic", "amp", "reference"},
-                    "what the parameters are before training")
-            .real("amp_lambda",
-                  &Lamp::amp_lambda,
-                  "starts analytic and amp: threshold as a multiple of the standard deviation of the noise "
-                  "in x + W^T v",
-                  l2o::kPositive);
+        add_start_option(options, &Lamp::start, {"analytic", "amp", "reference"});
+        options.real(
+            "amp_lambda",
+            &Lamp::amp_lambda,
+            "starts analytic and amp: threshold as a multiple of the standard deviation of the noise "
+            "in x + W^T v",
+            l2o::kPositive);
         return options;
     }
 
@@ -78,7 +75,7 @@ class Lamp : public l2o::plugins::Layers, public l2o::layers::Layered<Lamp> {
         }
         for (std::int64_t k = 0; k < layers; ++k) {
             if (const auto to = params[layer_[k].w]) matrix(to) = w.cast<T>();
-            if (const auto to = params[layer_[k].lambda]) to.scalar() = T(lambda);
+            set(params, layer_[k].lambda, lambda);
         }
     }
 

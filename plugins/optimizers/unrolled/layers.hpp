@@ -3,13 +3,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <l2o/layers/layered.hpp>
 #include <l2o/numerics/analytic_weight.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/linear_model.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <l2o/sdk/scratch.hpp>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -28,6 +27,12 @@ class Layers {
     static void add_depth_option(Options<Method>& options) {
         options.integer(
             "layers", &Method::layers, "number of layers, which is the number of steps", between(1, 100));
+    }
+    template <class Method, class Start>
+    static void add_start_option(Options<Method>& options,
+                                 Start Method::*start,
+                                 std::initializer_list<const char*> starts) {
+        options.choice("start", start, starts, "what the parameters are before training");
     }
     template <class Method>
     static void add_lambda_option(Options<Method>& options) {
@@ -88,6 +93,12 @@ class Layers {
     }
     static Param declare_gamma(OptimizerSpec& spec, std::int64_t k) {
         return layer_param(spec, k, {.name = "gamma", .doc = "step"});
+    }
+    /// A parameter that init_params computes from the data.
+    static Param derived(
+        OptimizerSpec& spec, const char* name, const char* doc, const char* axes = "", Shape shape = {}) {
+        return spec.param(
+            {.name = name, .doc = doc, .axes = axes, .shape = std::move(shape), .flags = L2O_SPEC_DERIVED});
     }
     /// All entries of a parameter, unless there is none.
     template <class T>

@@ -20,10 +20,9 @@ class LearnedWeights : public Coupled, public layers::Layered<Method> {
                 "start",
                 &Method::start,
                 {"analytic", "ista", "reference"},
-                "parameters before training: W the analytic weight and theta_k = theta_first "
-                "theta_ratio^k; or W = A / L and theta = lambda / L, which is ISTA; or W = A "
-                "and theta = lambda / L, the start of Open-L2O, from which the untrained "
-                "network diverges")
+                "parameters before training: W the analytic weight and theta_k = theta_first theta_ratio^k; "
+                "or W = A / L and theta = lambda / L, which is ISTA; or W = A and theta = lambda / L, the "
+                "start of Open-L2O, from which the untrained network diverges")
             .flag("tied", &Method::tied, "one W for all layers, and a learned step gamma_k in every layer")
             .flag("gains",
                   &Method::gains,
@@ -35,15 +34,13 @@ class LearnedWeights : public Coupled, public layers::Layered<Method> {
     void declare(OptimizerSpec& spec) {
         declare_layers(spec);
         if (start != Start::kAnalytic) lambda_ = lambda_of(spec);
-        TensorSpec weight{.name = "shared.W",
-                          .doc = "weight of the residual",
-                          .axes = "m,n",
-                          .shape = {model_.m, model_.n}};
+        const Shape shape{model_.m, model_.n};
+        TensorSpec weight{.name = "shared.W", .doc = "weight of the residual", .axes = "m,n", .shape = shape};
         const Param shared = tied ? spec.param(weight) : Param{};
         weight.name = "W";
         for (std::int64_t k = 0; k < layers; ++k) {
             Layer layer{.w = shared};
-            if (has_gamma()) layer.gamma = declare_gamma(spec, k);
+            if (tied || gains) layer.gamma = declare_gamma(spec, k);
             if (!tied) layer.w = layer_param(spec, k, weight);
             layer.theta = declare_theta(spec, k);
             layer_.push_back(layer);
@@ -55,9 +52,6 @@ class LearnedWeights : public Coupled, public layers::Layered<Method> {
     void init_params(const l2o_call&, const NeedsIn<T>& data, const ParamsOut<T>& params) const {
         init_layers(data, params, start == Start::kAnalytic, start == Start::kIsta);
     }
-
-  private:
-    [[nodiscard]] bool has_gamma() const { return tied || gains; }
 };
 
 }  // namespace l2o::plugins

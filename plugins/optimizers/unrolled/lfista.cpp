@@ -33,10 +33,7 @@ class LFista : public l2o::plugins::Layers, public l2o::layers::Layered<LFista> 
     LFista() { theta_ratio = 0.75; }
     static l2o::Options<LFista> options() {
         l2o::Options<LFista> options = Layers::options<LFista>();
-        options.choice("start",
-                       &LFista::start,
-                       {"analytic", "fista", "reference"},
-                       "what the parameters are before training");
+        add_start_option(options, &LFista::start, {"analytic", "fista", "reference"});
         return options;
     }
 
@@ -74,8 +71,7 @@ class LFista : public l2o::plugins::Layers, public l2o::layers::Layered<LFista> 
         double t = 1;  // Beck & Teboulle 2009: t_1 = 1
         for (std::int64_t k = 0; k < layers; ++k) {
             const Layer& layer = layer_[k];
-            if (params[layer.theta])
-                params[layer.theta].scalar() = T(start == Start::kAnalytic ? analytic_theta(k) : theta);
+            set(params, layer.theta, start == Start::kAnalytic ? analytic_theta(k) : theta);
             const auto next = [](double t_k) { return (1 + std::sqrt(1 + 4 * t_k * t_k)) / 2; };
             double momentum = 0;
             if (start == Start::kFista && k > 0) {

@@ -23,10 +23,9 @@ class Lista : public l2o::plugins::Layers, public l2o::layers::Layered<Lista> {
         .title = "LISTA: learned ISTA, one matrix per layer",
         .doc =
             "x <- S(B b + S_k x, theta_k), S the soft threshold; learns B, S_k and theta_k. Start "
-            "'analytic': B = W^T with the analytic weight W of ALISTA, S_k = I - B A, theta_k = "
-            "theta_first theta_ratio^k; start 'ista': B = A^T / L, theta = lambda / L, with which it "
-            "is ISTA exactly. Gregor & LeCun 2010, section 3; untied form of Chen, Liu, Wang & Yin "
-            "2018, equation 4.",
+            "'analytic': B = W^T with the analytic weight W of ALISTA, S_k = I - B A, theta_k = theta_first "
+            "theta_ratio^k; start 'ista': B = A^T / L, theta = lambda / L, with which it is ISTA exactly. "
+            "Gregor & LeCun 2010, section 3; untied form of Chen, Liu, Wang & Yin 2018, equation 4.",
         .needs = "A,b,lambda?"};
 
     enum class Start { kAnalytic, kIsta };
@@ -37,8 +36,7 @@ class Lista : public l2o::plugins::Layers, public l2o::layers::Layered<Lista> {
     Lista() { theta_ratio = 0.75; }
     static l2o::Options<Lista> options() {
         l2o::Options<Lista> options = Layers::options<Lista>();
-        options.choice(
-            "start", &Lista::start, {"analytic", "ista"}, "what the parameters are before training");
+        add_start_option(options, &Lista::start, {"analytic", "ista"});
         return options;
     }
 
@@ -74,8 +72,7 @@ class Lista : public l2o::plugins::Layers, public l2o::layers::Layered<Lista> {
         if (params[b_]) matrix(params[b_]) = b.cast<T>();
         for (std::int64_t k = 0; k < layers; ++k) {
             if (k > 0 && params[s_[k]]) matrix(params[s_[k]]) = s.cast<T>();
-            if (params[theta_[k]])
-                params[theta_[k]].scalar() = T(start == Start::kIsta ? theta_ista : analytic_theta(k));
+            set(params, theta_[k], start == Start::kIsta ? theta_ista : analytic_theta(k));
         }
     }
 

@@ -12,10 +12,9 @@ class ListaCpss : public l2o::plugins::LearnedWeights<ListaCpss> {
         .version = "1.0.0",
         .title = "LISTA-CPSS: LISTA-CP with support selection",
         .doc =
-            "x <- SS(x + W_k^T (b - A x), theta_k); SS is the soft threshold that leaves the largest "
-            "q_k percent of the entries alone, q_k = min((k + 1) support_per_layer, support_max); W_k "
-            "[m, n] and theta_k are learned. Chen, Liu, Wang & Yin 2018 (arXiv:1808.10038), equations "
-            "10 and 17.",
+            "x <- SS(x + W_k^T (b - A x), theta_k); SS is the soft threshold that leaves the largest q_k "
+            "percent of the entries alone, q_k = min((k + 1) support_per_layer, support_max); W_k [m, n] and "
+            "theta_k are learned. Chen, Liu, Wang & Yin 2018 (arXiv:1808.10038), equations 10 and 17.",
         .needs = "A,b,lambda?"};
 
     ListaCpss() { support_per_layer = 1.2, support_max = 13; }

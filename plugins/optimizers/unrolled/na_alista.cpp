@@ -46,11 +46,7 @@ class NaAlista : public l2o::plugins::Coupled, public l2o::layers::Layered<NaAli
 
     void declare(l2o::OptimizerSpec& spec) {
         declare_layers(spec);
-        w_ = spec.param({.name = "const.W",
-                         .doc = "analytic weight of A",
-                         .axes = "m,n",
-                         .shape = {model_.m, model_.n},
-                         .flags = L2O_SPEC_DERIVED});
+        w_ = derived(spec, "const.W", "analytic weight of A", "m,n", {model_.m, model_.n});
         net_.part<0>().form = l2o::nets::LstmForm::kTorch, net_.part<0>().reads_cell = true;
         net_.part<0>().declare(spec, {.weights = "lstm", .h = "h", .c = "c"}, 2, hidden, l2o::nets::kPerRow);
         v_ = spec.param({.name = "V", .doc = "layer after the cell", .shape = {hidden, hidden}});
@@ -59,10 +55,8 @@ class NaAlista : public l2o::plugins::Coupled, public l2o::layers::Layered<NaAli
         bu_ = spec.param({.name = "bU", .doc = "its bias", .shape = {2}});
         h0_ = spec.param({.name = "h0", .doc = "h at the start", .shape = {hidden}});
         c0_ = spec.param({.name = "c0", .doc = "c at the start", .shape = {hidden}});
-        mu1_ = spec.param({.name = "norm.mu1", .doc = "mean of |b|_1", .flags = L2O_SPEC_DERIVED});
-        s1_ = spec.param({.name = "norm.s1", .doc = "its deviation", .flags = L2O_SPEC_DERIVED});
-        mu2_ = spec.param({.name = "norm.mu2", .doc = "mean of |b W|_1", .flags = L2O_SPEC_DERIVED});
-        s2_ = spec.param({.name = "norm.s2", .doc = "its deviation", .flags = L2O_SPEC_DERIVED});
+        mu1_ = derived(spec, "norm.mu1", "mean of |b|_1"), s1_ = derived(spec, "norm.s1", "its deviation");
+        mu2_ = derived(spec, "norm.mu2", "mean of |b W|_1"), s2_ = derived(spec, "norm.s2", "its deviation");
         measure(spec);
     }
 

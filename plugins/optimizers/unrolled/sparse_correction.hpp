@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <l2o/layers/product.hpp>
 #include <l2o/layers/value.hpp>
 #include <l2o/numerics/sparse_product.hpp>
@@ -16,12 +17,8 @@ class Correction final : public layers::Node<T> {
                layers::Value<T> x,
                layers::Value<T> d,
                layers::Matrix<T> s)
-        : layers::Node<T>(tape, true, x->cols(), c->is_wanted() || x->is_wanted(), false),
-          c_(c),
-          x_(x),
-          d_(d),
-          s_(s) {
-        c->use(), x->use(), d->use();
+        : layers::Node<T>(tape, true, x->cols(), std::array{c, x}, false), c_(c), x_(x), d_(d), s_(s) {
+        d->use();
         if (tape.pass() != layers::Pass::kForward) bar_by_d_ = this->fresh(x->cols());
     }
 

@@ -41,8 +41,7 @@ class StepLista : public l2o::plugins::Layers, public l2o::layers::Layered<StepL
     template <class T>
     void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         const double l = l2o::numerics::lipschitz_constant<T>(matrix(data[model_.a]));
-        for (const l2o::Param& gamma : gamma_)
-            if (params[gamma]) params[gamma].scalar() = T(1 / l);
+        for (const l2o::Param& gamma : gamma_) set(params, gamma, 1 / l);
     }
 
     template <class T>

@@ -53,15 +53,10 @@ class Tista : public l2o::plugins::Coupled, public l2o::layers::Layered<Tista> {
         declare_layers(spec);
         if (!fixed_weight) spec.flag(L2O_OPTIMIZER_PARAMS_BY_PROBLEM);
         const std::int64_t m = model_.m, n = model_.n;
-        taa_ = spec.param({.name = "const.taa", .doc = "tr A^T A", .flags = L2O_SPEC_DERIVED});
-        tww_ = spec.param({.name = "const.tww", .doc = "tr A+^T A+", .flags = L2O_SPEC_DERIVED});
-        l2o::TensorSpec weight{.name = "const.W",
-                               .doc = "weight of the residual",
-                               .axes = "m,n",
-                               .shape = {m, n},
-                               .flags = L2O_SPEC_DERIVED};
-        const l2o::Param fixed = fixed_weight ? spec.param(weight) : l2o::Param{};
-        weight.name = "W", weight.flags = 0;
+        taa_ = derived(spec, "const.taa", "tr A^T A"), tww_ = derived(spec, "const.tww", "tr A+^T A+");
+        const char* doc = "weight of the residual";
+        const l2o::TensorSpec weight{.name = "W", .doc = doc, .axes = "m,n", .shape = {m, n}};
+        const l2o::Param fixed = fixed_weight ? derived(spec, "const.W", doc, "m,n", {m, n}) : l2o::Param{};
         for (std::int64_t k = 0; k < layers; ++k) {
             layer_.push_back(
                 {.w = fixed_weight ? fixed : layer_param(spec, k, weight), .gamma = declare_gamma(spec, k)});
@@ -76,11 +71,8 @@ class Tista : public l2o::plugins::Coupled, public l2o::layers::Layered<Tista> {
     void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const l2o::ParamsOut<T>& params) const {
         const l2o::numerics::RowMatrix<double> a = matrix(data[model_.a]).template cast<double>();
         const l2o::numerics::RowMatrix<double> pinv = l2o::numerics::pseudo_inverse(a);
-        const auto set = [&](const l2o::Param& param, double value) {
-            if (const auto to = params[param]) to.scalar() = T(value);
-        };
-        set(taa_, a.squaredNorm());
-        set(tww_, pinv.squaredNorm());
+        set(params, taa_, a.squaredNorm());
+        set(params, tww_, pinv.squaredNorm());
         for (std::int64_t k = 0; k < layers; ++k) {
             if (const auto to = params[layer_[k].w]) {
                 if (start == Start::kPinv)
@@ -88,18 +80,18 @@ class Tista : public l2o::plugins::Coupled, public l2o::layers::Layered<Tista> {
                 else
                     matrix(to) = a.cast<T>();
             }
-            set(layer_[k].gamma, 1);
-            set(prior_[k].p, p);
-            set(prior_[k].alpha2, alpha2);
+            set(params, layer_[k].gamma, 1);
+            set(params, prior_[k].p, p);
+            set(params, prior_[k].alpha2, alpha2);
         }
     }
 
     template <class T>
     void forward(l2o::layers::Step<T>& step) const {
         using std::clamp, std::exp, std::log, std::max;
-        const std::int64_t k = layer(step.t());
-        const auto place = static_cast<std::size_t>(k);
-        const auto x = k > 0 ? step.x() : l2o::layers::Value<T>{}, gamma = step.param(layer_[place].gamma);
+        const auto place = static_cast<std::size_t>(layer(step.t()));
+        const auto x = place > 0 ? step.x() : l2o::layers::Value<T>{},
+                   gamma = step.param(layer_[place].gamma);
         const auto r = residual(step, x);
         const auto z = move(x, gamma, r * step.matrix(layer_[place].w));
 

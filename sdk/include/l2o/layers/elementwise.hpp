@@ -1,6 +1,7 @@
 // Operations entry by entry: sums, scaling, the soft threshold.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <l2o/layers/value.hpp>
@@ -35,13 +36,7 @@ template <class T>
 class Sum final : public Node<T> {
   public:
     Sum(Tape<T>& tape, Value<T> a, Value<T> b, T beta)
-        : Node<T>(tape, b->is_batched(), b->cols(), (a && a->is_wanted()) || b->is_wanted(), true),
-          a_(a),
-          b_(b),
-          beta_(beta) {
-        if (a) a->use();
-        b->use();
-    }
+        : Node<T>(tape, b->is_batched(), b->cols(), std::array{a, b}, true), a_(a), b_(b), beta_(beta) {}
 
   private:
     void compute(const View<T>& to, T alpha, bool adds) override {
@@ -62,17 +57,7 @@ template <class T>
 class Move final : public Node<T> {
   public:
     Move(Tape<T>& tape, Value<T> x, Value<T> c, Value<T> u)
-        : Node<T>(tape,
-                  u->is_batched(),
-                  u->cols(),
-                  (x && x->is_wanted()) || c->is_wanted() || u->is_wanted(),
-                  true),
-          x_(x),
-          c_(c),
-          u_(u) {
-        if (x) x->use();
-        c->use(), u->use();
-    }
+        : Node<T>(tape, u->is_batched(), u->cols(), std::array{x, c, u}, true), x_(x), c_(c), u_(u) {}
 
   private:
     void compute(const View<T>& to, T alpha, bool adds) override {
@@ -129,11 +114,7 @@ template <class T>
 class Soft final : public Node<T> {
   public:
     Soft(Tape<T>& tape, Value<T> z, Value<T> theta)
-        : Node<T>(tape, z->is_batched(), z->cols(), z->is_wanted() || theta->is_wanted(), false),
-          z_(z),
-          theta_(theta) {
-        z->use(), theta->use();
-    }
+        : Node<T>(tape, z->is_batched(), z->cols(), std::array{z, theta}, false), z_(z), theta_(theta) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
@@ -170,38 +151,20 @@ class Soft final : public Node<T> {
 template <class T>
 class Columns final : public Node<T> {
   public:
+    /// a is used twice: it may be one of several, and a part does not say where the whole could lie.
     Columns(Tape<T>& tape, Value<T> a, std::int64_t first, std::int64_t cols)
-        : Node<T>(tape, a->is_batched(), cols, a->is_wanted(), true), a_(a), first_(first) {
-        a->use(), a->use();  // it may be one of several, and does not say where a could lie
-    }
+        : Node<T>(tape, a->is_batched(), cols, std::array{a, a}, true), a_(a), first_(first) {}
 
   private:
-    template <class V>
-    V part(const V& of) const {
-        return {of.data + first_, of.rows, this->cols(), of.stride};
-    }
     void compute(const View<T>& to, T alpha, bool adds) override {
-        this->write(part(a_->value()), to, alpha, adds);
+        this->write(part(a_->value(), first_, this->cols()), to, alpha, adds);
     }
-    void back(const View<const T>& bar) override { this->write(bar, part(a_->own_bar()), 1, true); }
+    void back(const View<const T>& bar) override {
+        this->write(bar, part(a_->own_bar(), first_, this->cols()), 1, true);
+    }
 
     Value<T> a_;
     std::int64_t first_;
-};
-
-/// a, without a way back.
-template <class T>
-class Stopped final : public Node<T> {
-  public:
-    Stopped(Tape<T>& tape, Value<T> a) : Node<T>(tape, a->is_batched(), a->cols(), false, true), a_(a) {
-        a->use();
-    }
-
-  private:
-    void compute(const View<T>& to, T alpha, bool adds) override { a_->into(to, alpha, adds); }
-    void back(const View<const T>&) override {}
-
-    Value<T> a_;
 };
 
 }  // namespace detail
@@ -209,7 +172,10 @@ class Stopped final : public Node<T> {
 /// a as a constant for differentiation.
 template <class T>
 Value<T> stopped(Value<T> a) {
-    return a ? Value<T>(a->tape().template add<detail::Stopped<T>>(a)) : a;
+    if (!a) return a;
+    auto* same = a->tape().template add<detail::Sum<T>>(Value<T>{}, a, T(1));
+    same->stop();
+    return Value<T>(same);
 }
 /// Columns first .. first + cols - 1 of the rows of a.
 template <class T>

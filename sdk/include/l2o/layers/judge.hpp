@@ -53,19 +53,13 @@ class Judge {
                         "', with an empty value for zeros");
     }
 
-    void data(const Need& need, bool as_batched) const {
-        if (!need) return;
-        const bool is_batched = (need.spec().flags & L2O_SPEC_BATCHED) != 0;
-        if (is_batched == as_batched) return;
-        invalid(here() + "reads '" + need.spec().name +
-                (is_batched ? "' as data of all instances, and each has its own; expected step.data()"
-                            : "' as data of each instance, and all have the same; expected "
-                              "step.shared_data() or step.matrix()"));
-    }
-    void row(const Param& p, std::int64_t rows) const {
-        if (rows > 1)
-            invalid(here() + "reads parameter '" + spec_.params.at(p.index())->name + "' of " +
-                    std::to_string(rows) + " rows as one row; expected step.matrix()");
+    /// Of a tensor that is read: its rows, and those of the batch or, where one is for all, 1.
+    void input(std::int64_t rows, std::int64_t expected) const {
+        if (rows != expected)
+            invalid(here() + "reads " + std::to_string(rows) + " rows where there have to be " +
+                    std::to_string(expected) +
+                    "; expected step.data() of what every instance has of its own, "
+                    "step.param() or step.shared_data() of one row for all, step.matrix() of a matrix");
     }
 
   private:

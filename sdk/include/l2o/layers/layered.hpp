@@ -10,6 +10,7 @@
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/scratch.hpp>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace l2o::layers {
@@ -33,11 +34,10 @@ class Input final : public Node<T> {
 /// Tensors of the shapes of a list, without memory, as a step of `batch` rows would get them.
 class Shapes {
   public:
-    template <class At>
-    Shapes(std::size_t count, const At& at, std::int64_t batch)
-        : tensors_(count), dims_(count), list_(count) {
-        for (std::size_t i = 0; i < count; ++i) {
-            const l2o_spec* spec = at(i);
+    Shapes(std::span<const l2o_spec* const> specs, std::int64_t batch)
+        : tensors_(specs.size()), dims_(specs.size()), list_(specs.size()) {
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            const l2o_spec* spec = specs[i];
             if (spec == nullptr) continue;
             std::vector<std::int64_t>& dims = dims_[i];
             if ((spec->flags & L2O_SPEC_BATCHED) != 0) dims.push_back(batch);
@@ -82,30 +82,15 @@ class Step {
     [[nodiscard]] std::size_t blocks() const { return in_.blocks(); }
 
     /// @throw Failure if there is no such block
-    Value<T> x(std::size_t block = 0) {
-        check_block(block);
-        return batched(in_.x(block), acc_ ? acc_->x(block) : View<T>{});
-    }
+    Value<T> x(std::size_t k = 0) { return batched(in_.x(valid(k)), acc_ ? acc_->x(k) : View<T>{}); }
     /// @throw Failure without reads_g(), or if there is no such block
-    Value<T> g(std::size_t block = 0) {
-        check_block(block);
-        return batched(in_.g(block), acc_ ? acc_->g(block) : View<T>{});
-    }
+    Value<T> g(std::size_t k = 0) { return batched(in_.g(valid(k)), acc_ ? acc_->g(k) : View<T>{}); }
     Value<T> state(const State& s) { return batched(in_.state(s), acc_ ? acc_->state(s) : View<T>{}); }
     /// Data of every instance.
-    Value<T> data(const Need& need) {
-        if (judge_ != nullptr) judge_->data(need, true);
-        return batched(in_.data(need), {});
-    }
+    Value<T> data(const Need& need) { return batched(in_.data(need), {}); }
     /// A number, or a vector as one row, for all instances.
-    Value<T> param(const Param& p) {
-        if (judge_ != nullptr) judge_->row(p, as_row(in_.param(p)).rows);
-        return shared(in_.param(p), acc_ ? acc_->param(p) : View<T>{});
-    }
-    Value<T> shared_data(const Need& need) {
-        if (judge_ != nullptr) judge_->data(need, false);
-        return shared(in_.data(need), View<T>{});
-    }
+    Value<T> param(const Param& p) { return shared(in_.param(p), acc_ ? acc_->param(p) : View<T>{}); }
+    Value<T> shared_data(const Need& need) { return shared(in_.data(need), View<T>{}); }
     Value<T> constant(T value) {
         const View<T> room{tape_.scratch().template take<T>(1), 1, 1, 1};
         if (room) room.scalar() = value;
@@ -115,15 +100,12 @@ class Step {
         const View<T> bar = acc_ ? acc_->param(p) : View<T>{};
         return {in_.param(p), bar, false, bool(bar) || tape_.pass() == Pass::kMeasure};
     }
-    Matrix<T> matrix(const Need& need) {
-        if (judge_ != nullptr) judge_->data(need, false);
-        return {in_.data(need), {}, false, false};
-    }
+    Matrix<T> matrix(const Need& need) { return {in_.data(need), {}, false, false}; }
 
     /// x' and state' are these. All have to be set, each once.   @return it, for further use
     /// @throw Failure if there is no such block
     Value<T> set_x(Value<T> value, std::size_t block = 0) {
-        check_block(block);
+        block = valid(block);
         if (judge_ != nullptr) judge(judge_->x(block), value);
         return set(value,
                    rows(out_ ? out_->x(block) : View<T>{}),
@@ -167,11 +149,12 @@ class Step {
         View<T> to;
         Output* next = nullptr;
     };
-    void check_block(std::size_t block) const {
-        if (block >= in_.blocks()) [[unlikely]]
-            l2o::detail::not_declared(
-                "forward() names a block that the problem does not have; expected numbers from 0 below "
-                "step.blocks()");
+    [[nodiscard]] std::size_t valid(std::size_t block) const {
+        if (block < in_.blocks()) [[likely]]
+            return block;
+        l2o::detail::not_declared(
+            "forward() names a block that the problem does not have; expected numbers from 0 below "
+            "step.blocks()");
     }
     void judge(std::size_t place, Value<T> value) {
         judge_->set(place, value ? value->cols() : 0, !value || value->is_batched());
@@ -189,6 +172,7 @@ class Step {
         return input(false, as_row(value), as_row(bar));
     }
     Value<T> input(bool is_batched, const View<const T>& value, const View<T>& bar) {
+        if (judge_ != nullptr) judge_->input(value.rows, is_batched ? tape_.batch() : 1);
         return Value<T>(tape_.template add<detail::Input<T>>(is_batched, value, bar));
     }
     Value<T> set(Value<T> value, const View<T>& to, const View<const T>& known, const View<const T>& bar) {
@@ -264,11 +248,15 @@ class Layered {
         if (entries_at_once > 0)
             rows_at_once_ = std::max<std::int64_t>(1, entries_at_once / std::max<std::int64_t>(1, of_row));
         const std::int64_t steps = spec.info.max_steps > 0 ? spec.info.max_steps : 3;
-        const detail::Shapes params(
-            spec.params.size(), [&](std::size_t i) { return spec.params.at(std::uint32_t(i)); }, 0);
+        const l2o_problem& problem = spec.problem();
+        const detail::Shapes params(spec.params.all(), 0);
         std::vector<Lists> of_rows;
-        for (std::int64_t rows = 0; rows < 3; ++rows)
-            of_rows.emplace_back(spec, entries_at_once > 0 ? rows_at_once_ : rows);
+        for (std::int64_t of = 0; of < 3; ++of) {
+            const std::int64_t rows = entries_at_once > 0 ? rows_at_once_ : of;
+            of_rows.push_back({{spec.states.all(), rows},
+                               {{problem.blocks, problem.n_blocks}, rows},
+                               {{problem.data, problem.n_data}, rows}});
+        }
         for (std::int64_t t = 0; t < steps; ++t)
             spec.scratch([&](Scratch& scratch, std::int64_t of, auto scalar) {
                 using T = decltype(scalar);
@@ -292,14 +280,6 @@ class Layered {
   private:
     struct Lists {
         detail::Shapes states, blocks, data;
-
-        Lists(const OptimizerSpec& spec, std::int64_t rows)
-            : states(
-                  spec.states.size(), [&](std::size_t i) { return spec.states.at(std::uint32_t(i)); }, rows),
-              blocks(
-                  spec.blocks(), [&](std::size_t i) { return &spec.block(i); }, rows),
-              data(
-                  spec.problem().n_data, [&](std::size_t i) { return spec.problem().data[i]; }, rows) {}
     };
     [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <l2o/layers/value.hpp>
 #include <l2o/numerics/sum.hpp>
@@ -16,11 +17,7 @@ template <class T>
 class Mixed final : public Node<T> {
   public:
     Mixed(Tape<T>& tape, Value<T> planes, Value<T> w, std::int64_t n)
-        : Node<T>(tape, planes->is_batched(), n, planes->is_wanted() || w->is_wanted(), false),
-          planes_(planes),
-          w_(w) {
-        planes->use(), w->use();
-    }
+        : Node<T>(tape, planes->is_batched(), n, std::array{planes, w}, false), planes_(planes), w_(w) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
@@ -60,11 +57,9 @@ template <class T>
 class PlaneMeans final : public Node<T> {
   public:
     PlaneMeans(Tape<T>& tape, Value<T> planes, std::int64_t n)
-        : Node<T>(tape, planes->is_batched(), planes->cols() / n, planes->is_wanted(), false),
+        : Node<T>(tape, planes->is_batched(), planes->cols() / n, std::array{planes}, false),
           planes_(planes),
-          n_(n) {
-        planes->use();
-    }
+          n_(n) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
@@ -95,17 +90,9 @@ template <class T>
 class Joined final : public Node<T> {
   public:
     Joined(Tape<T>& tape, Value<T> a, Value<T> b)
-        : Node<T>(tape, a->is_batched(), a->cols() + b->cols(), a->is_wanted() || b->is_wanted(), false),
-          a_(a),
-          b_(b) {
-        a->use(), b->use();
-    }
+        : Node<T>(tape, a->is_batched(), a->cols() + b->cols(), std::array{a, b}, false), a_(a), b_(b) {}
 
   private:
-    template <class V>
-    static V part(const V& of, std::int64_t first, std::int64_t cols) {
-        return {of.data + first, of.rows, cols, of.stride};
-    }
     void compute(const View<T>& to, T, bool) override {
         a_->into(part(to, 0, a_->cols()), 1, false);
         b_->into(part(to, a_->cols(), b_->cols()), 1, false);

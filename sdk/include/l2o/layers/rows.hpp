@@ -2,6 +2,7 @@
 // rows of unit size.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -19,12 +20,10 @@ template <class T>
 class GroupMeans final : public Node<T> {
   public:
     GroupMeans(Tape<T>& tape, Value<T> a, std::span<const std::int64_t> group, std::int64_t groups)
-        : Node<T>(tape, a->is_batched(), groups, a->is_wanted(), false),
+        : Node<T>(tape, a->is_batched(), groups, std::array{a}, false),
           a_(a),
           group_(group),
-          share_(T(1) / (T(a->cols()) / T(groups))) {
-        a->use();
-    }
+          share_(T(1) / (T(a->cols()) / T(groups))) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
@@ -49,11 +48,9 @@ template <class T>
 class OfGroups final : public Node<T> {
   public:
     OfGroups(Tape<T>& tape, Value<T> a, std::span<const std::int64_t> group)
-        : Node<T>(tape, a->is_batched(), std::int64_t(group.size()), a->is_wanted(), false),
+        : Node<T>(tape, a->is_batched(), std::int64_t(group.size()), std::array{a}, false),
           a_(a),
-          group_(group) {
-        a->use();
-    }
+          group_(group) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
@@ -76,8 +73,7 @@ template <class T>
 class UnitRows final : public Node<T> {
   public:
     UnitRows(Tape<T>& tape, Value<T> a, double eps)
-        : Node<T>(tape, a->is_batched(), a->cols(), a->is_wanted(), false), a_(a), eps_(eps) {
-        a->use();
+        : Node<T>(tape, a->is_batched(), a->cols(), std::array{a}, false), a_(a), eps_(eps) {
         inverse_ = this->fresh(1);
     }
 
@@ -116,12 +112,6 @@ class UnitRows final : public Node<T> {
     bool has_inverse_ = false;  // not where the host kept the value
 };
 
-inline void check_places(std::int64_t found, std::int64_t expected) {
-    if (found != expected)
-        invalid("rows of " + std::to_string(found) + " entries have " + std::to_string(expected) +
-                " places in groups; expected as many");
-}
-
 }  // namespace detail
 
 /// The mean over the entries of every group.
@@ -129,7 +119,9 @@ inline void check_places(std::int64_t found, std::int64_t expected) {
 template <class T>
 Value<T> group_means(Value<T> a, std::span<const std::int64_t> group, std::int64_t groups) {
     if (!a) return a;
-    detail::check_places(a->cols(), std::int64_t(group.size()));
+    if (a->cols() != std::int64_t(group.size()))
+        invalid("rows of " + std::to_string(a->cols()) + " entries have " + std::to_string(group.size()) +
+                " places in groups; expected as many");
     return Value<T>(a->tape().template add<detail::GroupMeans<T>>(a, group, groups));
 }
 /// What a holds of the group of every entry.   @param group  as above

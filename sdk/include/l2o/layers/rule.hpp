@@ -23,14 +23,9 @@ class Operands {
   public:
     static constexpr std::int64_t kTile = 256;
 
-    explicit Operands(const std::array<Value<T>, K>& of) : of_(of) {
-        for (const Value<T>& v : of_) v->use();
-    }
+    explicit Operands(const std::array<Value<T>, K>& of) : of_(of) {}
     static bool any_batched(const std::array<Value<T>, K>& of) {
         return std::ranges::any_of(of, [](const Value<T>& v) { return v->is_batched(); });
-    }
-    static bool any_wanted(const std::array<Value<T>, K>& of) {
-        return std::ranges::any_of(of, [](const Value<T>& v) { return v->is_wanted(); });
     }
     static std::int64_t widest(const std::array<Value<T>, K>& of) {
         std::int64_t cols = 1;
@@ -137,11 +132,7 @@ template <class T, class Rule, std::size_t K>
 class Mapped final : public Node<T> {
   public:
     Mapped(Tape<T>& tape, const Rule& rule, const std::array<Value<T>, K>& of)
-        : Node<T>(tape,
-                  Operands<T, K>::any_batched(of),
-                  Operands<T, K>::widest(of),
-                  Operands<T, K>::any_wanted(of),
-                  false),
+        : Node<T>(tape, Operands<T, K>::any_batched(of), Operands<T, K>::widest(of), of, false),
           rule_(rule),
           of_(of) {}
 
@@ -167,7 +158,7 @@ template <class T, class Rule, std::size_t K>
 class RowSum final : public Node<T> {
   public:
     RowSum(Tape<T>& tape, const Rule& rule, const std::array<Value<T>, K>& of)
-        : Node<T>(tape, Operands<T, K>::any_batched(of), 1, Operands<T, K>::any_wanted(of), false),
+        : Node<T>(tape, Operands<T, K>::any_batched(of), 1, of, false),
           cols_(Operands<T, K>::widest(of)),
           rule_(rule),
           of_(of) {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -31,13 +32,12 @@ template <class T>
 class Select final : public Node<T> {
   public:
     Select(Tape<T>& tape, Value<T> z, Value<T> theta, const Selection<T>& selection)
-        : Node<T>(tape, z->is_batched(), z->cols(), z->is_wanted() || theta->is_wanted(), false),
+        : Node<T>(tape, z->is_batched(), z->cols(), std::array{z, theta}, false),
           z_(z),
           theta_(theta),
           of_(selection),
           magnitudes_(take<T>(z->cols())),
           selected_(take<std::uint8_t>(z->cols())) {
-        z->use(), theta->use();
         if (of_.amounts) of_.amounts->use();
         if (theta->cols() > 1) by_theta_ = take<double>(z->cols());
         if (of_.recovers_z && tape.pass() != Pass::kForward) recovered_ = this->fresh(z->cols());

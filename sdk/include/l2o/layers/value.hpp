@@ -2,6 +2,7 @@
 // l2o/layers/layered.hpp; this is what the operations of l2o/layers/*.hpp are made of.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <l2o/sdk/failure.hpp>
@@ -9,6 +10,7 @@
 #include <l2o/sdk/view.hpp>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -18,10 +20,18 @@ namespace l2o::layers {
 
 template <class T>
 class Node;
+template <class T>
+class Value;
 
 template <class T>
 View<const T> read_only(const View<T>& v) {
     return {v.data, v.rows, v.cols, v.stride};
+}
+
+/// Columns first .. first + cols - 1.
+template <class T>
+View<T> part(const View<T>& v, std::int64_t first, std::int64_t cols) {
+    return {v.data + first, v.rows, cols, v.stride};
 }
 
 /// A vector [n], or a number, as one row; a matrix as it is.
@@ -125,6 +135,8 @@ class Node {
     void know(const View<const T>& value) { value_ = value; }
     /// Where to compute it, instead of in the scratch.
     void place(const View<T>& room) { room_ = room; }
+    /// From now on no cotangent has anywhere to go.
+    void stop() { wanted_ = false; }
     void use() { ++uses_; }
     [[nodiscard]] int uses() const { return uses_; }
 
@@ -158,6 +170,12 @@ class Node {
         room_ = bar_room_ = fresh(cols);
         if (wanted && tape.pass() != Pass::kForward) bar_room_ = fresh(cols);
     }
+    /// The same of values that it uses once each, some of which may be 0: wanted where one of them is.
+    Node(Tape<T>& tape, bool is_batched, std::int64_t cols, std::span<const Value<T>> of, bool is_linear)
+        : Node(tape, is_batched, cols, any_wanted(of), is_linear) {
+        for (const Value<T>& v : of)
+            if (v) v->use();
+    }
     /// An input. @param bar  its accumulator, empty if it is not wanted.
     Node(Tape<T>& tape, bool is_batched, const View<const T>& value, const View<T>& bar)
         : tape_(tape),
@@ -174,6 +192,9 @@ class Node {
     /// Gives what it has to the operands that are wanted.   @param bar  read only
     virtual void back(const View<const T>& bar) = 0;
 
+    static bool any_wanted(std::span<const Value<T>> of) {
+        return std::ranges::any_of(of, [](const Value<T>& v) { return v && v->is_wanted(); });
+    }
     [[nodiscard]] View<T> fresh(std::int64_t cols) { return tape_.scratch().template rows<T>(rows(), cols); }
     /// Where back() may put what goes on to an operand; may be where `bar` is.
     [[nodiscard]] const View<T>& bar_room() const { return bar_room_; }

@@ -21,8 +21,7 @@ namespace l2o::nets {
 enum class LstmForm { kSonnet, kTorch };
 
 /// Whose state an LSTM has: one for every coordinate of every block, or one for every row.
-enum class StatesOf { kCoordinates, kRows };
-inline constexpr StatesOf kPerCoordinate = StatesOf::kCoordinates, kPerRow = StatesOf::kRows;
+enum StatesOf { kPerCoordinate, kPerRow };
 
 /// c' = s(f) c + s(i) tanh(j),  h' = s(o) tanh(c'),  [i j f o] = [input, h] w + b. Its output is h', or c'.
 class Lstm {
@@ -35,7 +34,7 @@ class Lstm {
     bool reads_cell = false;
 
     void declare(OptimizerSpec& spec, const Names& names, Index inputs, Index hidden, StatesOf states) {
-        const bool per_coordinate = states == StatesOf::kCoordinates;
+        const bool per_coordinate = states == kPerCoordinate;
         declare_weights(spec, names.weights, inputs, hidden);
         const std::size_t blocks = per_coordinate ? spec.blocks() : 1;
         const auto add = [&](const std::string& name, const char* doc, std::size_t k) {

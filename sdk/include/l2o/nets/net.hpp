@@ -143,11 +143,6 @@ class Inputs {
                         " entries; expected as many, or one number for all");
         return n;
     }
-    static bool any_wanted(const std::array<Value<T>, K>& of) {
-        for (const Value<T>& v : of)
-            if (v->is_wanted()) return true;
-        return false;
-    }
     /// Zeros follow up to whole lanes.
     void gather(const Tile& tile, const Block<T>& to) const {
         const Index lanes = numerics::round_up_to_lanes<T>(tile.count);
@@ -160,7 +155,9 @@ class Inputs {
             std::fill(row + tile.count, row + lanes, T(0));
         }
     }
-    [[nodiscard]] bool is_wanted() const { return any_wanted(of_); }
+    [[nodiscard]] bool is_wanted() const {
+        return std::ranges::any_of(of_, [](const Value<T>& v) { return v->is_wanted(); });
+    }
     void add_back(const Tile& tile, const Block<T>& bar) const {
         for (std::size_t i = 0; i < K; ++i) {
             if (!of_[i]->is_wanted()) continue;
@@ -276,7 +273,7 @@ class Ruled final : public layers::Node<T> {
     template <class E>
     static View<E> result(const View<E>& of, std::size_t r) {
         const Index n = of.cols / Index(kResults);
-        return {of.data + Index(r) * n, of.rows, n, of.stride};
+        return layers::part(of, Index(r) * n, n);
     }
     void run(const Tile& tile, bool taped) {
         in_.gather(tile, features_);

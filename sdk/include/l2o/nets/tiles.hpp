@@ -164,12 +164,6 @@ class GradientSums {
         const double* sum = sums_[i];
         if (accumulator) each([&](T& total) { total = static_cast<T>(total + *sum++); }, accumulator);
     }
-    /// To the accumulators of the parameters that were declared.
-    template <class T>
-    void add_to(const StepAcc<T>& acc, const std::array<Param, kParams>& params) const {
-        for (std::size_t i = 0; i < kParams; ++i)
-            if (params[i]) add_to(i, acc.param(params[i]));
-    }
 
   private:
     std::array<double*, kParams> sums_;

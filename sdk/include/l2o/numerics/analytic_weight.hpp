@@ -1,6 +1,5 @@
 // The weight matrix of ALISTA, in closed form.
-#ifndef L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
-#define L2O_NUMERICS_ANALYTIC_WEIGHT_HPP
+#pragma once
 
 #include <stdexcept>
 #include <string>
@@ -146,6 +145,4 @@ L2O_NUMERICS_FUNCTION AnalyticGram analytic_gram(const RowMatrix<double>& a, dou
 }
 
 }  // namespace l2o::numerics
-#endif
-
 #endif

@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_ASINH_HPP
-#define L2O_NUMERICS_ASINH_HPP
+#pragma once
 
 #include "l2o/numerics/lanes.hpp"
 
@@ -16,5 +15,3 @@ Lanes<Scalar> asinh(const Lanes<Scalar>& x) {
 }
 
 }  // namespace l2o::numerics
-
-#endif

@@ -1,8 +1,7 @@
 // Dense products and factorisations, which take compilers tens of seconds. Header-only unless
 // L2O_NUMERICS_LINKED is defined: then they are declared only, and come from one source compiled with
 // L2O_NUMERICS_DEFINE as well (sdk/numerics/dense.cpp), which a tree of many plugins links into each.
-#ifndef L2O_NUMERICS_DENSE_HPP
-#define L2O_NUMERICS_DENSE_HPP
+#pragma once
 
 #include <Eigen/Core>
 
@@ -63,6 +62,4 @@ void add_product_tn(Rows<T> c, T alpha, const ConstRows<T>& a, const ConstRows<T
 }
 
 }  // namespace l2o::numerics
-#endif
-
 #endif

@@ -1,6 +1,5 @@
 // Numbers that carry their slopes: a scalar rule written once, for any type of number, is its derivative too.
-#ifndef L2O_NUMERICS_DUAL_HPP
-#define L2O_NUMERICS_DUAL_HPP
+#pragma once
 
 #include <array>
 #include <cmath>
@@ -116,5 +115,3 @@ struct Dual {
 };
 
 }  // namespace l2o::numerics
-
-#endif

@@ -4,8 +4,7 @@
 // Blocks are feature-major as in lstm.hpp.
 // Source: Cho et al. 2014 (arXiv:1406.1078) in the form of the BiasGRU of Wichrowska et al. 2017
 // (arXiv:1703.04813): reset before the candidate's product, and u keeps the old state.
-#ifndef L2O_NUMERICS_GRU_HPP
-#define L2O_NUMERICS_GRU_HPP
+#pragma once
 
 #include <algorithm>
 #include <concepts>
@@ -42,62 +41,47 @@ template <int kPackets, class Scalar, class Count>
     return bias + load_packet(message.at(row, at + p * kPacket<Scalar>), count);
 }
 
+/// Of a unit, bias, message and [x, state] w of kGates gates side by side.
+/// @param w     column of the unit in the first gate   @param row  of that in b and in the message
+template <int kGates, int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void gru_sums(const GruCell<Scalar>& cell,
+                                const Scalar* w,
+                                Index row,
+                                Index at,
+                                Count last,
+                                const Block<const Scalar>& x,
+                                const Block<const Scalar>& state,
+                                const Block<const Scalar>& message,
+                                Scalar* to) {
+    const Index hidden = cell.hidden, step = kGates * hidden;
+    ProductTile<Scalar, kGates, kPackets> tile;
+    tile.each([&](int gate, int p, auto& sum) {
+        sum = gru_bias<kPackets>(cell.b, message, row + gate * hidden, at, p, last);
+    });
+    tile.add(w, hidden, step, x.at(0, at), x.stride, cell.inputs, last);
+    tile.add(w + cell.inputs * step, hidden, step, state.at(0, at), state.stride, hidden, last);
+    tile.each([&](int gate, int p, const auto& sum) {
+        store_packet(sum, to + (gate * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
+    });
+}
+
 /// r and u of a unit, and r h.
 template <int kPackets, class Scalar, class Count>
-[[gnu::noinline]] void gru_gates(const GruCell<Scalar>& cell,
+[[gnu::noinline]] void gru_gates(Index hidden,
                                  Index unit,
                                  Index at,
                                  Count last,
-                                 const Block<const Scalar>& x,
+                                 const Scalar* sums,
                                  const Block<const Scalar>& h,
-                                 const Block<const Scalar>& message,
                                  const Block<Scalar>& reset,
                                  const Block<Scalar>& tape) {
     using Row = Packets<Scalar, kPackets>;
-    const Index hidden = cell.hidden, step = 2 * hidden;
-    const Scalar *x_row = cell.w_gates + unit, *h_row = x_row + cell.inputs * step;
-    ProductTile<Scalar, 2, kPackets> tile;
-    tile.each([&](int gate, int p, auto& sum) {
-        sum = gru_bias<kPackets>(cell.b, message, gate * hidden + unit, at, p, last);
-    });
-    tile.add({x_row, x_row + hidden}, step, x.at(0, at), x.stride, cell.inputs, last);
-    tile.add({h_row, h_row + hidden}, step, h.at(0, at), h.stride, hidden, last);
-    Scalar sums[2][kPackets * kPacket<Scalar>];
-    tile.each([&](int gate, int p, const auto& sum) {
-        store_packet(sum, sums[gate] + p * kPacket<Scalar>, kPacket<Scalar>);
-    });
     const Row one = 1;
-    const Row r = one / one_plus_exp_minus(Row::load(sums[0])),
-              u = one / one_plus_exp_minus(Row::load(sums[1]));
+    const Row r = one / one_plus_exp_minus(Row::load(sums)),
+              u = one / one_plus_exp_minus(Row::load(sums + kPackets * kPacket<Scalar>));
     r.store(tape.at(unit, at), last);
     u.store(tape.at(hidden + unit, at), last);
     (r * Row::load(h.at(unit, at), last)).store(reset.at(unit, at), last);
-}
-
-/// c of a unit.
-template <int kPackets, class Scalar, class Count>
-[[gnu::noinline]] void gru_candidate(const GruCell<Scalar>& cell,
-                                     Index unit,
-                                     Index at,
-                                     Count last,
-                                     const Block<const Scalar>& x,
-                                     const Block<const Scalar>& message,
-                                     const Block<const Scalar>& reset,
-                                     const Block<Scalar>& tape) {
-    using Row = Packets<Scalar, kPackets>;
-    const Index hidden = cell.hidden;
-    const Scalar* w = cell.w_candidate + unit;
-    ProductTile<Scalar, 1, kPackets> tile;
-    tile.each([&](int, int p, auto& sum) {
-        sum = gru_bias<kPackets>(cell.b, message, 2 * hidden + unit, at, p, last);
-    });
-    tile.add({w}, hidden, x.at(0, at), x.stride, cell.inputs, last);
-    tile.add({w + cell.inputs * hidden}, hidden, reset.at(0, at), reset.stride, hidden, last);
-    Scalar sums[kPackets * kPacket<Scalar>];
-    tile.each(
-        [&](int, int p, const auto& sum) { store_packet(sum, sums + p * kPacket<Scalar>, kPacket<Scalar>); });
-    const auto c = tanh_fraction(Row::load(sums));
-    (c.top / c.bottom).store(tape.at(2 * hidden + unit, at), last);
 }
 
 }  // namespace detail
@@ -124,10 +108,18 @@ void gru_forward(const GruCell<Scalar>& cell,
     const Index hidden = cell.hidden;
     for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
         using Row = Packets<Scalar, kPackets>;
-        for (Index unit = 0; unit < hidden; ++unit)
-            detail::gru_gates<kPackets>(cell, unit, at, last, x, h, message, h_next, tape);
-        for (Index unit = 0; unit < hidden; ++unit)
-            detail::gru_candidate<kPackets, Scalar>(cell, unit, at, last, x, message, h_next, tape);
+        Scalar sums[2 * kPackets * kPacket<Scalar>];
+        for (Index unit = 0; unit < hidden; ++unit) {
+            detail::gru_sums<2, kPackets, Scalar>(
+                cell, cell.w_gates + unit, unit, at, last, x, h, message, sums);
+            detail::gru_gates<kPackets, Scalar>(hidden, unit, at, last, sums, h, h_next, tape);
+        }
+        for (Index unit = 0; unit < hidden; ++unit) {
+            detail::gru_sums<1, kPackets, Scalar>(
+                cell, cell.w_candidate + unit, 2 * hidden + unit, at, last, x, h_next, message, sums);
+            const auto c = tanh_fraction(Row::load(sums));
+            (c.top / c.bottom).store(tape.at(2 * hidden + unit, at), last);
+        }
         for (Index unit = 0; unit < hidden; ++unit) {
             const Row u = Row::load(tape.at(hidden + unit, at), last);
             const Row c = Row::load(tape.at(2 * hidden + unit, at), last);
@@ -221,5 +213,3 @@ void gru_vjp(const GruCell<Scalar>& cell,
 }
 
 }  // namespace l2o::numerics
-
-#endif

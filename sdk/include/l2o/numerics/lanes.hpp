@@ -4,8 +4,7 @@
 // differ in the last bit for exp, log and tanh. A coordinate-wise kernel that works on tiles of fixed size,
 // the last one filled up with zeros, gives a coordinate the same bits wherever it lies and however the host
 // slices the block.
-#ifndef L2O_NUMERICS_LANES_HPP
-#define L2O_NUMERICS_LANES_HPP
+#pragma once
 
 #include <Eigen/Core>
 #include <algorithm>
@@ -58,5 +57,3 @@ struct Block {
 };
 
 }  // namespace l2o::numerics
-
-#endif

@@ -1,7 +1,6 @@
 // The constant L behind every step 1/L. One function for all, so that methods that should take the
 // same step do.
-#ifndef L2O_NUMERICS_LIPSCHITZ_HPP
-#define L2O_NUMERICS_LIPSCHITZ_HPP
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -115,6 +114,4 @@ L2O_NUMERICS_FUNCTION double spectral_norm_squared(const RowMatrix<double>& a) {
 }
 
 }  // namespace l2o::numerics
-#endif
-
 #endif

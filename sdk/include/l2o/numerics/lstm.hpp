@@ -3,8 +3,7 @@
 // Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000, in the form
 // of Sonnet v1 (gate order i, j, f, o; forget bias 1 added at run time; no peepholes), which the public
 // weights of L2O-DM and RNNProp have.
-#ifndef L2O_NUMERICS_LSTM_HPP
-#define L2O_NUMERICS_LSTM_HPP
+#pragma once
 
 #include <Eigen/Core>
 #include <algorithm>
@@ -235,5 +234,3 @@ void lstm_vjp(const LstmCell<Scalar>& cell,
 }
 
 }  // namespace l2o::numerics
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_MARKED_HPP
-#define L2O_NUMERICS_MARKED_HPP
+#pragma once
 
 #include <algorithm>
 #include <bit>
@@ -33,5 +32,3 @@ void for_each_marked(std::size_t n, Mark&& mark, Body&& body) {
 }
 
 }  // namespace l2o::numerics
-
-#endif

@@ -3,8 +3,7 @@
 // Every lane goes through the same operations whatever the others hold, and a multiply-add is one where the
 // instruction set has it: the bits of a lane depend on its own input only. From one instruction set to
 // another they may differ.
-#ifndef L2O_NUMERICS_PACKET_HPP
-#define L2O_NUMERICS_PACKET_HPP
+#pragma once
 
 #include <Eigen/Core>
 #include <algorithm>
@@ -142,12 +141,8 @@ struct Packets {
         for (int p = 0; p < kCount; ++p) a.packet[p] /= b.packet[p];
         return a;
     }
-    [[gnu::always_inline]] Packets operator-() const {
-        Packets out;
-#pragma GCC unroll 8
-        for (int p = 0; p < kCount; ++p) out.packet[p] = -packet[p];
-        return out;
-    }
+    /// From -0, so that 0 becomes -0.
+    [[gnu::always_inline]] Packets operator-() const { return Packets(Scalar(-0.0)) - *this; }
     /// a where x < y, else b.
     [[gnu::always_inline]] friend Packets where_less(const Packets& x,
                                                      const Packets& y,
@@ -193,28 +188,23 @@ struct Packets {
 
 /// a b + c.
 template <class Scalar, int kCount>
-[[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(const Packets<Scalar, kCount>& a,
-                                                                   const Packets<Scalar, kCount>& b,
-                                                                   const Packets<Scalar, kCount>& c) {
+[[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(
+    const Packets<Scalar, kCount>& a,
+    const Packets<Scalar, kCount>& b,
+    const std::type_identity_t<Packets<Scalar, kCount>>& c) {
     Packets<Scalar, kCount> out;
 #pragma GCC unroll 8
     for (int p = 0; p < kCount; ++p)
         out.packet[p] = Eigen::internal::pmadd(a.packet[p], b.packet[p], c.packet[p]);
     return out;
 }
-template <class Scalar, int kCount>
-[[gnu::always_inline]] inline Packets<Scalar, kCount> multiply_add(const Packets<Scalar, kCount>& a,
-                                                                   const Packets<Scalar, kCount>& b,
-                                                                   Scalar c) {
-    return multiply_add(a, b, Packets<Scalar, kCount>(c));
-}
 /// x within [-bound, bound]; a NaN stays one.
 template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> clamp(Packets<Scalar, kCount> x, Scalar bound) {
 #pragma GCC unroll 8
-    for (int p = 0; p < kCount; ++p) x.packet[p] = Eigen::internal::pmin(x.packet[p], broadcast(bound));
-#pragma GCC unroll 8
-    for (int p = 0; p < kCount; ++p) x.packet[p] = Eigen::internal::pmax(x.packet[p], broadcast(-bound));
+    for (int p = 0; p < kCount; ++p)
+        x.packet[p] =
+            Eigen::internal::pmax(Eigen::internal::pmin(x.packet[p], broadcast(bound)), broadcast(-bound));
     return x;
 }
 /// coefficients[0] + coefficients[1] x + ...
@@ -402,5 +392,3 @@ struct ProductTile {
 };
 
 }  // namespace l2o::numerics
-
-#endif

@@ -1,7 +1,6 @@
 // Counter-based random numbers: a draw is a pure function of (key, row, purpose, position), so a batch may be
 // split, reordered or resumed without changing a single draw.
-#ifndef L2O_NUMERICS_PHILOX_HPP
-#define L2O_NUMERICS_PHILOX_HPP
+#pragma once
 
 #include <array>
 #include <cassert>
@@ -148,5 +147,3 @@ class Stream {
 };
 
 }  // namespace l2o::numerics
-
-#endif

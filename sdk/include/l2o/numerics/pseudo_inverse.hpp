@@ -1,6 +1,5 @@
 // The pseudo-inverse of Moore and Penrose.
-#ifndef L2O_NUMERICS_PSEUDO_INVERSE_HPP
-#define L2O_NUMERICS_PSEUDO_INVERSE_HPP
+#pragma once
 
 #include <stdexcept>
 
@@ -36,6 +35,4 @@ L2O_NUMERICS_FUNCTION RowMatrix<double> pseudo_inverse(const RowMatrix<double>& 
 }
 
 }  // namespace l2o::numerics
-#endif
-
 #endif

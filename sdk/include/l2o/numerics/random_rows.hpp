@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_RANDOM_ROWS_HPP
-#define L2O_NUMERICS_RANDOM_ROWS_HPP
+#pragma once
 
 #include <cstdint>
 #include <l2o/numerics/philox.hpp>
@@ -12,8 +11,7 @@ namespace l2o::numerics {
 /// Fills row r of a matrix with draws of its own, Stream(key, row0 + r, purpose): the rows first .. first + n
 /// - 1 of something large are the same numbers wherever the batch begins.
 /// @param draw  Stream& -> number, called once per entry in order. Numbers drawn in double and rounded give
-/// float32
-///              and float64 the same instance.
+///              float32 and float64 the same instance.
 template <MatrixView View, class Draw>
 void fill_rows(
     const View& view, const std::uint64_t* key, std::uint64_t row0, std::uint32_t purpose, Draw&& draw) {
@@ -36,5 +34,3 @@ void fill_rows(const Instances& instances, const DataOut& data, const Handle& te
 }
 
 }  // namespace l2o::numerics
-
-#endif

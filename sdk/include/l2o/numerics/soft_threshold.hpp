@@ -1,6 +1,5 @@
 // The soft threshold with a free threshold: sign(z) max(|z| - theta, 0), theta of either sign.
-#ifndef L2O_NUMERICS_SOFT_THRESHOLD_HPP
-#define L2O_NUMERICS_SOFT_THRESHOLD_HPP
+#pragma once
 
 #include <algorithm>
 #include <cassert>
@@ -56,5 +55,3 @@ double soft_threshold_vjp(std::type_identity_t<std::span<const Scalar>> z,
 }
 
 }  // namespace l2o::numerics
-
-#endif

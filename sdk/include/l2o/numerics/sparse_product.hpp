@@ -1,6 +1,5 @@
 // Products with matrices whose rows are mostly zeros, as the iterates of a sparse recovery are.
-#ifndef L2O_NUMERICS_SPARSE_PRODUCT_HPP
-#define L2O_NUMERICS_SPARSE_PRODUCT_HPP
+#pragma once
 
 #include <array>
 #include <cstddef>
@@ -80,5 +79,3 @@ void add_sparse_product(Rows<T> c, T alpha, const ConstRows<T>& a, const ConstRo
 }
 
 }  // namespace l2o::numerics
-
-#endif

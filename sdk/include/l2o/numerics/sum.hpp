@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_SUM_HPP
-#define L2O_NUMERICS_SUM_HPP
+#pragma once
 
 #include <cstddef>
 
@@ -19,5 +18,3 @@ template <class Term>
 }
 
 }  // namespace l2o::numerics
-
-#endif

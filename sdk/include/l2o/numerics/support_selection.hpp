@@ -1,8 +1,7 @@
 // The soft threshold that leaves the largest entries of a row alone.
 // Source: Chen, Liu, Wang & Yin 2018 (LISTA-CPSS, arXiv:1808.10038v2), thresholding with support selection.
 // The paper leaves open which entries q percent are; the codes of this family differ, see SupportRule.
-#ifndef L2O_NUMERICS_SUPPORT_SELECTION_HPP
-#define L2O_NUMERICS_SUPPORT_SELECTION_HPP
+#pragma once
 
 #include <algorithm>
 #include <cassert>
@@ -158,17 +157,8 @@ void support_selection(std::type_identity_t<std::span<const Scalar>> z,
             return select([bar](Scalar size, Scalar) { return size > bar; });
     }
 }
-/// With the rule kPercentile.   @param percent  q, share of the row that may be selected, in percent.
-template <std::floating_point Scalar>
-void support_selection(std::type_identity_t<std::span<const Scalar>> z,
-                       Scalar theta,
-                       double percent,
-                       std::type_identity_t<std::span<Scalar>> out,
-                       std::span<std::uint8_t> selected,
-                       std::type_identity_t<std::span<Scalar>> workspace) {
-    support_selection<Scalar>(z, theta, SupportRule::kPercentile, percent, out, selected, workspace);
-}
-/// With a threshold of its own for every entry.   @param theta  shape (n).
+/// With the rule kPercentile and a threshold of its own for every entry.
+/// @param theta    shape (n).   @param percent  q, share of the row that may be selected, in percent.
 template <std::floating_point Scalar>
 void support_selection(std::type_identity_t<std::span<const Scalar>> z,
                        std::span<const Scalar> theta,
@@ -228,5 +218,3 @@ void support_selection_vjp(std::type_identity_t<std::span<const Scalar>> z,
 }
 
 }  // namespace l2o::numerics
-
-#endif

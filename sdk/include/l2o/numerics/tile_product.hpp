@@ -1,7 +1,6 @@
 // Products of a small matrix of weights with tiles of coordinates: the inside of the networks that run on
 // every coordinate.
-#ifndef L2O_NUMERICS_TILE_PRODUCT_HPP
-#define L2O_NUMERICS_TILE_PRODUCT_HPP
+#pragma once
 
 #include <algorithm>
 #include <type_traits>
@@ -153,5 +152,3 @@ void add_outer_products(const std::type_identity_t<Block<const Scalar>>& x,
 }
 
 }  // namespace l2o::numerics
-
-#endif

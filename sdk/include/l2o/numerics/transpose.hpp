@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_TRANSPOSE_HPP
-#define L2O_NUMERICS_TRANSPOSE_HPP
+#pragma once
 
 #include <Eigen/Core>
 #include <concepts>
@@ -112,5 +111,3 @@ void transpose(const Scalar* from, Index rows, Index cols, Index from_stride, Sc
 }
 
 }  // namespace l2o::numerics
-
-#endif

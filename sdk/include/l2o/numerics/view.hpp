@@ -1,5 +1,4 @@
-#ifndef L2O_NUMERICS_VIEW_HPP
-#define L2O_NUMERICS_VIEW_HPP
+#pragma once
 
 #include <Eigen/Core>
 #include <concepts>
@@ -46,5 +45,3 @@ auto row(const View& v, Index r) {
 }
 
 }  // namespace l2o::numerics
-
-#endif

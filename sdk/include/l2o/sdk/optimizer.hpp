@@ -102,20 +102,25 @@ class OptimizerSpec {
         spec.block = static_cast<std::int32_t>(k) + 1;
         return state(std::move(spec));
     }
-    /// One state tensor [B, shape] per block, or [B, P, shape] of a population.
-    BlockStates state_like_x(const std::string& name, const std::string& doc = "", double start = 0) {
+    /// One for every block, each of a shape of its own: shape(k).
+    template <class ShapeOf>
+    BlockStates state_of_each(TensorSpec spec, ShapeOf&& shape) {
         State first;
         for (std::size_t k = 0; k < blocks(); ++k) {
-            const State added = state_of(k,
-                                         {.name = name,
-                                          .doc = doc,
-                                          .shape = shape_of(block(k)),
-                                          .batched = true,
-                                          .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
-                                          .start = start});
+            spec.shape = shape(k);
+            const State added = state_of(k, spec);
             if (k == 0) first = added;
         }
         return {first, blocks()};
+    }
+    /// One state tensor [B, shape] per block, or [B, P, shape] of a population.
+    BlockStates state_like_x(const std::string& name, const std::string& doc = "", double start = 0) {
+        return state_of_each({.name = name,
+                              .doc = doc,
+                              .batched = true,
+                              .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
+                              .start = start},
+                             [this](std::size_t k) { return shape_of(block(k)); });
     }
 
     /// Scratch memory of the calls, measured by the code that takes it: take(l2o::Scratch&, rows, T{}) does

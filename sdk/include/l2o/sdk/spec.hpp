@@ -52,6 +52,11 @@ class SpecList {
         return static_cast<std::uint32_t>(abi_.size() - 1);
     }
     [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(abi_.size()); }
+    [[nodiscard]] std::vector<const l2o_spec*> all() const {
+        std::vector<const l2o_spec*> all;
+        for (const l2o_spec& spec : abi_) all.push_back(&spec);
+        return all;
+    }
     [[nodiscard]] double start(std::uint32_t i) const { return owned_[i].start; }
     /// NULL if there is no entry i.
     [[nodiscard]] const l2o_spec* at(std::uint32_t i) const { return i < abi_.size() ? &abi_[i] : nullptr; }
