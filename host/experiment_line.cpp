@@ -10,6 +10,7 @@
 #include <set>
 
 #include "framework/config/value_text.hpp"
+#include "framework/evaluate/entries_json.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/timing.hpp"
 #include "framework/store/paths.hpp"
@@ -119,6 +120,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
             {"report", page.empty() ? json() : json(page)},
             {"unsolved", result.judging.unsolved.size()},
             {"contestants", contestants},
+            {"entries", entries_json(result.curves, result.judging)},
             {"weights", weights}};
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "framework/evaluate/entries.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/suggest.hpp"
 #include "host/experiment_line.hpp"
@@ -19,7 +20,7 @@ Usage usage() {
                     "where 'l2o run' and 'l2o evaluate' find them again. On Ctrl-C it writes a checkpoint\n"
                     "and says how to resume. 'l2o describe train' explains the settings of a training.\n"
                     "Of a contestant with settings that are swept ('l2o describe sweep') it trains all, or\n"
-                    "one, such as dm.hidden=20.\n",
+                    "one, such as dm.hidden=20 or, of several seeds, dm.hidden=20,seed=3.\n",
                 .examples =
                     "  l2o train examples/experiments/sparse_recovery.info lista --output lista.safetensors\n"
                     "  l2o train sparse.info train.epochs=500 --out /data/runs\n"
@@ -58,10 +59,11 @@ std::vector<std::string> learned_of(const CommandLine& line,
     for (const Contestant& contestant : experiment.contestants) {
         if (!contestant.train) continue;
         learned.push_back(contestant.name);
-        for (const std::string& name : {contestant.group, contestant.name})
+        const std::string entry = entry_name(contestant.name, contestant.group, contestant.swept);
+        for (const std::string& name : {contestant.group, entry, contestant.name})
             if (std::ranges::find(known, name) == known.end()) known.push_back(name);
         const auto is_wanted = [&](const std::string& name) {
-            return name == contestant.name || name == contestant.group;
+            return name == contestant.name || name == entry || name == contestant.group;
         };
         if (std::ranges::any_of(names, is_wanted)) wanted.push_back(contestant.name);
     }

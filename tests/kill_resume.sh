@@ -6,7 +6,7 @@
 #
 #   kill_resume.sh [--kills N] [--every N] [--moments N] [--seed N] [MODE...]
 #
-#   MODE     flat stages layerwise curriculum es pes imitation evaluate: `l2o run`; solve, report: these verbs, whose
+#   MODE     flat stages layerwise curriculum es pes imitation seeds evaluate: `l2o run`; solve, report: these verbs, whose
 #            output is there as a whole or not at all; default: all
 #   --kills  runs that are killed at random file calls, again and again until they are done (10)
 #   --every  a run of its own for every N-th file call, and for all that can happen there: it is killed before the
@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
         *) modes+=("$1") && shift ;;
     esac
 done
-[ ${#modes[@]} -gt 0 ] || modes=(flat stages layerwise curriculum es pes imitation evaluate solve report)
+[ ${#modes[@]} -gt 0 ] || modes=(flat stages layerwise curriculum es pes imitation seeds evaluate solve report)
 for file in "$l2o" "$faults" "$compare_runs"; do
     [ -e "$file" ] || { echo "there is no $file; build it, or name another one" >&2 && exit 2; }
 done
@@ -81,6 +81,7 @@ experiment() {
         es) learned "epochs 3  estimator es  evolution { pairs 2 }" ;;
         pes) learned "epochs 3  estimator pes  evolution { pairs 2 }" ;;
         imitation) learned "epochs 4  imitation { probability 0.5  teacher { use adam  learning_rate 0.1 } }" ;;
+        seeds) learned "epochs 2  seeds 2  unroll { sweep 4 8 }" ;;
         evaluate) learned "epochs 1" | sed 's/iterations 6/iterations 40  starts 3  checkpoint_every_s 0/' ;;
         layerwise) cat <<'INFO' ;;
 name kill_resume

@@ -4,17 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "framework/evaluate/entries.hpp"
+#include "framework/evaluate/over_seeds.hpp"
+
 namespace l2o::framework {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-const Curve* find_curve(const std::vector<Curve>& curves, const std::string& name) {
-    for (const Curve& curve : curves) {
-        if (curve.contestant == name) return &curve;
-    }
-    return nullptr;
-}
 
 /// Lower is better, and NAN worst.
 double loss_of(double value, double sign) { return std::isnan(value) ? kInfinity : sign * value; }
@@ -34,12 +30,6 @@ std::vector<double> per_instance(const std::vector<double>& rows, std::int64_t s
         means.push_back(std::isnan(sum) ? 0 : sum / static_cast<double>(starts));
     }
     return means;
-}
-
-double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const double median = quantile(values, 0.5);
-    return std::isnan(median) ? 0 : median;  // half-way between -inf and inf
 }
 
 /// Of what a row paid for, or had at recorded points.
@@ -140,34 +130,50 @@ void find_reached(std::vector<Curve>& curves, const Judging& judging) {
 std::vector<Comparison> compare(const std::vector<Curve>& curves,
                                 const Judging& judging,
                                 const std::string& metric) {
-    const Curve* reference = find_curve(curves, judging.reference);
-    if (reference == nullptr) return {};
+    const std::vector<Entry> entries = entries_of(curves);
+    const auto reference = std::ranges::find(entries, judging.reference, &Entry::name);
+    if (reference == entries.end()) return {};
     const double sign = judging.higher_is_better.contains(metric) ? -1 : 1;
-    const std::size_t index = shown_metric(reference->metrics, metric);
-    const std::vector<std::size_t> counted = judging.counted(metric, reference->final_rows[index].size());
+    const std::size_t index = shown_metric(curves.front().metrics, metric);
+    const std::vector<std::size_t> counted = judging.counted(metric, curves.front().final_rows[index].size());
     if (counted.empty()) return {};
-    std::vector<Comparison> comparisons;
-    std::vector<double> p;
-    for (const Curve& curve : curves) {
-        if (&curve == reference) continue;
+    /// By instance, of two trainings.
+    const auto differences_of = [&](const Curve& curve, const Curve& other) {
         std::vector<double> rows;
         for (const std::size_t row : counted)
             rows.push_back(difference_of(loss_of(curve.final_rows[index][row], sign),
-                                         loss_of(reference->final_rows[index][row], sign)));
-        const std::vector<double> losses = per_instance(rows, judging.starts);
-        std::vector<double> differences;
-        double wins = 0;
-        for (const double loss : losses) {
-            wins += loss < 0 ? 1 : loss == 0 ? 0.5 : 0;
-            differences.push_back(sign * loss);
+                                         loss_of(other.final_rows[index][row], sign)));
+        std::vector<double> differences = per_instance(rows, judging.starts);
+        for (double& difference : differences) difference *= sign;
+        return differences;
+    };
+    std::vector<Comparison> comparisons;
+    std::vector<double> p;
+    for (const Entry& entry : entries) {
+        if (&entry == &*reference) continue;
+        SeedDifferences all;
+        double wins = 0, pairs = 0;
+        for (const std::size_t member : entry.members) {
+            all.emplace_back();
+            for (const std::size_t other : reference->members) {
+                all.back().push_back(differences_of(curves[member], curves[other]));
+                for (const double difference : all.back().back())
+                    wins += sign * difference < 0 ? 1 : difference == 0 ? 0.5 : 0;
+                pairs += static_cast<double>(all.back().back().size());
+            }
         }
-        comparisons.push_back({.contestant = curve.contestant,
-                               .difference = median_of(differences),
-                               .interval = bootstrap_median(differences),
-                               .better = wins / static_cast<double>(losses.size()),
-                               .signed_rank = wilcoxon_signed_rank(differences),
-                               .instances = static_cast<std::int64_t>(losses.size())});
-        p.push_back(comparisons.back().signed_rank.p);
+        const OverSeeds result = compare_over_seeds(all);
+        comparisons.push_back({.contestant = entry.name,
+                               .difference = result.difference,
+                               .interval = result.interval,
+                               .better = wins / pairs,
+                               .signed_rank = result.signed_rank,
+                               .p = result.p,
+                               .degrees = result.degrees,
+                               .instances = std::ssize(all.front().front()),
+                               .trainings = std::ssize(entry.members),
+                               .reference_trainings = std::ssize(reference->members)});
+        p.push_back(result.p);
     }
     const std::vector<double> adjusted = holm(p);
     for (std::size_t i = 0; i < adjusted.size(); ++i) comparisons[i].p_holm = adjusted[i];
@@ -175,35 +181,39 @@ std::vector<Comparison> compare(const std::vector<Curve>& curves,
 }
 
 std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging) {
+    const std::vector<Entry> entries = entries_of(curves);
     std::vector<Arrival> all;
     double reference_seconds = NAN;
-    for (const Curve& curve : curves) {
-        const std::vector<std::size_t> counted = judging.counted(judging.metric, curve.reached.size());
+    for (const Entry& entry : entries) {
+        const std::vector<std::size_t> counted =
+            judging.counted(judging.metric, curves[entry.members.front()].reached.size());
         if (counted.empty()) {
             all.push_back({NAN, NAN, NAN, NAN, NAN});
             continue;
         }
         std::vector<double> iterations, evaluations, seconds;
         double arrived = 0;
-        for (const std::size_t row : counted) {
-            const Reached& reached = curve.reached[row];
-            const bool is_reached = reached.iteration >= 0;
-            arrived += is_reached ? 1 : 0;
-            iterations.push_back(is_reached ? static_cast<double>(reached.iteration) : kInfinity);
-            evaluations.push_back(is_reached ? reached.evaluations : kInfinity);
-            seconds.push_back(is_reached ? reached.seconds : kInfinity);
+        for (const std::size_t member : entry.members) {
+            for (const std::size_t row : counted) {
+                const Reached& reached = curves[member].reached[row];
+                const bool is_reached = reached.iteration >= 0;
+                arrived += is_reached ? 1 : 0;
+                iterations.push_back(is_reached ? static_cast<double>(reached.iteration) : kInfinity);
+                evaluations.push_back(is_reached ? reached.evaluations : kInfinity);
+                seconds.push_back(is_reached ? reached.seconds : kInfinity);
+            }
         }
-        all.push_back({.share = arrived / static_cast<double>(counted.size()),
+        all.push_back({.share = arrived / static_cast<double>(iterations.size()),
                        .iterations = median_of(iterations),
                        .evaluations = median_of(evaluations),
                        .seconds = median_of(seconds),
                        .break_even = NAN});
-        if (curve.contestant == judging.reference) reference_seconds = all.back().seconds;
+        if (entry.name == judging.reference) reference_seconds = all.back().seconds;
     }
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-        const double saved = reference_seconds - all[i].seconds;
-        if (!(curves[i].training_seconds > 0) || !std::isfinite(saved)) continue;
-        all[i].break_even = saved > 0 ? curves[i].training_seconds / saved : kInfinity;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        const double saved = reference_seconds - all[i].seconds, cost = entries[i].training_seconds;
+        if (!(cost > 0) || !std::isfinite(saved)) continue;
+        all[i].break_even = saved > 0 ? cost / saved : kInfinity;
     }
     return all;
 }
@@ -220,19 +230,22 @@ std::vector<Profile> performance_profiles(const std::vector<Curve>& curves, cons
                 best[row] = std::min(best[row], curve.reached[row].evaluations);
         }
     }
-    for (const Curve& curve : curves) {
+    for (const Entry& entry : entries_of(curves)) {
         std::vector<double> ratios;
-        for (const std::size_t row : counted) {
-            if (curve.reached[row].iteration < 0) continue;
-            const double evaluations = curve.reached[row].evaluations;
-            // A start that has arrived costs nothing: whoever pays anything is infinitely worse.
-            const double ratio = evaluations == best[row] ? 1 : evaluations / best[row];
-            if (std::isfinite(ratio)) ratios.push_back(ratio);
+        for (const std::size_t member : entry.members) {
+            for (const std::size_t row : counted) {
+                const Reached& reached = curves[member].reached[row];
+                if (reached.iteration < 0) continue;
+                // A start that has arrived costs nothing: whoever pays anything is infinitely worse.
+                const double ratio = reached.evaluations == best[row] ? 1 : reached.evaluations / best[row];
+                if (std::isfinite(ratio)) ratios.push_back(ratio);
+            }
         }
+        const auto all = static_cast<double>(entry.members.size() * counted.size());
         std::sort(ratios.begin(), ratios.end());
         Profile profile;
         for (std::size_t i = 0; i < ratios.size(); ++i) {
-            const double share = static_cast<double>(i + 1) / static_cast<double>(counted.size());
+            const double share = static_cast<double>(i + 1) / all;
             if (!profile.empty() && profile.back().first == ratios[i])
                 profile.back().second = share;
             else

@@ -16,7 +16,7 @@ struct Judging {
     std::string metric{};                      ///< the one that counts
     std::set<std::string> higher_is_better{};  ///< metrics; of the others lower is
     std::set<std::string> ratios{};            ///< metrics that are an L2O_SPEC_RATIO
-    std::string reference{};                   ///< contestant that the others are compared to
+    std::string reference{};                   ///< entry that the others are compared to, see Entry
     std::optional<double> target{};            ///< of the metric; nothing: the relative one of find_reached()
     bool is_paid_for = false;  ///< a target is reached by values that rows pay for: reaches_by_payment()
     double tolerance = 1e-3;
@@ -54,18 +54,22 @@ struct Judging {
 /// @pre all curves have the same rows, and staircases where judging.is_paid_for.
 void find_reached(std::vector<Curve>& curves, const Judging& judging);
 
-/// A contestant against the reference, on the same instances and starts; by the ratios of single rows where
-/// the metric is a ratio. Of the rows that count.
+/// An entry against the reference, on the same instances and starts; by the ratios of single rows where the
+/// metric is a ratio. Of the rows that count.
 struct Comparison {
-    std::string contestant{};
-    /// Median over instances of the contestant's value less that of the reference, with its interval; NAN
-    /// between two values that are not finite. A row of NAN is worse than any number.
+    std::string contestant{};  ///< the entry
+    /// The entry's value less that of the reference, median over instances, of several trainings their mean;
+    /// with its interval. A row of NAN is worse than any number. See compare_over_seeds().
     double difference = 0;
     Interval interval{};
-    double better = 0;         ///< share of the instances where the contestant is better; equal counts half
-    SignedRank signed_rank{};  ///< of the differences
-    double p_holm = 1;         ///< its p, corrected for the number of contestants
-    std::int64_t instances = 0;
+    double better = 0;  ///< share of instances and pairs of trainings where it is better; equal counts half
+    SignedRank signed_rank{};  ///< of the instances' differences
+    double p = 1;              ///< over training seeds and instances
+    double p_holm = 1;         ///< corrected for the number of entries
+    double degrees = 0;        ///< of freedom, of the training seeds; NAN where both have one
+    std::int64_t instances = 0, trainings = 1, reference_trainings = 1;
+
+    [[nodiscard]] bool is_over_seeds() const { return trainings > 1 || reference_trainings > 1; }
 };
 /// The differences of an instance are averaged over its starts, which are not independent; of a single
 /// instance the starts are compared. Empty if there is no reference, or no row counts.   @param metric  by
@@ -74,21 +78,22 @@ struct Comparison {
                                               const Judging& judging,
                                               const std::string& metric);
 
-/// The way of a contestant to the target.
+/// The way of an entry to the target, over the rows of all its trainings.
 struct Arrival {
     double share = 0;  ///< of the rows that arrived; NAN, as the others, where no row counts
     /// Median over all rows, one that never arrived being infinite.
     double iterations = 0, evaluations = 0, seconds = 0;
-    /// Solves after which the training is paid for by the time saved over the reference; infinite if none is
-    /// saved, NAN where nothing was trained or one of the two medians is infinite.
+    /// Solves after which the training, the mean of several, is paid for by the time saved over the
+    /// reference; infinite if none is saved, NAN where nothing was trained or one of the two medians is
+    /// infinite.
     double break_even = 0;
 };
-/// One per curve.   @pre find_reached()
+/// One per entry.   @pre find_reached()
 [[nodiscard]] std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging);
 
 /// One curve of a performance profile: (ratio, share of the rows that arrived with at most `ratio` times the
-/// evaluations of the best contestant), a step at every entry, ratios rising from 1.
-/// Source: Dolan & Moré 2002, section 2.
+/// evaluations of the best contestant, whatever its training), a step at every pair, ratios rising from 1.
+/// One per entry, over the rows of all its trainings. Source: Dolan & Moré 2002, section 2.
 using Profile = std::vector<std::pair<double, double>>;
 [[nodiscard]] std::vector<Profile> performance_profiles(const std::vector<Curve>& curves,
                                                         const Judging& judging);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
 #include <numeric>
@@ -69,6 +70,15 @@ SignedRank wilcoxon_signed_rank(std::vector<double> differences) {
     result.p = std::min(
         1.0, 2 * boost::math::cdf(boost::math::complement(standard, distance / std::sqrt(variance))));
     return result;
+}
+
+double student_p(double t, double degrees) {
+    return 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(degrees), std::abs(t)));
+}
+
+double student_limit(double degrees) {
+    constexpr double kUpper = 0.975;
+    return boost::math::quantile(boost::math::students_t(degrees), kUpper);
 }
 
 std::vector<double> holm(const std::vector<double>& p) {

@@ -22,6 +22,11 @@ struct SignedRank {
 /// (Hollander, Wolfe & Chicken 2014, section 3.1). @pre no NAN; infinite differences rank highest.
 [[nodiscard]] SignedRank wilcoxon_signed_rank(std::vector<double> differences);
 
+/// Student's t of so many degrees of freedom, any number > 0: the two-sided p of a value, and the value whose
+/// p is 0.05.
+[[nodiscard]] double student_p(double t, double degrees);
+[[nodiscard]] double student_limit(double degrees);
+
 /// Adjusted p values of several tests, in the order given: a family of them is wrong with at most the
 /// probability that each is compared to. Source: Holm 1979.
 [[nodiscard]] std::vector<double> holm(const std::vector<double>& p);

@@ -36,7 +36,7 @@ void append_comparison(std::vector<CsvCell>& cells, const Judging& judging, cons
                   comparison->interval.low,
                   comparison->interval.high,
                   comparison->better,
-                  comparison->signed_rank.p,
+                  comparison->p,
                   comparison->p_holm});
 }
 
@@ -58,6 +58,10 @@ const std::vector<Distribution>& shown_distributions(const Curve& curve, const J
 }
 
 std::string row_name(const Curve& curve) { return (curve.swept.empty() ? "" : "  ") + member_text(curve); }
+
+bool have_seeds(const std::vector<Entry>& entries) {
+    return std::ranges::any_of(entries, [](const Entry& entry) { return entry.members.size() > 1; });
+}
 
 std::int64_t row_count(const Curve& curve) { return static_cast<std::int64_t>(curve.final_rows[0].size()); }
 
@@ -87,7 +91,7 @@ std::string band_text(const Distribution& d, bool is_higher_better, const std::s
 
 std::string diverged_caption(const std::vector<Curve>& curves, const Judging& judging) {
     std::string who;
-    for (const Curve& curve : curves) {
+    for (const Curve& curve : curves_of(entries_of(curves), curves)) {
         const Distribution& d = shown_distributions(curve, judging).back();
         if (d.finite == d.rows) continue;
         who += fmt::format(
@@ -131,10 +135,13 @@ std::string break_even_text(double solves) {
     return fmt::format("{:.0f}", std::ceil(solves));
 }
 
-std::string pairs_text(const Comparison& comparison, const Judging& judging) {
-    if (judging.starts > 1 && comparison.instances == judging.starts)
-        return fmt::format("{} starts of one instance", comparison.instances);
-    return fmt::format("{} instance{}", comparison.instances, comparison.instances == 1 ? "" : "s");
+std::string pairs_text(const std::vector<Comparison>& comparisons, const Judging& judging) {
+    const std::int64_t instances = comparisons.front().instances;
+    const bool is_over_seeds = std::ranges::any_of(comparisons, &Comparison::is_over_seeds);
+    const std::string seeds = is_over_seeds ? ", over training seeds and instances" : "";
+    if (judging.starts > 1 && instances == judging.starts)
+        return fmt::format("{} starts of one instance{}", instances, seeds);
+    return fmt::format("{} instance{}{}", instances, instances == 1 ? "" : "s", seeds);
 }
 
 std::string target_text(const Judging& judging) {
@@ -152,10 +159,12 @@ std::string target_text(const Judging& judging) {
 
 std::string unpaid_text(const std::vector<Curve>& curves, const Judging& judging) {
     std::string who;
-    for (const Curve& curve : curves) {
-        const bool has_paid =
-            std::ranges::any_of(curve.final_best, [](double best) { return !std::isnan(best); });
-        if (judging.is_paid_for && !has_paid) who += (who.empty() ? "" : ", ") + curve.contestant;
+    for (const Entry& entry : entries_of(curves)) {
+        const bool has_paid = std::ranges::any_of(entry.members, [&](std::size_t member) {
+            return std::ranges::any_of(curves[member].final_best,
+                                       [](double best) { return !std::isnan(best); });
+        });
+        if (judging.is_paid_for && !has_paid) who += (who.empty() ? "" : ", ") + entry.name;
     }
     return who.empty() ? "" : "; no value was paid for by " + who;
 }
@@ -215,13 +224,16 @@ void write_summary(const std::filesystem::path& path,
                    "evaluations_to_target",
                    "seconds_to_target",
                    "break_even_solves",
-                   "fallback_rate"});
+                   "fallback_rate",
+                   "trainings"});
     std::map<std::string, std::vector<Comparison>> comparisons;
     for (const std::string& metric : curves.front().metrics)
         comparisons[metric] = compare(curves, judging, metric);
     const std::vector<Arrival> ways = arrivals(curves, judging);
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-        const Curve& curve = curves[i];
+    const std::vector<Entry> entries = entries_of(curves);
+    const std::vector<Curve> shown = curves_of(entries, curves);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        const Curve& curve = shown[i];
         for (std::size_t metric = 0; metric < curve.metrics.size(); ++metric) {
             const Distribution& d = curve.distributions[metric].back();
             std::vector<CsvCell> cells{curve.contestant,
@@ -240,30 +252,60 @@ void write_summary(const std::filesystem::path& path,
             append_comparison(cells, judging, find(comparisons[curve.metrics[metric]], curve.contestant));
             append_arrival(cells, curve.metrics[metric] == judging.metric ? &ways[i] : nullptr);
             cells.push_back(number_or_empty(curve.fallback_rate));
+            cells.emplace_back(entries[i].is_trained() ? entries[i].members.size() : std::size_t{0});
             csv.add_row(cells);
         }
     }
     csv.write(path);
 }
 
+std::string seeds_text(const Entry& entry,
+                       const std::vector<Curve>& curves,
+                       const Judging& judging,
+                       const std::string& between) {
+    if (entry.members.size() == 1) return "-";
+    const auto [least, greatest] = range_of(entry, curves, [&](const Curve& curve) {
+        return judging.centre_of(shown_distributions(curve, judging).back());
+    });
+    const bool is_higher_better = judging.is_higher_better();
+    return fmt::format("{}: {}{}{}",
+                       entry.members.size(),
+                       value_text(least, is_higher_better),
+                       between,
+                       value_text(greatest, is_higher_better));
+}
+
+std::string seeds_legend(const std::vector<Entry>& entries) {
+    if (!have_seeds(entries)) return "";
+    return "seeds: number of trainings, and the range of what stands for each; the other numbers are medians "
+           "over the trainings, evaluations and times means";
+}
+
 std::string result_table(const std::vector<Curve>& curves, const Judging& judging, std::size_t columns) {
+    const std::vector<Entry> entries = entries_of(curves);
+    const std::vector<Curve> shown = curves_of(entries, curves);
     TextTable table{
         .lines = {{"contestant", judging.centre_name(), "10-90 %", "evaluations", "time", "training"}},
         .numbers = true};
+    const bool has_seeds = have_seeds(entries);
+    constexpr std::ptrdiff_t kSeeds = 3;  // column
+    if (has_seeds) table.lines[0].insert(table.lines[0].begin() + kSeeds, "seeds");
     const std::string unsolved = unsolved_text(curves, judging);
     std::string notes = unsolved.empty() ? "" : unsolved + "\n";
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-        const Curve& curve = curves[i];
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        const Curve& curve = shown[i];
         const Distribution& d = shown_distributions(curve, judging).back();
         const bool is_higher_better = judging.is_higher_better();
-        if (begins_group(curves, i)) table.lines.push_back({group_heading(curve)});
-        table.lines.push_back(
-            {row_name(curve),
-             value_text(judging.centre_of(d), is_higher_better),
-             band_text(d, is_higher_better, " .. "),
-             evaluations_text({curve.evaluations.back(), curve.values.back(), curve.gradients.back()}),
-             time_of_solve_text(curve),
-             training_text(curve)});
+        if (begins_group(shown, i)) table.lines.push_back({group_heading(curve)});
+        std::vector<std::string> line{
+            row_name(curve),
+            value_text(judging.centre_of(d), is_higher_better),
+            band_text(d, is_higher_better, " .. "),
+            evaluations_text({curve.evaluations.back(), curve.values.back(), curve.gradients.back()}),
+            time_of_solve_text(curve),
+            training_text(curve)};
+        if (has_seeds) line.insert(line.begin() + kSeeds, seeds_text(entries[i], curves, judging));
+        table.lines.push_back(std::move(line));
         if (d.finite < d.rows) {
             notes += fmt::format("{}: {} of {} rows are not finite at the end{}\n",
                                  one_line(curve.contestant),
@@ -272,9 +314,11 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
                                  d.finite > 0 ? ", counted as the worst" : "");
         }
     }
-    for (const Curve& curve : curves)
+    for (const Curve& curve : shown)
         notes += safeguard_text(curve).empty() ? "" : safeguard_text(curve) + "\n";
-    return table.text(columns) + folded(notes + time_text(curves) + "\n", columns);
+    for (const std::string& text : {seeds_legend(entries), one_seed_text(entries)})
+        notes += text.empty() ? "" : text + "\n";
+    return table.text(columns) + folded(notes + time_text(shown) + "\n", columns);
 }
 
 std::string training_text(const Curve& curve) {
@@ -317,9 +361,10 @@ std::string safeguard_text(const Curve& curve) {
 std::string comparison_table(const std::vector<Curve>& curves, const Judging& judging, std::size_t columns) {
     const std::vector<Comparison> comparisons = compare(curves, judging, judging.metric);
     if (comparisons.empty()) return "";
+    const std::vector<Curve> shown = curves_of(entries_of(curves), curves);
     // Above a group the name of one of its members would be wider than all of them.
     const std::string against = "against " + judging.reference;
-    const std::string above = has_groups(curves) ? cut_to(one_line(against), columns) + "\n" : "";
+    const std::string above = has_groups(shown) ? cut_to(one_line(against), columns) + "\n" : "";
     TextTable table{.lines = {{above.empty() ? against : "contestant",
                                "difference",
                                "95 %",
@@ -331,11 +376,11 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
                                "break-even"}},
                     .numbers = true};
     const std::vector<Arrival> ways = arrivals(curves, judging);
-    for (std::size_t i = 0; i < curves.size(); ++i) {
+    for (std::size_t i = 0; i < shown.size(); ++i) {
         const Arrival& way = ways[i];
-        if (begins_group(curves, i)) table.lines.push_back({group_heading(curves[i])});
-        std::vector<std::string> line{row_name(curves[i]), "-", "-", "-", "-", "", "", "", ""};
-        if (const Comparison* comparison = find(comparisons, curves[i].contestant)) {
+        if (begins_group(shown, i)) table.lines.push_back({group_heading(shown[i])});
+        std::vector<std::string> line{row_name(shown[i]), "-", "-", "-", "-", "", "", "", ""};
+        if (const Comparison* comparison = find(comparisons, shown[i].contestant)) {
             line[1] = number_text(comparison->difference);
             line[2] = number_text(comparison->interval.low) + " .. " + number_text(comparison->interval.high);
             line[3] = percent_text(comparison->better);
@@ -350,7 +395,7 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
     const std::string legend = fmt::format("difference: {}{}, paired on {}; reached: {}{}\n",
                                            judging.metric,
                                            judging.is_ratio() ? " row by row" : "",
-                                           pairs_text(comparisons.front(), judging),
+                                           pairs_text(comparisons, judging),
                                            target_text(judging),
                                            unpaid_text(curves, judging));
     return above + table.text(columns) + folded(legend, columns);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
+#include "framework/evaluate/entries.hpp"
 #include "framework/rollout/ledger.hpp"
 #include "framework/text/table.hpp"
 
@@ -31,18 +32,19 @@ inline const std::vector<std::string> kCurvesHead{"contestant",
 /// least f that rows have paid for; empty where none has. @throw Error kIo
 void write_curves(const std::filesystem::path& path, const std::vector<Curve>& curves);
 
-/// One line per contestant and metric, at the last point: contestant, metric, median, q10, q90, mean,
+/// One line per entry and metric, at the last point: contestant, metric, median, q10, q90, mean,
 /// evaluations, value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the
-/// comparison with the reference, for the metric that counts the way to the target, and the share of
-/// safeguarded steps that were classic ones. A cell is empty where there is nothing to say. @throw Error kIo
+/// comparison with the reference, for the metric that counts the way to the target, the share of
+/// safeguarded steps that were classic ones, and the number of trainings. A cell is empty where there is
+/// nothing to say. @throw Error kIo
 void write_summary(const std::filesystem::path& path,
                    const std::vector<Curve>& curves,
                    const Judging& judging);
 
-/// The table for the terminal: per contestant the metric that counts at its last point (median, of a ratio
+/// The table for the terminal: per entry the metric that counts at its last point (median, of a ratio
 /// that of the sums; 10-90 % of the rows), evaluations of values and gradients per row, time and training
-/// time; then a line for instances that are left out, for everyone with rows that diverged, or with a
-/// safeguard, and what the time is of.
+/// time, and what its trainings come to where there are several; then a line for instances that are left out,
+/// for everyone with rows that diverged, or with a safeguard, and what the time is of.
 /// @param columns  of the terminal, see TextTable::text
 [[nodiscard]] std::string result_table(const std::vector<Curve>& curves,
                                        const Judging& judging,
@@ -75,8 +77,19 @@ void write_summary(const std::filesystem::path& path,
                                            const Judging& judging,
                                            std::size_t columns = kAnyWidth);
 
-/// "128 instances", "4 starts of one instance".
-[[nodiscard]] std::string pairs_text(const Comparison& comparison, const Judging& judging);
+/// "128 instances", "4 starts of one instance"; with ", over training seeds and instances" if it is about
+/// them.
+/// @pre comparisons is not empty
+[[nodiscard]] std::string pairs_text(const std::vector<Comparison>& comparisons, const Judging& judging);
+
+/// How many trainings, and from the least to the greatest of what stands for each: "5: 0.0021 .. 0.0034"; "-"
+/// of one.
+[[nodiscard]] std::string seeds_text(const Entry& entry,
+                                     const std::vector<Curve>& curves,
+                                     const Judging& judging,
+                                     const std::string& between = " .. ");
+/// What that is, and how several trainings are one number; "" where nobody has several.
+[[nodiscard]] std::string seeds_legend(const std::vector<Entry>& entries);
 
 /// "within 0.1 % of the way from the start to the best known nmse_db", "nmse_db <= -30", "objective <= 1,
 /// paid for".

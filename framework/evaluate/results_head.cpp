@@ -15,6 +15,8 @@
 #include <string_view>
 #include <utility>
 
+#include "framework/evaluate/entries.hpp"
+#include "framework/evaluate/entries_json.hpp"
 #include "framework/evaluate/results_table.hpp"
 #include "framework/evaluate/timing.hpp"
 #include "framework/store/atomic_file.hpp"
@@ -256,7 +258,9 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
         known.push_back(name);
     }
     if (known.empty()) contestants.expect("a contestant at least");
-    judging.reference = one_of(head.at("reference"), "contestant", known);
+    std::vector<std::string> entries;
+    for (const Entry& entry : entries_of(results.curves)) entries.push_back(entry.name);
+    judging.reference = one_of(head.at("reference"), "contestant", entries);
 }
 
 void write_results(const std::filesystem::path& path, const Results& results) {
@@ -297,6 +301,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
               {"tolerance", judging.tolerance},
               {"starts", judging.starts},
               {"contestants", contestants},
+              {"entries", entries_json(results.curves, judging)},
               {"written", written}};
     if (results.files) head["files"] = files;
     if (results.instances) head["instances"] = *results.instances;

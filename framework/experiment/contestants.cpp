@@ -78,10 +78,15 @@ std::vector<Member> members_of_written(const Catalog& catalog,
     check_length(node);
     refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "weights"});
     // What has its weights, or needs none, does not sweep what others are trained with.
+    if (!is_learned(catalog, node, path)) {
+        const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
+        refuse_key(node, path, "train", optimizer + " has nothing to learn; remove 'train'");
+        refuse_key(node, path, "weights", optimizer + " has nothing to learn; remove 'weights'");
+        return members_of(node, nullptr);
+    }
     const ConfigNode* weights = node.find("weights");
     const bool has_weights = weights != nullptr && (weights->children.empty() || weights->is_sweep());
-    const bool is_trained = is_learned(catalog, node, path) && !has_weights;
-    return members_of(node, is_trained ? train : nullptr);
+    return members_of(node, has_weights ? nullptr : train);
 }
 
 void complete_contestant(const Catalog& catalog,
@@ -90,12 +95,7 @@ void complete_contestant(const Catalog& catalog,
                          const ConfigNode* train) {
     const std::string path = "contestants." + node.key;
     check_length(node);
-    if (!is_learned(catalog, node, path)) {
-        const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
-        refuse_key(node, path, "train", optimizer + " has nothing to learn; remove 'train'");
-        refuse_key(node, path, "weights", optimizer + " has nothing to learn; remove 'weights'");
-        return;
-    }
+    if (!is_learned(catalog, node, path)) return;
     if (node.find("weights") != nullptr) {
         refuse_key(node, path, "train", "with 'weights' nothing is trained; remove one of the two");
         return;

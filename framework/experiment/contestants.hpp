@@ -10,7 +10,8 @@ namespace l2o::framework {
 
 /// Checks name and keys of one contestant of the file. @return who it stands for, see members_of()
 /// @param train  the shared section; NULL: there is none. Members have it only if they are trained.
-/// @throw Error kUsage: a key too many, a sweep that is none, at its place.
+/// @throw Error kUsage: a key too many, a sweep that is none, `train` or `weights` of what has nothing to
+/// learn, at its place.
 [[nodiscard]] std::vector<Member> members_of_written(const Catalog& catalog,
                                                      const ConfigNode& node,
                                                      const ConfigNode* train);

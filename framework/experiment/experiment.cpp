@@ -11,6 +11,7 @@
 #include "framework/config/info_file.hpp"
 #include "framework/config/sweep_values.hpp"
 #include "framework/error.hpp"
+#include "framework/evaluate/entries.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/swept_keys.hpp"
@@ -45,13 +46,22 @@ void check_reference(const Section& evaluate, Experiment& experiment) {
     std::string& reference = experiment.evaluate.reference;
     std::vector<std::string> names, members;
     for (const Contestant& contestant : experiment.contestants) {
-        names.push_back(contestant.name);
-        if (contestant.group == reference) members.push_back(contestant.name);
-        if (reference.empty() && !contestant.is_learned()) reference = contestant.name;
+        // Trainings of several seeds are one entry, to which the others are compared.
+        const std::string name = entry_name(contestant.name, contestant.group, contestant.swept);
+        if (reference.empty() && !contestant.is_learned()) reference = name;
+        if (std::ranges::find(names, name) != names.end()) continue;
+        names.push_back(name);
+        if (contestant.group == reference) members.push_back(name);
     }
     if (reference.empty()) reference = names.front();
     if (std::find(names.begin(), names.end(), reference) != names.end()) return;
     const std::string found = evaluate.where("reference") + " is '" + reference + "'";
+    if (const auto one = std::ranges::find(experiment.contestants, reference, &Contestant::name);
+        one != experiment.contestants.end())
+        throw Error(ExitCode::kUsage,
+                    fmt::format("{}, one training of several; expected '{}', which stands for all of them",
+                                found,
+                                entry_name(one->name, one->group, one->swept)));
     if (!members.empty())
         throw Error(ExitCode::kUsage,
                     fmt::format("{}, which stands for {} contestants; expected one of them: {}",

@@ -131,6 +131,14 @@ SectionSchema make_train_schema() {
                   "parameters and learns from other instances, starts and draws; validation, test and what "
                   "all instances share stay. A training set (instances) stays, and is begun with another "
                   "batch"),
+            // Expanded before the section is read: see members_of().
+            count(
+                "seeds",
+                1,
+                1,
+                "how many trainings, a sweep of seed from its value on. Tables and figures show them as one "
+                "contestant, and what they say of it is over training seeds and instances; with one it is "
+                "about that training alone"),
             count("epochs", train.epochs, 1, "trajectories to train on, each of a whole batch"),
             count("horizon", train.horizon, 1, "steps of a trajectory"),
             count(

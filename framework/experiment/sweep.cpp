@@ -11,6 +11,7 @@
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/swept_keys.hpp"
+#include "framework/experiment/training_seeds.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -75,10 +76,13 @@ std::string canonical(const std::string& value) {
 
 }  // namespace
 
-std::vector<Member> members_of(const ConfigNode& contestant, const ConfigNode* train) {
-    const auto shared = train != nullptr ? std::optional(*train) : std::nullopt;
-    const std::string place = "contestants." + contestant.key;
-    const std::vector<SweptKey> keys = swept_keys(with_shared(contestant, train), place);
+std::vector<Member> members_of(const ConfigNode& written, const ConfigNode* train) {
+    auto shared = train != nullptr ? std::optional(*train) : std::nullopt;
+    const std::string place = "contestants." + written.key;
+    ConfigNode contestant = written;
+    expand_seeds(contestant, shared);
+    const std::vector<SweptKey> keys =
+        swept_keys(with_shared(contestant, shared ? &*shared : nullptr), place);
     if (keys.empty()) return {{.contestant = contestant, .train = shared, .group = contestant.key}};
     const std::vector<std::vector<std::size_t>> axes = axes_of(keys, place);
     std::vector<std::string> names;

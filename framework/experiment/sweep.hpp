@@ -19,9 +19,10 @@ struct Member {
 };
 
 /// All combinations of the values that a contestant sweeps (ConfigNode::is_sweep), the last key fastest; keys
-/// that share a `zip` advance together. A member is called "adam.learning_rate=0.003", with as much of the
-/// keys as tells them apart and, where a value is no plain word, its number; `weights { 2 FILE }` of a group
-/// are those of its second member, which is not trained.
+/// that share a `zip` advance together. `train { seeds N }` is a sweep of N seeds of the training. A member
+/// is called "adam.learning_rate=0.003", with as much of the keys as tells them apart and, where a value is
+/// no plain word, its number; `weights { 2 FILE }` of a group are those of its second member, which is not
+/// trained.
 /// @param train  the shared section of who is trained: what the contestant does not set is swept here too.
 /// @throw Error kUsage: file and line, what was found, what was expected.
 [[nodiscard]] std::vector<Member> members_of(const ConfigNode& contestant, const ConfigNode* train);

@@ -101,19 +101,23 @@ void append_rows(std::string& caption, const Results& results) {
     const std::string unsolved = unsolved_text(results.curves, results.judging);
     if (!unsolved.empty()) append_sentence(caption, "There is " + unsolved + ".");
     append_sentence(caption, diverged_caption(results.curves, results.judging));
-    std::string groups;
-    for (std::size_t i = 0; i < results.curves.size(); ++i) {
-        if (begins_group(results.curves, i))
-            groups += (groups.empty() ? "" : "; ") + group_heading(results.curves[i]);
+    const std::vector<Entry> entries = entries_of(results.curves);
+    const std::vector<Curve> shown = curves_of(entries, results.curves);
+    std::string groups, seeds;
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        if (begins_group(shown, i)) groups += (groups.empty() ? "" : "; ") + group_heading(shown[i]);
+        if (entries[i].members.size() > 1)
+            seeds += fmt::format(
+                "{}{} {}", seeds.empty() ? "" : ", ", shown[i].contestant, entries[i].members.size());
     }
     if (!groups.empty()) append_sentence(caption, "Swept: " + groups + ".");
+    if (!seeds.empty()) append_sentence(caption, "Over training seeds: " + seeds + ".");
 }
 
-/// Of a contestant, without numbers.
-Series series_of(const Results& results, std::size_t index) {
-    const Curve& curve = results.curves[index];
-    return {
-        .name = curve.contestant, .label = short_name(curve), .place = group_places(results.curves)[index]};
+/// Of an entry, without numbers.
+Series series_of(const std::vector<Curve>& shown, std::size_t index) {
+    const Curve& curve = shown[index];
+    return {.name = curve.contestant, .label = short_name(curve), .place = group_places(shown)[index]};
 }
 
 Figure metric_figure(const Results& results,
@@ -126,9 +130,11 @@ Figure metric_figure(const Results& results,
     std::vector<Series> all;
     std::vector<double> xs, ys;
     double start = NAN;
-    for (std::size_t i = 0; i < results.curves.size(); ++i) {
-        const Curve& curve = results.curves[i];
-        Series series = series_of(results, i);
+    const std::vector<Entry> entries = entries_of(results.curves);
+    const std::vector<Curve> shown = curves_of(entries, results.curves);
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        const Curve& curve = shown[i];
+        Series series = series_of(shown, i);
         series.x = x_of(curve);
         for (const Distribution& d : curve.distributions[shown_metric(curve.metrics, judging.metric)]) {
             series.y.push_back(judging.centre_of(d));
@@ -151,6 +157,8 @@ Figure metric_figure(const Results& results,
                                  rows_that_count(results),
                                  judging.is_ratio() ? " of single solves" : "",
                                  is_higher_better ? "higher" : "lower");
+    if (!seeds_legend(entries).empty())
+        figure.caption += " Of several trainings the median of each of these numbers.";
     append_rows(figure.caption, results);
     if (is_cut) figure.caption += " The axis is cut where somebody diverges.";
     if (figure.x.is_log) figure.caption += " The start, at 0, is left of the axis.";
@@ -231,14 +239,17 @@ std::vector<Figure> metric_figures(const Results& results) {
 std::optional<Figure> difference_figure(const Results& results) {
     const Judging& judging = results.judging;
     const std::vector<Comparison> comparisons = compare(results.curves, judging, judging.metric);
-    Figure figure{
-        .name = "differences",
-        .title = judging.metric + " less that of " + judging.reference,
-        .caption = fmt::format("Median of the paired differences, with its 95 % bootstrap interval; "
-                               "{} of 0 is better than {}.",
-                               judging.is_higher_better() ? "right" : "left",
-                               judging.reference),
-        .kind = Figure::Kind::kIntervals};
+    const bool is_over_seeds = std::ranges::any_of(comparisons, &Comparison::is_over_seeds);
+    const std::vector<Curve> shown = curves_of(entries_of(results.curves), results.curves);
+    Figure figure{.name = "differences",
+                  .title = judging.metric + " less that of " + judging.reference,
+                  .caption = fmt::format("Median of the paired differences, with its 95 % {}interval{}; "
+                                         "{} of 0 is better than {}.",
+                                         is_over_seeds ? "" : "bootstrap ",
+                                         is_over_seeds ? " over training seeds and instances" : "",
+                                         judging.is_higher_better() ? "right" : "left",
+                                         judging.reference),
+                  .kind = Figure::Kind::kIntervals};
     std::vector<double> xs{0}, sizes;
     for (const Comparison& comparison : comparisons) sizes.push_back(std::abs(comparison.difference));
     std::sort(sizes.begin(), sizes.end());
@@ -254,8 +265,8 @@ std::optional<Figure> difference_figure(const Results& results) {
                 " {} is off the axis, at {}.", comparison.contestant, number_text(comparison.difference));
             continue;
         }
-        const auto curve = std::ranges::find(results.curves, comparison.contestant, &Curve::contestant);
-        Series series = series_of(results, static_cast<std::size_t>(curve - results.curves.begin()));
+        const auto curve = std::ranges::find(shown, comparison.contestant, &Curve::contestant);
+        Series series = series_of(shown, static_cast<std::size_t>(curve - shown.begin()));
         series.x = {comparison.difference};
         series.y = {static_cast<double>(figure.series.size())};
         series.low = {low};
@@ -293,9 +304,10 @@ std::optional<Figure> profile_figure(const Results& results) {
     append_rows(figure.caption, results);
     figure.x.high = std::max(1.1 * figure.x.high, 2.0);
     figure.x.is_log = true;
+    const std::vector<Curve> shown = curves_of(entries_of(results.curves), results.curves);
     for (std::size_t i = 0; i < profiles.size(); ++i) {
         const Profile& profile = profiles[i];
-        Series series = series_of(results, i);
+        Series series = series_of(shown, i);
         series.x.push_back(1);
         series.y.push_back(profile.empty() || profile.front().first > 1 ? 0 : profile.front().second);
         const std::size_t step = 1 + profile.size() / static_cast<std::size_t>(kPointsPerCurve);

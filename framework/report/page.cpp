@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <l2o/files/json.hpp>
 
@@ -99,11 +100,11 @@ struct Cell {
 };
 
 /// Headings of groups, and the name in the rows below them.
-std::string heading_row(const Results& results, std::size_t index, std::size_t columns) {
-    if (!begins_group(results.curves, index)) return "";
+std::string heading_row(const std::vector<Curve>& shown, std::size_t index, std::size_t columns) {
+    if (!begins_group(shown, index)) return "";
     return fmt::format("<tr class=\"group\"><td colspan=\"{}\">{}</td></tr>\n",
                        columns,
-                       escaped(group_heading(results.curves[index])));
+                       escaped(group_heading(shown[index])));
 }
 Cell name_cell(const Curve& curve) {
     Cell cell(curve.contestant);
@@ -113,16 +114,16 @@ Cell name_cell(const Curve& curve) {
     return cell;
 }
 
-/// @param rows  one for every contestant
+/// @param rows  one for every entry that is shown
 std::string table(const std::vector<std::string>& header,
                   const std::vector<std::vector<Cell>>& rows,
-                  const Results& results) {
+                  const std::vector<Curve>& shown) {
     std::string out = "<div class=\"wide\"><table><thead><tr>";
     for (const std::string& name : header)
         out += "<th scope=\"col\"><button>" + escaped(name) + "</button></th>";
     out += "</tr></thead><tbody>\n";
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        out += heading_row(results, i, header.size()) + "<tr>";
+        out += heading_row(shown, i, header.size()) + "<tr>";
         for (const Cell& cell : rows[i]) {
             out += "<td data-v=\"" + escaped(cell.value) + "\">";
             out += cell.full.empty() ? escaped(cell.text)
@@ -148,8 +149,20 @@ Cell finite_share(const Distribution& d) {
 std::string results_table(const Results& results) {
     const Judging& judging = results.judging;
     const bool is_higher_better = judging.is_higher_better();
+    const std::vector<Entry> entries = entries_of(results.curves);
+    const std::vector<Curve> shown = curves_of(entries, results.curves);
+    const bool has_seeds = !seeds_legend(entries).empty();
+    std::vector<std::string> header{"contestant",
+                                    judging.centre_name(),
+                                    "10–90 %",
+                                    "finite",
+                                    "evaluations",
+                                    "time per solve",
+                                    "training"};
+    if (has_seeds) header.emplace_back("seeds");
     std::vector<std::vector<Cell>> rows;
-    for (const Curve& curve : results.curves) {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        const Curve& curve = shown[i];
         const Distribution& d = curve.distributions[shown_metric(curve.metrics, judging.metric)].back();
         const double evaluations = curve.evaluations.back();
         rows.push_back(
@@ -160,16 +173,11 @@ std::string results_table(const Results& results) {
              {evaluations_text({evaluations, curve.values.back(), curve.gradients.back()}), evaluations},
              {time_of_solve_text(curve), curve.seconds.back()},
              {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
+        if (has_seeds)
+            rows.back().push_back(or_dash(seeds_text(entries[i], results.curves, judging, " … "),
+                                          static_cast<double>(entries[i].members.size())));
     }
-    return table({"contestant",
-                  judging.centre_name(),
-                  "10–90 %",
-                  "finite",
-                  "evaluations",
-                  "time per solve",
-                  "training"},
-                 rows,
-                 results);
+    return table(header, rows, shown);
 }
 
 std::string comparison_section(const Results& results) {
@@ -177,14 +185,15 @@ std::string comparison_section(const Results& results) {
     const std::vector<Comparison> comparisons = compare(results.curves, judging, judging.metric);
     const bool has_target = !results.curves.front().reached.empty();
     if (comparisons.empty()) return "";
+    const std::vector<Curve> shown = curves_of(entries_of(results.curves), results.curves);
     const std::vector<Arrival> ways =
-        has_target ? arrivals(results.curves, judging) : std::vector<Arrival>(results.curves.size());
+        has_target ? arrivals(results.curves, judging) : std::vector<Arrival>(shown.size());
     std::vector<std::vector<Cell>> rows;
-    for (std::size_t i = 0; i < results.curves.size(); ++i) {
-        std::vector<Cell> row{name_cell(results.curves[i])};
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        std::vector<Cell> row{name_cell(shown[i])};
         const Comparison* found = nullptr;
         for (const Comparison& comparison : comparisons) {
-            if (comparison.contestant == results.curves[i].contestant) found = &comparison;
+            if (comparison.contestant == shown[i].contestant) found = &comparison;
         }
         if (found != nullptr) {
             row.insert(row.end(),
@@ -209,17 +218,23 @@ std::string comparison_section(const Results& results) {
     std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p (Holm)"};
     if (has_target)
         header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
-    std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows, results);
+    std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows, shown);
+    const bool is_over_seeds = std::ranges::any_of(comparisons, &Comparison::is_over_seeds);
     out += fmt::format(
-        "<p class=\"facts\">Difference: median of {}{} less that of {}, paired on {}; 95 % bootstrap "
-        "interval. "
-        "Better: share of the pairs, equal ones count half. p: Wilcoxon's signed-rank test, two-sided; "
-        "Holm's "
+        "<p class=\"facts\">Difference: median of {}{} less that of {}, paired on {}; 95 % {}. "
+        "Better: share of the pairs, equal ones count half. p: {}, two-sided; Holm's "
         "correction for {} comparison{}.",
         escaped(judging.metric),
         judging.is_ratio() ? ", row by row," : "",
         escaped(judging.reference),
-        pairs_text(comparisons.front(), judging),
+        pairs_text(comparisons, judging),
+        is_over_seeds ? "interval that holds both that of t, over training seeds, and the bootstrapped one, "
+                        "over instances"
+                      : "bootstrap interval",
+        is_over_seeds
+            ? "the larger of Welch's t-test over training seeds and Wilcoxon's signed-rank test over "
+              "instances"
+            : "Wilcoxon's signed-rank test",
         comparisons.size(),
         comparisons.size() == 1 ? "" : "s");
     if (has_target) {
@@ -291,7 +306,9 @@ std::string environment_table(const RunRecord& run) {
 std::string html_of(const Page& page) {
     const Results& results = page.results;
     const Curve& first = results.curves.front();
-    const bool are_groups = has_groups(results.curves);
+    const std::vector<Entry> entries = entries_of(results.curves);
+    const std::vector<Curve> shown = curves_of(entries, results.curves);
+    const bool are_groups = has_groups(shown);
     std::string names;
     for (const RunRecord& run : page.runs) names += (names.empty() ? "" : ", ") + run.name;
     std::string out =
@@ -306,8 +323,8 @@ std::string html_of(const Page& page) {
     out += fmt::format(
         "<p class=\"facts\">{} contestant{} on the same {} solves ({} instance{}, {} start{} each), {} "
         "iterations; {} counts, {} is better.</p>\n",
-        results.curves.size(),
-        results.curves.size() == 1 ? "" : "s",
+        shown.size(),
+        shown.size() == 1 ? "" : "s",
         rows,
         rows / results.judging.starts,
         rows == results.judging.starts ? "" : "s",
@@ -319,13 +336,15 @@ std::string html_of(const Page& page) {
     if (!page.note.empty()) out += "<p class=\"note\">" + escaped(page.note) + "</p>\n";
     for (const std::string& remark : page.remarks) out += "<p class=\"note\">" + escaped(remark) + ".</p>\n";
     out += "<h2>Results</h2>\n" + results_table(results);
-    out += "<p class=\"facts\">" + escaped(time_text(results.curves)) +
+    out += "<p class=\"facts\">" + escaped(time_text(shown)) +
            (page.runs.size() > 1 ? "; of every run on its own machine" : "") + ".</p>\n";
+    for (const std::string& text : {seeds_legend(entries), one_seed_text(entries)})
+        if (!text.empty()) out += "<p class=\"facts\">" + escaped(text) + ".</p>\n";
     if (const std::string unsolved = unsolved_text(results.curves, results.judging); !unsolved.empty())
         out += "<p class=\"note\">" + escaped(unsolved) + "</p>\n";
     if (const std::string diverged = diverged_caption(results.curves, results.judging); !diverged.empty())
         out += "<p class=\"facts\">" + escaped(diverged) + "</p>\n";
-    for (const Curve& curve : results.curves) {
+    for (const Curve& curve : shown) {
         if (!curve.safeguard.empty())
             out += "<p class=\"facts\">" + escaped(safeguard_text(curve)) + ".</p>\n";
     }

@@ -88,6 +88,16 @@ TEST_CASE("wilcoxon: a diverged contestant counts as the largest difference") {
     CHECK(wilcoxon_signed_rank({-1, -2, kInfinity}).positive_ranks == 3);
 }
 
+TEST_CASE(
+    "student: of 2 degrees p is 1 - t / sqrt(t^2 + 2), and the limits are those of the printed tables") {
+    for (const double t : {0.5, 1.0, 4.303, 30.0})
+        CHECK(student_p(-t, 2) == doctest::Approx(1 - t / std::sqrt(t * t + 2)).epsilon(1e-12));
+    CHECK(student_limit(2) == doctest::Approx(4.303).epsilon(1e-4));
+    CHECK(student_limit(4) == doctest::Approx(2.776).epsilon(2e-4));
+    CHECK(student_limit(14) == doctest::Approx(2.145).epsilon(2e-4));
+    CHECK(student_p(student_limit(3.5), 3.5) == doctest::Approx(0.05).epsilon(1e-12));
+}
+
 TEST_CASE("holm: 0.01 0.04 0.03 0.005 become 0.03 0.06 0.06 0.02") {
     const std::vector<double> adjusted = holm({0.01, 0.04, 0.03, 0.005});
     const std::vector<double> want{0.03, 0.06, 0.06, 0.02};

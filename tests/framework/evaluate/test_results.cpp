@@ -58,6 +58,7 @@ TEST_CASE("results: the table shows the metric that counts, aligned, in the orde
           "contestant  nmse_db (median)           10-90 %          evaluations     time     training\n"
           "descent               -3.142  -4.142 .. -2.142  56.2 (40.2 f, 16 g)   1.50 s            -\n"
           "lista                  -41.5    -42.5 .. -40.5       16 (0 f, 16 g)  12.3 ms  12 min 34 s\n"
+          "one training seed: intervals and p are over instances, for these trainings alone\n"
           "time: of a solve, as evaluated; without sampling and recording\n");
 }
 
@@ -70,6 +71,7 @@ TEST_CASE("results: the table says what its time leaves out, and how long that t
     const std::string table = result_table({quick, alista, given}, kByNmse);
     CHECK(table.ends_with(
         "  unknown\n"
+        "one training seed: intervals and p are over instances, for these trainings alone\n"
         "time: of a solve, as evaluated; without sampling, recording and preparing (alista 1.25 s, "
         "given 2.00 ms)\n"));
 }
@@ -214,11 +216,11 @@ TEST_CASE(
           "training_"
           "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
           "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves,"
-          "fallback_rate\n"
-          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,\n"
-          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,\n"
-          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625\n"
-          "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625\n");
+          "fallback_rate,trainings\n"
+          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,,0\n"
+          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,,0\n"
+          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625,1\n"
+          "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625,1\n");
 }
 
 TEST_CASE("results: the second table is against the reference, and says on what and how far") {
@@ -250,7 +252,7 @@ TEST_CASE("results: the second table is against the reference, and says on what 
           "objective <= 0.5, paid for");
     CHECK(target_text({.metric = "objective", .is_paid_for = true}) ==
           "within 0.1 % of the way from the start to the best objective paid for");
-    CHECK(pairs_text({.instances = 4}, {.starts = 4}) == "4 starts of one instance");
+    CHECK(pairs_text({Comparison{.instances = 4}}, {.starts = 4}) == "4 starts of one instance");
     CHECK(percent_text(0.9999) == "99 %");
     CHECK(percent_text(0.0001) == "1 %");
 }
