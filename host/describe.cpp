@@ -27,10 +27,10 @@ namespace po = boost::program_options;
 Usage usage() {
     Usage usage{
         .verb = "describe",
-        .synopsis = "ID|train|evaluate|safeguard|sweep",
+        .synopsis = "ID|train|evaluate|safeguard|sweep|tune",
         .text =
             "Shows what a plugin does, where it comes from, what it needs and the options it takes; or the\n"
-            "settings of a section of experiment files: train, evaluate, safeguard or sweep.\n"
+            "settings of a section of experiment files: train, evaluate, safeguard, sweep or tune.\n"
             "If plugins of several kinds have the id, all are shown; ID@VERSION names one of several\n"
             "versions. An optimizee is shown with its variables, the data of its problem files and its\n"
             "metrics, which follow from its options (--set); this creates it, in a separate process.\n"
@@ -48,7 +48,7 @@ Usage usage() {
     return usage;
 }
 
-/// "train, evaluate, safeguard, sweep"
+/// "train, evaluate, safeguard, sweep, tune"
 std::string section_names() {
     std::string names;
     for (const SectionSchema* section : framework::section_schemas())

@@ -39,7 +39,7 @@ constexpr Verb kVerbs[] = {
     {"solve", "solve problems from a file with one optimizer", &l2o::host::solve},
     {"list", "list the plugins that are installed", &l2o::host::list},
     {"describe",
-     "show the options of a plugin, or the settings of train, evaluate, safeguard, sweep",
+     "show the options of a plugin, or the settings of train, evaluate, safeguard, sweep, tune",
      &l2o::host::describe},
     {"check", "check that a plugin library keeps the contract", &l2o::host::check},
 };

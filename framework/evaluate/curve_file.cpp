@@ -158,6 +158,7 @@ void move_numbers(Curve& curve, Move&& move) {
            training_seconds,
            preparation_seconds,
            training,
+           tuned,  // comes after what is kept here
            safeguard,
            fallback_rate,
            history,

@@ -14,11 +14,6 @@ namespace {
 using Swept = std::vector<std::pair<std::string, std::string>>;
 using Members = std::vector<const Curve*>;
 
-Swept without_seed(Swept swept) {
-    std::erase_if(swept, [](const auto& pair) { return pair.first == kSeedKey; });
-    return swept;
-}
-
 /// Of numbers of which none is better than another.
 double median_or_nan(std::vector<double> values) {
     std::erase_if(values, [](double value) { return std::isnan(value); });
@@ -88,6 +83,7 @@ Curve merged(const Entry& entry, const std::vector<Curve>& curves) {
                 .metrics = first.metrics,
                 .training_seconds = entry.training_seconds,
                 .preparation_seconds = mean(&Curve::preparation_seconds),
+                .tuned = first.tuned,
                 .safeguard = first.safeguard,
                 .fallback_rate = mean(&Curve::fallback_rate)};
     curve.distributions.resize(first.distributions.size());
@@ -145,6 +141,21 @@ std::vector<Curve> curves_of(const std::vector<Entry>& entries, const std::vecto
     std::vector<Curve> shown;
     for (const Entry& entry : entries) shown.push_back(merged(entry, curves));
     return shown;
+}
+
+Swept only_seed(Swept swept) {
+    std::erase_if(swept, [](const auto& pair) { return pair.first != kSeedKey; });
+    return swept;
+}
+
+std::string tuned_name(const std::string& group, const Swept& swept) {
+    const Swept seed = only_seed(swept);
+    return seed.empty() ? group : group + ".seed=" + seed.front().second;
+}
+
+Swept without_seed(Swept swept) {
+    std::erase_if(swept, [](const auto& pair) { return pair.first == kSeedKey; });
+    return swept;
 }
 
 std::string entry_name(const std::string& contestant, const std::string& group, const Swept& swept) {

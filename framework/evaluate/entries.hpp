@@ -43,6 +43,16 @@ struct Entry {
                                      const std::string& group,
                                      const std::vector<std::pair<std::string, std::string>>& swept);
 
+/// What is swept but for the seed of the training.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> without_seed(
+    std::vector<std::pair<std::string, std::string>> swept);
+
+/// The seed alone: what is shown of a contestant that is tuned; and its name then, "dm.seed=2" or the group.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> only_seed(
+    std::vector<std::pair<std::string, std::string>> swept);
+[[nodiscard]] std::string tuned_name(const std::string& group,
+                                     const std::vector<std::pair<std::string, std::string>>& swept);
+
 /// "one training seed: ...", what that means for the statements about those whom it is true of; "" if there
 /// are none.
 [[nodiscard]] std::string one_seed_text(const std::vector<Entry>& entries);

@@ -46,6 +46,19 @@ json json_of(const Arrival& arrival) {
 
 }  // namespace
 
+json to_json(const Tuned& tuned) {
+    json tried = json::array();
+    for (const auto& [settings, value] : tuned.tried)
+        tried.push_back({{"settings", settings}, {"value", value}});
+    return {{"chosen", tuned.chosen},
+            {"tried", tried},
+            {"on_edge", tuned.on_edge},
+            {"metric", tuned.metric},
+            {"instances", tuned.instances},
+            {"evaluations", tuned.evaluations},
+            {"seconds", tuned.seconds}};
+}
+
 json entries_json(const std::vector<Curve>& curves, const Judging& judging) {
     json all = json::array();
     if (curves.empty()) return all;
@@ -72,6 +85,7 @@ json entries_json(const std::vector<Curve>& curves, const Judging& judging) {
              {"distribution", json_of(shown[i].distributions[metric].back())},
              {"by_contestant", std::move(centres)},
              {"comparison", found != comparisons.end() ? json_of(*found, judging.reference) : json()},
+             {"tuned", shown[i].tuned ? to_json(*shown[i].tuned) : json()},
              {"target", has_target ? json_of(ways[i]) : json()}});
         if (shown[i].swept.empty()) continue;
         all.back()["group"] = shown[i].group;

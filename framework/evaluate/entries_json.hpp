@@ -11,7 +11,9 @@ namespace l2o::framework {
 /// that it is of and the `seeds` of their trainings; `one_training_seed`: whether nothing is known of other
 /// ones; of the metric that counts the `distribution` at the end, as in Entry, and `by_contestant` what
 /// stands for each; `comparison` with the reference, null of the reference itself; `target`, the way there,
-/// null where it was not looked for. A number that is not finite is null.
+/// null where it was not looked for; `tuned`, null of one that was not. A number that is not finite is null.
 [[nodiscard]] nlohmann::json entries_json(const std::vector<Curve>& curves, const Judging& judging);
+
+[[nodiscard]] nlohmann::json to_json(const Tuned& tuned);
 
 }  // namespace l2o::framework

@@ -124,12 +124,15 @@ void check_evaluation(const EvaluateSettings& settings,
                 x0,
                 where,
                 has_option ? "set optimizee.init_std to 0" : "choose a problem that starts at 0");
+    check_metric("evaluate.metric", settings.metric, optimizee);
+}
+
+void check_metric(const std::string& where, const std::string& metric, const Optimizee& optimizee) {
     const std::vector<std::string> names = metric_names(optimizee);
-    if (!settings.metric.empty() && std::find(names.begin(), names.end(), settings.metric) == names.end()) {
-        throw Error(ExitCode::kUsage,
-                    "evaluate.metric: '" + optimizee.id() + "' has no metric '" + settings.metric + "'" +
-                        did_you_mean(settings.metric, names));
-    }
+    if (metric.empty() || std::ranges::find(names, metric) != names.end()) return;
+    throw Error(
+        ExitCode::kUsage,
+        where + ": '" + optimizee.id() + "' has no metric '" + metric + "'" + did_you_mean(metric, names));
 }
 
 std::vector<std::string> metric_names(const Optimizee& optimizee) {

@@ -67,6 +67,17 @@ struct SolveTime {
     std::int64_t runs = 0;                       ///< 0: was not timed
 };
 
+/// How the settings of a contestant were chosen: see Runner::tune().
+struct Tuned {
+    using Settings = std::vector<std::pair<std::string, std::string>>;
+    Settings chosen{};                                 ///< "optimizer.learning_rate" and its value
+    std::vector<std::pair<Settings, double>> tried{};  ///< what each came to
+    std::vector<std::string> on_edge{};  ///< keys whose chosen number is the least or greatest that was tried
+    std::string metric{};                ///< Judging::centre_name()
+    std::int64_t instances = 0;          ///< of the validation
+    double evaluations = 0, seconds = 0;  ///< that it cost, all candidates and instances together
+};
+
 /// What a contestant did: one entry per recorded point, in order.
 struct Curve {
     std::string contestant{};
@@ -94,6 +105,7 @@ struct Curve {
     double training_seconds = 0;                ///< 0: nothing was trained; NAN: unknown
     double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
     std::optional<TrainingOutcome> training{};  ///< of weights that tell it
+    std::optional<Tuned> tuned{};               ///< nothing: its settings are those of the file
     std::string safeguard{};                    ///< id of the classic optimizer; "": none
     double fallback_rate = NAN;                 ///< share of the safeguarded steps that were classic ones
     History history{};                          ///< as long as find_reached() needs it
@@ -131,6 +143,10 @@ struct Ready {
                                const Optimizee& optimizee,
                                const Ready& ready,
                                bool by_objective);
+
+/// Refuses a metric that the optimizee does not have; "" is none. @param where  opens the message
+/// @throw Error kUsage
+void check_metric(const std::string& where, const std::string& metric, const Optimizee& optimizee);
 
 /// Refuses what cannot be evaluated: more iterations than layers without continue_with, a start other than 0
 /// for an optimizer that is defined from 0, a metric that the optimizee does not have. Worth asking before

@@ -1,11 +1,13 @@
 #include "framework/evaluate/results.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "framework/config/sweep_values.hpp"
 #include "framework/evaluate/groups.hpp"
 #include "framework/store/csv.hpp"
 #include "framework/text/printable.hpp"
@@ -315,7 +317,8 @@ std::string result_table(const std::vector<Curve>& curves, const Judging& judgin
         }
     }
     for (const Curve& curve : shown)
-        notes += safeguard_text(curve).empty() ? "" : safeguard_text(curve) + "\n";
+        for (const std::string& text : {tuned_text(curve), safeguard_text(curve)})
+            notes += text.empty() ? "" : text + "\n";
     for (const std::string& text : {seeds_legend(entries), one_seed_text(entries)})
         notes += text.empty() ? "" : text + "\n";
     return table.text(columns) + folded(notes + time_text(shown) + "\n", columns);
@@ -348,6 +351,34 @@ std::string time_text(const std::vector<Curve>& curves) {
                   "sampling"
                 : ", as evaluated; without sampling") +
            (preparing.empty() ? " and recording" : ", recording and preparing (" + preparing + ")");
+}
+
+std::string tuned_text(const Curve& curve) {
+    if (!curve.tuned) return "";
+    const Tuned& tuned = *curve.tuned;
+    std::vector<std::string> keys, settings, edges;
+    for (const auto& [key, value] : tuned.chosen) keys.push_back(key);
+    keys = short_keys(keys);
+    double value = NAN;
+    for (const auto& [tried, came_to] : tuned.tried)
+        if (tried == tuned.chosen) value = came_to;
+    for (std::size_t k = 0; k < keys.size(); ++k) {
+        settings.push_back(keys[k] + "=" + tuned.chosen[k].second);
+        if (std::ranges::find(tuned.on_edge, tuned.chosen[k].first) != tuned.on_edge.end())
+            edges.push_back(keys[k]);
+    }
+    std::string text = fmt::format(
+        "{}: {} is the best of {} on {} validation instances, {} {}, found with {:.0f} evaluations",
+        curve.contestant,
+        fmt::join(settings, ", "),
+        tuned.tried.size(),
+        tuned.instances,
+        tuned.metric,
+        number_text(value),
+        tuned.evaluations);
+    if (!edges.empty())
+        text += fmt::format("; no {} beyond was tried: widen the sweep", fmt::join(edges, " and no "));
+    return text;
 }
 
 std::string safeguard_text(const Curve& curve) {

@@ -158,6 +158,31 @@ std::string one_of(const Place& place, const std::string& what, const std::vecto
     return name;
 }
 
+Tuned::Settings settings_in(const Place& list) {
+    Tuned::Settings settings;
+    for (const Place& item : list.items()) {
+        const std::vector<Place> pair = item.items();
+        if (pair.size() != 2) item.expect("a key and its value");
+        settings.emplace_back(pair[0].text(), pair[1].text());
+    }
+    return settings;
+}
+
+Tuned tuned_in(const Place& place) {
+    Tuned tuned{.chosen = settings_in(place.at("chosen")),
+                .on_edge = place.at("on_edge").names("key"),
+                .metric = place.at("metric").text(),
+                .instances = place.at("instances").whole(1),
+                .evaluations = place.at("evaluations").real(0),
+                .seconds = place.at("seconds").real(0)};
+    for (const Place& candidate : place.at("tried").items()) {
+        const Place value = candidate.at("value");  // null: not finite
+        tuned.tried.emplace_back(settings_in(candidate.at("settings")),
+                                 value.value().is_null() ? static_cast<double>(NAN) : value.real(-DBL_MAX));
+    }
+    return tuned;
+}
+
 Curve curve_head(const Place& contestant, const std::vector<std::string>& metrics) {
     // null: unknown
     const auto seconds = [&](const char* key) {
@@ -179,13 +204,10 @@ Curve curve_head(const Place& contestant, const std::vector<std::string>& metric
         curve.group = group.text();
         if (!curve.contestant.starts_with(curve.group + "."))
             group.expect("what the name '" + curve.contestant + "' begins with, before a '.'");
-        for (const Place& item : swept->items()) {
-            const std::vector<Place> pair = item.items();
-            if (pair.size() != 2) item.expect("a key and its value");
-            curve.swept.emplace_back(pair[0].text(), pair[1].text());
-        }
+        curve.swept = settings_in(*swept);
         if (curve.swept.empty()) swept->expect("a key at least");
     }
+    if (const std::optional<Place> tuned = contestant.find("tuned")) curve.tuned = tuned_in(*tuned);
     if (const std::optional<Place> safeguard = contestant.find("safeguard")) {
         curve.safeguard = safeguard->text();
         if (curve.safeguard.empty()) safeguard->expect("the name of an optimizer");
@@ -275,6 +297,7 @@ void write_results(const std::filesystem::path& path, const Results& results) {
             contestants.back()["swept"] = curve.swept;
         }
         if (curve.time.runs > 0) contestants.back()["solve_seconds"] = to_json(curve.time);
+        if (curve.tuned) contestants.back()["tuned"] = to_json(*curve.tuned);
         if (curve.training) contestants.back()["training"] = to_json(*curve.training);
         if (curve.safeguard.empty()) continue;
         contestants.back()["safeguard"] = curve.safeguard;

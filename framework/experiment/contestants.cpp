@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
+#include "framework/evaluate/entries.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/text/printable.hpp"
@@ -16,6 +17,16 @@ namespace l2o::framework {
 namespace {
 
 [[noreturn]] void refuse(const std::string& text) { throw Error(ExitCode::kUsage, text); }
+
+TuneSettings read_tune(const Section& contestant, const Contestant& swept) {
+    const Settings section(contestant.child("tune"), tune_schema());
+    if (without_seed(swept.swept).empty())
+        refuse(contestant.where("tune") + ": nothing is swept in '" + swept.group +
+               "'; expected a sweep of what is to be tuned, such as 'learning_rate { sweep log 1e-3 1 7 }'");
+    return {.instances = section.get_int("instances"),
+            .starts = section.get_int("starts"),
+            .metric = section.get_text("metric")};
+}
 
 /// Whether the optimizer of a contestant has parameters to learn.
 bool is_learned(const Catalog& catalog, const ConfigNode& node, const std::string& path) {
@@ -76,7 +87,7 @@ std::vector<Member> members_of_written(const Catalog& catalog,
             "' has a '/' in its name, and files are named after it; expected letters, digits, '_' and '-'");
     }
     check_length(node);
-    refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "weights"});
+    refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "tune", "weights"});
     // What has its weights, or needs none, does not sweep what others are trained with.
     if (!is_learned(catalog, node, path)) {
         const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
@@ -113,6 +124,12 @@ void complete_contestant(const Catalog& catalog,
     node.children.push_back(std::move(merged));
 }
 
+std::string Contestant::shown_name() const { return tune ? tuned_name(group, swept) : name; }
+
+std::vector<std::pair<std::string, std::string>> Contestant::shown_swept() const {
+    return tune ? only_seed(swept) : swept;
+}
+
 Contestant read_contestant(const Catalog& catalog, const Member& member, const Section& section) {
     const ConfigNode& node = member.contestant;
     Contestant contestant{
@@ -132,6 +149,7 @@ Contestant read_contestant(const Catalog& catalog, const Member& member, const S
         const PluginChoice classic = read_unchecked_choice(catalog, Kind::kOptimizer, safeguard);
         contestant.safeguard = safeguard_choice(classic.entry, classic.settings, classic.context);
     }
+    if (section.has("tune")) contestant.tune = read_tune(section, contestant);
     std::vector<SettingText> from_weights;
     if (section.has("weights")) {
         contestant.weights = section.require_path("weights");

@@ -22,6 +22,7 @@ struct Entrant {
     std::optional<WeightsReport> report{};
     bool is_fault_told = false;  // of weights that were found
     double preparation_seconds = 0;
+    std::optional<Tuned> tuned{};
 };
 
 /// With plugins for the test problem and, if it may be trained, those of its training; without parameters.

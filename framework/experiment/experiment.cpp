@@ -47,7 +47,9 @@ void check_reference(const Section& evaluate, Experiment& experiment) {
     std::vector<std::string> names, members;
     for (const Contestant& contestant : experiment.contestants) {
         // Trainings of several seeds are one entry, to which the others are compared.
-        const std::string name = entry_name(contestant.name, contestant.group, contestant.swept);
+        const std::string name = contestant.tune
+                                     ? contestant.group
+                                     : entry_name(contestant.name, contestant.group, contestant.swept);
         if (reference.empty() && !contestant.is_learned()) reference = name;
         if (std::ranges::find(names, name) != names.end()) continue;
         names.push_back(name);

@@ -20,6 +20,13 @@ namespace l2o::framework {
 inline const std::vector<std::string> kExperimentKeys{
     "name", "seed", "dtype", "optimizee", "train", "contestants", "evaluate"};
 
+/// `tune { ... }` of a contestant: its sweep is not shown, but tried on validation instances, and the best
+/// takes part.
+struct TuneSettings {
+    std::int64_t instances = 64, starts = 1;
+    std::string metric{};  ///< "" : the one that counts in the test
+};
+
 struct Contestant {
     std::string name{};
     std::string group{};  ///< the name in the file: that of several where settings are swept, see Member
@@ -27,11 +34,15 @@ struct Contestant {
     PluginChoice optimizer{};
     std::optional<PluginChoice> continue_with{};  ///< takes over after the last layer
     std::optional<SafeguardChoice> safeguard{};   ///< of the steps before
+    std::optional<TuneSettings> tune{};           ///< one of those among whom the best is chosen
     std::optional<TrainSettings> train{};         ///< exactly the learned ones that have no `weights`
     std::filesystem::path weights{};              ///< given weights; "" : trained, or none needed
     /// Names what training depends on: equal hash, equal weights. Empty if nothing is trained.
     std::string hash{};
 
+    /// Of its curve: without what is tuned.
+    [[nodiscard]] std::string shown_name() const;
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> shown_swept() const;
     [[nodiscard]] bool is_learned() const { return optimizer.entry.component.has_tag("learned"); }
 };
 

@@ -35,6 +35,10 @@ Runner::Runner(const Experiment& experiment, const RunOptions& options)
     test_ = make_test_set(experiment, optimizee_);
     for (const Entrant& entrant : entrants_)
         check_evaluation(experiment.evaluate, optimizee_, test_.x0, ready(entrant));
+    for (const Contestant& contestant : experiment.contestants)
+        if (contestant.tune)
+            check_metric(
+                "contestants." + contestant.group + ".tune.metric", contestant.tune->metric, optimizee_);
 }
 
 RunResult Runner::run() {
@@ -82,6 +86,7 @@ RunResult Runner::run() {
         });
         if (options_.part != RunPart::kTrain) {
             load_parameters();
+            tune();
             evaluate_all(result);
         }
     } catch (const Error& error) {
@@ -100,6 +105,7 @@ void Runner::add_weights(RunResult& result) const {
     for (const Entrant& entrant : entrants_) {
         if (entrant.report) result.weights.push_back(*entrant.report);
     }
+    result.weights.insert(result.weights.end(), tried_.begin(), tried_.end());
 }
 
 void Runner::begin_again() {
@@ -185,7 +191,10 @@ void Runner::take_up() {
     }
     if (request_.forgotten.empty() || !trains) return;
     for (const std::string& name : request_.forgotten) {
-        for (const auto& file : {folder_->evaluation(name), folder_->training(name), folder_->weights(name)})
+        for (const auto& file : {folder_->evaluation(name),
+                                 folder_->evaluation(name + ".tuning"),
+                                 folder_->training(name),
+                                 folder_->weights(name)})
             remove_file(file);
         const MetricsLog log(folder_->metrics(), {"contestant", name, 0});
     }

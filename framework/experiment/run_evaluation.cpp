@@ -41,7 +41,7 @@ std::vector<std::pair<double, double>> sums_of(const TestSet& test) {
 
 std::string Runner::results_hash() const {
     Checksum checksum;
-    for (const Entrant& entrant : entrants_) checksum.add(evaluation_hash(entrant));
+    checksum.add(entrants_hash_.empty() ? entrants_hash() : entrants_hash_);
     for (const auto& file : {folder_->curves(), folder_->finals(), folder_->summary(), folder_->results()})
         checksum.add(read_file(file));
     return checksum.hex();
@@ -68,6 +68,12 @@ bool Runner::take_results(RunResult& result) const {
     result.was_finished = true;
     add_weights(result);
     return true;
+}
+
+std::string Runner::entrants_hash() const {
+    Checksum checksum;
+    for (const Entrant& entrant : entrants_) checksum.add(evaluation_hash(entrant));
+    return checksum.hex();
 }
 
 std::string Runner::evaluation_hash(const Entrant& entrant) const {
@@ -104,13 +110,13 @@ std::string Runner::evaluation_hash(const Entrant& entrant) const {
     return checksum.hex();
 }
 
-std::optional<Curve> Runner::kept_evaluation(const Entrant& entrant) const {
-    const std::filesystem::path file = folder_->evaluation(entrant.contestant->name);
+std::optional<Curve> Runner::kept_curve(const std::filesystem::path& file,
+                                        const Entrant& entrant,
+                                        const EvaluateSettings& settings) const {
     if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
     std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
-    const std::int64_t rows = experiment_.evaluate.instances * experiment_.evaluate.starts;
-    const std::string metric =
-        curve ? curve->metrics[shown_metric(curve->metrics, experiment_.evaluate.metric)] : "";
+    const std::int64_t rows = settings.instances * settings.starts;
+    const std::string metric = curve ? curve->metrics[shown_metric(curve->metrics, settings.metric)] : "";
     if (curve &&
         (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_) ||
          curve->staircases.empty() == reaches_by_payment(metric, optimizee_)))
@@ -128,7 +134,8 @@ void Runner::evaluate_all(RunResult& result) {
     std::vector<std::size_t> missing, unkept;
     result.curves.resize(entrants_.size());
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
-        if (std::optional<Curve> known = kept_evaluation(entrants_[i]))
+        const std::filesystem::path file = folder_->evaluation(entrants_[i].contestant->name);
+        if (std::optional<Curve> known = kept_curve(file, entrants_[i], experiment_.evaluate))
             result.curves[i] = std::move(*known);
         else
             missing.push_back(i);
@@ -164,9 +171,11 @@ void Runner::evaluate_all(RunResult& result) {
     }
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
         const Contestant& contestant = *entrants_[i].contestant;
-        if (contestant.swept.empty()) continue;
-        result.curves[i].group = contestant.group;
-        result.curves[i].swept = contestant.swept;
+        Curve& curve = result.curves[i];
+        curve.contestant = contestant.shown_name();
+        curve.swept = contestant.shown_swept();
+        if (!curve.swept.empty()) curve.group = contestant.group;
+        curve.tuned = entrants_[i].tuned;
     }
     result.judging = judging_of(experiment_.evaluate,
                                 optimizee_,
@@ -196,9 +205,11 @@ void Runner::quote_times(std::vector<Curve>& curves) const {
 
 /// What was kept to go on from; the results hold it all.
 void Runner::remove_evaluations() const {
-    for (const Entrant& entrant : entrants_) {
+    std::vector<std::filesystem::path> files = tuning_files_;
+    for (const Entrant& entrant : entrants_) files.push_back(folder_->evaluation(entrant.contestant->name));
+    for (const std::filesystem::path& file : files) {
         std::error_code ignored;
-        std::filesystem::remove(folder_->evaluation(entrant.contestant->name), ignored);
+        std::filesystem::remove(file, ignored);
     }
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +12,7 @@
 #include "framework/experiment/entrant.hpp"
 #include "framework/experiment/run.hpp"
 #include "framework/experiment/test_set.hpp"
+#include "framework/experiment/tuning.hpp"
 #include "framework/store/lock_file.hpp"
 #include "framework/weights/weights.hpp"
 
@@ -59,6 +62,13 @@ class Runner {
     void load_parameters();
     TensorSet parameters(Entrant& entrant) const;
 
+    // The choice among candidates: run_tuning.cpp.
+    /// Of those whose contestant is tuned, only the best stay.
+    void tune();
+    [[nodiscard]] std::map<std::size_t, Curve> try_candidates(const Candidates& candidates,
+                                                              const EvaluateSettings& settings,
+                                                              const TestSet& set);
+
     // The comparison, and what is kept of it: run_evaluation.cpp.
     /// Names what the run has come to: the results that are stored, and all that they depend on.
     [[nodiscard]] std::string results_hash() const;
@@ -68,8 +78,12 @@ class Runner {
     /// Names all that the evaluation of a contestant depends on: the configuration, the program, the plugins'
     /// libraries, the parameters, the instances and the starts.
     [[nodiscard]] std::string evaluation_hash(const Entrant& entrant) const;
+    /// Of everybody together.
+    [[nodiscard]] std::string entrants_hash() const;
     /// What an earlier session of this run has kept of a contestant.
-    [[nodiscard]] std::optional<Curve> kept_evaluation(const Entrant& entrant) const;
+    [[nodiscard]] std::optional<Curve> kept_curve(const std::filesystem::path& file,
+                                                  const Entrant& entrant,
+                                                  const EvaluateSettings& settings) const;
     void evaluate_all(RunResult& result);
     void quote_times(std::vector<Curve>& curves) const;
 
@@ -79,6 +93,9 @@ class Runner {
     const Optimizee optimizee_;
     TestSet test_;
     std::vector<Entrant> entrants_;
+    std::string entrants_hash_;         // once some may be gone
+    std::vector<WeightsReport> tried_;  // of those that are gone
+    std::vector<std::filesystem::path> tuning_files_;
     std::optional<RunFolder> folder_;
     RunRequest request_;
     std::filesystem::path shared_;  // of the weights of all runs; "": there is none

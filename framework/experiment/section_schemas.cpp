@@ -386,6 +386,29 @@ SectionSchema make_safeguard_schema() {
     return schema;
 }
 
+SectionSchema make_tune_schema() {
+    const TuneSettings tune{};
+    return {
+        .key = "tune",
+        .doc =
+            "In a contestant: what it sweeps is tried on validation instances, and the best takes part in "
+            "the test, under the name of the contestant. What is learned is trained with every value, "
+            "with all its training seeds. Tables say what was chosen, among how many, and whether that "
+            "is the edge of what was tried.",
+        .options = {choice("on",
+                           {"validation"},
+                           0,
+                           "the instances to choose on: other ones than those of training and test"),
+                    count("instances", tune.instances, 1, "how many of them"),
+                    count("starts", tune.starts, 1, "starting points of each"),
+                    {.type = L2O_OPTION_TEXT,
+                     .key = "metric",
+                     .doc = "what the best is judged by, after as many iterations and evaluations as in the "
+                            "test: the median over the starts, of several trainings the mean of theirs. "
+                            "Default: the metric of the test",
+                     .def = tune.metric}}};
+}
+
 SectionSchema make_sweep_schema() {
     return {
         .key = "sweep",
@@ -427,10 +450,15 @@ const SectionSchema& safeguard_section_schema() {
     return schema;
 }
 
+const SectionSchema& tune_schema() {
+    static const SectionSchema schema = make_tune_schema();
+    return schema;
+}
+
 std::span<const SectionSchema* const> section_schemas() {
     static const SectionSchema sweep = make_sweep_schema();
-    static const std::array<const SectionSchema*, 4> all{
-        &train_schema(), &evaluate_schema(), &safeguard_section_schema(), &sweep};
+    static const std::array<const SectionSchema*, 5> all{
+        &train_schema(), &evaluate_schema(), &safeguard_section_schema(), &sweep, &tune_schema()};
     return all;
 }
 

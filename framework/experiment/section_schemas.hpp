@@ -10,11 +10,12 @@ namespace l2o::framework {
 /// fits std::int64_t a hundred times.
 inline constexpr double kMaxCount = 1e8;
 
-/// Of `train`, `evaluate` and `safeguard`. The defaults are those of TrainSettings, EvaluateSettings and
-/// safeguard_schema().
+/// Of `train`, `evaluate`, `safeguard` and `tune`. The defaults are those of TrainSettings, EvaluateSettings,
+/// safeguard_schema() and TuneSettings.
 [[nodiscard]] const SectionSchema& train_schema();
 [[nodiscard]] const SectionSchema& evaluate_schema();
 [[nodiscard]] const SectionSchema& safeguard_section_schema();
+[[nodiscard]] const SectionSchema& tune_schema();
 
 /// All of them: what `l2o describe` knows beside plugins.
 [[nodiscard]] std::span<const SectionSchema* const> section_schemas();

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
+#include "framework/plugin/keys.hpp"
 
 namespace l2o::framework {
 
@@ -13,5 +14,12 @@ struct TestSet {
 };
 
 [[nodiscard]] TestSet make_test_set(const Experiment& experiment, const Optimizee& optimizee);
+
+/// What tuning chooses on: other instances, other starts.
+[[nodiscard]] TestSet make_validation_set(const Experiment& experiment,
+                                          const Optimizee& optimizee,
+                                          const TuneSettings& tune);
+/// For evaluate() there: keys whose starts and draws are those of validation.
+[[nodiscard]] Keys validation_keys(const Experiment& experiment);
 
 }  // namespace l2o::framework

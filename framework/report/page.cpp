@@ -345,8 +345,8 @@ std::string html_of(const Page& page) {
     if (const std::string diverged = diverged_caption(results.curves, results.judging); !diverged.empty())
         out += "<p class=\"facts\">" + escaped(diverged) + "</p>\n";
     for (const Curve& curve : shown) {
-        if (!curve.safeguard.empty())
-            out += "<p class=\"facts\">" + escaped(safeguard_text(curve)) + ".</p>\n";
+        for (const std::string& text : {tuned_text(curve), safeguard_text(curve)})
+            if (!text.empty()) out += "<p class=\"facts\">" + escaped(text) + ".</p>\n";
     }
     for (const Curve& curve : results.curves) {
         if (!curve.training) continue;

@@ -13,6 +13,7 @@
 
 #include "framework/config/info_file.hpp"
 #include "framework/config/value_text.hpp"
+#include "framework/evaluate/entries.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/experiment/sweep.hpp"
 #include "framework/report/gnuplot.hpp"
@@ -135,18 +136,28 @@ std::string fault_of(const Curve& curve, const Budget& budget) {
     return "";
 }
 
+/// Name of a curve, and what is swept in it.
+using Shown = std::pair<std::string, std::vector<std::pair<std::string, std::string>>>;
+
 /// Whom a contestant of a configuration stands for. Whether it is trained, with what the shared section
 /// sweeps, is not known here, but from the results.
-std::vector<Member> members_in(const Results& results,
-                               const ConfigNode& contestant,
-                               const ConfigNode* train) {
-    const auto is_there = [&](const Member& member) {
-        return std::ranges::find(results.curves, member.contestant.key, &Curve::contestant) !=
-               results.curves.end();
+std::vector<Shown> members_in(const Results& results, const ConfigNode& contestant, const ConfigNode* train) {
+    const auto shown = [&](const ConfigNode* with_train) {
+        std::vector<Shown> all;
+        for (const Member& member : members_of(contestant, with_train)) {
+            if (contestant.find("tune") != nullptr)
+                all.emplace_back(tuned_name(member.group, member.swept), only_seed(member.swept));
+            else
+                all.emplace_back(member.contestant.key, member.swept);
+        }
+        return all;
     };
-    std::vector<Member> members = members_of(contestant, nullptr);
+    const auto is_there = [&](const Shown& one) {
+        return std::ranges::find(results.curves, one.first, &Curve::contestant) != results.curves.end();
+    };
+    std::vector<Shown> members = shown(nullptr);
     if (std::ranges::any_of(members, is_there)) return members;
-    std::vector<Member> trained = members_of(contestant, train);
+    std::vector<Shown> trained = shown(train);
     return std::ranges::any_of(trained, is_there) ? trained : members;
 }
 
@@ -194,8 +205,8 @@ void check_results(const RunRecord& run, const ConfigNode& config, const RunFold
     std::map<std::string, std::vector<std::pair<std::string, std::string>>> expected;  // what each has swept
     if (const ConfigNode* contestants = config.find("contestants")) {
         for (const ConfigNode& contestant : contestants->children) {
-            for (const Member& member : members_in(results, contestant, config.find("train")))
-                expected[member.contestant.key] = member.swept;
+            for (const auto& [name, swept] : members_in(results, contestant, config.find("train")))
+                expected[name] = swept;
         }
     }
     for (const Curve& curve : results.curves) {

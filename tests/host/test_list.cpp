@@ -191,7 +191,7 @@ TEST_CASE("l2o describe knows the nearest id") {
                    "2 l2o: error: unknown plugin 'quadratik'; did you mean 'quadratic'?"));
     CHECK(contains(run_l2o("describe").refusal(),
                    "2 l2o: error: l2o describe: the id of a plugin is missing; expected one, or train, "
-                   "evaluate, safeguard, sweep"));
+                   "evaluate, safeguard, sweep, tune"));
 }
 
 TEST_CASE("l2o describe train, evaluate, safeguard and sweep are the manuals of those sections") {
@@ -215,7 +215,7 @@ TEST_CASE("l2o describe train, evaluate, safeguard and sweep are the manuals of 
     CHECK(contains(run_l2o("describe trian").refusal(),
                    "2 l2o: error: unknown plugin 'trian'; did you mean 'train'?"));
     CHECK(contains(run_l2o("describe nothing_near").refusal(),
-                   "; 'l2o list' shows all, and train, evaluate, safeguard, sweep are sections"));
+                   "; 'l2o list' shows all, and train, evaluate, safeguard, sweep, tune are sections"));
 }
 
 TEST_CASE("l2o describe --json has a section as plugins have their options") {

@@ -482,7 +482,7 @@ TEST_CASE("experiment: a mistyped key is reported as such, at every level") {
           "evaluate, name, optimizee, seed, train");
     CHECK(refused(kProblem + "contestants { a { optimiser { use ista } } }\n") ==
           "2 dir/run.info:4: unknown key 'contestants.a.optimiser'; did you mean 'optimizer'? known: "
-          "continue_with, optimizer, safeguard, train, weights");
+          "continue_with, optimizer, safeguard, train, tune, weights");
     CHECK(refused(lista("epohcs 3"))
               .find("run.info:4: unknown key 'contestants.lista.train.epohcs'; did you "
                     "mean 'epochs'?") != std::string::npos);
