@@ -344,12 +344,13 @@ std::string time_text(const std::vector<Curve>& curves) {
         preparing += (preparing.empty() ? "" : ", ") + curve.contestant + " " +
                      duration_text(curve.preparation_seconds);
     }
-    const bool are_timed = std::ranges::all_of(curves, [](const Curve& c) { return c.time.runs > 0; });
-    return std::string("time: of a solve") +
-           (are_timed
-                ? ", median of some runs of a shard on one thread, and how far they lie from it; without "
-                  "sampling"
-                : ", as evaluated; without sampling") +
+    const auto is_timed = [](const Curve& curve) { return curve.time.runs > 1; };
+    const auto timed = std::ranges::count_if(curves, is_timed);
+    constexpr const char* kTimed = "median of runs of a shard on one thread and how far they lie from it";
+    return (timed == std::ssize(curves) ? fmt::format("time: of a solve, {}; without sampling", kTimed)
+            : timed > 0
+                ? fmt::format("time: of a solve; with ±, {}, else as evaluated; without sampling", kTimed)
+                : std::string("time: of a solve, as evaluated; without sampling")) +
            (preparing.empty() ? " and recording" : ", recording and preparing (" + preparing + ")");
 }
 

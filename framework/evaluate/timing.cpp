@@ -15,8 +15,8 @@ namespace l2o::framework {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kShortestRun = 2e-3, kLongestRun = 10, kAllRuns = 0.5;
-constexpr std::int64_t kFewestRuns = 5, kMostRuns = 31, kRunsOfLong = 3;
+constexpr double kShortestRun = 2e-3, kAllRuns = 0.5;
+constexpr std::int64_t kFewestRuns = 3, kMostRuns = 31;
 
 /// A contestant on the first rows.
 class Solver {
@@ -80,12 +80,9 @@ std::vector<SolveTime> time_solves(const EvaluateSettings& settings,
         timed.solves = std::max<std::int64_t>(1, std::llround(std::ceil(kShortestRun / once)));
         const double run = once * static_cast<double>(timed.solves);
         timed.runs = std::clamp<std::int64_t>(std::llround(kAllRuns / run), kFewestRuns, kMostRuns);
-        if (run <= kLongestRun) continue;
-        timed.runs = kRunsOfLong;
-        timed.seconds.push_back(once);
     }
     std::int64_t total = 0, done = 0;
-    for (const Timed& timed : all) total += timed.runs - std::ssize(timed.seconds);
+    for (const Timed& timed : all) total += timed.runs;
     while (done < total) {
         for (Timed& timed : all) {
             if (std::ssize(timed.seconds) == timed.runs) continue;

@@ -10,8 +10,7 @@ namespace l2o::framework {
 /// What one solve takes, a shard of which is run on one thread with nothing recorded: the steps with their
 /// first state and their evaluations; not the parameters and what is derived from them. Times contestants in
 /// turns, so that what disturbs one disturbs all: a run of everybody that warms up and says how long one
-/// takes, then runs of at least 2 ms, as many as half a second has room for, but 5 to 31. Who takes more than
-/// 10 s is run 3 times, the warm-up among them.
+/// takes, then runs of at least 2 ms, as many as half a second has room for, but 3 to 31.
 /// @param data, x0  the rows of the evaluation, of which the first shard is solved.
 /// @throw Error kInterrupted if CallContext::cancel_flag is set.
 [[nodiscard]] std::vector<SolveTime> time_solves(const EvaluateSettings& settings,

@@ -361,8 +361,9 @@ SectionSchema make_evaluate_schema() {
              .key = "timing",
              .doc =
                  "solves are timed in a pass of their own: one shard on one thread, without recording, all "
-                 "contestants in turns, 5 to 31 times each; tables and figures quote the median. Without "
-                 "it times are those of the evaluation",
+                 "contestants in turns, 3 to 31 times each; tables and figures quote the median. Where one "
+                 "takes "
+                 "over half a second, and without this pass, times are those of the evaluation",
              .def = evaluate.timing ? "true" : "false"},
             real("checkpoint_every_s",
                  evaluate.checkpoint_every_s,

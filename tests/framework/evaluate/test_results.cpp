@@ -109,9 +109,11 @@ TEST_CASE("results: a time of several runs says how far they lie from it, and wh
     const std::string table = result_table({timed, once}, kByNmse);
     CHECK(table.find("  2.00 ms ±5 %  ") != std::string::npos);
     CHECK(table.find("  12.3 ms  ") != std::string::npos);
-    CHECK(table.find("median of some runs of a shard on one thread") != std::string::npos);
-    // Of one that was not timed it is not known.
-    CHECK(result_table({timed, curve("b", 1)}, kByNmse).find("as evaluated") != std::string::npos);
+    CHECK(table.ends_with(
+        "time: of a solve; with ±, median of runs of a shard on one thread and how far they lie from "
+        "it, else as evaluated; without sampling and recording\n"));
+    CHECK(result_table({timed}, kByNmse).find("time: of a solve, median of runs") != std::string::npos);
+    CHECK(result_table({once}, kByNmse).find("time: of a solve, as evaluated;") != std::string::npos);
 }
 
 TEST_CASE("results: rows that diverged have a line below the table") {
