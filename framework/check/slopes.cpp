@@ -25,7 +25,8 @@ std::vector<double> direction(const Tensor& tensor, std::uint64_t index) {
     const double rms = std::sqrt(square / static_cast<double>(std::max<std::int64_t>(tensor.size(), 1)));
     for (std::int64_t i = 0; i < tensor.size(); ++i) {
         const double own = std::abs(tensor.value(i));
-        const double scale = rms <= 0 ? 1 : own > 0 ? std::max(own, 1e-8 * rms) : 1e-3 * rms;
+        // Without numbers there is no rms either.
+        const double scale = !(rms > 0) ? 1 : own > 0 ? std::max(own, 1e-8 * rms) : 1e-3 * rms;
         out[static_cast<std::size_t>(i)] *= scale;
     }
     return out;
