@@ -63,7 +63,7 @@ struct History {
 
 /// What one solve takes, one instance from one start; see time_solves().
 struct SolveTime {
-    double median = NAN, low = NAN, high = NAN;  ///< seconds, over the runs
+    double median = NAN, low = NAN, high = NAN;  ///< seconds; low and high: from 10 to 90 % of the runs
     std::int64_t runs = 0;                       ///< 0: was not timed
 };
 

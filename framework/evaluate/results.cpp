@@ -346,7 +346,7 @@ std::string time_text(const std::vector<Curve>& curves) {
     }
     const auto is_timed = [](const Curve& curve) { return curve.time.runs > 1; };
     const auto timed = std::ranges::count_if(curves, is_timed);
-    constexpr const char* kTimed = "median of runs of a shard on one thread and how far they lie from it";
+    constexpr const char* kTimed = "median and 10-90 % of runs of a shard on one thread";
     return (timed == std::ssize(curves) ? fmt::format("time: of a solve, {}; without sampling", kTimed)
             : timed > 0
                 ? fmt::format("time: of a solve; with ±, {}, else as evaluated; without sampling", kTimed)

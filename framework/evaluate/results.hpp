@@ -61,7 +61,7 @@ void write_summary(const std::filesystem::path& path,
 /// "12.3 s", "-" where nothing was trained, "unknown" of weights that do not say.
 [[nodiscard]] std::string training_text(const Curve& curve);
 
-/// "12.3 us ±4 %": the median of its runs, and how far any of them is from it.
+/// "12.3 us ±4 %": the median of its runs, and how far from it the 10 and 90 % quantiles lie at most.
 [[nodiscard]] std::string time_of_solve_text(const Curve& curve);
 
 /// What the times are of, and what they leave out.

@@ -96,8 +96,8 @@ std::vector<SolveTime> time_solves(const EvaluateSettings& settings,
         std::ranges::sort(timed.seconds);
         const auto per_row = [&](double seconds) { return seconds / static_cast<double>(rows); };
         times.push_back({.median = per_row(quantile(timed.seconds, 0.5)),
-                         .low = per_row(timed.seconds.front()),
-                         .high = per_row(timed.seconds.back()),
+                         .low = per_row(quantile(timed.seconds, 0.1)),
+                         .high = per_row(quantile(timed.seconds, 0.9)),
                          .runs = timed.runs});
     }
     return times;
