@@ -13,8 +13,7 @@ namespace {
 
 constexpr int kDirections = 8, kMayFail = 2;
 constexpr double kTolerance = 1e-7, kLeast = 5e-7;
-constexpr double kGrowsAtJump = 5;  // by a tenth of the step it is 10
-constexpr int kJump = 4;            // the first step counts: before it there was nothing
+constexpr double kGrowsAtJump = 625;  // from the largest step to the smallest, a 10^4-th of it
 
 /// Random, of each element's own size, so that the logarithm of a small one is still smooth along it: a mean
 /// of squares may span many decades. Zeros are moved a little.
@@ -66,18 +65,17 @@ void check_slopes(const std::string& what,
         // Fourth order (Richardson); a smaller step where the larger one crosses a kink. Where the last two
         // do not agree kinks lie close, and rounding is the smaller evil.
         bool is_right = false;
-        double difference = 0, before = 0;
-        int grown = 0;  // times in a row that a smaller step has made it larger
+        double difference = 0, before = 0, first = NAN, rounding = 0;
         for (const double h : {1e-3, 1e-4, 1e-5, 1e-6, 1e-7}) {
             const auto slope = [&](double step) { return (at(step) - at(-step)) / (2 * step); };
             const auto near = [&](double one, double other) {
-                const double rounding = 20 * std::numeric_limits<double>::epsilon() * size / h;
+                rounding = 20 * std::numeric_limits<double>::epsilon() * size / h;
                 return std::abs(one - other) <= kTolerance * (std::abs(one) + std::abs(other)) + rounding;
             };
             if (h < kLeast && near(difference, before)) break;
             before = difference;
             difference = (4 * slope(h) - slope(2 * h)) / 3;
-            grown = std::abs(difference) > kGrowsAtJump * std::abs(before) ? grown + 1 : 0;
+            if (std::isnan(first)) first = difference;
             is_right = near(difference, said);
             // At a kink, or a jump, the derivative is that of one side.
             const double here = is_right ? 0 : at(0);
@@ -86,8 +84,9 @@ void check_slopes(const std::string& what,
             if (is_right) break;
         }
         at(0);
-        // Differences that grow as the step shrinks are those of a jump, where there is no derivative.
-        if (is_right || grown >= kJump) continue;
+        // Differences that grow as the step shrinks are those of jumps, where there is no derivative.
+        const bool is_jump = std::abs(difference) > kGrowsAtJump * std::abs(first) + rounding;
+        if (is_right || is_jump) continue;
         ++failed;
         seen = fmt::format("{:.9g}, central differences say {:.9g}", said, difference);
     }
