@@ -96,5 +96,6 @@ framework::ExitCode run(const Arguments& given);
 framework::ExitCode train(const Arguments& given);
 framework::ExitCode evaluate(const Arguments& given);
 framework::ExitCode report(const Arguments& given);
+framework::ExitCode export_run(const Arguments& given);
 
 }  // namespace l2o::host

@@ -104,24 +104,31 @@ Distribution distribution_from(const std::vector<double>& numbers) {
             .rows = static_cast<std::int64_t>(numbers[7])};
 }
 
-/// Staircases as numbers, four a stair, and back.
-std::vector<std::vector<double>> numbers_of(const std::vector<Staircase>& staircases) {
-    std::vector<std::vector<double>> rows;
+/// Staircases as numbers, three a stair, and what the clock gave apart from them; and back.
+struct StairNumbers {
+    std::vector<std::vector<double>> stairs{}, seconds{};
+};
+StairNumbers numbers_of(const std::vector<Staircase>& staircases) {
+    StairNumbers rows;
     for (const Staircase& stairs : staircases) {
-        std::vector<double>& numbers = rows.emplace_back();
+        std::vector<double>& numbers = rows.stairs.emplace_back();
+        std::vector<double>& times = rows.seconds.emplace_back();
         for (const auto& [f, reached] : stairs) {
             const auto& [iteration, evaluations, seconds] = reached;
-            numbers.insert(numbers.end(), {f, static_cast<double>(iteration), evaluations, seconds});
+            numbers.insert(numbers.end(), {f, static_cast<double>(iteration), evaluations});
+            times.push_back(seconds);
         }
     }
     return rows;
 }
-std::vector<Staircase> staircases_from(const std::vector<std::vector<double>>& rows) {
-    constexpr std::size_t kNumbers = 4;
+std::vector<Staircase> staircases_from(const StairNumbers& rows) {
+    constexpr std::size_t kNumbers = 3;
     std::vector<Staircase> staircases;
-    for (const std::vector<double>& numbers : rows) {
+    for (std::size_t row = 0; row < rows.stairs.size(); ++row) {
+        const std::vector<double>& numbers = rows.stairs[row];
         Staircase& stairs = staircases.emplace_back();
-        bool is_whole = numbers.size() % kNumbers == 0;
+        bool is_whole = rows.seconds.size() == rows.stairs.size() &&
+                        numbers.size() == kNumbers * rows.seconds[row].size();
         for (std::size_t i = 0; is_whole && i < numbers.size(); i += kNumbers) {
             const double iteration = numbers[i + 1];
             is_whole = iteration >= 0 && iteration <= kLargest && (i == 0 || numbers[i] < stairs.back().f);
@@ -129,7 +136,7 @@ std::vector<Staircase> staircases_from(const std::vector<std::vector<double>>& r
                 stairs.push_back({.f = numbers[i],
                                   .reached = {.iteration = static_cast<std::int64_t>(iteration),
                                               .evaluations = numbers[i + 2],
-                                              .seconds = numbers[i + 3]}});
+                                              .seconds = rows.seconds[row][i / kNumbers]}});
         }
         if (!is_whole) throw Error(ExitCode::kIo, "a staircase is not what is written of one");
     }
@@ -143,6 +150,9 @@ void move_numbers(Curve& curve, Move&& move) {
     auto& [contestant,
            group,
            swept,
+           optimizer,
+           options,
+           training_seed,
            iteration,
            evaluations,
            values,
@@ -172,19 +182,22 @@ void move_numbers(Curve& curve, Move&& move) {
     move("final_rows", final_rows);
     move("best", best);
     move("final_best", final_best);
-    std::vector<std::vector<double>> stairs = numbers_of(staircases);
-    move("staircases", stairs);
+    StairNumbers stairs = numbers_of(staircases);
+    move("staircases", stairs.stairs);
+    move("staircases.seconds", stairs.seconds);
     staircases = staircases_from(stairs);
     move("history.values", history_values);
     move("history.evaluations", history_evaluations);
     move("history.seconds", history_seconds);
-    std::vector<double> single{
-        training_seconds, preparation_seconds, fallback_rate, static_cast<double>(shard_rows)};
+    std::vector<double> times{training_seconds, preparation_seconds};
+    move("single.seconds", times);
+    training_seconds = times[0], preparation_seconds = times[1];
+    std::vector<double> single{fallback_rate, static_cast<double>(shard_rows)};
     move("single", single);
-    training_seconds = single[0], preparation_seconds = single[1], fallback_rate = single[2];
-    if (!(single[3] >= 1 && single[3] <= static_cast<double>(kMaxShardRows)))
+    fallback_rate = single[0];
+    if (!(single[1] >= 1 && single[1] <= static_cast<double>(kMaxShardRows)))
         throw Error(ExitCode::kIo, "a shard has no number of rows");
-    shard_rows = static_cast<std::int64_t>(single[3]);
+    shard_rows = static_cast<std::int64_t>(single[1]);
     distributions.resize(metrics.size());
     for (std::size_t metric = 0; metric < metrics.size(); ++metric) {
         std::vector<std::vector<double>> points;
@@ -236,12 +249,15 @@ void write_curve(const std::filesystem::path& path, const Curve& curve, const st
     write_safetensors(path, writer.refs(), sealed(writer.refs(), {{kCurveKey, texts.dump()}}));
 }
 
-std::optional<Curve> read_curve(const std::filesystem::path& path, const std::string& hash) try {
+namespace {
+
+/// Nothing if it is sealed by nobody, or of another hash. @throw Error, json::exception  it is no curve
+std::optional<Curve> sealed_curve(const std::filesystem::path& path, const std::string* hash) {
     const TensorFile file = read_safetensors(path);
     if (!is_sealed(file) || !file.metadata.contains(kCurveKey)) return std::nullopt;
     constexpr std::size_t kDeepest = 3;  // the validation of a training
     const nlohmann::json texts = parsed_json(file.metadata.at(kCurveKey), kDeepest).value_or(nullptr);
-    if (texts.at("hash") != hash) return std::nullopt;
+    if (hash != nullptr && texts.at("hash") != *hash) return std::nullopt;
     Curve curve{.contestant = texts.at("contestant"),
                 .metrics = texts.at("metrics"),
                 .training = outcome_from_json(texts.at("training")),
@@ -250,10 +266,27 @@ std::optional<Curve> read_curve(const std::filesystem::path& path, const std::st
     move_numbers(curve, [&](const std::string& name, auto& part) { reader(name, part); });
     check_sizes(curve, reader);
     return curve;
+}
+
+}  // namespace
+
+std::optional<Curve> read_curve(const std::filesystem::path& path, const std::string& hash) try {
+    return sealed_curve(path, &hash);
 } catch (const Error&) {
     return std::nullopt;  // cut off, or no such file at all
 } catch (const nlohmann::json::exception&) {
     return std::nullopt;
+}
+
+Curve read_curve(const std::filesystem::path& path) {
+    std::string fault = "its checksum is wrong";
+    try {
+        if (std::optional<Curve> curve = sealed_curve(path, nullptr)) return *std::move(curve);
+    } catch (const nlohmann::json::exception& error) {
+        fault = error.what();
+    }
+    throw Error(ExitCode::kIo,
+                path.string() + ": not what an evaluation keeps (" + fault + "); evaluate again");
 }
 
 }  // namespace l2o::framework

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -85,6 +87,9 @@ struct Curve {
     /// with its value; see groups.hpp. Otherwise both are empty.
     std::string group{};
     std::vector<std::pair<std::string, std::string>> swept{};
+    std::string optimizer{};                       ///< id of the plugin
+    std::map<std::string, std::string> options{};  ///< its own, all of them, each in its one text form
+    std::optional<std::uint64_t> training_seed{};  ///< of who is trained by the experiment: `train { seed }`
     std::vector<std::int64_t> iteration{};
     /// Charged up to here, mean over the rows: points at which f, or f and g were asked for; values and
     /// gradients among them.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/evaluate/compare.hpp"
+#include "framework/evaluate/runtimes.hpp"
 #include "framework/store/content_hash.hpp"
 
 namespace l2o::framework {
@@ -20,6 +21,10 @@ struct Results {
     /// Of every tensor of the instances and starts a sum and the size of its terms: what two builds of a
     /// plugin, or two processors, agree on to rounding. Nothing: of an l2o that did not tell.
     std::optional<std::vector<std::pair<double, double>>> instances{};
+    std::int64_t dimension = 0;  ///< of x; 0: of an l2o that did not tell
+    /// The least f of every instance, NAN where it is not certified; nothing: the optimizee declares none.
+    std::optional<std::vector<double>> optima{};
+    std::optional<Runtimes> runtimes{};            ///< nothing: the objective is not what is paid for
     std::map<std::string, std::string> written{};  ///< SHA-1 of the files beside results.json, by name
 };
 
@@ -27,10 +32,10 @@ struct Results {
 /// reached_evaluations, reached_seconds, and every metric at the last point. @throw Error kIo
 void write_finals(const std::filesystem::path& path, const Results& results);
 
-/// What the CSV files do not hold: the metric that counts, the reference, the target, instances that are left
-/// out, training times, safeguards, data files, what names the instances; and the SHA-1 of config.info,
-/// curves.csv, finals.csv and metrics.jsonl, as they are beside it now: `results.written` does not count.
-/// Write it last.
+/// What the CSV files do not hold: the expected running times, the metric that counts, the reference, the
+/// target, instances that are left out, training times, safeguards, data files, what names the instances; and
+/// the SHA-1 of config.info, curves.csv, finals.csv and metrics.jsonl, as they are beside it now:
+/// `results.written` does not count. Write it last.
 /// @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 

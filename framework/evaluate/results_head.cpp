@@ -35,6 +35,11 @@ constexpr std::size_t kDeepestJson = 8;
 /// What a target is reached by: see find_reached(). Earlier files do not say, and mean points.
 constexpr const char *kByValues = "values paid for", *kByPoints = "recorded points";
 
+/// What targets of running times are: see Runtimes::is_absolute.
+constexpr const char *kDistance = "f - f_opt", *kWay = "way to the best paid for";
+
+constexpr double kMostSeeds = 1e15;  // that a double counts up to
+
 /// Files beside results.json that are as they were when it was written.
 constexpr std::array<std::string_view, 4> kSealed{"config.info", "curves.csv", "finals.csv", "metrics.jsonl"};
 
@@ -208,6 +213,13 @@ Curve curve_head(const Place& contestant, const std::vector<std::string>& metric
         if (curve.swept.empty()) swept->expect("a key at least");
     }
     if (const std::optional<Place> tuned = contestant.find("tuned")) curve.tuned = tuned_in(*tuned);
+    if (const std::optional<Place> optimizer = contestant.find("optimizer")) {
+        curve.optimizer = optimizer->text();
+        for (const auto& [key, option] : contestant.at("options").members())
+            curve.options[key] = option.text();
+    }
+    if (const std::optional<Place> seed = contestant.find("training_seed"))
+        curve.training_seed = static_cast<std::uint64_t>(seed->whole(0, kMostSeeds));
     if (const std::optional<Place> safeguard = contestant.find("safeguard")) {
         curve.safeguard = safeguard->text();
         if (curve.safeguard.empty()) safeguard->expect("the name of an optimizer");
@@ -220,6 +232,61 @@ Curve curve_head(const Place& contestant, const std::vector<std::string>& metric
         if (!curve.training) training->expect("what 'l2o train' tells of a training");
     }
     return curve;
+}
+
+/// Numbers, so many, that never fall.
+std::vector<double> rising(const Place& list, double min, double max) {
+    std::vector<double> numbers;
+    for (const Place& item : list.items()) {
+        numbers.push_back(item.real(min, max));
+        if (numbers.size() > 1 && numbers.back() < numbers[numbers.size() - 2])
+            item.expect("no less than the number before it");
+    }
+    return numbers;
+}
+
+Runtimes read_runtimes(const Place& place, const std::vector<Curve>& curves) {
+    Runtimes all{.is_absolute = one_of(place.at("targets_of"), "kind", {kDistance, kWay}) == kDistance,
+                 .budgets = rising(place.at("budgets"), 0, DBL_MAX)};
+    for (const Place& target : place.at("targets").items()) all.targets.push_back(target.real(0));
+    all.rows = place.at("rows").whole(1);
+    if (all.targets.empty() || all.budgets.empty()) place.expect("targets and budgets");
+    const auto expect_size = [](const Place& list, std::size_t size) {
+        if (list.items().size() != size) list.expect(fmt::format("{} numbers", size));
+    };
+    const std::vector<Entry> entries = entries_of(curves);
+    const std::vector<Place> runs = place.at("entries").items();
+    for (const Place& run : runs) {
+        if (all.runs.size() == entries.size()) place.at("entries").expect("one per entry of these results");
+        const auto rows =
+            static_cast<double>(all.rows) * static_cast<double>(entries[all.runs.size()].members.size());
+        Runtimes::Run& one = all.runs.emplace_back();
+        one.contestant = run.at("name").text();
+        for (const char* key : {"reached", "expected"}) expect_size(run.at(key), all.targets.size());
+        expect_size(run.at("share"), all.budgets.size());
+        for (const Place& item : run.at("reached").items()) one.reached.push_back(item.whole(0, rows));
+        for (const Place& item : run.at("expected").items())
+            one.expected.push_back(item.value().is_null() ? std::numeric_limits<double>::infinity()
+                                                          : item.real(0));
+        one.share = rising(run.at("share"), 0, 1);
+    }
+    if (!std::ranges::equal(all.runs, entries, {}, &Runtimes::Run::contestant, &Entry::name))
+        place.at("entries").expect("one per entry of these results, in their order");
+    return all;
+}
+
+json to_json(const Runtimes& all) {
+    json entries = json::array();
+    for (const Runtimes::Run& run : all.runs)
+        entries.push_back({{"name", run.contestant},
+                           {"reached", run.reached},
+                           {"expected", run.expected},
+                           {"share", run.share}});
+    return {{"targets_of", all.is_absolute ? kDistance : kWay},
+            {"targets", all.targets},
+            {"budgets", all.budgets},
+            {"rows", all.rows},
+            {"entries", entries}};
 }
 
 }  // namespace
@@ -263,6 +330,14 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
             results.instances->emplace_back(pair[0].real(-DBL_MAX), pair[1].real(0));
         }
     }
+    if (const std::optional<Place> dimension = head.find("dimension"))
+        results.dimension = dimension->whole(1, kMostIterations);
+    if (const std::optional<Place> optima = head.find("optima")) {
+        results.optima.emplace();
+        for (const Place& item : optima->items())
+            results.optima->push_back(item.value().is_null() ? static_cast<double>(NAN)
+                                                             : item.real(-DBL_MAX));
+    }
     if (const std::optional<Place> written = head.find("written")) {
         for (const auto& [name, hash] : written->members()) {
             if (std::ranges::find(kSealed, name) == kSealed.end())
@@ -283,6 +358,8 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
     std::vector<std::string> entries;
     for (const Entry& entry : entries_of(results.curves)) entries.push_back(entry.name);
     judging.reference = one_of(head.at("reference"), "contestant", entries);
+    if (const std::optional<Place> runtimes = head.find("runtimes"))
+        results.runtimes = read_runtimes(*runtimes, results.curves);
 }
 
 void write_results(const std::filesystem::path& path, const Results& results) {
@@ -298,6 +375,11 @@ void write_results(const std::filesystem::path& path, const Results& results) {
         }
         if (curve.time.runs > 0) contestants.back()["solve_seconds"] = to_json(curve.time);
         if (curve.tuned) contestants.back()["tuned"] = to_json(*curve.tuned);
+        if (!curve.optimizer.empty()) {
+            contestants.back()["optimizer"] = curve.optimizer;
+            contestants.back()["options"] = curve.options;
+        }
+        if (curve.training_seed) contestants.back()["training_seed"] = *curve.training_seed;
         if (curve.training) contestants.back()["training"] = to_json(*curve.training);
         if (curve.safeguard.empty()) continue;
         contestants.back()["safeguard"] = curve.safeguard;
@@ -328,6 +410,9 @@ void write_results(const std::filesystem::path& path, const Results& results) {
               {"written", written}};
     if (results.files) head["files"] = files;
     if (results.instances) head["instances"] = *results.instances;
+    if (results.dimension > 0) head["dimension"] = results.dimension;
+    if (results.optima) head["optima"] = *results.optima;
+    if (results.runtimes) head["runtimes"] = to_json(*results.runtimes);
     write_file_atomically(path, json_text(head, 2) + "\n");
 }
 

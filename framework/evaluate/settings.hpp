@@ -20,6 +20,7 @@ struct EvaluateSettings {
     std::optional<double> target{};  ///< of the metric: when it is reached is told for every row
     double tolerance = 1e-3;         ///< without a target: share of the way to the best that may be missing
     bool timing = true;              ///< solves are timed in a pass of their own, see time_solves()
+    bool keep_rows = true;           ///< what every row did stays in the run folder, for `l2o export`
     double checkpoint_every_s = 1;   ///< what contestants did is kept for a --resume, at most so often
 };
 

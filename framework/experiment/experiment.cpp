@@ -38,6 +38,7 @@ EvaluateSettings read_evaluate(const Settings& section) {
             .target = section.find_real("target"),
             .tolerance = section.get_real("tolerance"),
             .timing = section.get_bool("timing"),
+            .keep_rows = section.get_bool("keep_rows"),
             .checkpoint_every_s = section.get_real("checkpoint_every_s")};
 }
 

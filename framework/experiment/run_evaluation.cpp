@@ -37,6 +37,24 @@ std::vector<std::pair<double, double>> sums_of(const TestSet& test) {
     return sums;
 }
 
+std::int64_t dimension_of(const TestSet& test) {
+    std::int64_t sum = 0;
+    for (const Tensor& block : test.x0) sum += block.size() / test.rows.instances;
+    return sum;
+}
+
+/// See Results::optima.
+std::optional<std::vector<double>> optima_of(const TestSet& test, const Optimizee& optimizee) {
+    for (std::size_t i = 0; i < optimizee.data().size(); ++i) {
+        const Tensor& tensor = test.instances.tensors[i];
+        if (!tensor || !has(*optimizee.data()[i], L2O_SPEC_OPTIMUM)) continue;
+        std::vector<double> optima;
+        for (std::int64_t k = 0; k < tensor.size(); ++k) optima.push_back(tensor.value(k));
+        return optima;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::string Runner::results_hash() const {
@@ -169,6 +187,16 @@ void Runner::evaluate_all(RunResult& result) {
         if (error.code() == ExitCode::kInterrupted) keep();
         throw;
     }
+    if (experiment_.evaluate.keep_rows) {
+        keep();
+        for (std::size_t i = 0; i < entrants_.size(); ++i) {
+            const Contestant& contestant = *entrants_[i].contestant;
+            if (contestant.shown_name() != contestant.name)  // it was tuned
+                write_curve(folder_->evaluation(contestant.shown_name()),
+                            result.curves[i],
+                            evaluation_hash(entrants_[i]));
+        }
+    }
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
         const Contestant& contestant = *entrants_[i].contestant;
         Curve& curve = result.curves[i];
@@ -176,14 +204,26 @@ void Runner::evaluate_all(RunResult& result) {
         curve.swept = contestant.shown_swept();
         if (!curve.swept.empty()) curve.group = contestant.group;
         curve.tuned = entrants_[i].tuned;
+        curve.optimizer = contestant.optimizer.id();
+        curve.options = entrants_[i].optimizer->options().canonical();
+        if (contestant.train) curve.training_seed = contestant.train->seed;
     }
     result.judging = judging_of(experiment_.evaluate,
                                 optimizee_,
                                 result.curves.front().metrics,
                                 unsolved_instances(test_.instances, optimizee_));
     if (experiment_.evaluate.timing) quote_times(result.curves);
+    const std::int64_t dimension = dimension_of(test_);
+    const std::optional<std::vector<double>> optima = optima_of(test_, optimizee_);
+    const std::optional<Runtimes> runtimes = runtimes_of(result.curves, result.judging, dimension, optima);
     find_reached(result.curves, result.judging);
-    const Results results{result.judging, result.curves, experiment_.files, sums_of(test_)};
+    const Results results{.judging = result.judging,
+                          .curves = result.curves,
+                          .files = experiment_.files,
+                          .instances = sums_of(test_),
+                          .dimension = dimension,
+                          .optima = optima,
+                          .runtimes = runtimes};
     write_curves(folder_->curves(), result.curves);
     write_finals(folder_->finals(), results);
     write_summary(folder_->summary(), result.curves, result.judging);
@@ -213,10 +253,13 @@ void Runner::quote_times(std::vector<Curve>& curves) const {
     for (std::size_t i = 0; i < times.size(); ++i) quote(*short_ones[i], times[i]);
 }
 
-/// What was kept to go on from; the results hold it all.
 void Runner::remove_evaluations() const {
     std::vector<std::filesystem::path> files = tuning_files_;
-    for (const Entrant& entrant : entrants_) files.push_back(folder_->evaluation(entrant.contestant->name));
+    for (const Entrant& entrant : entrants_) {
+        const bool is_kept =
+            experiment_.evaluate.keep_rows && entrant.contestant->shown_name() == entrant.contestant->name;
+        if (!is_kept) files.push_back(folder_->evaluation(entrant.contestant->name));
+    }
     for (const std::filesystem::path& file : files) {
         std::error_code ignored;
         std::filesystem::remove(file, ignored);

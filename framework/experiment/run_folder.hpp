@@ -84,7 +84,7 @@ struct RunFolder {
     [[nodiscard]] std::filesystem::path weights(const std::string& contestant) const {
         return checkpoints() / (contestant + ".safetensors");
     }
-    /// What a contestant did, until all of them are evaluated.
+    /// What a contestant did, row by row: until all of them are evaluated, or with `keep_rows` for good.
     [[nodiscard]] std::filesystem::path evaluation(const std::string& contestant) const {
         return checkpoints() / (contestant + ".evaluation.safetensors");
     }

@@ -74,7 +74,7 @@ class Runner {
     [[nodiscard]] std::string results_hash() const;
     /// @return false if something is left to do, or would come to something else.
     bool take_results(RunResult& result) const;
-    void remove_evaluations() const;
+    void remove_evaluations() const;  ///< all but the rows that are kept
     /// Names all that the evaluation of a contestant depends on: the configuration, the program, the plugins'
     /// libraries, the parameters, the instances and the starts.
     [[nodiscard]] std::string evaluation_hash(const Entrant& entrant) const;

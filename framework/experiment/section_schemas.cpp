@@ -365,6 +365,11 @@ SectionSchema make_evaluate_schema() {
                  "takes "
                  "over half a second, and without this pass, times are those of the evaluation",
              .def = evaluate.timing ? "true" : "false"},
+            {.type = L2O_OPTION_BOOL,
+             .key = "keep_rows",
+             .doc = "the run folder keeps what every start did, for 'l2o export': 16 bytes per contestant, "
+                    "start and recorded point, and 32 per improvement of the objective",
+             .def = evaluate.keep_rows ? "true" : "false"},
             real("checkpoint_every_s",
                  evaluate.checkpoint_every_s,
                  0,

@@ -325,6 +325,33 @@ std::optional<Figure> profile_figure(const Results& results) {
     return figure;
 }
 
+std::optional<Figure> ecdf_figure(const Results& results) {
+    if (!results.runtimes) return std::nullopt;
+    const Runtimes& runtimes = *results.runtimes;
+    Figure figure{
+        .name = "ecdf",
+        .title = "targets reached against evaluations",
+        .caption = fmt::format("Share of {} targets ({}, evenly spaced in their logarithm) on {} solves that "
+                               "are reached, by a value paid for, within so many evaluations per dimension "
+                               "of x (Hansen et al. 2021).",
+                               kEcdfTargets,
+                               targets_text(runtimes),
+                               runtimes.rows),
+        .x = {.label = "evaluations / dimension",
+              .is_log = true,
+              .low = runtimes.budgets.front(),
+              .high = runtimes.budgets.back()},
+        .y = {.label = "share of targets", .low = 0, .high = 1.03}};
+    const std::vector<Curve> shown = curves_of(entries_of(results.curves), results.curves);
+    for (std::size_t i = 0; i < runtimes.runs.size(); ++i) {
+        Series series = series_of(shown, i);
+        series.x = runtimes.budgets;
+        series.y = runtimes.runs[i].share;
+        figure.series.push_back(std::move(series));
+    }
+    return figure;
+}
+
 std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points) {
     std::vector<std::string> contestants;
     for (const TrainingPoint& point : points) {

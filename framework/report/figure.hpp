@@ -51,6 +51,8 @@ struct TrainingPoint {
 [[nodiscard]] std::optional<Figure> difference_figure(const Results& results);
 /// Dolan & Moré's profile of the evaluations to the target; nothing if nobody arrives.
 [[nodiscard]] std::optional<Figure> profile_figure(const Results& results);
+/// The empirical distribution of the evaluations to many targets, see Runtimes; nothing where there are none.
+[[nodiscard]] std::optional<Figure> ecdf_figure(const Results& results);
 /// One figure per trained contestant.
 [[nodiscard]] std::vector<Figure> training_figures(const std::vector<TrainingPoint>& points);
 

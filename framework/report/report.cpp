@@ -427,6 +427,8 @@ Results merged(const std::vector<RunRecord>& runs, Names& names) {
             all.curves.push_back(std::move(curve));
         }
     }
+    // Those of several runs would be relative to other bests, and of other budgets.
+    if (runs.size() == 1) all.runtimes = runs.front().results.runtimes;
     if (runs.size() > 1 && !has_one_target) {
         for (Curve& curve : all.curves) curve.reached.clear();
     }
@@ -439,6 +441,7 @@ std::vector<Figure> figures_of(const std::vector<RunRecord>& runs,
     std::vector<Figure> figures = metric_figures(results);
     if (const auto differences = difference_figure(results)) figures.push_back(*differences);
     if (const auto profile = profile_figure(results)) figures.push_back(*profile);
+    if (const auto ecdf = ecdf_figure(results)) figures.push_back(*ecdf);
     std::vector<TrainingPoint> training;
     for (std::size_t i = 0; i < runs.size(); ++i) {
         for (TrainingPoint point : runs[i].training) {

@@ -17,23 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kHead =
-    "# What 'l2o report' has written here, and may replace; sha1sum -c .l2o-report\n";
-constexpr std::size_t kDigits = 40;
-constexpr std::string_view kBetween = "  ";
-
-bool is_there(const fs::path& path) {
-    std::error_code ignored;
-    return fs::exists(fs::symlink_status(path, ignored));
-}
-
-[[noreturn]] void refuse(const fs::path& path, const std::string& what) {
-    throw Error(ExitCode::kIo,
-                path.string() + ": " + what +
-                    ", so it is not replaced; move it away, or write the report elsewhere with --output "
-                    "FOLDER");
-}
-
 /// A new folder beside another: its name is nobody's.
 fs::path folder_beside(const fs::path& target) {
     for (int n = 0;; ++n) {
@@ -50,12 +33,11 @@ fs::path folder_beside(const fs::path& target) {
 ReportFolder::ReportFolder(fs::path folder)
     : path_(std::move(folder)),
       figures_(path_ / "figures"),
-      list_(path_ / ".l2o-report"),
       lock_((make_folders(path_),
-             lock_folder(path_, "wait until it is done, or write elsewhere with --output FOLDER"))) {
-    read_list();
+             lock_folder(path_, "wait until it is done, or write elsewhere with --output FOLDER"))),
+      own_(path_, "report", "a report of l2o", "write the report elsewhere with --output FOLDER") {
     has_figures_ = is_there(figures_);
-    if (is_there(page())) check_is_own("report.html");
+    if (is_there(page())) own_.check_is_own("report.html");
     if (has_figures_) check_figures_are_own();
     drafts_ = folder_beside(figures_);
 }
@@ -67,7 +49,7 @@ ReportFolder::~ReportFolder() {
         return;
     }
     // What was figures/: somebody else may have put a file there in this moment.
-    for (const auto& [name, hashes] : known_) {
+    for (const auto& [name, hashes] : own_.known()) {
         const fs::path relative(name);
         if (relative.parent_path() == "figures") fs::remove(drafts_ / relative.filename(), ignored);
     }
@@ -75,57 +57,25 @@ ReportFolder::~ReportFolder() {
 }
 
 void ReportFolder::commit(const std::string& html) {
-    Names written{{"report.html", {sha1_hex(html)}}};
+    OwnFiles::Names written{{"report.html", {sha1_hex(html)}}};
     for (const fs::directory_entry& entry : fs::directory_iterator(drafts_))
         written["figures/" + entry.path().filename().string()] = {sha1_hex(read_file(entry.path()))};
-    Names both = known_;
+    OwnFiles::Names both = own_.known();
     for (const auto& [name, hashes] : written) both[name].insert(hashes.begin(), hashes.end());
-    write_list(both);
+    own_.write(both);
     swap_figures();
     write_file_atomically(page(), html);
-    write_list(written);
-}
-
-void ReportFolder::read_list() {
-    if (!is_there(list_)) return;
-    if (!fs::is_regular_file(fs::symlink_status(list_))) refuse(list_, "is no list of an earlier report");
-    const std::string text = read_file(list_);
-    if (!text.starts_with(kHead)) refuse(list_, "is no list of an earlier report");
-    for (std::size_t begin = kHead.size(); begin < text.size();) {
-        const std::size_t end = std::min(text.find('\n', begin), text.size());
-        const std::string line = text.substr(begin, end - begin);
-        begin = end + 1;
-        if (line.size() <= kDigits + kBetween.size()) continue;
-        known_[line.substr(kDigits + kBetween.size())].insert(line.substr(0, kDigits));
-    }
-}
-
-void ReportFolder::write_list(const Names& names) const {
-    std::string text(kHead);
-    for (const auto& [name, hashes] : names) {
-        for (const std::string& hash : hashes) text.append(hash).append(kBetween).append(name) += '\n';
-    }
-    write_file_atomically(list_, text);
-}
-
-void ReportFolder::check_is_own(const std::string& name) const {
-    const fs::path file = path_ / name;
-    const auto known = known_.find(name);
-    if (known == known_.end()) refuse(file, "was not written by a report of l2o");
-    std::error_code ignored;
-    const bool is_file = fs::is_regular_file(fs::symlink_status(file, ignored));
-    if (!is_file || !known->second.contains(sha1_hex(read_file(file))))
-        refuse(file, "was changed since a report of l2o wrote it");
+    own_.write(written);
 }
 
 void ReportFolder::check_figures_are_own() const {
     if (!fs::is_directory(fs::symlink_status(figures_)))
-        refuse(figures_, "is no folder that a report of l2o made");
-    const auto first = known_.lower_bound("figures/");
-    if (first == known_.end() || !first->first.starts_with("figures/"))
-        refuse(figures_, "was not made by a report of l2o");
+        own_.refuse(figures_, "is no folder that a report of l2o made");
+    const auto first = own_.known().lower_bound("figures/");
+    if (first == own_.known().end() || !first->first.starts_with("figures/"))
+        own_.refuse(figures_, "was not made by a report of l2o");
     for (const fs::directory_entry& entry : fs::directory_iterator(figures_))
-        check_is_own("figures/" + entry.path().filename().string());
+        own_.check_is_own("figures/" + entry.path().filename().string());
 }
 
 void ReportFolder::swap_figures() {

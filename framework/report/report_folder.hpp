@@ -1,11 +1,10 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
-#include <set>
 #include <string>
 
 #include "framework/store/file_handle.hpp"
+#include "framework/store/own_files.hpp"
 
 namespace l2o::framework {
 
@@ -29,18 +28,12 @@ class ReportFolder {
     void commit(const std::string& html);
 
   private:
-    using Names = std::map<std::string, std::set<std::string>>;  ///< relative names, each with its SHA-1s
-
-    void read_list();
-    void write_list(const Names& names) const;
-    /// @throw Error kIo unless a file of the folder is one of the list
-    void check_is_own(const std::string& name) const;
     void check_figures_are_own() const;
     void swap_figures();
 
-    std::filesystem::path path_, figures_, list_, drafts_;
+    std::filesystem::path path_, figures_, drafts_;
     FileHandle lock_;
-    Names known_;
+    OwnFiles own_;
     bool has_figures_ = false, is_swapped_ = false;
 };
 

@@ -14,6 +14,7 @@ TEST_CASE("l2o --help names every verb, every exit code and the environment vari
                              "train",
                              "evaluate",
                              "report",
+                             "export",
                              "solve",
                              "list",
                              "describe",
@@ -30,7 +31,7 @@ TEST_CASE("l2o --help names every verb, every exit code and the environment vari
 
 TEST_CASE("every verb explains itself with its options and an example") {
     for (const std::string verb :
-         {"run", "train", "evaluate", "report", "solve", "list", "describe", "check"}) {
+         {"run", "train", "evaluate", "report", "export", "solve", "list", "describe", "check"}) {
         CAPTURE(verb);
         const Outcome help = run_l2o(verb + " --help");
         CHECK(help.code == 0);

@@ -91,6 +91,7 @@ std::string safetensors(const fs::path& path) {
         out += key + "=" + (value.is_structured() ? without_times(std::move(value)) : text) + '\n';
     }
     for (const auto& [name, tensor] : file.tensors) {
+        if (is_of_the_clock(name)) continue;
         out += name + " " + std::to_string(static_cast<int>(tensor.dtype()));
         for (const std::int64_t extent : tensor.shape()) out += " " + std::to_string(extent);
         out += '\n';

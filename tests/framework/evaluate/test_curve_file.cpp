@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "framework/evaluate/curve_file.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "framework/store/safetensors.hpp"
 #include "tests/framework/store/scratch_folder.hpp"
 
@@ -59,6 +60,22 @@ TEST_CASE("curve file: a curve is read back as it was written, and under its own
     CHECK(read->staircases[0][1].reached.evaluations == 2);
     CHECK(read->staircases[0][1].reached.seconds == 0.5);
     CHECK_FALSE(read_curve(folder / "c", "g"));
+    CHECK(read_curve(folder / "c").history.values == read->history.values);
+}
+
+TEST_CASE("curve file: one that was changed is refused where its hash does not matter") {
+    const ScratchFolder folder;
+    write_curve(folder / "c", two_points_of_three_rows(), "h");
+    std::string bytes = read_file(folder / "c");
+    bytes.back() ^= 1;
+    write_file_atomically(folder / "c", bytes);
+    try {
+        (void)read_curve(folder / "c");
+        FAIL("it is read");
+    } catch (const Error& error) {
+        CHECK(std::string(error.what())
+                  .ends_with("/c: not what an evaluation keeps (its checksum is wrong); evaluate again"));
+    }
 }
 
 TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not") {
@@ -79,8 +96,8 @@ TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not
     CHECK_FALSE(read_curve(folder / "c", "h"));
     CHECK_FALSE(is_read_with("iteration", int64({0, 1, 2})));
     CHECK_FALSE(is_read_with("iteration", Tensor(Dtype::kF64, {2})));
-    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {2})));
-    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {4})));  // shards of no rows
+    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {4})));
+    CHECK_FALSE(is_read_with("single", Tensor(Dtype::kF64, {2})));  // shards of no rows
     CHECK_FALSE(is_read_with("final_rows.sizes", int64({1'000'000})));
     CHECK_FALSE(is_read_with("final_rows.sizes", int64({-1})));
     CHECK_FALSE(is_read_with("final_rows.sizes", int64({1, 2})));
@@ -88,7 +105,8 @@ TEST_CASE("curve file: parts of a wrong type or size are no curve, sealed or not
     CHECK_FALSE(is_read_with("history.seconds.sizes", int64({1, 3})));
     CHECK_FALSE(is_read_with("history.evaluations.sizes", int64({2, 4})));  // of shards, once
     CHECK_FALSE(is_read_with("distributions/0.sizes", int64({14})));
-    CHECK_FALSE(is_read_with("staircases.sizes", int64({8, 4})));        // of two rows
-    CHECK_FALSE(is_read_with("staircases.sizes", int64({7, 1, 4})));     // a stair is four numbers
-    CHECK_FALSE(is_read_with("staircases", Tensor(Dtype::kF64, {12})));  // f does not fall
+    CHECK_FALSE(is_read_with("staircases.sizes", int64({6, 3})));             // of two rows
+    CHECK_FALSE(is_read_with("staircases.sizes", int64({5, 1, 3})));          // a stair is three numbers
+    CHECK_FALSE(is_read_with("staircases.seconds.sizes", int64({1, 2, 0})));  // and a time
+    CHECK_FALSE(is_read_with("staircases", Tensor(Dtype::kF64, {9})));        // f does not fall
 }

@@ -710,6 +710,52 @@ Results by_objective() {
 
 }  // namespace
 
+TEST_CASE("results: options, optima and running times are read back, and refused where they do not fit") {
+    Edited run;
+    Results results = by_objective();
+    results.curves[0].optimizer = "adam";
+    results.curves[0].options = {{"beta1", "0.9"}};
+    results.curves[0].training_seed = 7;
+    results.dimension = 3;
+    results.optima = {0.5, NAN};
+    results.runtimes = Runtimes{.is_absolute = true,
+                                .targets = {1, 0.1},
+                                .budgets = {1, 2, 4},
+                                .rows = 2,
+                                .runs = {{"a", {2, 0}, {3.5, kInfinity}, {0.25, 0.5, 0.5}}}};
+    run.write(results);
+    const Results read = run.read();
+    CHECK(read.curves[0].optimizer == "adam");
+    CHECK(read.curves[0].options == results.curves[0].options);
+    CHECK(read.curves[0].training_seed == 7);
+    CHECK(read.dimension == 3);
+    REQUIRE(read.optima);
+    CHECK((*read.optima)[0] == 0.5);
+    CHECK(std::isnan((*read.optima)[1]));
+    REQUIRE(read.runtimes);
+    CHECK(read.runtimes->is_absolute);
+    CHECK(read.runtimes->runs[0].expected == results.runtimes->runs[0].expected);
+    CHECK(read.runtimes->runs[0].share == results.runtimes->runs[0].share);
+    const std::vector<std::array<std::string, 3>> edits{
+        {"\"dimension\": 3",
+         "\"dimension\": 0",
+         "dimension is 0; expected a whole number in [1, 1000000000000000]"},
+        {"\"beta1\": \"0.9\"", "\"beta1\": 0.9", "contestants[0].options.beta1 is 0.9; expected a text"},
+        {"\"f - f_opt\"",
+         "\"f\"",
+         "runtimes.targets_of is \"f\"; expected one of the kinds: f - f_opt, way to the best paid for"},
+        {"0.25,", "0.75,", "runtimes.entries[0].share[1] is 0.5; expected no less than the number before it"},
+        {"3.5,", "3.5, 1,", "runtimes.entries[0].expected is [3.5,1,null]; expected 2 numbers"},
+        {"          2,\n          0",
+         "3, 0",
+         "runtimes.entries[0].reached[0] is 3; expected a whole number in [0, 2]"}};
+    for (const auto& [from, to, what] : edits) {
+        const auto& which = to;
+        CAPTURE(which);
+        CHECK(run.refused("results.json", from, to, &results) == "results.json: " + what);
+    }
+}
+
 TEST_CASE(
     "results: a row may have paid for its target after the point it left from, and then for a worse end") {
     Edited run;

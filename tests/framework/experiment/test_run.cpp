@@ -724,7 +724,18 @@ TEST_CASE("run: an interrupted evaluation goes on with those who are not yet eva
     for (std::size_t i = 0; i < whole.curves.size(); ++i)
         CHECK((rest.curves[i].fallback_rate == whole.curves[i].fallback_rate) ==
               !std::isnan(whole.curves[i].fallback_rate));
-    CHECK_FALSE(fs::exists(path / "checkpoints/safe.evaluation.safetensors"));
+    const auto kept = [](const fs::path& run, const std::string& name) {
+        return read_curve(run / ("checkpoints/" + name + ".evaluation.safetensors")).history.values;
+    };
+    CHECK(kept(path, "safe") == kept(whole.folder, "safe"));
+    CHECK(kept(path, "last") == kept(whole.folder, "last"));
+}
+
+TEST_CASE("run: rows that are not to be kept are gone when the run is finished") {
+    const ScratchFolder folder;
+    const RunResult result = run(folder, {}, "evaluate { keep_rows false }");
+    CHECK_FALSE(fs::exists(result.folder / "checkpoints/ista.evaluation.safetensors"));
+    CHECK(fs::exists(result.folder / "checkpoints/lista.safetensors"));
 }
 
 TEST_CASE("run: what an interrupted evaluation has kept is believed only if nothing has changed since") {

@@ -95,6 +95,26 @@ TEST_CASE("figure: losses of a training that are not finite count as the worst, 
     CHECK(figure.series[0].high == std::vector<double>(240, std::numeric_limits<double>::infinity()));
 }
 
+TEST_CASE("figure: the distribution of running times has a line per contestant, on a log axis of budgets") {
+    Results results = field({contestant("a", 0.9), contestant("b", 0.8)});
+    CHECK_FALSE(ecdf_figure(results));
+    results.runtimes =
+        Runtimes{.targets = {1, 0.1},
+                 .budgets = {0.5, 1, 2},
+                 .rows = 3,
+                 .runs = {{"a", {3, 1}, {2, 9}, {0, 0.5, 1}}, {"b", {3, 1}, {2, 9}, {0, 0, 0.25}}}};
+    const auto figure = ecdf_figure(results);
+    REQUIRE(figure);
+    CHECK(figure->x.is_log);
+    CHECK(figure->x.low == 0.5);
+    REQUIRE(figure->series.size() == 2);
+    CHECK(figure->series[1].name == "b");
+    CHECK(figure->series[1].x == std::vector<double>{0.5, 1, 2});
+    CHECK(figure->series[1].y == std::vector<double>{0, 0, 0.25});
+    CHECK(has(figure->caption, "51 targets (what is left of the way from the start"));
+    CHECK(has(figure->caption, "on 3 solves"));
+}
+
 TEST_CASE("figure: trainings of any two contestants have files of their own") {
     const std::string longest(300, 'x');
     const std::vector<Figure> figures =
