@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether cocopp and iohinspector find in exported runs the expected running times that results.json tells.
 
-    L2O=build/dev/bin/l2o python3 tests/peers/coco_ert.py    (pip install cocopp iohinspector)
+    L2O=build/dev/bin/l2o python3 tests/peers/coco_ert.py    (pip install cocopp iohinspector six)
 
 Runs small quadratics and lassos, exports them (suite bbob, one function per optimizee and section), reads the
 folders back and prints a line per contestant, function and dimension. Exit code 1 if an ERT differs.
