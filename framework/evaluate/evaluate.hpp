@@ -67,6 +67,8 @@ struct History {
 struct SolveTime {
     double median = NAN, low = NAN, high = NAN;  ///< seconds; low and high: from 10 to 90 % of the runs
     std::int64_t runs = 0;                       ///< 0: was not timed
+    /// By iteration, of the median: what had been taken by its end; from 0 to 1. Empty where runs <= 1.
+    std::vector<double> shares{};
 };
 
 /// How the settings of a contestant were chosen: see Runner::tune().

@@ -346,7 +346,7 @@ std::string time_text(const std::vector<Curve>& curves) {
     }
     const auto is_timed = [](const Curve& curve) { return curve.time.runs > 1; };
     const auto timed = std::ranges::count_if(curves, is_timed);
-    constexpr const char* kTimed = "median and 10-90 % of runs of a shard on one thread";
+    constexpr const char* kTimed = "median and 10-90 % of runs of a shard on one thread, processor time";
     return (timed == std::ssize(curves) ? fmt::format("time: of a solve, {}; without sampling", kTimed)
             : timed > 0
                 ? fmt::format("time: of a solve; with ±, {}, else as evaluated; without sampling", kTimed)
@@ -368,6 +368,24 @@ std::string tuned_text(const Curve& curve) {
         if (std::ranges::find(tuned.on_edge, tuned.chosen[k].first) != tuned.on_edge.end())
             edges.push_back(keys[k]);
     }
+    const auto is_same = [&](const auto& one) { return one.second == value; };
+    if (!std::isfinite(value))
+        return fmt::format(
+            "{}: none of {} candidates ends finite on {} validation instances; {} is the first of them",
+            curve.contestant,
+            tuned.tried.size(),
+            tuned.instances,
+            fmt::join(settings, ", "));
+    if (tuned.tried.size() > 1 && std::ranges::all_of(tuned.tried, is_same))
+        return fmt::format(
+            "{}: all of {} candidates come to the same on {} validation instances, {} {}; {} is the first of "
+            "them",
+            curve.contestant,
+            tuned.tried.size(),
+            tuned.instances,
+            tuned.metric,
+            number_text(value),
+            fmt::join(settings, ", "));
     std::string text = fmt::format(
         "{}: {} is the best of {} on {} validation instances, {} {}, found with {:.0f} evaluations",
         curve.contestant,

@@ -1,8 +1,8 @@
 #include "framework/evaluate/timing.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -14,9 +14,15 @@
 namespace l2o::framework {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr double kShortestRun = 2e-3, kAllRuns = 0.5;
-constexpr std::int64_t kFewestRuns = 3, kMostRuns = 31;
+constexpr std::int64_t kFewestRuns = 3, kMostRuns = 31, kTraces = 5;
+
+/// Processor time of this process, of which nothing else runs: what other processes take is not in it.
+double now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 /// A contestant on the first rows.
 class Solver {
@@ -30,14 +36,22 @@ class Solver {
 
     /// @return seconds of each of some solves of the batch.
     double run(std::int64_t solves) {
-        const Clock::time_point begin = Clock::now();
-        for (std::int64_t i = 0; i < solves; ++i) solve();
-        return std::chrono::duration<double>(Clock::now() - begin).count() / static_cast<double>(solves);
+        const double begin = now();
+        for (std::int64_t i = 0; i < solves; ++i) solve([] {});
+        return (now() - begin) / static_cast<double>(solves);
+    }
+    /// @return by iteration: seconds from the start to its end
+    std::vector<double> trace() {
+        const double begin = now();
+        std::vector<double> seconds{0};
+        solve([&] { seconds.push_back(now() - begin); });
+        return seconds;
     }
 
   private:
-    void solve() try {
-        for (rollout_.start(x0_); !rollout_.is_over(); rollout_.step()) {
+    template <class Stepped>
+    void solve(Stepped&& stepped) try {
+        for (rollout_.start(x0_); !rollout_.is_over(); rollout_.step(), stepped()) {
             if (cancel_flag().load() != 0) throw Error(ExitCode::kInterrupted, "the timing was interrupted");
         }
     } catch (const Diverged&) {
@@ -48,6 +62,22 @@ class Solver {
     Rollout rollout_;
     const std::vector<Tensor>& x0_;
 };
+
+/// By iteration the share of the whole: of every step the median of several traces.
+std::vector<double> shares_of(Solver& solver) {
+    std::vector<std::vector<double>> traces;
+    for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(solver.trace());
+    std::vector<double> shares{0};
+    for (std::size_t t = 1; t < traces.front().size(); ++t) {
+        std::vector<double> steps;
+        for (const std::vector<double>& trace : traces) steps.push_back(trace[t] - trace[t - 1]);
+        std::ranges::sort(steps);
+        shares.push_back(shares.back() + quantile(steps, 0.5));
+    }
+    const double whole = shares.back();
+    for (double& share : shares) share = whole > 0 ? share / whole : 1;
+    return shares;
+}
 
 struct Timed {
     std::unique_ptr<Solver> solver;
@@ -98,7 +128,8 @@ std::vector<SolveTime> time_solves(const EvaluateSettings& settings,
         times.push_back({.median = per_row(quantile(timed.seconds, 0.5)),
                          .low = per_row(quantile(timed.seconds, 0.1)),
                          .high = per_row(quantile(timed.seconds, 0.9)),
-                         .runs = timed.runs});
+                         .runs = timed.runs,
+                         .shares = shares_of(*timed.solver)});
     }
     return times;
 }
@@ -110,13 +141,16 @@ nlohmann::json to_json(const SolveTime& time) {
 
 void quote(Curve& curve, const SolveTime& time) {
     curve.time = time;
-    if (curve.seconds.back() <= 0) return;
-    const double factor = time.median / curve.seconds.back();
-    for (double& seconds : curve.seconds) seconds *= factor;
-    for (std::vector<double>& shards : curve.history.seconds)
-        for (double& seconds : shards) seconds *= factor;
+    const auto at = [&](std::int64_t iteration) {
+        const auto last = std::ssize(time.shares) - 1;
+        return time.median * time.shares[static_cast<std::size_t>(std::min(iteration, last))];
+    };
+    for (std::size_t point = 0; point < curve.iteration.size(); ++point) {
+        curve.seconds[point] = at(curve.iteration[point]);
+        for (double& seconds : curve.history.seconds[point]) seconds = curve.seconds[point];
+    }
     for (Staircase& stairs : curve.staircases)
-        for (Stair& stair : stairs) stair.reached.seconds *= factor;
+        for (Stair& stair : stairs) stair.reached.seconds = at(stair.reached.iteration + 1);
 }
 
 }  // namespace l2o::framework

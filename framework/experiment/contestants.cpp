@@ -20,6 +20,8 @@ namespace {
 
 TuneSettings read_tune(const Section& contestant, const Contestant& swept) {
     const Settings section(contestant.child("tune"), tune_schema());
+    enum class On { kValidation };
+    static_cast<void>(section.get_choice<On>("on"));
     if (without_seed(swept.swept).empty())
         refuse(contestant.where("tune") + ": nothing is swept in '" + swept.group +
                "'; expected a sweep of what is to be tuned, such as 'learning_rate { sweep log 1e-3 1 7 }'");

@@ -151,6 +151,7 @@ void Runner::each(const std::vector<std::size_t>& entrants, const std::string& w
     std::string names;
     for (const std::size_t i : entrants) names += (names.empty() ? "'" : ", '") + name(i) + "'";
     const ProcessWatch watch(what + " of one of " + names);
+    const ProcessWatch::Crowd crowd;
     const int threads = blas_threads(options_.threads) / jobs;
     std::atomic<bool> has_failed = false;
     Team(jobs).each(std::ssize(entrants), [&](std::int64_t k) {

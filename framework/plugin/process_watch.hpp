@@ -44,6 +44,15 @@ class ProcessWatch {
     ProcessWatch& operator=(const ProcessWatch&) = delete;
     ~ProcessWatch();
 
+    /// While it lives several threads of ours open and close files: watches do not look at descriptors.
+    class Crowd {
+      public:
+        Crowd();
+        Crowd(const Crowd&) = delete;
+        Crowd& operator=(const Crowd&) = delete;
+        ~Crowd();
+    };
+
   private:
     std::string who_;
     ProcessState before_;

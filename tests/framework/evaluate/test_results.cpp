@@ -109,9 +109,10 @@ TEST_CASE("results: a time of several runs says how far they lie from it, and wh
     const std::string table = result_table({timed, once}, kByNmse);
     CHECK(table.find("  2.00 ms ±5 %  ") != std::string::npos);
     CHECK(table.find("  12.3 ms  ") != std::string::npos);
-    CHECK(table.ends_with(
-        "time: of a solve; with ±, median and 10-90 % of runs of a shard on one thread, else as evaluated; "
-        "without sampling and recording\n"));
+    CHECK(
+        table.ends_with("time: of a solve; with ±, median and 10-90 % of runs of a shard on one thread, "
+                        "processor time, else as evaluated; "
+                        "without sampling and recording\n"));
     CHECK(result_table({timed}, kByNmse).find("time: of a solve, median and 10-90 % of runs") !=
           std::string::npos);
     CHECK(result_table({once}, kByNmse).find("time: of a solve, as evaluated;") != std::string::npos);

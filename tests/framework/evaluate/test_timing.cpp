@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -77,16 +78,27 @@ TEST_CASE("timing: is interrupted as all else is") {
     cancel_flag() = 0;
 }
 
-TEST_CASE("timing: all times of a curve that is quoted keep their shares, and it ends with the median") {
-    Curve curve{.seconds = {0, 1, 4}, .history = {.shard_rows = 1, .seconds = {{0, 0}, {0.5, 1.5}, {3, 5}}}};
-    curve.staircases = {{{.f = 1, .reached = {.iteration = 1, .evaluations = 2, .seconds = 0.5}}}, {}};
-    quote(curve, {.median = 0.4, .low = 0.3, .high = 0.6, .runs = 7});
-    CHECK(curve.seconds == std::vector<double>{0, 0.1, 0.4});
-    CHECK(curve.history.seconds[2][1] == doctest::Approx(0.5));
-    CHECK(curve.staircases[0][0].reached.seconds == doctest::Approx(0.05));
-    CHECK(curve.time.runs == 7);
+TEST_CASE("timing: a step takes its share of the whole") {
+    Timed timed;
+    const SolveTime time = timed.run(10, {"a"}).front();
+    REQUIRE(time.shares.size() == 11);
+    CHECK(time.shares.front() == 0);
+    CHECK(time.shares.back() == 1);
+    CHECK(std::ranges::is_sorted(time.shares));
+}
 
-    Curve nothing{.seconds = {0}};  // took no time that can be told
-    quote(nothing, {.median = 0.4, .low = 0.3, .high = 0.6, .runs = 7});
-    CHECK(nothing.seconds == std::vector<double>{0});
+TEST_CASE("timing: points and stairs of a curve that is quoted have what was timed at their iteration") {
+    Curve curve{.iteration = {0, 2, 5},
+                .seconds = {0, 1, 4},
+                .history = {.shard_rows = 1, .seconds = {{0, 0}, {0.5, 1.5}, {3, 5}}}};
+    // Paid for in the step after an iteration; the last one with the value of the end.
+    curve.staircases = {{{.f = 2, .reached = {.iteration = 1, .evaluations = 2, .seconds = 0.5}},
+                         {.f = 1, .reached = {.iteration = 4, .evaluations = 5, .seconds = 4}}},
+                        {}};
+    quote(curve, {.median = 0.5, .low = 0.3, .high = 0.6, .runs = 7, .shares = {0, 0.25, 0.5, 0.75, 1}});
+    CHECK(curve.seconds == std::vector<double>{0, 0.25, 0.5});
+    CHECK(curve.history.seconds == std::vector<std::vector<double>>{{0, 0}, {0.25, 0.25}, {0.5, 0.5}});
+    CHECK(curve.staircases[0][0].reached.seconds == 0.25);
+    CHECK(curve.staircases[0][1].reached.seconds == 0.5);
+    CHECK(curve.time.runs == 7);
 }
