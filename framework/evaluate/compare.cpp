@@ -183,7 +183,7 @@ std::vector<Comparison> compare(const std::vector<Curve>& curves,
 std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging) {
     const std::vector<Entry> entries = entries_of(curves);
     std::vector<Arrival> all;
-    double reference_seconds = NAN;
+    double reference_seconds = NAN, reference_evaluations = NAN;
     for (const Entry& entry : entries) {
         const std::vector<std::size_t> counted =
             judging.counted(judging.metric, curves[entry.members.front()].reached.size());
@@ -208,12 +208,19 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
                        .evaluations = median_of(evaluations),
                        .seconds = median_of(seconds),
                        .break_even = NAN});
-        if (entry.name == judging.reference) reference_seconds = all.back().seconds;
+        if (entry.name != judging.reference) continue;
+        reference_seconds = all.back().seconds;
+        reference_evaluations = all.back().evaluations;
     }
+    const auto solves = [](double cost, double saved) {
+        if (!(cost > 0) || !std::isfinite(saved)) return static_cast<double>(NAN);
+        return saved > 0 ? cost / saved : kInfinity;
+    };
     for (std::size_t i = 0; i < entries.size(); ++i) {
-        const double saved = reference_seconds - all[i].seconds, cost = entries[i].training_seconds;
-        if (!(cost > 0) || !std::isfinite(saved)) continue;
-        all[i].break_even = saved > 0 ? cost / saved : kInfinity;
+        Arrival& way = all[i];
+        way.break_even = solves(entries[i].training_seconds, reference_seconds - way.seconds);
+        way.break_even_by_evaluations =
+            solves(entries[i].training_evaluations, reference_evaluations - way.evaluations);
     }
     return all;
 }

@@ -87,6 +87,7 @@ struct Arrival {
     /// reference; infinite if none is saved, NAN where nothing was trained or one of the two medians is
     /// infinite.
     double break_even = 0;
+    double break_even_by_evaluations = NAN;  ///< the same for the evaluations of both
 };
 /// One per entry.   @pre find_reached()
 [[nodiscard]] std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging);

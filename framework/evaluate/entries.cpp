@@ -130,9 +130,13 @@ std::vector<Entry> entries_of(const std::vector<Curve>& curves) {
     for (Entry& entry : entries) {
         const Curve& first = curves[entry.members.front()];
         entry.name = entry_name(first.contestant, first.group, first.swept);
-        for (const std::size_t member : entry.members)
-            entry.training_seconds +=
-                curves[member].training_seconds / static_cast<double>(entry.members.size());
+        const auto count = static_cast<double>(entry.members.size());
+        for (const std::size_t member : entry.members) {
+            const Curve& curve = curves[member];
+            entry.training_seconds += curve.training_seconds / count;
+            if (curve.training_seconds != 0)
+                entry.training_evaluations += (curve.training ? curve.training->evaluations : NAN) / count;
+        }
     }
     return entries;
 }

@@ -22,6 +22,7 @@ struct Entry {
     std::vector<std::size_t> members{};  ///< of the curves, in their order
     std::vector<std::string> seeds{};    ///< of its members' trainings; empty where no seed is swept
     double training_seconds = 0;         ///< as of a curve, the mean over its members
+    double training_evaluations = 0;     ///< the same; see TrainingOutcome::evaluations
 
     /// That it learned something, whenever that was.
     [[nodiscard]] bool is_trained() const { return training_seconds != 0; }

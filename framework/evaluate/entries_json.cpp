@@ -41,7 +41,8 @@ json json_of(const Arrival& arrival) {
             {"iterations", arrival.iterations},
             {"evaluations", arrival.evaluations},
             {"seconds", arrival.seconds},
-            {"break_even_solves", arrival.break_even}};
+            {"break_even_solves", arrival.break_even},
+            {"break_even_by_evaluations", arrival.break_even_by_evaluations}};
 }
 
 }  // namespace
@@ -82,6 +83,7 @@ json entries_json(const std::vector<Curve>& curves, const Judging& judging) {
              {"seeds", entry.seeds},
              {"one_training_seed", entry.has_one_seed()},
              {"training_seconds", entry.training_seconds},
+             {"training_evaluations", entry.training_evaluations},
              {"distribution", json_of(shown[i].distributions[metric].back())},
              {"by_contestant", std::move(centres)},
              {"comparison", found != comparisons.end() ? json_of(*found, judging.reference) : json()},

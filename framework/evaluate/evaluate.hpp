@@ -109,7 +109,8 @@ struct Curve {
     std::vector<double> best{}, final_best{};
     /// [row], where reaches_by_payment(): of a method that evaluates nothing there are no stairs.
     std::vector<Staircase> staircases{};
-    double training_seconds = 0;                ///< 0: nothing was trained; NAN: unknown
+    double training_seconds = 0;                ///< with that of the weights that the training started from;
+                                                ///< 0: nothing was trained; NAN: unknown
     double preparation_seconds = 0;             ///< to read the parameters and derive what is derived
     std::optional<TrainingOutcome> training{};  ///< of weights that tell it
     std::optional<Tuned> tuned{};               ///< nothing: its settings are those of the file

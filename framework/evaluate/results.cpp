@@ -227,7 +227,9 @@ void write_summary(const std::filesystem::path& path,
                    "seconds_to_target",
                    "break_even_solves",
                    "fallback_rate",
-                   "trainings"});
+                   "trainings",
+                   "training_evaluations",
+                   "break_even_by_evaluations"});
     std::map<std::string, std::vector<Comparison>> comparisons;
     for (const std::string& metric : curves.front().metrics)
         comparisons[metric] = compare(curves, judging, metric);
@@ -255,6 +257,9 @@ void write_summary(const std::filesystem::path& path,
             append_arrival(cells, curve.metrics[metric] == judging.metric ? &ways[i] : nullptr);
             cells.push_back(number_or_empty(curve.fallback_rate));
             cells.emplace_back(entries[i].is_trained() ? entries[i].members.size() : std::size_t{0});
+            cells.push_back(number_or_empty(entries[i].training_evaluations));
+            cells.push_back(number_or_empty(
+                curve.metrics[metric] == judging.metric ? ways[i].break_even_by_evaluations : NAN));
             csv.add_row(cells);
         }
     }

@@ -35,8 +35,8 @@ void write_curves(const std::filesystem::path& path, const std::vector<Curve>& c
 /// One line per entry and metric, at the last point: contestant, metric, median, q10, q90, mean,
 /// evaluations, value_evaluations, gradient_evaluations, seconds, training_seconds, finite, rows; then the
 /// comparison with the reference, for the metric that counts the way to the target, the share of
-/// safeguarded steps that were classic ones, and the number of trainings. A cell is empty where there is
-/// nothing to say. @throw Error kIo
+/// safeguarded steps that were classic ones, the number of trainings, their mean evaluations and the
+/// break-even by these. A cell is empty where there is nothing to say. @throw Error kIo
 void write_summary(const std::filesystem::path& path,
                    const std::vector<Curve>& curves,
                    const Judging& judging);

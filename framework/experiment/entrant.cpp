@@ -18,7 +18,11 @@ std::int64_t longest_horizon(const TrainSettings& train) {
     return longest;
 }
 
-double known_or_nan(double seconds) { return seconds > 0 ? seconds : NAN; }
+/// With what it started from.
+double training_seconds(const WeightsReport& report) {
+    if (!(report.seconds > 0)) return NAN;
+    return report.seconds + (report.training ? report.training->warm_start_seconds : 0);
+}
 
 }  // namespace
 
@@ -86,7 +90,7 @@ Ready ready(const Entrant& entrant) {
                 .params = &entrant.params,
                 .continue_with = entrant.continue_with.get(),
                 .continue_params = &entrant.continue_params,
-                .training_seconds = entrant.report ? known_or_nan(entrant.report->seconds) : 0,
+                .training_seconds = entrant.report ? training_seconds(*entrant.report) : 0,
                 .preparation_seconds = entrant.preparation_seconds,
                 .training = entrant.report ? entrant.report->training : std::nullopt};
     if (entrant.classic)

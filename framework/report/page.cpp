@@ -146,6 +146,12 @@ Cell finite_share(const Distribution& d) {
     return {percent_text(share), share};
 }
 
+Cell evaluations_cell(const Entry& entry) {
+    if (!entry.is_trained()) return {"–", 0};
+    const double all = entry.training_evaluations;
+    return {std::isnan(all) ? "unknown" : number_text(all), all};
+}
+
 std::string results_table(const Results& results) {
     const Judging& judging = results.judging;
     const bool is_higher_better = judging.is_higher_better();
@@ -158,7 +164,8 @@ std::string results_table(const Results& results) {
                                     "finite",
                                     "evaluations",
                                     "time per solve",
-                                    "training"};
+                                    "training",
+                                    "training evaluations"};
     if (has_seeds) header.emplace_back("seeds");
     std::vector<std::vector<Cell>> rows;
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -172,7 +179,8 @@ std::string results_table(const Results& results) {
              finite_share(d),
              {evaluations_text({evaluations, curve.values.back(), curve.gradients.back()}), evaluations},
              {time_of_solve_text(curve), curve.seconds.back()},
-             {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds}});
+             {training_text(curve) == "-" ? "–" : training_text(curve), curve.training_seconds},
+             evaluations_cell(entries[i])});
         if (has_seeds)
             rows.back().push_back(or_dash(seeds_text(entries[i], results.curves, judging, " … "),
                                           static_cast<double>(entries[i].members.size())));
@@ -211,13 +219,16 @@ std::string comparison_section(const Results& results) {
                         or_dash(count_text(ways[i].iterations), ways[i].iterations),
                         or_dash(count_text(ways[i].evaluations), ways[i].evaluations),
                         or_dash(duration_text(ways[i].seconds), ways[i].seconds),
-                        or_dash(break_even_text(ways[i].break_even), ways[i].break_even)});
+                        or_dash(break_even_text(ways[i].break_even), ways[i].break_even),
+                        or_dash(break_even_text(ways[i].break_even_by_evaluations),
+                                ways[i].break_even_by_evaluations)});
         }
         rows.push_back(std::move(row));
     }
     std::vector<std::string> header{"contestant", "difference", "95 %", "better", "p (Holm)"};
     if (has_target)
-        header.insert(header.end(), {"reached", "iterations", "evaluations", "time", "break-even"});
+        header.insert(header.end(),
+                      {"reached", "iterations", "evaluations", "time", "break-even", "by evaluations"});
     std::string out = "<h2>Against " + escaped(judging.reference) + "</h2>\n" + table(header, rows, shown);
     const bool is_over_seeds = std::ranges::any_of(comparisons, &Comparison::is_over_seeds);
     out += fmt::format(
@@ -243,7 +254,8 @@ std::string comparison_section(const Results& results) {
             "there: "
             "median over all solves, – where half of them never arrive. Break-even: solves after which the "
             "time "
-            "saved has paid for the training.",
+            "saved has paid for the training; by evaluations: the same of these. A training costs what it "
+            "started from as well.",
             escaped(target_text(judging)),
             escaped(unpaid_text(results.curves, judging)));
     } else {

@@ -4,6 +4,7 @@
 
 #include "framework/error.hpp"
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/payment.hpp"
 #include "framework/rollout/unroll.hpp"
 
 namespace l2o::framework {
@@ -18,6 +19,7 @@ double coordinates_per_row(const TensorSet& x, std::int64_t rows) {
 }  // namespace
 
 Unroll::Window Unroll::step_beside(std::int64_t n, Teacher& teacher) {
+    const Payment payment(stepper_, paid_);
     const PointLayout& layout = stepper_.layout();
     reserve(n, true);
     if (recording_.keeps() != Recording::Keep::kAll) {

@@ -8,6 +8,7 @@
 
 #include "framework/error.hpp"
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/payment.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -124,6 +125,7 @@ void Unroll::reserve(std::int64_t n, bool records) {
 // ---- forwards
 
 Unroll::Window Unroll::run(std::int64_t n, bool records) {
+    const Payment payment(stepper_, paid_);
     reserve(n, records);
     recording_.begin(current_, t_);
     for (std::int64_t j = 0; j <= n; ++j) {
@@ -150,6 +152,7 @@ Unroll::Window Unroll::score(std::int64_t n) {
 }
 
 bool Unroll::advance(std::int64_t n) {
+    const Payment payment(stepper_, paid_);
     try {
         reserve(1, false);
         for (std::int64_t j = 0; j < n; ++j) {

@@ -75,6 +75,9 @@ class Unroll {
 
     /// Bytes of all points held now.
     [[nodiscard]] std::int64_t bytes() const;
+    /// Evaluations that all rows together have paid for since this was made: for the optimizer's steps, once,
+    /// whatever the way back asks for.
+    [[nodiscard]] double paid() const { return paid_; }
 
   private:
     [[nodiscard]] TrajectoryLoss::Span span(std::int64_t n) const {
@@ -96,8 +99,9 @@ class Unroll {
     TrajectoryLoss loss_;
     Recording recording_;
     StepReverse step_reverse_;
-    SliceReverse slice_reverse_;     // if reverses_slices_
-    std::int64_t t_ = 0;             // of the window's start
+    SliceReverse slice_reverse_;  // if reverses_slices_
+    std::int64_t t_ = 0;          // of the window's start
+    double paid_ = 0;
     Point current_;                  // where the next window starts
     Point cot_, before_;             // cotangents after and before the step in hand
     std::vector<TensorSet> misses_;  // imitation: x' - the teacher's x, by step

@@ -16,6 +16,7 @@ class BackPropagation : public Estimator {
     [[nodiscard]] TensorRefs carried(std::int64_t t) const override;
     void restore(const TensorFile& file, std::uint64_t index, std::int64_t t) override;
     [[nodiscard]] std::int64_t bytes() const override { return shards_.bytes(); }
+    [[nodiscard]] double paid() const override { return shards_.paid(); }
 
   private:
     const Lesson lesson_;

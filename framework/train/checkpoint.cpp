@@ -16,7 +16,7 @@ namespace l2o::framework {
 namespace {
 
 constexpr const char* kCheckpointKey = "l2o.checkpoint";
-constexpr const char* kFormat = "2";  ///< 1: without a seal
+constexpr const char* kFormat = "3";  ///< 1: without a seal; 2: without evaluations
 constexpr const char* kRemedy = "; remove this file, and its training begins anew";
 
 TensorFile read_checkpoint_file(const std::filesystem::path& path) {
@@ -138,6 +138,7 @@ void write_checkpoint(const std::filesystem::path& path,
                         {"improved", cursor.improved},
                         {"is_finite", cursor.is_finite},
                         {"seconds", cursor.seconds},
+                        {"evaluations", cursor.evaluations},
                         {"records", cursor.records},
                         {"engine_bytes", cursor.engine_bytes}};
     if (metas.imitation != nullptr) json["imitation_t"] = metas.imitation->t();
@@ -184,6 +185,7 @@ Checkpoint Checkpoint::read(const std::filesystem::path& path, const std::string
                          .improved = json.at("improved"),
                          .is_finite = json.at("is_finite"),
                          .seconds = real_of(json, "seconds"),
+                         .evaluations = real_of(json, "evaluations"),
                          .records = count("records"),
                          .engine_bytes = count("engine_bytes")};
     return checkpoint;
@@ -209,7 +211,8 @@ void Checkpoint::check_place(const std::vector<Stage>& stages, const Keys& keys)
     }
     const bool is_counted = meta_t <= cursor.meta_steps && imitation_t <= cursor.meta_steps - meta_t &&
                             cursor.stale <= cursor.validations + 1 && !(cursor.gradient_norm < 0) &&
-                            std::isfinite(cursor.seconds) && cursor.seconds >= 0;
+                            std::isfinite(cursor.seconds) && cursor.seconds >= 0 &&
+                            std::isfinite(cursor.evaluations) && cursor.evaluations >= 0;
     if (is_there && is_counted) return;
     throw damaged(file.path,
                   "the training is never at step " + std::to_string(cursor.t) + " of trajectory " +

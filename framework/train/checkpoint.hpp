@@ -31,6 +31,7 @@ struct Cursor {
     bool improved = false;               ///< one of them was better than that of the start
     bool is_finite = true;               ///< the last one was
     double seconds = 0;                  ///< of earlier sessions and this one
+    double evaluations = 0;              ///< that trajectories have paid for
     std::int64_t records = 0;            ///< of this training in the metrics log
     std::int64_t engine_bytes = 0;       ///< most so far
 };

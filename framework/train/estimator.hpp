@@ -46,6 +46,8 @@ class Estimator {
 
     /// Of all points held now.
     [[nodiscard]] virtual std::int64_t bytes() const = 0;
+    /// Evaluations that all trajectories together have paid for since this was made, see Unroll::paid().
+    [[nodiscard]] virtual double paid() const = 0;
 };
 
 /// The first instance of trajectory number `index`: new ones every time, of other trainings too, or a fixed

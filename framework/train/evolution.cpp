@@ -248,6 +248,12 @@ void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::in
     }
 }
 
+double Evolution::paid() const {
+    double sum = 0;
+    for (const auto& pair : pairs_) sum += pair->shards.paid();
+    return sum;
+}
+
 std::int64_t Evolution::bytes() const {
     std::int64_t sum = 0;
     for (const auto& pair : pairs_) sum += pair->shards.bytes();

@@ -32,6 +32,7 @@ class Evolution : public Estimator {
     [[nodiscard]] TensorRefs carried(std::int64_t t) const override;
     void restore(const TensorFile& file, std::uint64_t index, std::int64_t t) override;
     [[nodiscard]] std::int64_t bytes() const override;
+    [[nodiscard]] double paid() const override;
 
   private:
     struct Pair;

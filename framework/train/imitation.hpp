@@ -23,6 +23,8 @@ class Imitation : public Estimator {
     [[nodiscard]] TensorRefs carried(std::int64_t t) const override;
     void restore(const TensorFile& file, std::uint64_t index, std::int64_t t) override;
     [[nodiscard]] std::int64_t bytes() const override;
+    /// The teacher pays for nothing: both read the same points.
+    [[nodiscard]] double paid() const override { return shards_.paid(); }
 
   private:
     [[nodiscard]] CarriedRefs carried_by_teachers() const;

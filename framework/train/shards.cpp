@@ -273,4 +273,10 @@ std::int64_t Shards::bytes() const {
     return sum;
 }
 
+double Shards::paid() const {
+    double sum = 0;
+    for (const auto& shard : shards_) sum += shard->unroll.paid();
+    return sum;
+}
+
 }  // namespace l2o::framework

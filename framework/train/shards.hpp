@@ -73,6 +73,8 @@ class Shards {
                            const std::vector<std::unique_ptr<Teacher>>& teachers);
 
     [[nodiscard]] std::int64_t bytes() const;
+    /// See Unroll::paid(), of all shards.
+    [[nodiscard]] double paid() const;
 
   private:
     struct Shard {

@@ -94,6 +94,7 @@ TrainResult Trainer::run() try {
     outcome_.skipped = cursor_.skipped;
     outcome_.trajectories = cursor_.trajectory;
     outcome_.diverged_trajectories = cursor_.diverged_trajectories;
+    outcome_.evaluations = cursor_.evaluations + evaluations_before_;
     TrainResult result{outcome_};
     result.params = std::move(kept_.phi);
     result.seconds = seconds_before_ + seconds_since(started_);
@@ -117,6 +118,10 @@ void Trainer::prepare() {
     } else {
         const TensorFile file = read_safetensors(settings_.warm_start);
         kept_.phi = read_weights(file, optimizer_, keys_.init_params, data, &optimizee_);
+        const std::optional<TrainingOutcome> before = training_of(file);
+        const double seconds = training_seconds(file);
+        outcome_.warm_start_seconds = seconds > 0 ? seconds + (before ? before->warm_start_seconds : 0) : NAN;
+        evaluations_before_ = before ? before->evaluations : NAN;
         for (const std::string& text : weight_notes(file, task_.builds, optimizer_, optimizee_, data))
             if (files_.note) files_.note(text);
     }
@@ -200,8 +205,10 @@ bool Trainer::run_stage(const Stage& stage) {
     // A curriculum ends where a stage has taught nothing.
     const bool is_last = cursor_.stage + 1 == static_cast<std::int64_t>(stages_.size()) ||
                          (settings_.schedule == Schedule::kCurriculum && is_stale() && !cursor_.improved);
+    const double paid = validation ? validation->paid() : 0;
     try {
         const TensorSet& kept = end_stage(lesson, validation, is_last);
+        if (validation) cursor_.evaluations += validation->paid() - paid;
         if (&kept != &kept_.phi) kept_.phi.copy_from(kept);
     } catch (const Error& error) {
         // A long solve saw the interruption; the end of the stage is reached again.

@@ -97,6 +97,7 @@ class Trainer {
     Parameters kept_;
     TensorSet start_;  // what the training began with
     TrainingOutcome outcome_;
+    double evaluations_before_ = 0;  // of what it starts from
     TensorSet gradient_;
     TrainingBatches batches_;
     std::unique_ptr<Estimator> estimator_, imitation_;      // imitation: null if there is none

@@ -25,6 +25,8 @@ class Validation {
     Validation(const Lesson& lesson, std::int64_t instances, std::int64_t at_once);
 
     [[nodiscard]] Score score(const TensorSet& params);
+    /// See Unroll::paid().
+    [[nodiscard]] double paid() const { return shards_.paid(); }
 
   private:
     std::int64_t horizon_;

@@ -64,7 +64,9 @@ bool Trainer::run_window(const Stage& stage) {
         std::min(stage.unroll_of(keys_, static_cast<std::uint64_t>(cursor_.trajectory), cursor_.t),
                  horizon(stage) - cursor_.t);
     const double cot = settings_.mean ? 1.0 / static_cast<double>(settings_.batch) : 1.0;
+    const double paid = current().paid();
     const Unroll::Window window = current().window(cursor_.t, n, cot, gradient_);
+    cursor_.evaluations += current().paid() - paid;
     for (std::size_t i = 0; i < stage.gradient_factors.size(); ++i) {
         if (gradient_[i] && stage.gradient_factors[i] != 1) scale(gradient_[i], stage.gradient_factors[i]);
     }
@@ -167,7 +169,9 @@ void Trainer::average(std::span<const double> rates) {
 }
 
 double Trainer::validate(Validation& validation) {
+    const double paid = validation.paid();
     const Validation::Score score = validation.score(last());
+    cursor_.evaluations += validation.paid() - paid;
     cursor_.is_finite = std::isfinite(score.loss);
     if (cursor_.is_finite && !(score.loss >= cursor_.best_validation)) {
         cursor_.best_validation = score.loss;

@@ -22,6 +22,8 @@ void mean_of(const std::vector<double>& losses, double& mean, std::int64_t& dive
     mean = diverged == 0 && !losses.empty() ? sum / static_cast<double>(losses.size()) : NAN;
 }
 
+json or_null(double number) { return std::isnan(number) ? json() : json(number); }
+
 }  // namespace
 
 Gain gain_of(const std::vector<double>& start, const std::vector<double>& kept) {
@@ -66,7 +68,9 @@ json to_json(const TrainingOutcome& outcome) {
             {"diverged", outcome.diverged},
             {"improved", outcome.improved() ? json(*outcome.improved()) : json()},
             {"validation", validation},
-            {"unmeasured", outcome.unmeasured}};
+            {"unmeasured", outcome.unmeasured},
+            {"evaluations", or_null(outcome.evaluations)},
+            {"warm_start_seconds", or_null(outcome.warm_start_seconds)}};
 }
 
 std::optional<TrainingOutcome> outcome_from_json(const json& from) try {
@@ -76,6 +80,9 @@ std::optional<TrainingOutcome> outcome_from_json(const json& from) try {
                             .diverged_trajectories = count_of(from, "diverged_trajectories"),
                             .diverged = from.at("diverged").get<bool>(),
                             .unmeasured = from.at("unmeasured").get<std::string>()};
+    // An earlier l2o told neither.
+    if (from.contains("evaluations")) outcome.evaluations = real_of(from, "evaluations");
+    if (from.contains("warm_start_seconds")) outcome.warm_start_seconds = real_of(from, "warm_start_seconds");
     if (const json& validation = from.at("validation"); !validation.is_null()) {
         outcome.gain = {.instances = count_of(validation, "instances"),
                         .diverged = count_of(validation, "diverged"),

@@ -42,6 +42,11 @@ struct TrainingOutcome {
     bool diverged = false;
     std::optional<Gain> gain{};  ///< of what is kept over what it began with
     std::string unmeasured{};    ///< why improved() says nothing; "" : it does, or nobody asked
+    /// What all trajectories together have paid for, on training and validation instances, with those of the
+    /// trainings that it started from; NAN: unknown.
+    double evaluations = NAN;
+    /// Of the trainings that it started from, one after the other; 0: none, NAN: unknown.
+    double warm_start_seconds = 0;
 
     /// Nothing if it was not measured on two instances or more.
     [[nodiscard]] std::optional<bool> improved() const;

@@ -163,6 +163,12 @@ TEST_CASE("entries: ways to the target are over all trainings, and what they cos
     CHECK(ways[1].share == doctest::Approx(2.0 / 3));
     CHECK(ways[1].evaluations == 30);
     CHECK(ways[1].break_even == doctest::Approx(2 / (0.04 - 0.03)));
+    CHECK(std::isnan(ways[1].break_even_by_evaluations));  // nobody tells what the trainings paid
+    for (std::size_t i = 1; i < 4; ++i)
+        curves[i].training = TrainingOutcome{.evaluations = 100 * static_cast<double>(i)};
+    CHECK(arrivals(curves, judging())[1].break_even_by_evaluations == doctest::Approx(200.0 / (40 - 30)));
+    CHECK(entries_of(curves)[1].training_evaluations == doctest::Approx(200));
+    CHECK(entries_of(curves)[0].training_evaluations == 0);
     const std::vector<Profile> profiles = performance_profiles(curves, judging());
     REQUIRE(profiles.size() == 3);
     CHECK(profiles[1].front().second == doctest::Approx(1.0 / 3));

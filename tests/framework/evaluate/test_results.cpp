@@ -214,17 +214,19 @@ TEST_CASE(
     curves[1].final_rows = {{1, 2, 3, 4}, {0, 0, 0, 0}};
     curves[1].training_seconds = 10;
     curves[1].fallback_rate = 0.0625;
+    curves[1].training = TrainingOutcome{.evaluations = 2000};
     write_summary(folder / "summary.csv", curves, {.metric = "nmse_db", .reference = "a"});
     CHECK(read_file(folder / "summary.csv") ==
           "contestant,metric,median,q10,q90,mean,evaluations,value_evaluations,gradient_evaluations,seconds,"
           "training_"
           "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
           "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves,"
-          "fallback_rate,trainings\n"
-          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,,0\n"
-          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,,0\n"
-          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625,1\n"
-          "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625,1\n");
+          "fallback_rate,trainings,training_evaluations,break_even_by_evaluations\n"
+          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,,0,0,\n"
+          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,,0,0,\n"
+          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625,1,2000,\n"
+          "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625,1,2000,"
+          "500\n");
 }
 
 TEST_CASE("results: the second table is against the reference, and says on what and how far") {

@@ -215,3 +215,27 @@ TEST_CASE("training seeds: interrupted between two seeds, and within one, a run 
         CHECK(numbers_of(path / "checkpoints" / (std::string(name) + ".safetensors")) ==
               numbers_of(want.folder / "checkpoints" / (std::string(name) + ".safetensors")));
 }
+
+TEST_CASE("training seeds: a training costs what it started from as well, in time and in evaluations") {
+    const ScratchFolder folder;
+    const std::string end = "evaluate { instances 4\n iterations 2 }\n", small = "horizon 2\n batch 4\n ";
+    const RunResult first = run_experiment(read(text(small + "epochs 4") + end), {.root = folder / "runs"}),
+                    alone = run_experiment(read(text(small + "epochs 2") + end), {.root = folder / "runs"});
+    const std::string warm = small + "epochs 2\n warm_start \"" + first.weights[0].file.string() + "\"";
+    const RunResult second = run_experiment(read(text(warm) + end), {.root = folder / "runs"});
+    const TrainingOutcome &before = first.weights[0].training.value(),
+                          &after = second.weights[0].training.value();
+    CHECK(before.evaluations > 4 * 2 * 4);
+    CHECK(before.warm_start_seconds == 0);
+    CHECK(after.evaluations == before.evaluations + alone.weights[0].training.value().evaluations);
+    CHECK(after.warm_start_seconds == doctest::Approx(first.weights[0].seconds).epsilon(1e-6));
+    CHECK(second.curves[1].training_seconds ==
+          doctest::Approx(second.weights[0].seconds + first.weights[0].seconds).epsilon(1e-6));
+    // Found again, and started from in turn.
+    const std::string third = small + "epochs 2\n warm_start \"" + second.weights[0].file.string() + "\"";
+    const RunResult last = run_experiment(read(text(third) + end), {.root = folder / "runs"});
+    CHECK(last.weights[0].training.value().warm_start_seconds ==
+          doctest::Approx(second.weights[0].seconds + first.weights[0].seconds).epsilon(1e-6));
+    const nlohmann::json told = nlohmann::json::parse(read_file(second.folder / "results.json"));
+    CHECK(told.at("entries")[1].at("training_evaluations") == after.evaluations);
+}

@@ -647,7 +647,7 @@ TEST_CASE("report: members of a group stand below its heading, with full names o
     const std::vector<Curve> curves{
         contestant("sgd", 0.9), member("adam", "1", 0.8), member("adam", "2", 0.7)};
     const std::string page = read_file(write_report({swept_run(folder, "run", curves)}).page);
-    CHECK(count(page, "<tr class=\"group\"><td colspan=\"7\">adam by rate</td></tr>\n<tr>") == 1);
+    CHECK(count(page, "<tr class=\"group\"><td colspan=\"8\">adam by rate</td></tr>\n<tr>") == 1);
     CHECK(count(page, ">adam by rate</td></tr>\n<tr>") == 2);
     CHECK(count(page,
                 "<td data-v=\"adam.rate=2\"><span class=\"member\">2</span><span "

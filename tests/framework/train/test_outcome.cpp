@@ -59,7 +59,9 @@ TEST_CASE("an outcome is read back as it was written, and nothing else is taken 
                                   .diverged_trajectories = 1,
                                   .diverged = true,
                                   .gain = gain_of({1, NAN}, {0.1, 2}),
-                                  .unmeasured = "why"};
+                                  .unmeasured = "why",
+                                  .evaluations = 1e6,
+                                  .warm_start_seconds = 2.5};
     const nlohmann::json json = nlohmann::json::parse(to_json(written).dump());
     const TrainingOutcome read = outcome_from_json(json).value();
     CHECK(to_json(read).dump() == to_json(written).dump());
@@ -75,6 +77,12 @@ TEST_CASE("an outcome is read back as it was written, and nothing else is taken 
         less[key] = -1;
         CHECK_FALSE(outcome_from_json(less));
     }
+    // An earlier l2o knew nothing of these.
+    nlohmann::json earlier = json;
+    earlier.erase("evaluations");
+    earlier.erase("warm_start_seconds");
+    CHECK(std::isnan(outcome_from_json(earlier).value().evaluations));
+    CHECK(outcome_from_json(earlier).value().warm_start_seconds == 0);
     CHECK_FALSE(outcome_from_json(nlohmann::json::array()));
     CHECK_FALSE(outcome_from_json(nlohmann::json::parse("{", nullptr, false)));
 }
@@ -179,4 +187,39 @@ TEST_CASE("a training that validates is compared on the same instances, at the h
     CHECK(result.gain->start_loss == trainee.validation_loss(trainee.initial_params()));
     CHECK(result.gain->loss == result.best_validation);
     CHECK(result.improved() == (result.gain->difference < -result.gain->standard_error));
+}
+
+TEST_CASE("a training tells the evaluations of its trajectories and validations, however it goes back") {
+    Trainee trainee({});
+    trainee.settings().epochs = 3;
+    trainee.settings().horizon = 16;
+    trainee.settings().unroll = 16;
+    trainee.settings().batch = 4;
+    trainee.settings().shard_rows = 2;
+    trainee.settings().validate_every = 1;
+    trainee.settings().validate_instances = 2;
+    // A gradient per step and row: three trajectories of four rows; two validation instances at the start,
+    // after every trajectory, and at the end with what is kept and with what it began with.
+    constexpr double kTold = 3 * 4 * 16 + (1 + 3 + 2) * 2 * 16;
+    const TrainResult plain = trainee.train();
+    CHECK(plain.evaluations == kTold);
+    CHECK(trainee.train({}, 2).evaluations == kTold);
+    SUBCASE("points are recomputed") {
+        trainee.settings().memory_bytes = static_cast<std::uint64_t>(plain.engine_bytes / 2);
+    }
+    SUBCASE("gradients are differentiated") { trainee.settings().second_order = SecondOrder::kFd; }
+    CHECK(trainee.train().evaluations == kTold);
+}
+
+TEST_CASE("a training by evolution strategies pays for both runs of a pair") {
+    Trainee trainee({});
+    trainee.settings().epochs = 2;
+    trainee.settings().horizon = 4;
+    trainee.settings().unroll = 4;
+    trainee.settings().batch = 4;
+    trainee.settings().estimator = EstimatorKind::kEs;
+    trainee.settings().pairs = 2;
+    trainee.settings().validate_every = 1;
+    trainee.settings().validate_instances = 2;
+    CHECK(trainee.train().evaluations == 2 * 2 * 4 * 4 + (1 + 2 + 2) * 2 * 4);
 }

@@ -331,7 +331,7 @@ TEST_CASE("a checkpoint of another training is refused, and one that is no check
     write_safetensors(path, {{"x", &tensor}}, {{"l2o.checkpoint", R"({"hash":"4567"})"}});
     CHECK(refusal([&] { trainee.train(files); }) ==
           "5 " + path +
-              ": written by another version of l2o (checkpoints of format '1'; this one has format '2')" +
+              ": written by another version of l2o (checkpoints of format '1'; this one has format '3')" +
               kRemedy);
     write_safetensors(path, {{"x", &tensor}}, {{"l2o.checkpoint", "{"}});
     CHECK(refusal([&] { trainee.train(files); }).starts_with("5 " + path + ": malformed checkpoint: "));
