@@ -519,7 +519,7 @@ TEST_CASE("an evaluation leaves out test instances without a certified solution,
                    "out, for everybody"));
     CHECK(
         contains(outcome.out,
-                 "\nno certified solution: 1 of 3 instances left out of suboptimality\ntime: of the steps"));
+                 "\nno certified solution: 1 of 3 instances left out of suboptimality\ntime: of a solve"));
     CHECK_FALSE(contains(outcome.out, "diverged"));
     CHECK_FALSE(contains(outcome.out, "not finite"));
     const auto json = nlohmann::json::parse(run_l2o(folder, "run e.info --out runs --json --no-report").out);
