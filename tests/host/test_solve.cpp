@@ -517,9 +517,8 @@ TEST_CASE("an evaluation leaves out test instances without a certified solution,
     CHECK(contains(outcome.err,
                    "note: 1 of 3 test instances have no certified solution; metrics that need it leave them "
                    "out, for everybody"));
-    CHECK(
-        contains(outcome.out,
-                 "\nno certified solution: 1 of 3 instances left out of suboptimality\ntime: of a solve"));
+    CHECK(contains(outcome.out,
+                   "\nno certified solution: 1 of 3 instances left out of suboptimality\ntime: of a solve"));
     CHECK_FALSE(contains(outcome.out, "diverged"));
     CHECK_FALSE(contains(outcome.out, "not finite"));
     const auto json = nlohmann::json::parse(run_l2o(folder, "run e.info --out runs --json --no-report").out);
