@@ -40,19 +40,6 @@ const char* text_of(WeightsReport::Source source) {
     return "";
 }
 
-/// null: not finite, which a quantile is that falls on a row that diverged, and a mean with one. `rows` are
-/// those that count.
-json json_of(const Distribution& d) {
-    return {{"mean", d.mean},
-            {"median", d.median},
-            {"q10", d.q10},
-            {"q25", d.q25},
-            {"q75", d.q75},
-            {"q90", d.q90},
-            {"finite", d.finite},
-            {"rows", d.rows}};
-}
-
 /// The page of a run that was evaluated.
 struct Page {
     std::string file{};              ///< "" : none was wanted, or none can be written
@@ -84,7 +71,7 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
     for (const Curve& curve : result.curves) {
         json metrics = json::object();
         for (std::size_t i = 0; i < curve.metrics.size(); ++i)
-            metrics[curve.metrics[i]] = json_of(curve.distributions[i].back());
+            metrics[curve.metrics[i]] = to_json(curve.distributions[i].back());
         json best;
         if (!curve.best.empty() && std::isfinite(curve.best.back())) best = curve.best.back();
         contestants.push_back({{"name", curve.contestant},

@@ -11,17 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-json json_of(const Distribution& d) {
-    return {{"mean", d.mean},
-            {"median", d.median},
-            {"q10", d.q10},
-            {"q25", d.q25},
-            {"q75", d.q75},
-            {"q90", d.q90},
-            {"finite", d.finite},
-            {"rows", d.rows}};
-}
-
 json json_of(const Comparison& comparison, const std::string& reference) {
     return {{"against", reference},
             {"difference", comparison.difference},
@@ -46,6 +35,17 @@ json json_of(const Arrival& arrival) {
 }
 
 }  // namespace
+
+json to_json(const Distribution& d) {
+    return {{"mean", d.mean},
+            {"median", d.median},
+            {"q10", d.q10},
+            {"q25", d.q25},
+            {"q75", d.q75},
+            {"q90", d.q90},
+            {"finite", d.finite},
+            {"rows", d.rows}};
+}
 
 json to_json(const Tuned& tuned) {
     json tried = json::array();
@@ -84,7 +84,7 @@ json entries_json(const std::vector<Curve>& curves, const Judging& judging) {
              {"one_training_seed", entry.has_one_seed()},
              {"training_seconds", entry.training_seconds},
              {"training_evaluations", entry.training_evaluations},
-             {"distribution", json_of(shown[i].distributions[metric].back())},
+             {"distribution", to_json(shown[i].distributions[metric].back())},
              {"by_contestant", std::move(centres)},
              {"comparison", found != comparisons.end() ? json_of(*found, judging.reference) : json()},
              {"tuned", shown[i].tuned ? to_json(*shown[i].tuned) : json()},

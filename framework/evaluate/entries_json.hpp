@@ -14,6 +14,9 @@ namespace l2o::framework {
 /// null where it was not looked for; `tuned`, null of one that was not. A number that is not finite is null.
 [[nodiscard]] nlohmann::json entries_json(const std::vector<Curve>& curves, const Judging& judging);
 
+/// null: not finite, which a quantile is that falls on a row that diverged, and a mean with one. `rows` are
+/// those that count.
+[[nodiscard]] nlohmann::json to_json(const Distribution& d);
 [[nodiscard]] nlohmann::json to_json(const Tuned& tuned);
 
 }  // namespace l2o::framework

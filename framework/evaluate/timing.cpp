@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -66,9 +67,13 @@ class Solver {
 /// By iteration the share of the whole: of every step the median of several traces.
 std::vector<double> shares_of(Solver& solver) {
     std::vector<std::vector<double>> traces;
-    for (std::int64_t i = 0; i < kTraces; ++i) traces.push_back(solver.trace());
+    std::size_t points = std::numeric_limits<std::size_t>::max();  // of all: a plugin may be of two minds
+    for (std::int64_t i = 0; i < kTraces; ++i) {
+        traces.push_back(solver.trace());
+        points = std::min(points, traces.back().size());
+    }
     std::vector<double> shares{0};
-    for (std::size_t t = 1; t < traces.front().size(); ++t) {
+    for (std::size_t t = 1; t < points; ++t) {
         std::vector<double> steps;
         for (const std::vector<double>& trace : traces) steps.push_back(trace[t] - trace[t - 1]);
         std::ranges::sort(steps);
@@ -106,7 +111,7 @@ std::vector<SolveTime> time_solves(const EvaluateSettings& settings,
         all.push_back({std::make_unique<Solver>(
             keys, optimizee, first, starts, course_of(settings, optimizee, ready, by_objective))});
         Timed& timed = all.back();
-        const double once = timed.solver->run(1);
+        const double once = std::max(timed.solver->run(1), 1e-9);  // a clock may stand still
         timed.solves = std::max<std::int64_t>(1, std::llround(std::ceil(kShortestRun / once)));
         const double run = once * static_cast<double>(timed.solves);
         timed.runs = std::clamp<std::int64_t>(std::llround(kAllRuns / run), kFewestRuns, kMostRuns);

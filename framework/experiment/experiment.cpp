@@ -59,13 +59,13 @@ void check_reference(const Section& evaluate, Experiment& experiment) {
     if (reference.empty()) reference = names.front();
     if (std::find(names.begin(), names.end(), reference) != names.end()) return;
     const std::string found = evaluate.where("reference") + " is '" + reference + "'";
-    if (const auto one = std::ranges::find(experiment.contestants, reference, &Contestant::name);
-        one != experiment.contestants.end() && one->tune)
+    const auto one = std::ranges::find(experiment.contestants, reference, &Contestant::name);
+    if (one != experiment.contestants.end() && one->tune)
         throw Error(
             ExitCode::kUsage,
             fmt::format(
                 "{}, one of those among whom '{}' is chosen; expected '{}'", found, one->group, one->group));
-    else if (one != experiment.contestants.end())
+    if (one != experiment.contestants.end())
         throw Error(ExitCode::kUsage,
                     fmt::format("{}, one training of several; expected '{}', which stands for all of them",
                                 found,
