@@ -4,6 +4,7 @@
 #include "l2o/numerics/analytic_weight.hpp"
 #include "l2o/numerics/lipschitz.hpp"
 #include "l2o/numerics/pseudo_inverse.hpp"
+#include "l2o/numerics/symmetric_eigen.hpp"
 
 #ifndef L2O_NUMERICS_LINKED
 #error "dense.cpp defines what other sources see declared only: compile all with L2O_NUMERICS_LINKED"
