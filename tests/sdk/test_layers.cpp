@@ -148,24 +148,23 @@ struct Parts : Base {
         step.set(m.s, row_sum([](auto a) { return a * a; }, rest) + first);
     }
 };
-const std::vector<std::int64_t> kGroups = [] {
-    std::vector<std::int64_t> groups;
-    for (std::int64_t i = 0; i < kN; ++i) groups.push_back(i % 7);
-    return groups;
-}();
-struct Groups : Base {
+struct Axes : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
-        const Value<T> z = step.x() + step.g(), mean = group_means<T>(z, kGroups, 7);
-        step.set(m.h, unit_rows(z, 1e-5));
-        step.set_x(map([](auto a, auto b) { return a * b; }, z, of_groups<T>(mean, kGroups)));
+        const l2o::layers::Axis first({10, 7}, 0), second({10, 7}, 1), middle({5, 2, 7}, 1);
+        const Value<T> z = step.x() + step.g(), mean = mean_over(z, first);
+        step.set(m.h, unit_rows(z + along(mean_over(z, middle), middle), 1e-5));
+        step.set_x(map([](auto a, auto b, auto c) { return a * b + c * c; },
+                       z,
+                       along(mean, first),
+                       along(mean_over(z, second), second)));
         step.set(m.s, columns(mean, 6, 1));
     }
 };
-struct WrongGroups : Base {
+struct WrongAxis : Base {
     template <class M, class T>
     static void forward(const M& m, Step<T>& step) {
-        step.set_x(group_means<T>(step.data(m.b), kGroups, 7));
+        step.set_x(mean_over(step.data(m.b), l2o::layers::Axis({10, 7}, 0)));
     }
 };
 struct Many : Base {
@@ -246,21 +245,25 @@ TEST_CASE("layers: the gradient of every operation equals central differences") 
     SUBCASE("sums over rows") { check_gradient<Probe<RowSums>>(); }
     SUBCASE("support selection, z computed again") { check_gradient<Probe<Selections<false>>>(); }
     SUBCASE("support selection, z recovered") { check_gradient<Probe<Selections<true>>>(); }
-    SUBCASE("groups of entries, and rows of unit size") { check_gradient<Probe<Groups>>(); }
+    SUBCASE("means along an axis, and rows of unit size") { check_gradient<Probe<Axes>>(); }
     SUBCASE("columns of rows") { check_gradient<Probe<Parts>>(); }
     SUBCASE("more operations than lie on the stack") { check_gradient<Probe<Many>>(); }
 }
 
-TEST_CASE("layers: means of groups, and rows of unit size, are what their names say") {
-    Instance<Probe<Groups>> it(2);
+TEST_CASE("layers: means along an axis, and rows of unit size, are what their names say") {
+    Instance<Probe<Axes>> it(2);
     it.step();
     const auto &x = it.x.all[0].values, &g = it.g.all[0].values, &h = it.state_out.all[0].values;
     for (std::size_t r = 0; r < 2; ++r) {
-        double squares = 0, mean = 0;
+        const auto z = [&](std::size_t i) { return x[r * kN + i] + g[r * kN + i]; };
+        double squares = 0, mean = 0, mean_of_first = 0;
         for (std::size_t i = 0; i < std::size_t(kN); ++i) {
             squares += h[r * kN + i] * h[r * kN + i] / double(kN);
-            if (i % 7 == 6) mean += (x[r * kN + i] + g[r * kN + i]) / 10;
+            if (i % 7 == 6) mean += z(i) / 10;
+            if (i < 7) mean_of_first += z(i) / 7;
         }
+        CHECK(it.x_out.all[0].values[r * kN + 6] ==
+              doctest::Approx(z(6) * mean + mean_of_first * mean_of_first).epsilon(1e-12));
         CHECK(squares == doctest::Approx(1).epsilon(1e-4));
         CHECK(it.state_out.all[1].values[r] == doctest::Approx(mean).epsilon(1e-12));
     }
@@ -311,8 +314,8 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
     Instance<Probe<WrongThresholds>> thresholds(1);
     CHECK(text(thresholds) ==
           "thresholds of 3 entries for rows of 70; expected one number, or one row for all by percentile");
-    Instance<Probe<WrongGroups>> groups(1);
-    CHECK(text(groups) == "rows of 3 entries have 70 places in groups; expected as many");
+    Instance<Probe<WrongAxis>> axis(1);
+    CHECK(text(axis) == "rows of 3 entries have an axis of 70; expected one of as many");
     Instance<Probe<WrongColumns>> part(1);
     CHECK(text(part) == "columns 2 to 71 are taken of rows of 70 entries; expected some of them");
     Instance<Probe<WrongProduct>> product(1);

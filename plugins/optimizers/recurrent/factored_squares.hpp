@@ -7,8 +7,11 @@
 #include <l2o/layers/layered.hpp>
 #include <l2o/layers/rows.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "mlp_method.hpp"
 
 namespace l2o::recurrent {
 
@@ -42,7 +45,16 @@ class FactoredSquares {
   public:
     /// A tensor of less than two dimensions has no factors; of equal dimensions the last is the largest.
     explicit FactoredSquares(const Shape& shape) : shape_(shape) {
-        if (shape.size() >= 2) find_groups(shape);
+        if (shape.size() < 2) return;
+        std::size_t largest = 0, second = shape.size();
+        for (std::size_t i = 1; i < shape.size(); ++i)
+            if (shape[i] >= shape[largest]) largest = i;
+        for (std::size_t i = 0; i < shape.size(); ++i)
+            if (i != largest && (second == shape.size() || shape[i] >= shape[second])) second = i;
+        Shape without_largest = shape;
+        without_largest.erase(without_largest.begin() + std::ptrdiff_t(largest));
+        largest_.emplace(shape, largest), second_.emplace(shape, second);
+        second_of_a_.emplace(without_largest, second - (second > largest ? 1 : 0));
     }
     /// Declares the state of block k and decay i.
     void declare(OptimizerSpec& spec, std::size_t k, std::size_t i) {
@@ -51,14 +63,15 @@ class FactoredSquares {
                 k, {.name = name + std::to_string(i), .doc = doc, .shape = shape, .batched = true});
         };
         if (!exist()) return a_.push_back(add("factored", "mean of g^2", shape_));
-        a_.push_back(add("factored_a", "mean of g^2 over the largest dimension", {size_a_}));
-        b_.push_back(add("factored_b", "mean of g^2 over the second dimension", {size_b_}));
+        a_.push_back(add("factored_a", "mean of g^2 over the largest dimension", {largest_->rest()}));
+        b_.push_back(add("factored_b", "mean of g^2 over the second dimension", {second_->rest()}));
     }
 
-    /// At every element: a, b, their inverse roots, P and Q.
+    /// At every element: P and Q, and along one dimension the same: a, b and their inverse roots.
     template <class T>
     struct At {
-        layers::Value<T> a, b, root_a, root_b, p, q;
+        Feature<T> a, b, root_a, root_b;
+        layers::Value<T> p, q;
     };
     /// @param squares  g^2, above 0   @param d  decay i
     template <class T>
@@ -68,30 +81,15 @@ class FactoredSquares {
             const auto root = inverse_root(v, 1e-8);
             return {v, v, root, root, inverse_root(v, 1e-9), inverse_root(v, 1e-6)};
         }
-        const auto a = follow(step, a_[i], d, group_means<T>(squares, a_of_, size_a_));
-        const auto b = follow(step, b_[i], d, group_means<T>(squares, b_of_, size_b_));
-        const auto p = inverse_size(a, b), at_a = of_groups<T>(a, a_of_), at_b = of_groups<T>(b, b_of_);
-        return {at_a, at_b, inverse_root(at_a, 1e-8), inverse_root(at_b, 1e-8), p, p};
+        const auto a = follow(step, a_[i], d, mean_over(squares, *largest_));
+        const auto b = follow(step, b_[i], d, mean_over(squares, *second_));
+        const auto p = inverse_size(a, b), root_a = inverse_root(a, 1e-8), root_b = inverse_root(b, 1e-8);
+        const auto *of_a = &*largest_, *of_b = &*second_;
+        return {{a, of_a}, {b, of_b}, {root_a, of_a}, {root_b, of_b}, p, p};
     }
 
   private:
-    [[nodiscard]] bool exist() const { return !a_of_.empty(); }
-    void find_groups(const Shape& shape) {
-        std::size_t largest = 0, second = shape.size();
-        for (std::size_t i = 1; i < shape.size(); ++i)
-            if (shape[i] >= shape[largest]) largest = i;
-        for (std::size_t i = 0; i < shape.size(); ++i)
-            if (i != largest && (second == shape.size() || shape[i] >= shape[second])) second = i;
-        std::int64_t n = 1;
-        for (const std::int64_t extent : shape) n *= extent;
-        size_a_ = n / shape[largest], size_b_ = n / shape[second], groups_ = size_a_ / shape[second];
-        group_of_.resize(static_cast<std::size_t>(size_a_));
-        for (std::int64_t j = 0; j < n; ++j) {
-            a_of_.push_back(index_without(shape, j, largest, largest));
-            b_of_.push_back(index_without(shape, j, second, second));
-            group_of_[static_cast<std::size_t>(a_of_.back())] = index_without(shape, j, largest, second);
-        }
-    }
+    [[nodiscard]] bool exist() const { return largest_.has_value(); }
 
     /// factor_a factor_b of every element.
     template <class T>
@@ -101,29 +99,13 @@ class FactoredSquares {
             return 1 / sqrt(max(square, decltype(square)(T(1e-9))));
         };
         const auto ratio = [](auto a_e, auto mean) { return a_e / (mean + T(1e-9)); };
-        const auto mean = of_groups<T>(group_means<T>(a, group_of_, groups_), group_of_);
+        const auto mean = along(mean_over(a, *second_of_a_), *second_of_a_);
         const auto product = [](auto of_a, auto of_b) { return of_a * of_b; };
-        return map(product,
-                   of_groups<T>(map(factor, map(ratio, a, mean)), a_of_),
-                   of_groups<T>(map(factor, b), b_of_));
+        return map(
+            product, along(map(factor, map(ratio, a, mean)), *largest_), along(map(factor, b), *second_));
     }
 
-    /// Index of element j in the tensor without the dimensions `one` and `other`.
-    static std::int64_t index_without(const Shape& shape,
-                                      std::int64_t j,
-                                      std::size_t one,
-                                      std::size_t other) {
-        std::int64_t index = 0, stride = 1;
-        for (std::size_t i = shape.size(); i-- > 0; j /= shape[i]) {
-            if (i == one || i == other) continue;
-            index += j % shape[i] * stride;
-            stride *= shape[i];
-        }
-        return index;
-    }
-
-    std::vector<std::int64_t> a_of_, b_of_, group_of_;
-    std::int64_t size_a_ = 0, size_b_ = 0, groups_ = 0;
+    std::optional<layers::Axis> largest_, second_, second_of_a_;
     Shape shape_;
     std::vector<State> a_, b_;
 };

@@ -10,6 +10,21 @@
 
 namespace l2o::recurrent {
 
+/// What the net reads of a tensor: a value of every entry, or one that is the same along an axis.
+template <class T>
+struct Feature {
+    Feature(layers::Value<T> of = {}, const layers::Axis* same_along = nullptr)
+        : value(of), axis(same_along) {}
+    /// Divided by its root mean square over the tensor, which the axis leaves as it is.
+    [[nodiscard]] layers::Value<T> scaled() const {
+        const auto unit = layers::unit_rows(value, 1e-5);
+        return axis != nullptr ? layers::along(unit, *axis) : unit;
+    }
+
+    layers::Value<T> value;
+    const layers::Axis* axis;
+};
+
 /// What the learned optimizers of Metz et al. share: features v of every coordinate, each divided by its root
 /// mean square over the tensor, and features of time go through a small network with two outputs o0, o1:
 ///   v~ = v / sqrt(1e-5 + mean v^2),   x' = x - step_mult o0 exp(exp_mult o1).
@@ -21,7 +36,7 @@ template <class Method, std::size_t kFeatures>
 class MlpMethod : public layers::Layered<Method> {
   public:
     template <class T>
-    using Features = std::array<layers::Value<T>, kFeatures>;
+    using Features = std::array<Feature<T>, kFeatures>;
 
     static Options<Method> options() {
         Options<Method> o;
@@ -75,11 +90,11 @@ class MlpMethod : public layers::Layered<Method> {
               std::size_t k,
               const Features<T>& of,
               layers::Value<T> x) const {
-        Features<T> features;
+        std::array<layers::Value<T>, kFeatures> features;
         for (std::size_t i = 0; i < kFeatures; ++i) {
             std::size_t same = 0;  // of two that are the same one serves both
-            while (of[same].node() != of[i].node()) ++same;
-            features[i] = same < i ? features[same] : layers::unit_rows(of[i], 1e-5);
+            while (of[same].value.node() != of[i].value.node()) ++same;
+            features[i] = same < i ? features[same] : of[i].scaled();
         }
         const auto update = [a = T(step_mult_), b = T(exp_mult_)](auto o0, auto o1, auto x_i) {
             using std::exp;

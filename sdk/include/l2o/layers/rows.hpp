@@ -1,5 +1,5 @@
-// Operations on the entries of a row by their places: means over groups of entries, entries of groups, and
-// rows of unit size.
+// Operations on rows that hold a tensor: means along a dimension of it, the same along a dimension, and rows
+// of unit size.
 #pragma once
 
 #include <array>
@@ -8,64 +8,98 @@
 #include <cstdint>
 #include <l2o/layers/value.hpp>
 #include <l2o/numerics/sum.hpp>
-#include <span>
+#include <l2o/sdk/spec.hpp>
 #include <string>
 
 namespace l2o::layers {
 
-namespace detail {
-
-/// [B, groups of as many entries each]: the mean over each group.
-template <class T>
-class GroupMeans final : public Node<T> {
-  public:
-    GroupMeans(Tape<T>& tape, Value<T> a, std::span<const std::int64_t> group, std::int64_t groups)
-        : Node<T>(tape, a->is_batched(), groups, std::array{a}, false),
-          a_(a),
-          group_(group),
-          share_(T(1) / (T(a->cols()) / T(groups))) {}
-
-  private:
-    void compute(const View<T>& to, T, bool) override {
-        const View<const T> a = a_->value();
-        fill(to, 0);
-        for (std::int64_t r = 0; r < to.rows; ++r)
-            for (std::size_t j = 0; j < group_.size(); ++j) to.row(r)[group_[j]] += a.row(r)[j] * share_;
+/// A dimension of tensors of one shape, whose entries are the entries of a row: `extent` of them lie along
+/// it, `inner` apart, `outer` times.
+struct Axis {
+    /// Dimension i of a tensor of this shape.
+    Axis(const Shape& shape, std::size_t i) : extent(shape[i]) {
+        for (std::size_t k = 0; k < shape.size(); ++k)
+            if (k != i) (k < i ? outer : inner) *= shape[k];
     }
-    void back(const View<const T>& bar) override {
-        const View<T> a_bar = a_->own_bar();
-        for (std::int64_t r = 0; r < bar.rows; ++r)
-            for (std::size_t j = 0; j < group_.size(); ++j) a_bar.row(r)[j] += bar.row(r)[group_[j]] * share_;
-    }
+    [[nodiscard]] std::int64_t rest() const { return outer * inner; }
 
-    Value<T> a_;
-    std::span<const std::int64_t> group_;
-    T share_;
+    std::int64_t outer = 1, extent, inner = 1;
 };
 
-/// [B, entries]: the number of the group of every entry.
+namespace detail {
+
+/// sums [outer, inner] += scale * the sums of a [outer, extent, inner] along the axis.
 template <class T>
-class OfGroups final : public Node<T> {
+void add_sums(const Axis& axis, const T* a, T scale, T* sums) {
+    for (std::int64_t o = 0; o < axis.outer; ++o, sums += axis.inner) {
+        if (axis.inner == 1) {
+            *sums +=
+                scale * T(numerics::sum_over(std::size_t(axis.extent), [a](std::size_t d) { return a[d]; }));
+            a += axis.extent;
+            continue;
+        }
+        for (std::int64_t d = 0; d < axis.extent; ++d, a += axis.inner)
+            for (std::int64_t i = 0; i < axis.inner; ++i) sums[i] += scale * a[i];
+    }
+}
+/// to [outer, extent, inner] += scale * a [outer, inner], the same along the axis.
+template <class T>
+void add_along(const Axis& axis, const T* a, T scale, T* to) {
+    for (std::int64_t o = 0; o < axis.outer; ++o, a += axis.inner) {
+        if (axis.inner == 1) {
+            for (std::int64_t d = 0; d < axis.extent; ++d) to[d] += scale * *a;
+            to += axis.extent;
+            continue;
+        }
+        for (std::int64_t d = 0; d < axis.extent; ++d, to += axis.inner)
+            for (std::int64_t i = 0; i < axis.inner; ++i) to[i] += scale * a[i];
+    }
+}
+
+/// [B, rest of the axis]: the mean along it.
+template <class T>
+class MeanOver final : public Node<T> {
   public:
-    OfGroups(Tape<T>& tape, Value<T> a, std::span<const std::int64_t> group)
-        : Node<T>(tape, a->is_batched(), std::int64_t(group.size()), std::array{a}, false),
-          a_(a),
-          group_(group) {}
+    MeanOver(Tape<T>& tape, Value<T> a, const Axis& axis)
+        : Node<T>(tape, a->is_batched(), axis.rest(), std::array{a}, false), a_(a), axis_(axis) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
-        const View<const T> a = a_->value();
+        fill(to, 0);
         for (std::int64_t r = 0; r < to.rows; ++r)
-            for (std::size_t j = 0; j < group_.size(); ++j) to.row(r)[j] = a.row(r)[group_[j]];
+            add_sums(axis_, a_->value().row(r), T(1) / T(axis_.extent), to.row(r));
     }
     void back(const View<const T>& bar) override {
         const View<T> a_bar = a_->own_bar();
         for (std::int64_t r = 0; r < bar.rows; ++r)
-            for (std::size_t j = 0; j < group_.size(); ++j) a_bar.row(r)[group_[j]] += bar.row(r)[j];
+            add_along(axis_, bar.row(r), T(1) / T(axis_.extent), a_bar.row(r));
     }
 
     Value<T> a_;
-    std::span<const std::int64_t> group_;
+    Axis axis_;
+};
+
+/// [B, entries]: what a has, at all entries along the axis.
+template <class T>
+class Along final : public Node<T> {
+  public:
+    Along(Tape<T>& tape, Value<T> a, const Axis& axis)
+        : Node<T>(tape, a->is_batched(), axis.rest() * axis.extent, std::array{a}, false),
+          a_(a),
+          axis_(axis) {}
+
+  private:
+    void compute(const View<T>& to, T, bool) override {
+        fill(to, 0);
+        for (std::int64_t r = 0; r < to.rows; ++r) add_along(axis_, a_->value().row(r), T(1), to.row(r));
+    }
+    void back(const View<const T>& bar) override {
+        const View<T> a_bar = a_->own_bar();
+        for (std::int64_t r = 0; r < bar.rows; ++r) add_sums(axis_, bar.row(r), T(1), a_bar.row(r));
+    }
+
+    Value<T> a_;
+    Axis axis_;
 };
 
 /// y = r a, r = (eps + mean a^2)^(-1/2) of the row:  a_bar = r (y_bar - y mean(y_bar y)).
@@ -114,20 +148,19 @@ class UnitRows final : public Node<T> {
 
 }  // namespace detail
 
-/// The mean over the entries of every group.
-/// @param group  of every entry, from 0 to groups - 1, all of one size; has to outlive the step.
+/// The mean along an axis of rows that hold a tensor: [B, outer extent inner] -> [B, outer inner].
 template <class T>
-Value<T> group_means(Value<T> a, std::span<const std::int64_t> group, std::int64_t groups) {
+Value<T> mean_over(Value<T> a, const Axis& axis) {
     if (!a) return a;
-    if (a->cols() != std::int64_t(group.size()))
-        invalid("rows of " + std::to_string(a->cols()) + " entries have " + std::to_string(group.size()) +
-                " places in groups; expected as many");
-    return Value<T>(a->tape().template add<detail::GroupMeans<T>>(a, group, groups));
+    if (a->cols() != axis.rest() * axis.extent)
+        invalid("rows of " + std::to_string(a->cols()) + " entries have an axis of " +
+                std::to_string(axis.rest() * axis.extent) + "; expected one of as many");
+    return Value<T>(a->tape().template add<detail::MeanOver<T>>(a, axis));
 }
-/// What a holds of the group of every entry.   @param group  as above
+/// The same at every entry along the axis: [B, outer inner] -> [B, outer extent inner].
 template <class T>
-Value<T> of_groups(Value<T> a, std::span<const std::int64_t> group) {
-    return a ? Value<T>(a->tape().template add<detail::OfGroups<T>>(a, group)) : a;
+Value<T> along(Value<T> a, const Axis& axis) {
+    return a ? Value<T>(a->tape().template add<detail::Along<T>>(a, axis)) : a;
 }
 /// Every row divided by sqrt(eps + its mean square), which is summed in double.
 template <class T>

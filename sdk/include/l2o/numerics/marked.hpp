@@ -24,7 +24,7 @@ void for_each_marked(std::size_t n, Mark&& mark, Body&& body) {
             for (std::size_t i = 0; first + i < n; ++i) marks[i] = bool(mark(first + i));
         }
         for (std::size_t at = 0; at < kBlock; at += kWord) {
-            std::uint64_t word;
+            std::uint64_t word = 0;
             std::memcpy(&word, marks + at, kWord);
             for (; word != 0; word &= word - 1) body(first + at + std::size_t(std::countr_zero(word)) / 8);
         }
