@@ -566,16 +566,17 @@ TEST_CASE("validation leaves out the instances whose solution nobody can certify
     CHECK(weights.at("validation").at("diverged") == 0);
 }
 
-TEST_CASE("a swarm whose particles all start at one point is refused, and starts that are drawn are not") {
+TEST_CASE("a swarm whose particles all start at one point is spread, or refused where it must not be") {
     Problem problem("lasso");
     problem.add("A", {3, 4});
     problem.add("b", {2, 3});
     CHECK(contains(
-        problem.solve("--optimizer particle_swarm --set particles=5").refusal(),
+        problem.solve("--optimizer particle_swarm --set particles=5 --set spread=0").refusal(),
         "3 l2o: error: particle_swarm: the 5 particles of an instance start at one point, from where none "
         "would ever move"));
-    problem.metadata["l2o.options"] = R"({"init_std": 1})";
     CHECK(problem.solve("--optimizer particle_swarm --set particles=5").code == 0);
+    problem.metadata["l2o.options"] = R"({"init_std": 1})";
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=5 --set spread=0").code == 0);
 }
 
 TEST_CASE("a command line that lacks something says what") {

@@ -25,7 +25,7 @@ optimizee {{ use {optimizee} {options} }}
 contestants {{
     descent {{ optimizer {{ use gradient_descent learning_rate {rate} }} }}
     adam {{ optimizer {{ use adam learning_rate {{ sweep 0.03 0.3 }} }} }}
-    swarm {{ optimizer {{ use particle_swarm }} }}
+    swarm {{ optimizer {{ use particle_swarm particles 4 }} }}
 }}
 evaluate {{ instances 15 starts 2 iterations 400 max_evaluations 1000 metric objective metrics_every 50 }}
 """

@@ -35,6 +35,13 @@ class Coordinates {
     /// Whether both bounds are numbers.
     [[nodiscard]] bool has_range(std::int64_t i) const { return std::isfinite(upper(i) - lower(i)); }
 
+    [[nodiscard]] double unit(std::int64_t i) const { return unit_[static_cast<std::size_t>(i)]; }
+    /// x itself, not in units, moved into the box.
+    template <class T>
+    [[nodiscard]] T clamped(std::int64_t i, T x) const {
+        return std::min(std::max(x, T(lower(i))), T(upper(i)));
+    }
+
     /// @param view_of  (block) -> View of that block, of which row `row` is read
     template <class ViewOf>
     void read(std::int64_t row, ViewOf&& view_of, double* to) const {
@@ -50,7 +57,7 @@ class Coordinates {
             const auto to = view_of(static_cast<std::size_t>(k));
             using T = std::remove_reference_t<decltype(to(row, 0))>;
             for (std::int64_t c = 0; c < to.cols; ++c, ++i)
-                to(row, c) = std::min(std::max(T(mirrored(i, unit(i) * from[i])), T(lower(i))), T(upper(i)));
+                to(row, c) = clamped(i, T(mirrored(i, unit(i) * from[i])));
         }
     }
     /// Anywhere in the range of a coordinate; without one, N(origin, spread^2).
@@ -62,7 +69,6 @@ class Coordinates {
   private:
     [[nodiscard]] double lower(std::int64_t i) const { return lower_[static_cast<std::size_t>(i)]; }
     [[nodiscard]] double upper(std::int64_t i) const { return upper_[static_cast<std::size_t>(i)]; }
-    [[nodiscard]] double unit(std::int64_t i) const { return unit_[static_cast<std::size_t>(i)]; }
     [[nodiscard]] double mirrored(std::int64_t i, double x) const {
         if (!(x < lower(i) || x > upper(i))) return x;
         if (!has_range(i)) return x < lower(i) ? 2 * lower(i) - x : 2 * upper(i) - x;

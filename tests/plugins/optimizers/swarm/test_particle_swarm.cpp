@@ -120,16 +120,54 @@ TEST_CASE("particle_swarm: is charged a value per particle and step, and no grad
     CHECK(flight.gradients == 0);
 }
 
-TEST_CASE("particle_swarm: particles that all start at one point are refused") {
+TEST_CASE(
+    "particle_swarm: particles that all start in one point are spread around it, and find the minimum") {
+    // Lab puts every particle where the row starts.
+    const ProblemLab::Setup bowl{.optimizee = "rastrigin",
+                                 .options = {{"n", "3"}, {"family", "classic"}, {"alpha", "0"}}};
+    Lab lab({.optimizer = "particle_swarm", .options = {{"spread", "2"}}, .problem = bowl});
+    const Lab::Run run = lab.run(300);
+    double sum = 0, squares = 0;
+    for (std::size_t row = 0; row < 4; ++row) {
+        for (std::size_t p = 0; p < 20; ++p) {
+            for (std::size_t i = 0; i < 3; ++i) {
+                const double move = run.x[1][(row * 20 + p) * 3 + i] - run.x[0][(row * 20 + p) * 3 + i];
+                CHECK((move == 0) == (p == 0));
+                sum += move;
+                squares += move * move;
+            }
+        }
+    }
+    CHECK(std::abs(sum) / (4 * 19 * 3) < 0.4);
+    CHECK(std::sqrt(squares / (4 * 19 * 3)) == doctest::Approx(2).epsilon(0.15));
+    CHECK(*std::max_element(run.f.back().begin(), run.f.back().end()) < 1e-9);
+}
+
+TEST_CASE("particle_swarm: without a spread such particles are refused") {
     Lab lab({.optimizer = "particle_swarm",
-             .options = {{"particles", "6"}},
+             .options = {{"particles", "6"}, {"spread", "0"}},
              .problem = {.optimizee = "rastrigin"}});
     CHECK_THROWS_WITH_AS(
         lab.run(1),
-        doctest::Contains(
-            "the 6 particles of an instance start at one point, from where none would ever move"),
+        doctest::Contains("the 6 particles of an instance start at one point, from where none would ever "
+                          "move; expected a spread above 0, or a problem whose starts differ"),
         Error);
     CHECK_NOTHROW(lab.run(0));
+}
+
+TEST_CASE("particle_swarm: every point lies in the box, and the minimum is found where it is at a bound") {
+    Lab lab({.optimizer = "particle_swarm",
+             .problem = {.optimizee = "rastrigin",
+                         .options = {{"n", "3"}, {"alpha", "0"}, {"box", "0.25"}},
+                         .instances = 6}});
+    const Lab::Run run = lab.run(400);
+    double touched = 0;
+    for (const std::vector<double>& x : run.x)
+        for (const double value : x) {
+            CHECK(std::abs(value) <= 0.25);
+            touched += std::abs(value) == 0.25 ? 1 : 0;
+        }
+    CHECK(touched > 1000);
 }
 
 TEST_CASE("particle_swarm: a swarm of one, which would never move, is refused, and one of none") {
