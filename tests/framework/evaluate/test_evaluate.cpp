@@ -145,6 +145,9 @@ std::vector<Pair> pairs_that_ask() {
         {kSparse, alone("use learned_scouts\n"), false},
         {rastrigin, alone("use cma_es\n particles 6\n"), true},
         {box, alone("use random_search\n"), true},
+        {box, alone("use nelder_mead\n"), true},
+        {rastrigin, alone("use lbfgs\n"), true},
+        {kQuadratic, alone("use lbfgs\n"), true},
         {box, alone("use snes\n"), true},
         {rastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n"), true},
     };

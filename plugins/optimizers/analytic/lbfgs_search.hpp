@@ -1,0 +1,63 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "inverse_hessian.hpp"
+#include "more_thuente.hpp"
+
+namespace l2o::plugins {
+
+/// L-BFGS as a machine: what a row makes of f and g at one point after the other, on memory that the caller
+/// keeps.
+struct LbfgsSearch {
+    enum Now { kPairs, kNext, kTrials, kPhase, kNow };
+    enum Phase : std::int64_t { kFirst, kGoingOn, kAccepted, kGivenUp, kEnded };  // kFirst: f and g at x_0
+    using Vector = InverseHessian::Vector;
+    static constexpr std::int64_t kMostTrials = 20;  // of L-BFGS-B
+
+    InverseHessian pairs;
+    std::int64_t* now;  ///< [kNow]
+    double& f;          ///< at x, as g
+    Vector g, d;        ///< d: the direction
+    MoreThuente line;
+    double tolerance;
+
+    /// The direction from x, and the first trial along it.
+    /// @param alpha  `memory` numbers, for the time of the call
+    void begin(double* alpha) {
+        now[kTrials] = 0;
+        now[kPhase] =
+            g.cwiseAbs().maxCoeff() <= tolerance || !g.allFinite() || !std::isfinite(f) ? kEnded : kGoingOn;
+        d = -g;
+        pairs.multiply(d, alpha);
+        if (!(g.dot(d) < 0)) {
+            now[kPairs] = 0;
+            d = -g;
+        }
+        line = MoreThuente::start(f, g.dot(d), now[kPairs] == 0 ? std::min(1.0, 1 / d.norm()) : 1);
+    }
+
+    /// What is known of a trial, or of x_0.
+    void tell(double f_trial, const Vector& g_trial, double* alpha) {
+        if (now[kPhase] == kFirst) {
+            f = f_trial, g = g_trial;
+            return begin(alpha);
+        }
+        const double slope = g_trial.dot(d);
+        const bool is_number = std::isfinite(f_trial) && std::isfinite(slope);
+        if (is_number && line.next(f_trial, slope)) {
+            now[kPhase] = kAccepted;
+            pairs.add(line.step * d, g_trial - g, line.step * line.slope0);
+            f = f_trial, g = g_trial;
+            return;
+        }
+        if (!is_number) line.shorten();
+        if (++now[kTrials] < kMostTrials) return;
+        now[kPhase] = now[kPairs] > 0 ? kGivenUp : kEnded;
+        now[kPairs] = 0;
+    }
+};
+
+}  // namespace l2o::plugins

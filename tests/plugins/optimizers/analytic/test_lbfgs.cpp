@@ -1,0 +1,130 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/error.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::test;
+
+namespace {
+
+/// The function of tests/peers/scipy_local.py, which printed the values below.
+Lab lab_of(OptionText options, const std::string& alpha) {
+    Lab lab(
+        {.optimizer = "lbfgs",
+         .options = std::move(options),
+         .problem = {.optimizee = "rastrigin", .options = {{"n", "4"}, {"alpha", alpha}}, .instances = 1}});
+    std::vector<double> a, b;
+    for (int i = 0; i < 4; ++i) {
+        for (int j = 0; j < 4; ++j) a.push_back(std::sin(1 + 3 * i + 5 * j));
+        b.push_back(std::cos(i));
+    }
+    set_values(lab.problem().data("A"), a);
+    set_values(lab.problem().data("b"), b);
+    set_values(lab.problem().data("c"), {1, 1, 1, 1});
+    set_values(lab.problem().x()[0], {1, -2, 0.5, 3});
+    return lab;
+}
+struct Iterate {
+    std::int64_t evaluations;
+    double f;
+};
+
+double mean(const std::vector<double>& f) {
+    double sum = 0;
+    for (const double value : f) sum += value / double(f.size());
+    return sum;
+}
+
+}  // namespace
+
+// SciPy 1.17.1: evaluations and f after every iteration.
+TEST_CASE("lbfgs: f, and what was evaluated for it, is that of SciPy's L-BFGS-B after every step") {
+    const std::vector<std::pair<std::string, std::vector<Iterate>>> goldens{
+        {"0",
+         {{2, 2.63030199119},
+          {3, 1.86533414991},
+          {5, 1.63103443775},
+          {6, 1.18368099377},
+          {7, 1.09713777804},
+          {8, 1.09644624915},
+          {9, 1.09644122869},
+          {10, 1.09644120523},
+          {11, 1.09644120522}}},
+        {"0.1",
+         {{3, 2.14014743763},
+          {4, 2.02958858777},
+          {5, 1.96694217941},
+          {6, 1.94969403319},
+          {7, 1.94857589126},
+          {8, 1.94846216469},
+          {9, 1.9484606063},
+          {10, 1.94846060284},
+          {11, 1.94846060282}}},
+    };
+    for (const auto& [alpha, iterates] : goldens) {
+        const Lab::Run run = lab_of({}, alpha).run(static_cast<std::int64_t>(iterates.size()));
+        for (std::size_t t = 1; t <= iterates.size(); ++t) {
+            CAPTURE(alpha);
+            CAPTURE(t);
+            CHECK(run.f[t][0] == doctest::Approx(iterates[t - 1].f).epsilon(1e-9));
+            const auto upto = lab_of({}, alpha).run(static_cast<std::int64_t>(t));
+            CHECK(upto.gradient_evaluations == iterates[t - 1].evaluations);
+            CHECK(upto.value_evaluations == upto.gradient_evaluations);
+        }
+    }
+}
+
+TEST_CASE("lbfgs: with differences it takes the same steps, for n + 1 values each") {
+    const Lab::Run exact = lab_of({}, "0.1").run(4),
+                   by_values = lab_of({{"differences", "true"}}, "0.1").run(4);
+    for (std::size_t t = 1; t <= 4; ++t) CHECK(relative_error(by_values.x[t], exact.x[t]) < 1e-4);
+    CHECK(by_values.gradient_evaluations == 0);
+    CHECK(by_values.value_evaluations == 5 * exact.gradient_evaluations);
+}
+
+TEST_CASE("lbfgs: a badly conditioned quadratic is solved to its end, and the row ends there") {
+    const ProblemLab::Setup narrow{.optimizee = "quadratic",
+                                   .options = {{"n", "20"}, {"init_std", "1"}, {"condition_number", "1e4"}},
+                                   .instances = 3};
+    const Lab::Run run =
+        Lab({.optimizer = "lbfgs", .options = {{"tolerance", "1e-6"}}, .problem = narrow}).run(600);
+    CHECK(mean(run.f.back()) < 1e-9);
+    CHECK(run.gradient_evaluations < 500);
+    INFO("as one that remembers a single pair does, which takes longer");
+    const Lab::Run one =
+        Lab({.optimizer = "lbfgs", .options = {{"memory", "1"}, {"tolerance", "1e-6"}}, .problem = narrow})
+            .run(600);
+    CHECK(one.gradient_evaluations > run.gradient_evaluations);
+}
+
+TEST_CASE("lbfgs: f never rises from one point to the next, on functions with many wells") {
+    const Lab::Run run =
+        Lab({.optimizer = "lbfgs", .problem = {.optimizee = "rastrigin", .instances = 32}}).run(60);
+    for (std::size_t t = 0; t < 60; ++t)
+        for (std::size_t row = 0; row < 32; ++row) CHECK(run.f[t + 1][row] <= run.f[t][row]);
+    CHECK(mean(run.f.back()) < 0.5 * mean(run.f.front()));
+}
+
+TEST_CASE("lbfgs: a start where f is no number ends the row at once") {
+    Lab lab = lab_of({}, "0");
+    set_values(lab.problem().data("b"), {0, 0, 0, std::nan("")});
+    const Lab::Run run = lab.run(5);
+    CHECK(run.gradient_evaluations == 1);
+    CHECK(run.x.back() == run.x.front());
+}
+
+TEST_CASE("lbfgs: differences in single precision are refused") {
+    CHECK_THROWS_WITH_AS(
+        Lab({.optimizer = "lbfgs",
+             .options = {{"differences", "true"}},
+             .problem = {.optimizee = "rastrigin", .dtype = Dtype::kF32}}),
+        doctest::Contains(
+            "differences of values in single precision are no gradient; expected dtype float64"),
+        l2o::framework::Error);
+}
