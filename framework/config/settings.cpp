@@ -48,6 +48,10 @@ double Settings::get_real(const std::string& key) const {
     return section_.get_real(key, parse_real(option.def.value()).value(), range_of(option));
 }
 
+double Settings::get_real(const std::string& key, double absent) const {
+    return section_.get_real(key, absent, range_of(schema_->option(key)));
+}
+
 bool Settings::get_bool(const std::string& key) const {
     return section_.get_bool(key, parse_bool(schema_->option(key).def.value()).value());
 }

@@ -45,6 +45,7 @@ class Settings {
     std::int64_t get_int(const std::string& key) const;
     std::int64_t get_int(const std::string& key, std::int64_t absent) const;
     double get_real(const std::string& key) const;
+    double get_real(const std::string& key, double absent) const;
     bool get_bool(const std::string& key) const;
     std::string get_text(const std::string& key) const;
     std::uint64_t get_bytes(const std::string& key) const;

@@ -118,12 +118,14 @@ SectionSchema make_train_schema() {
                    "curriculum: each stage lasts until validation no longer improves"),
             choice(
                 "estimator",
-                {"bptt", "es", "pes"},
+                {"bptt", "es", "pes", "cma_es"},
                 number(train.estimator),
                 "where the gradient comes from. bptt: back-propagation through a window; es: evolution "
                 "strategies, which need no derivative; pes: persistent ones, unbiased for the whole "
                 "trajectory at the same windows (Vicol, Metz & Sohl-Dickstein 2021). es and bptt cannot see "
-                "past the end of a window"),
+                "past the end of a window. cma_es: no gradient, but a search by CMA-ES (Hansen 2016) over "
+                "whole trajectories, one generation each, for at most 200 numbers; meta_optimizer, decay and "
+                "rates of stages mean nothing to it, multipliers are the scales of parameters"),
             count("seed",
                   static_cast<std::int64_t>(train.seed),
                   0,
@@ -255,13 +257,18 @@ SectionSchema make_train_schema() {
          .sections = {plugin(
              "teacher", "optimizer", std::nullopt, "an optimizer that needs no training, such as adam")}},
         {.key = "evolution",
-         .doc = "for the estimators es and pes",
+         .doc = "for the estimators es, pes and cma_es",
          .options = {real("sigma",
                           train.sigma,
                           0,
                           kNoBound,
                           kOpenMin,
-                          "standard deviation of the perturbations of the parameters"),
+                          "standard deviation of the perturbations of the parameters; that with which "
+                          "cma_es begins, 0.3 where it is not set"),
+                     count("population",
+                           train.population,
+                           0,
+                           "candidates of a generation of cma_es; 0: 4 + floor(3 ln n) for n numbers"),
                      derived_count(
                          "pairs",
                          1,

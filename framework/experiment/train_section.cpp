@@ -127,7 +127,9 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.epochs = section.get_int("epochs");
     train.estimator = section.get_choice<EstimatorKind>("estimator");
     train.horizon = section.get_int("horizon");
-    train.unroll = section.get_int("unroll", std::min(train.unroll, train.horizon));
+    const bool is_search = train.estimator == EstimatorKind::kCmaEs;
+    train.unroll =
+        section.get_int("unroll", is_search ? train.horizon : std::min(train.unroll, train.horizon));
     if (train.unroll > train.horizon) {
         throw Error(ExitCode::kUsage,
                     section.where("unroll") + " is '" + std::to_string(train.unroll) +
@@ -139,12 +141,16 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.instances = section.get_int("instances");
     train.mean = section.get_choice<std::size_t>("reduction") == 0;
     train.clip_norm = section.get_real("clip_norm");
+    if (is_search && train.clip_norm > 0)
+        throw Error(ExitCode::kUsage,
+                    section.where("clip_norm") +
+                        " is set, and estimator 'cma_es' has no gradient; remove it, or use es or pes");
     train.second_order = section.get_choice<SecondOrder>("second_order");
     train.coordinate_subsample = section.get_real("coordinate_subsample");
     if (train.coordinate_subsample < 1 && train.estimator != EstimatorKind::kBptt) {
         throw Error(ExitCode::kUsage,
                     section.where("coordinate_subsample") + " is below 1, and estimator '" +
-                        (train.estimator == EstimatorKind::kEs ? "es" : "pes") +
+                        section.get_text("estimator") +
                         "' differentiates nothing; expected 1, or estimator bptt");
     }
     const Settings update = section.child("update_probability");
@@ -157,6 +163,11 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
 
     if (section.has("imitation")) {
         const Settings imitation = section.child("imitation");
+        if (is_search)
+            throw Error(ExitCode::kUsage,
+                        section.where("imitation") +
+                            " is learned by a gradient, and estimator 'cma_es' has none; remove it, or use "
+                            "bptt, es or pes");
         const Section teacher = imitation.plugin("teacher");
         train.imitation = {.teacher = read_choice(catalog, Kind::kOptimizer, teacher)};
         train.imitation->probability = imitation.get_real("probability");
@@ -170,7 +181,8 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.augmentation.random_scaling = section.get_real("random_scaling");
     train.augmentation.convex_term = section.get_int("convex_term");
     const Settings evolution = section.child("evolution");
-    train.sigma = evolution.get_real("sigma");
+    train.sigma = evolution.get_real("sigma", is_search ? 0.3 : train.sigma);
+    train.population = evolution.get_int("population");
     std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);
     while (train.batch % pairs != 0) --pairs;
     train.pairs = evolution.get_int("pairs", pairs);

@@ -67,7 +67,9 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     // What came later is named only where it is used: weights that were trained before are found again.
     if (train.seed > 0) text["training_seed"] = train.seed;
     if (train.estimator != EstimatorKind::kBptt)
-        text["evolution"] = {static_cast<int>(train.estimator), train.sigma, train.pairs};
+        text["evolution"] = {static_cast<int>(train.estimator),
+                             train.sigma,
+                             train.estimator == EstimatorKind::kCmaEs ? train.population : train.pairs};
     const auto has_imitation = [](const StageSettings& stage) { return stage.imitation.value_or(0) > 0; };
     if (train.imitation && (train.imitation->probability > 0 ||
                             std::any_of(train.stages.begin(), train.stages.end(), has_imitation)))

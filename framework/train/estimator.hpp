@@ -38,6 +38,9 @@ class Estimator {
     /// losses). If the window is not finite, neither is the gradient, and the trajectory is to be given up.
     virtual Unroll::Window window(std::int64_t t, std::int64_t n, double cot, TensorSet& gradient) = 0;
 
+    /// Of one that has no gradient: what the parameters become after a window, empty tensors where they stay.
+    [[nodiscard]] virtual const TensorSet* proposed() const { return nullptr; }
+
     /// What a checkpoint at step t of a trajectory has to keep, by name. At t = 0 a trajectory is started
     /// again.
     [[nodiscard]] virtual TensorRefs carried(std::int64_t t) const = 0;

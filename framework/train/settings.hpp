@@ -19,9 +19,9 @@ enum class Decay { kConstant, kLinear, kCosine };
 /// What layer_decay damps: the increment of an old layer, or its gradient before the meta-optimizer sees it.
 enum class LayerDecay { kRate, kGradient };
 
-/// How the gradient of the meta-loss is found: by back-propagation through the windows, by evolution
-/// strategies on them, or by persistent evolution strategies.
-enum class EstimatorKind { kBptt, kEs, kPes };
+/// What the parameters learn from: the gradient of the meta-loss by back-propagation through the windows, by
+/// evolution strategies on them, or by persistent evolution strategies; or, without one, a search by CMA-ES.
+enum class EstimatorKind { kBptt, kEs, kPes, kCmaEs };
 
 /// `imitation { teacher { use adam } }`: trajectories on which the optimizer learns the steps of another one.
 struct ImitationSettings {
@@ -50,8 +50,9 @@ struct TrainSettings {
     Augmentation augmentation{};  ///< of the optimizee
     Schedule schedule = Schedule::kFlat;
     EstimatorKind estimator = EstimatorKind::kBptt;
-    double sigma = 0.01;     ///< of the perturbations of evolution strategies
-    std::int64_t pairs = 0;  ///< antithetic ones; a divisor of batch (0 where nothing is perturbed)
+    double sigma = 0.01;          ///< of the perturbations of evolution strategies; where cma_es begins
+    std::int64_t population = 0;  ///< of cma_es; 0: 4 + floor(3 ln n) of n numbers
+    std::int64_t pairs = 0;       ///< antithetic ones; a divisor of batch (0 where nothing is perturbed)
     std::optional<ImitationSettings> imitation{};
     /// Number of the training: others begin with other parameters and learn from other draws.
     std::uint64_t seed = 0;

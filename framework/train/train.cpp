@@ -5,6 +5,7 @@
 #include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/train/back_propagation.hpp"
+#include "framework/train/covariance_search.hpp"
 #include "framework/train/evolution.hpp"
 #include "framework/train/imitation.hpp"
 #include "framework/train/shards.hpp"
@@ -52,12 +53,14 @@ Trainer::Trainer(const TrainTask& task,
                         "; expected a multiple of train.batch, " + std::to_string(settings_.batch) +
                         ", or 0 for fresh instances in every trajectory");
     }
-    if (settings_.estimator == EstimatorKind::kBptt) {
+    if (settings_.estimator == EstimatorKind::kCmaEs) {
+        for (const Stage& stage : stages_) CovarianceSearch::check(optimizer, stage);
+    } else if (settings_.estimator == EstimatorKind::kBptt) {
         if (optimizer.vjp() == nullptr) {
             throw Error(ExitCode::kPlugin,
                         "optimizer '" + optimizer.id() +
                             "' has no derivative (step_vjp); it cannot be trained by bptt; use "
-                            "'estimator es' or 'estimator pes'");
+                            "'estimator es', 'estimator pes' or 'estimator cma_es'");
         }
     } else if (settings_.imitation && optimizer.vjp() == nullptr) {
         throw Error(ExitCode::kPlugin,
@@ -159,6 +162,8 @@ bool Trainer::run_stage(const Stage& stage) {
     const Lesson lesson{optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_};
     if (settings_.estimator == EstimatorKind::kBptt)
         estimator_ = std::make_unique<BackPropagation>(lesson);
+    else if (settings_.estimator == EstimatorKind::kCmaEs)
+        estimator_ = std::make_unique<CovarianceSearch>(lesson);
     else
         estimator_ = std::make_unique<Evolution>(lesson);
     imitation_.reset();

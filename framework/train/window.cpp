@@ -81,18 +81,21 @@ bool Trainer::run_window(const Stage& stage) {
     std::vector<double> rates = stage.rates;
     for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
     remember(rates);
+    const TensorSet* proposed = current().proposed();
     try {
-        (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
+        if (proposed == nullptr) (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
     } catch (const Diverged& diverged) {
         return skip(diverged.text);
     }
+    for (std::size_t i = 0; proposed != nullptr && i < proposed->size(); ++i)
+        if ((*proposed)[i]) copy_values(kept_.phi[i], (*proposed)[i]);
     if (!kept_.mean.empty()) average(rates);
     ++cursor_.meta_steps;
     ++cursor_.windows;
     cursor_.skipped_since_step = 0;
     cursor_.t += n;
     cursor_.loss += window.loss / static_cast<double>(settings_.batch);
-    cursor_.gradient_norm = std::max(cursor_.gradient_norm, norm);
+    cursor_.gradient_norm = proposed == nullptr ? std::max(cursor_.gradient_norm, norm) : NAN;
     report(window.loss / static_cast<double>(settings_.batch));
     return true;
 }

@@ -338,6 +338,11 @@ TEST_CASE("experiment: how values alone are perturbed counts in the hash where i
     CHECK(hash_of(bptt) == hash_of(bptt, {"train.evolution.sigma=0.1"}));
     CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.sigma=0.1"}));
     CHECK(hash_of(pes) != hash_of(pes, {"train.evolution.pairs=8"}));
+    const std::string search = lista("estimator cma_es horizon 40");
+    CHECK(train_of(read(search)).unroll == 40);
+    CHECK(train_of(read(search)).sigma == 0.3);
+    CHECK(hash_of(search) != hash_of(search, {"train.evolution.population=8"}));
+    CHECK(hash_of(search) == hash_of(search, {"train.evolution.pairs=8"}));
     CHECK(hash_of(pes) != hash_of(pes, {"train.estimator=es"}));
 }
 
@@ -413,11 +418,18 @@ TEST_CASE("experiment: lengths are drawn from the shortest to the longest") {
 
 TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch are refused at their place") {
     CHECK(refused(lista("estimator pse")) ==
-          "2 dir/run.info:4: contestants.lista.train.estimator is 'pse'; expected one of: bptt, es, pes; did "
-          "you mean 'pes'?");
+          "2 dir/run.info:4: contestants.lista.train.estimator is 'pse'; expected one of: bptt, es, pes, "
+          "cma_es; did you mean 'pes'?");
     CHECK(refused(lista("batch 12 evolution { pairs 5 }")) ==
           "2 dir/run.info:4: contestants.lista.train.evolution.pairs is '5'; expected a divisor of "
           "train.batch, 12");
+    CHECK(
+        refused(lista("estimator cma_es clip_norm 1")) ==
+        "2 dir/run.info:4: contestants.lista.train.clip_norm is set, and estimator 'cma_es' has no gradient; "
+        "remove it, or use es or pes");
+    CHECK(refused(lista("estimator cma_es imitation { teacher { use adam } }")) ==
+          "2 dir/run.info:4: contestants.lista.train.imitation is learned by a gradient, and estimator "
+          "'cma_es' has none; remove it, or use bptt, es or pes");
     CHECK(refused(lista("evolution { sigma 0 }"))
               .starts_with("2 dir/run.info:4: contestants.lista.train.evolution.sigma is '0'; expected"));
     CHECK(refused(lista("evolution { sigam 1 }")).find("did you mean 'sigma'?") != std::string::npos);

@@ -107,6 +107,15 @@ Trainee evolving(EstimatorKind kind) {
 }
 Trainee es() { return evolving(EstimatorKind::kEs); }
 Trainee pes() { return evolving(EstimatorKind::kPes); }
+/// 5 generations.
+Trainee search() {
+    Trainee trainee({});
+    trainee.settings().estimator = EstimatorKind::kCmaEs;
+    trainee.settings().epochs = 5;
+    trainee.settings().batch = 6;
+    trainee.settings().horizon = trainee.settings().unroll = 10;
+    return trainee;
+}
 /// The same on a fixed training set, in two stages.
 Trainee pes_in_stages() {
     Trainee trainee = staged();
@@ -221,7 +230,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a training interrupted after every window ends with the bits and records of a whole one") {
-    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes, imitating}) {
+    for (Trainee (*make)() : {flat, layerwise, staged, diverging, es, pes, search, imitating}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         const ScratchFolder folder;

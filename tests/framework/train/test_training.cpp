@@ -348,7 +348,7 @@ TEST_CASE("an optimizer without a derivative, or without parameters, is refused 
     Trainee analytic = uneven({.optimizer = "gradient_descent"});
     CHECK(refusal([&] { analytic.train(); }) ==
           "3 optimizer 'gradient_descent' has no derivative (step_vjp); it cannot be trained by bptt; "
-          "use 'estimator es' or 'estimator pes'");
+          "use 'estimator es', 'estimator pes' or 'estimator cma_es'");
 }
 
 TEST_CASE("an optimizer that is defined from 0 only refuses a problem that starts elsewhere") {
