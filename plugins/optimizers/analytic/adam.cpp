@@ -1,11 +1,13 @@
 #include <cmath>
 #include <l2o/sdk/optimizer.hpp>
 
+#include "schedule.hpp"
+
 namespace {
 
 // Kingma & Ba 2015, "Adam: a method for stochastic optimization", algorithm 1 (arXiv:1412.6980v9). Symbols as
 // in the paper: m, v moments; t counts steps from 1.
-struct Adam {
+struct Adam : l2o::plugins::Schedule {
     static constexpr l2o::About about{
         .id = "adam",
         .version = "1.0.0",
@@ -31,11 +33,13 @@ struct Adam {
                     &Adam::epsilon_form,
                     {"torch", "tf"},
                     "epsilon beside the square root of the corrected v^ (torch), or of v itself (tf)");
+        add_schedule(options);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g().coordinatewise();
+        plan(spec);
         m_ = spec.state_like_x("m", "mean of g");
         v_ = spec.state_like_x("v", "mean of g^2");
     }
@@ -47,7 +51,7 @@ struct Adam {
                      root_correction2 = std::sqrt(1 - std::pow(beta2, t));
         // Both forms are eta m / (sqrt(v) / root + epsilon): in kTf the root goes into eta.
         const bool torch = epsilon_form == EpsilonForm::kTorch;
-        const T eta = T(learning_rate * (torch ? 1 : root_correction2) / correction1);
+        const T eta = T(learning_rate * rate_at(in.t()) * (torch ? 1 : root_correction2) / correction1);
         const T root = torch ? T(root_correction2) : T(1);
         const T b1 = T(beta1), b2 = T(beta2), a1 = T(1 - beta1), a2 = T(1 - beta2), eps = T(epsilon);
         for (std::size_t k = 0; k < in.blocks(); ++k) {

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <l2o/sdk/optimizer.hpp>
 
+#include "schedule.hpp"
+
 namespace l2o::plugins {
 
 /// What the methods share that search their step: the largest eta = initial_step * shrink^k, k = 0 ..
@@ -98,7 +100,7 @@ class Backtracking {
 };
 
 /// Of the methods that search only if they are asked to.
-class FixedOrBacktracking : public Backtracking {
+class FixedOrBacktracking : public Backtracking, public Schedule {
   public:
     enum class StepRule { kFixed, kArmijo };
     StepRule step_rule = StepRule::kFixed;
@@ -115,7 +117,13 @@ class FixedOrBacktracking : public Backtracking {
                     "how the step eta is chosen")
             .real("learning_rate", &Method::learning_rate, "fixed: the step eta", kPositive);
         add_options(options);
+        add_schedule(options);
         return options;
+    }
+    void plan_steps(const OptimizerSpec& spec) {
+        if (searches() && varies())
+            invalid("schedule and warm_up are of the fixed step, and step_rule is armijo; leave them out");
+        plan(spec);
     }
     [[nodiscard]] bool searches() const { return step_rule == StepRule::kArmijo; }
     void bind_search(OptimizerSpec& spec) {

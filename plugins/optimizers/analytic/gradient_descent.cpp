@@ -19,6 +19,7 @@ struct GradientDescent : l2o::plugins::FixedOrBacktracking {
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g();
+        plan_steps(spec);
         if (searches()) {
             bind_search(spec);
         } else {
@@ -34,7 +35,7 @@ struct GradientDescent : l2o::plugins::FixedOrBacktracking {
   private:
     template <class T>
     void descend(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const T eta = T(learning_rate);
+        const T eta = T(learning_rate * rate_at(in.t()));
         for (std::size_t k = 0; k < in.blocks(); ++k)
             l2o::each([=](T x, T g, T& x_next) { x_next = x - eta * g; }, in.x(k), in.g(k), out.x(k));
     }

@@ -1,13 +1,16 @@
 // The first plugin to read. A method is a struct: its options are members, `declare` says what it reads and
 // keeps, `step` is a pure function from what the host hands in to what it wants back. Whatever changes from
-// step to step is in state tensors that the host owns; an instance never changes.
+// step to step is in state tensors that the host owns; an instance never changes. The base has the options of
+// a learning rate that depends on the step.
 #include <l2o/sdk/optimizer.hpp>
+
+#include "schedule.hpp"
 
 namespace {
 
 // Polyak 1964, "Some methods of speeding up the convergence of iteration methods", in the form of Sutskever
 // et al. 2013 with the learning rate outside of the velocity (as in PyTorch and TensorFlow): v, mu as there.
-struct Momentum {
+struct Momentum : l2o::plugins::Schedule {
     static constexpr l2o::About about{
         .id = "momentum",
         .version = "1.0.0",
@@ -25,17 +28,19 @@ struct Momentum {
         options.real("learning_rate", &Momentum::learning_rate, "size of a step", l2o::kPositive)
             .real("mu", &Momentum::mu, "share of the velocity that is kept", l2o::kFraction)
             .flag("nesterov", &Momentum::nesterov, "take the gradient at the look-ahead point");
+        add_schedule(options);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g().coordinatewise();
+        plan(spec);
         v_ = spec.state_like_x("v", "velocity");
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const T eta = T(learning_rate), keep = T(mu), fresh = nesterov ? T(1) : T(0),
+        const T eta = T(learning_rate * rate_at(in.t())), keep = T(mu), fresh = nesterov ? T(1) : T(0),
                 ahead = nesterov ? T(mu) : T(1);
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             l2o::each(

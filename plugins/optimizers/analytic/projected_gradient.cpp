@@ -25,6 +25,7 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_g();
+        plan_steps(spec);
         for (std::size_t k = 0; k < spec.blocks(); ++k) {
             const bool is_bounded = (spec.block(k).flags & L2O_SPEC_BOUNDED) != 0;
             box_.push_back({is_bounded ? spec.block(k).lower : -l2o::kInfinity,
@@ -39,7 +40,8 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
             if (searches()) {
                 search(in, out, row);
             } else {
-                for (std::size_t k = 0; k < in.blocks(); ++k) move(in, row, k, T(learning_rate), out.x(k));
+                for (std::size_t k = 0; k < in.blocks(); ++k)
+                    move(in, row, k, T(learning_rate * rate_at(in.t())), out.x(k));
             }
         }
     }

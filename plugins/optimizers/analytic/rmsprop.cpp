@@ -1,9 +1,11 @@
 #include <cmath>
 #include <l2o/sdk/optimizer.hpp>
 
+#include "schedule.hpp"
+
 namespace {
 
-struct RmsProp {
+struct RmsProp : l2o::plugins::Schedule {
     static constexpr l2o::About about{
         .id = "rmsprop",
         .version = "1.0.0",
@@ -27,18 +29,20 @@ struct RmsProp {
                     &RmsProp::epsilon_form,
                     {"torch", "tf"},
                     "sqrt(v) + epsilon and v = 0 at the start (torch), or sqrt(v + epsilon) and v = 1 (tf)");
+        add_schedule(options);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().reads_g().coordinatewise();
+        plan(spec);
         v_ = spec.state_like_x("v", "mean of g^2", epsilon_form == EpsilonForm::kTorch ? 0 : 1);
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const bool torch = epsilon_form == EpsilonForm::kTorch;
-        const T eta = T(learning_rate), keep = T(alpha), fresh = T(1 - alpha);
+        const T eta = T(learning_rate * rate_at(in.t())), keep = T(alpha), fresh = T(1 - alpha);
         const T inside = torch ? T(0) : T(epsilon), outside = torch ? T(epsilon) : T(0);
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             l2o::each(

@@ -114,3 +114,77 @@ TEST_CASE("gradient_descent: shrink = 1 is refused, for the search would never e
                          doctest::Contains("expected a number in (0, 1)"),
                          l2o::framework::Error);
 }
+
+namespace {
+
+/// eta of every step: x_t+1 = x_t - eta g.
+std::vector<double> rates(OptionText options, std::int64_t horizon, int steps) {
+    const ProblemLab::Setup bowl{.optimizee = "rastrigin",
+                                 .options = {{"n", "1"}, {"family", "classic"}, {"alpha", "0"}},
+                                 .instances = 1};
+    options.emplace("learning_rate", "0.1");
+    const Lab::Run run = Lab({.optimizer = "gradient_descent",
+                              .options = std::move(options),
+                              .problem = bowl,
+                              .horizon = horizon})
+                             .run(steps);
+    std::vector<double> rates;
+    for (std::size_t t = 0; t + 1 < run.x.size(); ++t)
+        rates.push_back(1 - run.x[t + 1][0] / run.x[t][0]);  // g = x
+    return rates;
+}
+void check_rates(const std::vector<double>& got, const std::vector<double>& want) {
+    REQUIRE(got.size() == want.size());
+    for (std::size_t t = 0; t < want.size(); ++t) CHECK(got[t] == doctest::Approx(want[t]).epsilon(1e-9));
+}
+
+}  // namespace
+
+TEST_CASE("schedule: the rate rises in the warm-up, and falls along a line or half a cosine from there") {
+    check_rates(rates({{"warm_up", "0.4"}}, 10, 6), {0.025, 0.05, 0.075, 0.1, 0.1, 0.1});
+    check_rates(rates({{"schedule", "linear"}}, 4, 6), {0.1, 0.075, 0.05, 0.025, 0, 0});
+    check_rates(rates({{"schedule", "cosine"}}, 4, 5),
+                {0.1, 0.05 + 0.05 * std::sqrt(0.5), 0.05, 0.05 - 0.05 * std::sqrt(0.5), 0});
+    check_rates(
+        rates({{"schedule", "linear"}, {"warm_up", "0.2"}, {"decay_until", "0.6"}, {"final_rate", "0.5"}},
+              10,
+              9),
+        {0.05, 0.1, 0.1, 0.0875, 0.075, 0.0625, 0.05, 0.05, 0.05});
+}
+
+TEST_CASE("schedule: its steps may be given, where they are not known or are others") {
+    check_rates(rates({{"schedule", "linear"}, {"schedule_steps", "2"}}, 0, 3), {0.1, 0.05, 0});
+    check_rates(rates({{"schedule", "linear"}, {"schedule_steps", "2"}}, 100, 3), {0.1, 0.05, 0});
+}
+
+TEST_CASE("schedule: one of an unknown number of steps, without room or of a search is refused") {
+    CHECK_THROWS_WITH_AS(
+        rates({{"schedule", "cosine"}}, 0, 0),
+        doctest::Contains("the learning rate follows the number of steps, which is not known here; "
+                          "expected schedule_steps > 0, or schedule constant and warm_up 0"),
+        l2o::framework::Error);
+    CHECK_THROWS_WITH_AS(
+        rates({{"schedule", "cosine"}, {"warm_up", "0.5"}, {"decay_until", "0.5"}}, 10, 0),
+        doctest::Contains("warm_up is 0.500000, and decay_until 0.500000; expected it to be less"),
+        l2o::framework::Error);
+    CHECK_THROWS_WITH_AS(
+        rates({{"schedule", "cosine"}, {"step_rule", "armijo"}}, 10, 0),
+        doctest::Contains("schedule and warm_up are of the fixed step, and step_rule is armijo"),
+        l2o::framework::Error);
+}
+
+TEST_CASE(
+    "schedule: the first step of every method that has one is w times as short in a warm-up of w steps") {
+    for (const char* optimizer : {"gradient_descent", "projected_gradient", "momentum", "rmsprop", "adam"}) {
+        CAPTURE(optimizer);
+        const auto move = [&](const char* warm_up) {
+            const Lab::Run run = Lab({.optimizer = optimizer,
+                                      .options = {{"learning_rate", "0.01"}, {"warm_up", warm_up}},
+                                      .problem = {.optimizee = "rastrigin", .instances = 1},
+                                      .horizon = 40})
+                                     .run(1);
+            return run.x[1][0] - run.x[0][0];
+        };
+        CHECK(move("0.1") == doctest::Approx(move("0") / 4).epsilon(1e-9));
+    }
+}

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <l2o/sdk/optimizer.hpp>
+#include <numbers>
+#include <string>
+
+namespace l2o::plugins {
+
+/// What methods with a learning rate share: how it depends on the step t = 0, 1, ... With T the planned
+/// number of steps and w = warm_up T it rises as (t + 1) / w, and then falls from 1 to final_rate until
+/// decay_until T, along a line or half a cosine (Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent
+/// with warm restarts", equation 5, without restarts; warm-up: Goyal et al. 2017, "Accurate, large minibatch
+/// SGD", section 2.2).
+class Schedule {
+  public:
+    enum class Form { kConstant, kLinear, kCosine };
+    Form schedule = Form::kConstant;
+    double warm_up = 0, decay_until = 1, final_rate = 0;
+    std::int64_t schedule_steps = 0;
+
+    template <class Method>
+    static Options<Method>& add_schedule(Options<Method>& options) {
+        return options
+            .choice("schedule",
+                    static_cast<Form Method::*>(&Method::schedule),
+                    {"constant", "linear", "cosine"},
+                    "how the learning rate falls behind its warm-up")
+            .real("warm_up", &Method::warm_up, "share of the steps in which it rises", kFraction)
+            .real("decay_until",
+                  &Method::decay_until,
+                  "share of the steps after which it is at its end",
+                  Range{0, 1, true, false})
+            .real("final_rate", &Method::final_rate, "that end, as a share of learning_rate", between(0, 1))
+            .integer("schedule_steps",
+                     &Method::schedule_steps,
+                     "the number of steps that shares are of; 0: as many as are planned",
+                     at_least(0));
+    }
+
+    /// Once the options are known.   @throw Failure if nobody says how many steps there will be
+    void plan(const OptimizerSpec& spec) {
+        steps_ = double(schedule_steps > 0 ? schedule_steps : spec.problem().horizon);
+        if (!varies()) return;
+        if (steps_ <= 0)
+            refuse(
+                "the learning rate follows the number of steps, which is not known here; expected "
+                "schedule_steps > 0, or schedule constant and warm_up 0");
+        if (warm_up >= decay_until && schedule != Form::kConstant)
+            invalid("warm_up is " + std::to_string(warm_up) + ", and decay_until " +
+                    std::to_string(decay_until) + "; expected it to be less");
+    }
+    [[nodiscard]] bool varies() const { return schedule != Form::kConstant || warm_up > 0; }
+    /// What learning_rate is multiplied by in step t.
+    [[nodiscard]] double rate_at(std::int64_t t) const {
+        const double up = warm_up * steps_, at = double(t);
+        if (at < up) return std::min(1.0, (at + 1) / up);
+        if (schedule == Form::kConstant) return 1;
+        const double part = std::min(1.0, (at - up) / (decay_until * steps_ - up));
+        const double left =
+            schedule == Form::kLinear ? 1 - part : (1 + std::cos(std::numbers::pi * part)) / 2;
+        return final_rate + (1 - final_rate) * left;
+    }
+
+  private:
+    double steps_ = 0;
+};
+
+}  // namespace l2o::plugins
