@@ -289,7 +289,7 @@ std::vector<std::unique_ptr<Case>> OptimizeeBench::cases_of_rows(const std::vect
         }
         out.push_back(std::move(one));
     }
-    if (optimizee_->api().metrics != nullptr) {
+    if (!optimizee_->metrics().empty()) {
         bool has_all = true;
         for (const Tensor& tensor : data) has_all = has_all && tensor;
         out.push_back(std::make_unique<MetricsCase>(*optimizee_, x, data, 1, has_all));

@@ -130,7 +130,7 @@ std::string check_unwanted(const Subject& subject) {
     };
     SampleCase whole(optimizee, Split::kTrain, 3, bench->batch());
     whole.run();
-    bool is_any = optimizee.api().metrics != nullptr;
+    bool is_any = !optimizee.metrics().empty();
     // As trainings do: no solutions, and of what all instances share one copy.
     for (const Unwanted& unwanted : {Unwanted{true, false, "solution tensors"},
                                      Unwanted{false, true, "shared tensors"},
@@ -172,7 +172,7 @@ std::string check_unwanted(const Subject& subject) {
         if (!text.empty() && (bench->flags() & L2O_FLAG_DETERMINISTIC) != 0)
             throw Broken("with and without solution tensors: " + text);
     }
-    if (optimizee.api().metrics != nullptr) {
+    if (!optimizee.metrics().empty()) {
         const std::vector<Tensor> data = bench->data_of(all_rows(bench->batch()));
         MetricsCase one(optimizee, bench->x(), data, 1, false), again(optimizee, bench->x(), data, 1, false);
         one.run(), again.run(std::byte{0x5a});
@@ -326,7 +326,7 @@ std::string check_particles(const Subject& subject) {
     if (bench->has_gradient()) compare_evals(Oracle::kEval, {false, true});
     for (const Oracle oracle : {Oracle::kHvp, Oracle::kProx})
         if (bench->has(oracle)) compare_evals(oracle, {});
-    if (optimizee.api().metrics != nullptr) {
+    if (!optimizee.metrics().empty()) {
         MetricsCase together(optimizee, x, two, 2, true), apart(optimizee, x, four, 1, true);
         compare(together, apart);
     }

@@ -64,7 +64,7 @@ typedef struct l2o_optimizee_api {
     L2O_FN(l2o_status, hvp, const l2o_optimizee*, l2o_call*, const l2o_points*, l2o_in v, l2o_out hv);
     /* [pure] u = argmin f(u) + |u - x|^2 / (2 tau), tau [batch]. NULL: cannot. */
     L2O_FN(l2o_status, prox, const l2o_optimizee*, l2o_call*, const l2o_points*, const l2o_tensor* tau, l2o_out u);
-    /* [pure] metrics[i] is [batch]; an L2O_SPEC_RATIO is [batch, 2]. NULL iff n_metrics is 0. */
+    /* [pure] metrics[i] is [batch]; an L2O_SPEC_RATIO is [batch, 2]. NULL: none, and n_metrics is 0. */
     L2O_FN(l2o_status, metrics, const l2o_optimizee*, l2o_call*, const l2o_points*, l2o_out metrics);
     /* [pure] Fills the data tensors marked L2O_SPEC_BY_SOLVE from the others; expensive. NULL: none. */
     L2O_FN(l2o_status, solve, const l2o_optimizee*, l2o_call*, uint32_t count, l2o_in data, l2o_out solution);
