@@ -3,17 +3,21 @@
 # be built here, with its defaults and with every variant of its options, each on every optimizee that it fits. Prints a
 # line per variant, then the findings that failed, and their number.
 #
-#   tests/check_sweep.sh [--without OPTIMIZEE] [--only REGEX] [--default | --fuzz N] BUILD_DIR
+#   tests/check_sweep.sh [--without OPTIMIZEE | --on OPTIMIZEE] [--only REGEX] [--default | --fuzz N] BUILD_DIR
 #
-# --without: not on this one; mlp takes most of the time. --only: components whose "KIND ID" matches. --default: with
-# defaults, as `l2o check FILE` does, for its times. --fuzz: N random cases of each in place of variants.
+# --without: not on this one; mlp takes most of the time. --on: on this one alone. --only: components whose "KIND ID"
+# matches. --default: with defaults, as `l2o check FILE` does, for its times. --fuzz: N random cases of each in place of
+# variants.
 # A variant sets one option: every other value of a choice or a boolean, and the ends of the range of a number, but for an
 # upper end of a whole number, which may be gigabytes. Takes jq. One process at a time; with variants for an hour or two.
 set -euo pipefail
 
-mode=thorough cases= without= only=.
+mode=thorough cases= without= on= only=.
 if [ "${1:-}" = --without ]; then
     without=$2
+    shift 2
+elif [ "${1:-}" = --on ]; then
+    on=$2
     shift 2
 fi
 if [ "${1:-}" = --only ]; then
@@ -76,6 +80,7 @@ for library in "${libraries[@]}"; do
         while read -r variant; do
             arguments=("$library" --component "$id" --json)
             [ "$mode" != thorough ] || arguments+=(--thorough)
+            [ -z "$on" ] || arguments+=(--optimizee "$on")
             [ "$mode" != fuzz ] || arguments+=(--fuzz "$cases" --seed 1)
             [ -z "$variant" ] || arguments+=(--set "$variant")
             start=$(date +%s%N)

@@ -94,6 +94,31 @@ TEST_CASE("lstm: the float step is the double step to a few units of float round
     }
 }
 
+TEST_CASE_TEMPLATE("lstm: the slopes of a saturated cell keep their digits", T, float, double) {
+    // Gates and cells where 1 - s and 1 - tanh^2 are below the rounding of 1.
+    Step<T> step{.inputs = 1, .hidden = 1, .n = 2};
+    std::ranges::fill(step.w, T(0));
+    const double scale = std::is_same_v<T, float> ? 1 : 2;
+    step.b = {T(18 * scale), T(-9 * scale), T(17 * scale - 1), T(16 * scale)};
+    step.c = {T(9.5 * scale), T(-8.5 * scale)};
+    step.forward();
+    const auto slope_of_logistic = [](double z) { return std::exp(-z) / std::pow(1 + std::exp(-z), 2); };
+    const auto slope_of_tanh = [](double z) { return std::pow(std::cosh(z), -2); };
+    for (std::size_t k = 0; k < 2; ++k) {
+        const double c = step.c[k], j = std::tanh(-9 * scale), i = logistic(18 * scale);
+        const double c_next = logistic(17 * scale) * c + i * j;
+        const double o = logistic(16 * scale), slopes[] = {j * slope_of_logistic(18 * scale),
+                                                           i * slope_of_tanh(-9 * scale),
+                                                           c * slope_of_logistic(17 * scale),
+                                                           std::tanh(c_next) * slope_of_logistic(16 * scale),
+                                                           o * slope_of_tanh(c_next),
+                                                           logistic(17 * scale)};
+        for (std::size_t row = 0; row < 6; ++row)
+            CHECK(double(step.tape[2 * row + k]) ==
+                  doctest::Approx(slopes[row]).epsilon(std::is_same_v<T, float> ? 2e-5 : 1e-12).scale(0));
+    }
+}
+
 TEST_CASE("lstm: the step and the vjp of a slice of coordinates have the bits of the slice of the whole") {
     Step<float> step{.inputs = 2, .hidden = 5, .n = 71};
     step.forward();

@@ -56,10 +56,17 @@ inline l2o_spec spec_of(const char* name, const std::int64_t* shape, std::int32_
     return spec;
 }
 
+/// A method whose parameters are the test's.
+template <class Method>
+struct Started : Method {
+    template <class T>
+    void init_params(const l2o_call&, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>&) const {}
+};
+
 /// A component, and memory for one step of it, scratch as it was declared.
 template <class Method>
 struct Instance {
-    static constexpr const l2o_optimizer_api& kApi = l2o::Optimizer<Method>::kApi;
+    static constexpr const l2o_optimizer_api& kApi = l2o::Optimizer<Started<Method>>::kApi;
     const std::int64_t mn[2]{kM, kN};
     const l2o_spec a = spec_of("A", mn, 2, false), b = spec_of("b", mn, 1, true),
                    x_spec = spec_of("x", mn + 1, 1, true);
@@ -68,7 +75,7 @@ struct Instance {
     l2o_call call{};
     l2o_optimizer* optimizer = nullptr;
     l2o_status created = 0;
-    std::int64_t batch;
+    std::int64_t batch, number_of_step = 0;
     Arrays data, params, state, x, g, x_out, state_out, x_cot, state_cot, x_acc, g_acc, state_acc, param_acc;
     std::vector<std::byte> memory;
 
@@ -106,7 +113,7 @@ struct Instance {
     }
     [[nodiscard]] l2o_step_in in() const {
         l2o_step_in in{};
-        in.batch = static_cast<std::uint32_t>(batch);
+        in.batch = static_cast<std::uint32_t>(batch), in.t = number_of_step;
         in.params = params.in(), in.state = state.in(), in.x = x.in(), in.g = g.in(), in.data = data.in();
         return in;
     }
@@ -115,10 +122,13 @@ struct Instance {
         out.x = x_out.list.data(), out.state = state_out.list.data();
         return out;
     }
-    void step() {
+    l2o_status try_step() {
         const l2o_step_in from = in();
         l2o_step_out to = out();
-        const l2o_status status = kApi.step(optimizer, &call, &from, &to);
+        return kApi.step(optimizer, &call, &from, &to);
+    }
+    void step() {
+        const l2o_status status = try_step();
         INFO(error);
         REQUIRE(status == 0);
     }

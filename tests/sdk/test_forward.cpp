@@ -1,4 +1,5 @@
-// What a forward() may not say: each is refused when the method is created, in a sentence.
+// What a forward() may not say: each is refused in a sentence, when the method is created or in the step that
+// says it.
 #include <doctest/doctest.h>
 
 #include <l2o/layers/layered.hpp>
@@ -93,6 +94,15 @@ struct SetsHTwice : Plain {
         step.room_of(m.h);
     }
 };
+/// From step 20 on, which nobody looks at when the method is created.
+template <class What>
+struct Later : Plain {
+    static void forward(const auto& m, auto& step) {
+        if (step.t() >= 20) return What::forward(m, step);
+        step.set_x(step.x());
+        step.set(m.h, step.state(m.h));
+    }
+};
 struct SharesA {
     static void forward(const auto& m, auto& step) { step.set_x(step.data(m.a) * step.matrix(m.w)); }
 };
@@ -112,7 +122,24 @@ std::string refusal() {
     return it.error;
 }
 
-/// A state that a net writes, at the blocks that it is run at.
+template <class Case>
+std::string refusal_of_step(std::int64_t t) {
+    Instance<Method<Case>> it(1);
+    REQUIRE(it.created == 0);
+    it.number_of_step = t;
+    return it.try_step() == 0 ? "" : it.error;
+}
+
+/// Declares what it has in the wrong order, or measures nothing.
+template <bool kMeasures>
+struct Unmeasured : Method<Plain> {
+    void declare(l2o::OptimizerSpec& spec) {
+        if (kMeasures) Method<Plain>::declare(spec);
+        spec.state({.name = "late", .batched = true});
+    }
+};
+
+/// A state that a net writes, at the blocks that it is run at; with 4 runs at one of them until step 20.
 template <int kRuns>
 struct Cell : l2o::layers::Layered<Cell<kRuns>> {
     static constexpr l2o::About about = Method<Plain>::about;
@@ -127,7 +154,8 @@ struct Cell : l2o::layers::Layered<Cell<kRuns>> {
     void forward(Step<T>& step) const {
         l2o::nets::Running run(net, step);
         Value<T> x = step.x();
-        for (int i = 0; i < kRuns; ++i) x = x + run.outputs(kRuns == 3 ? i : 0, step.g());
+        for (int i = 0; i < (kRuns == 4 ? step.t() < 20 : kRuns); ++i)
+            x = x + run.outputs(kRuns == 3 ? i : 0, step.g());
         step.set_x(x);
     }
 };
@@ -157,6 +185,39 @@ TEST_CASE("forward: what is not set, or set again, is refused with the step in w
           "value for zeros");
     CHECK(refusal<With<SetsTwice>>() == "forward() of step 0 sets x' of block 'x' twice; expected once");
     CHECK(refusal<SetsHTwice>() == "forward() of step 0 sets state 'h' twice; expected once");
+}
+
+TEST_CASE("forward: what a later step does not set, or sets again, is refused by that step") {
+    CHECK(refusal_of_step<Later<ForgetsH>>(19).empty());
+    CHECK(refusal_of_step<Later<ForgetsH>>(20) ==
+          "forward() of step 20 does not set state 'h'; expected 'step.set(handle, value)', with an empty "
+          "value for zeros");
+    CHECK(refusal_of_step<Later<Nothing>>(23) ==
+          "forward() of step 23 does not set x' of block 'x'; expected 'step.set_x(value, 0)', with an empty "
+          "value for zeros");
+    CHECK(refusal_of_step<Later<SetsTwice>>(20) ==
+          "forward() of step 20 sets x' of block 'x' twice; expected once");
+    Instance<Cell<4>> net(1);
+    REQUIRE(net.created == 0);
+    net.step();
+    net.number_of_step = 20;
+    CHECK(net.try_step() != 0);
+    CHECK(std::string(net.error) ==
+          "forward() of step 20 does not set state 'h'; expected 'step.set(handle, value)', with an empty "
+          "value for zeros");
+}
+
+TEST_CASE("forward: a declare() that does not end with measure(spec) is refused") {
+    const std::string text =
+        "declare() does not end with 'measure(spec)', which finds the scratch of forward(); expected it "
+        "after "
+        "the last state";
+    const Instance<Unmeasured<false>> never(1);
+    REQUIRE(never.created != 0);
+    CHECK(std::string(never.error) == text);
+    const Instance<Unmeasured<true>> early(1);
+    REQUIRE(early.created != 0);
+    CHECK(std::string(early.error) == text);
 }
 
 TEST_CASE("forward: what does not fit where it is set is refused") {

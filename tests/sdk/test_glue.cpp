@@ -88,6 +88,13 @@ const l2o_option& option(const char* key) {
     throw std::invalid_argument(key);
 }
 
+/// It has a parameter, and nothing to start it.
+struct Unstarted : Probe {
+    static constexpr l2o::About about{.id = "unstarted", .version = "1.0.0", .title = "", .doc = ""};
+    static l2o::Options<Unstarted> options() { return {}; }
+    void declare(l2o::OptimizerSpec& spec) { spec.param({.name = "eta"}); }
+};
+
 /// A Probe that fails as told, on a problem with one block [2].
 struct Host {
     std::int64_t two = 2, shape[2] = {1, 2}, strides[2] = {2, 1};
@@ -381,6 +388,19 @@ TEST_CASE("what declare() did not ask for is refused in a sentence") {
     CHECK_THROWS_AS(
         static_cast<void>(l2o::BlockStates(l2o::State(0, L2O_DTYPE_F64), 1)[1].in<double>(nullptr)),
         l2o::Failure);
+}
+
+TEST_CASE("parameters that nothing gives a first value are refused") {
+    Host host;
+    char err[512] = "";
+    host.call.err = err, host.call.err_cap = sizeof err;
+    REQUIRE(l2o::Optimizer<Unstarted>::kApi.create(&host.call, nullptr, 0, &host.problem, &host.optimizer) !=
+            L2O_STATUS_OK);
+    CHECK(std::string(err) ==
+          "declare() has the parameter 'eta' and the class no init_params that gives it a first value; "
+          "expected "
+          "'template <class T> void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const "
+          "l2o::ParamsOut<T>& params) const'");
 }
 
 TEST_CASE("a start that its element type does not hold is refused") {

@@ -1,4 +1,4 @@
-// What forward() says, looked at once, when it is measured: nothing of it costs a step.
+// What forward() says, looked at when it is measured, and where a step does not set what it has to.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,14 @@
 #include <vector>
 
 namespace l2o::layers::detail {
+
+/// Adds up to a number that tells what was set how often, where it is little.
+inline std::uint64_t mark(std::size_t place) { return std::uint64_t{1} << place % 64; }
+inline std::uint64_t marks_of(const OptimizerSpec& spec) {
+    std::uint64_t sum = 0;
+    for (std::size_t place = 0; place < spec.blocks() + spec.states.size(); ++place) sum += mark(place);
+    return sum;
+}
 
 /// Refuses a forward() that does not set x' of every block and every state', each once, in rows of its size,
 /// or that reads data or a parameter as what it is not.
@@ -28,10 +36,7 @@ class Judge {
                         "= true' in declare()");
     }
 
-    /// Places in the list of all that has to be set.
-    [[nodiscard]] std::size_t x(std::size_t block) const { return block; }
-    [[nodiscard]] std::size_t state(const State& s) const { return spec_.blocks() + s.index(); }
-
+    /// @param place  in the list of the blocks and, after them, the states
     /// @param cols  of a row; 0: whatever fits
     void set(std::size_t place, std::int64_t cols, bool is_batched) {
         const std::int64_t expected = element_count(spec_at(place));

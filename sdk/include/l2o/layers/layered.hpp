@@ -67,7 +67,7 @@ class Step {
   public:
     /// @param out        of a forward pass; @param cot, acc  of a reverse pass; else NULL
     /// @param first_row  of the tape's rows within the batch
-    /// @param judge      of what forward() says, while it is measured; else NULL
+    /// @param judge      of what forward() says, in a tape that measures; else NULL
     Step(Tape<T>& tape,
          const StepIn<T>& in,
          const StepOut<T>* out,
@@ -106,23 +106,26 @@ class Step {
     /// @throw Failure if there is no such block
     Value<T> set_x(Value<T> value, std::size_t block = 0) {
         block = valid(block);
-        if (judge_ != nullptr) judge(judge_->x(block), value);
-        return set(value,
+        return set([=] { return block; },
+                   value,
                    rows(out_ ? out_->x(block) : View<T>{}),
                    rows(in_.x_out(block)),
                    rows(cot_ ? cot_->x(block) : View<const T>{}));
     }
     Value<T> set(const State& s, Value<T> value) {
         const View<const T> known = rows(in_.state_out(s));
-        if (judge_ != nullptr) judge(judge_->state(s), value);
-        return set(value, written(s), known, cotangent_of(s));
+        return set([&] { return in_.blocks() + s.index(); }, value, written(s), known, cotangent_of(s));
     }
-    /// Where an operation writes a state', instead of set(), asked for when it is named; empty unless in a
-    /// forward pass.
-    View<T> room_of(const State& s) const {
-        if (judge_ != nullptr) judge_->set(judge_->state(s), 0, true);
+    /// Where an operation writes a state', instead of set(), asked for once, when it is named; empty unless
+    /// in a forward pass.
+    View<T> room_of(const State& s) {
+        const std::size_t place = in_.blocks() + s.index();
+        if (judge_ != nullptr) judge_->set(place, 0, true);
+        if (out_ != nullptr) marks_ += detail::mark(place);
         return written(s);
     }
+    /// The same place, asked for again.
+    View<T> written(const State& s) const { return rows(out_ ? out_->state(s) : View<T>{}); }
     /// For operations with a state of their own: parameters and state, the cotangent of a state', and
     /// accumulators; the last two empty where there is none.
     View<const T> values_of(const Param& p) const { return in_.param(p); }
@@ -131,6 +134,8 @@ class Step {
     View<T> accumulator_of(const State& s) const { return rows(acc_ ? acc_->state(s) : View<T>{}); }
     View<T> accumulator_of(const Param& p) const { return acc_ ? acc_->param(p) : View<T>{}; }
     [[nodiscard]] Tape<T>& tape() const { return tape_; }
+    /// The sum of detail::mark() of what was set.
+    [[nodiscard]] std::uint64_t marks() const { return marks_; }
     /// Computes what was set.
     void finish() {
         for (const Output* output = first_; output != nullptr; output = output->next) {
@@ -156,10 +161,6 @@ class Step {
             "forward() names a block that the problem does not have; expected numbers from 0 below "
             "step.blocks()");
     }
-    void judge(std::size_t place, Value<T> value) {
-        judge_->set(place, value ? value->cols() : 0, !value || value->is_batched());
-    }
-    View<T> written(const State& s) const { return rows(out_ ? out_->state(s) : View<T>{}); }
     /// Those of the tape, of a tensor of the whole batch.
     template <class E>
     View<E> rows(const View<E>& all) const {
@@ -175,11 +176,18 @@ class Step {
         if (judge_ != nullptr) judge_->input(value.rows, is_batched ? tape_.batch() : 1);
         return Value<T>(tape_.template add<detail::Input<T>>(is_batched, value, bar));
     }
-    Value<T> set(Value<T> value, const View<T>& to, const View<const T>& known, const View<const T>& bar) {
+    template <class Place>
+    Value<T> set(const Place& place,
+                 Value<T> value,
+                 const View<T>& to,
+                 const View<const T>& known,
+                 const View<const T>& bar) {
         switch (tape_.pass()) {
             case Pass::kMeasure:
+                judge_->set(place(), value ? value->cols() : 0, !value || value->is_batched());
                 break;
             case Pass::kForward:
+                marks_ += detail::mark(place());
                 if (value) value->use();
                 if (value && !value->is_known()) value->place(to);
                 *end_ = tape_.template make<Output>(Output{value, to});
@@ -201,6 +209,7 @@ class Step {
     const StepAcc<T>* acc_;
     std::int64_t first_row_;
     detail::Judge* judge_;
+    std::uint64_t marks_ = 0;
     Output* first_ = nullptr;
     Output** end_ = &first_;
 };
@@ -220,6 +229,8 @@ class Layered {
             Tape<T> tape(scratch, std::min(rows_at_once_, in.batch() - row), Pass::kForward);
             Step<T> step(tape, in, &out, nullptr, nullptr, row);
             method().forward(step);
+            if (step.marks() != marks_) [[unlikely]]
+                refuse(in);
             step.finish();
         }
     }
@@ -233,16 +244,24 @@ class Layered {
             tape.reverse();
         }
     }
+    /// @throw Failure if declare() did not end with measure(spec)
+    void check_declared(const OptimizerSpec& spec) const {
+        if (spec_ != &spec || marks_ != detail::marks_of(spec))
+            invalid(
+                "declare() does not end with 'measure(spec)', which finds the scratch of forward(); "
+                "expected it after the last state");
+    }
 
   protected:
     /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three, and
-    /// refuses one that in these steps does not set all that it has to.
+    /// refuses one that in these steps does not set all that it has to; later ones are refused by step().
     /// @param entries_at_once  0: the batch is computed at once; else as many of its rows at a time as have
     ///        so many coordinates, or one: where values are many, those of all rows leave the cache
-    /// @pre  parameters and states are declared   @throw Failure of a population
+    /// @param spec  complete, and there as long as the method   @throw Failure of a population
     void measure(OptimizerSpec& spec, std::int64_t entries_at_once = 0) {
         if (spec.info.particles > 0) invalid("a population is not written in layers; expected one iterate");
         detail::Judge::check_states(spec);
+        spec_ = &spec, marks_ = detail::marks_of(spec);
         std::int64_t of_row = 0;
         for (std::size_t k = 0; k < spec.blocks(); ++k) of_row += element_count(spec.block(k));
         if (entries_at_once > 0)
@@ -269,11 +288,7 @@ class Layered {
                 if ((spec.info.reads & L2O_ORACLE_GRADIENT) != 0) raw.g = raw.x;
                 const l2o_call call{};
                 const StepIn<T> in(&raw, &call, 1, spec.blocks(), spec.states.size());
-                Tape<T> tape(scratch, rows, Pass::kMeasure);
-                detail::Judge judge(spec, t);
-                Step<T> step(tape, in, nullptr, nullptr, nullptr, 0, &judge);
-                method().forward(step);
-                judge.finish();
+                judge(scratch, in);
             });
     }
 
@@ -282,7 +297,25 @@ class Layered {
         detail::Shapes states, blocks, data;
     };
     [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
+    template <class T>
+    void judge(Scratch& scratch, const StepIn<T>& in) const {
+        Tape<T> tape(scratch, in.batch(), Pass::kMeasure);
+        detail::Judge judge(*spec_, in.t());
+        Step<T> step(tape, in, nullptr, nullptr, nullptr, 0, &judge);
+        method().forward(step);
+        judge.finish();
+    }
+    /// Says what forward() did not set, or set twice.
+    template <class T>
+    [[noreturn, gnu::cold, gnu::noinline]] void refuse(const StepIn<T>& in) const {
+        Scratch scratch;
+        judge(scratch, in);
+        invalid("forward() of step " + std::to_string(in.t()) +
+                " sets other outputs when it is called again; expected one that looks at no values");
+    }
 
+    const OptimizerSpec* spec_ = nullptr;  // as measured
+    std::uint64_t marks_ = 0;              // of a step that sets every output once
     std::int64_t rows_at_once_ = std::numeric_limits<std::int64_t>::max() / 2;
 };
 

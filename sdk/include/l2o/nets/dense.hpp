@@ -17,55 +17,25 @@ namespace l2o::nets {
 
 // Activations: of numbers (numerics::Packets), and their slope by what they gave.
 struct Linear {
-    template <class V>
-    static V apply(const V& z) {
-        return z;
-    }
-    template <class V>
-    static V slope(const V&) {
-        return V(1);
-    }
+    static constexpr auto apply = [](const auto& z) { return z; };
+    static constexpr auto slope = []<class V>(const V&) { return V(1); };
 };
 /// A NaN stays one, so that a diverged iterate is seen.
 struct Relu {
-    template <class V>
-    static V apply(const V& z) {
-        return max(z, V(0));
-    }
-    template <class V>
-    static V slope(const V& h) {
-        return sign(h);
-    }
+    static constexpr auto apply = []<class V>(const V& z) { return max(z, V(0)); };
+    static constexpr auto slope = [](const auto& h) { return sign(h); };
 };
 struct Elu {
-    template <class V>
-    static V apply(const V& z) {
-        return max(z, exp(min(z, V(0))) - 1);
-    }
-    template <class V>
-    static V slope(const V& h) {
-        return min(h, V(0)) + 1;
-    }
+    static constexpr auto apply = []<class V>(const V& z) { return max(z, exp(min(z, V(0))) - 1); };
+    static constexpr auto slope = []<class V>(const V& h) { return min(h, V(0)) + 1; };
 };
 struct Tanh {
-    template <class V>
-    static V apply(const V& z) {
-        return tanh(z);
-    }
-    template <class V>
-    static V slope(const V& h) {
-        return 1 - h * h;
-    }
+    static constexpr auto apply = [](const auto& z) { return tanh(z); };
+    static constexpr auto slope = [](const auto& h) { return 1 - h * h; };
 };
 struct TwiceLogistic {
-    template <class V>
-    static V apply(const V& z) {
-        return 2 / (1 + exp(-z));
-    }
-    template <class V>
-    static V slope(const V& h) {
-        return h * (1 - h / 2);
-    }
+    static constexpr auto apply = [](const auto& z) { return 2 / (1 + exp(-z)); };
+    static constexpr auto slope = [](const auto& h) { return h * (1 - h / 2); };
 };
 
 /// h = activation(input w + b). The input's last rows may be constants, the same for all entries of a step:

@@ -100,8 +100,8 @@ class Lstm {
             load(step_.values_of(of_.c(k)), of_.hidden_, tile, c_);
             numerics::lstm_forward(
                 cell_, tile.count, {in, h_, c_}, {h_next_, c_next_}, taped ? tape_ : Block<T>{});
-            if (const View<T> to = step_.room_of(of_.h(k))) store<false>(h_next_, of_.hidden_, tile, to);
-            if (const View<T> to = step_.room_of(of_.c(k)); to && !of_.reads_cell)
+            if (const View<T> to = step_.written(of_.h(k))) store<false>(h_next_, of_.hidden_, tile, to);
+            if (const View<T> to = step_.written(of_.c(k)); to && !of_.reads_cell)
                 store<false>(c_next_, of_.hidden_, tile, to);
         }
         /// @param in_bar  [inputs, n], written; data NULL: not wanted.

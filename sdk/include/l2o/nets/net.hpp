@@ -48,7 +48,7 @@ class Net {
     template <class T>
     class Pass final : public layers::Node<T> {
       public:
-        Pass(layers::Tape<T>& tape, const Net& net, const layers::Step<T>& step)
+        Pass(layers::Tape<T>& tape, const Net& net, layers::Step<T>& step)
             : layers::Node<T>(tape, false, 1, true, false),
               step_(step),
               parts_(std::apply(
@@ -119,7 +119,7 @@ class Net {
             std::apply([&](const auto&... part) { (part.finish(), ...); }, parts_);
         }
 
-        const layers::Step<T>& step_;
+        layers::Step<T>& step_;
         std::tuple<typename Parts::template Pass<T>...> parts_;
         std::array<Block<T>, kParts> bars_;
     };
@@ -165,7 +165,7 @@ class Inputs {
             if (is_one(i))
                 for (Index j = 0; j < tile.count; ++j) of_[i]->own_bar().scalar() += row[j];
             else
-                scatter_add(row, tile, of_[i]->own_bar());
+                scatter<true>(row, tile, of_[i]->own_bar());
         }
     }
 
@@ -313,7 +313,8 @@ class Ruled final : public layers::Node<T> {
                     });
                 for (std::size_t r = 0; r < kResults; ++r) f[r].store(results_.at(Index(r), i));
             }
-            for (std::size_t r = 0; r < kResults; ++r) scatter(results_.at(Index(r), 0), tile, result(to, r));
+            for (std::size_t r = 0; r < kResults; ++r)
+                scatter<false>(results_.at(Index(r), 0), tile, result(to, r));
         });
     }
     void back(const View<const T>& bar) override {

@@ -57,14 +57,10 @@ template <class T>
 void gather(const View<const T>& block, const Tile& tile, T* to) {
     tile.pieces(block, 1, [&](const T* from, Index count, Index at) { std::copy_n(from, count, to + at); });
 }
-template <class T>
+template <bool kAdd, class T>
 void scatter(const T* from, const Tile& tile, const View<T>& block) {
-    tile.pieces(block, 1, [&](T* to, Index count, Index at) { std::copy_n(from + at, count, to); });
-}
-template <class T>
-void scatter_add(const T* from, const Tile& tile, const View<T>& block) {
     tile.pieces(block, 1, [&](T* to, Index count, Index at) {
-        for (Index i = 0; i < count; ++i) to[i] += from[at + i];
+        for (Index i = 0; i < count; ++i) to[i] = kAdd ? to[i] + from[at + i] : from[at + i];
     });
 }
 

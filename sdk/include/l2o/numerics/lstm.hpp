@@ -57,8 +57,9 @@ struct LstmGradient {
     Block<Scalar> c;  // [hidden, n], written; may be the memory of the cotangent of the output c
 };
 
-/// Rows of the tape [5 hidden, n]: i, tanh j, f, o after their activations, then tanh c_next.
-inline constexpr Index kLstmTapeRows = 5;
+/// Rows of the tape [6 hidden, n], slopes: dc / d[i j f] before their activations, dh / do, dh / dc, dc / dc
+/// of the step before.
+inline constexpr Index kLstmTapeRows = 6;
 
 namespace detail {
 
@@ -67,26 +68,15 @@ template <int kPackets, class Scalar, class Count>
 [[gnu::noinline]] void lstm_sums(
     const LstmCell<Scalar>& cell, Index unit, Index at, Count last, const LstmInput<Scalar>& in, Scalar* to) {
     const Index hidden = cell.hidden, step = 4 * hidden;
-    const Scalar *b = cell.b + unit, *x_row = cell.w + unit, *h_row = x_row + cell.inputs * step;
+    const Scalar* w = cell.w + unit;
     ProductTile<Scalar, 4, kPackets> tile;
-    tile.each([&](int gate, int, auto& sum) {
-        constexpr int kColumn[] = {0, 2, 1, 3};
-        sum = broadcast(b[kColumn[gate] * hidden] + Scalar(gate == 1));
-    });
-    tile.add({x_row, x_row + 2 * hidden, x_row + hidden, x_row + 3 * hidden},
-             step,
-             in.x.at(0, at),
-             in.x.stride,
-             cell.inputs,
-             last);
-    tile.add({h_row, h_row + 2 * hidden, h_row + hidden, h_row + 3 * hidden},
-             step,
-             in.h.at(0, at),
-             in.h.stride,
-             hidden,
-             last);
+    tile.each(
+        [&](int gate, int, auto& sum) { sum = broadcast(cell.b[unit + gate * hidden] + Scalar(gate == 2)); });
+    tile.add(w, hidden, step, in.x.at(0, at), in.x.stride, cell.inputs, last);
+    tile.add(w + cell.inputs * step, hidden, step, in.h.at(0, at), in.h.stride, hidden, last);
     tile.each([&](int gate, int p, const auto& sum) {
-        store_packet(sum, to + (gate * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
+        constexpr int kPlace[] = {0, 2, 1, 3};
+        store_packet(sum, to + (kPlace[gate] * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
     });
 }
 
@@ -104,24 +94,27 @@ template <bool kTaped, int kPackets, class Scalar, class Count>
     using Row = Packets<Scalar, kPackets>;
     constexpr Index kRow = kPackets * kPacket<Scalar>;
     const Row one = 1;
-    const auto i_and_f = one_plus_exp_minus(Packets<Scalar, 2 * kPackets>::load(sums));  // 1 / i, 1 / f
-    const Row i_inverse = i_and_f.template part<0, kPackets>();
-    const Row f_inverse = i_and_f.template part<kPackets, kPackets>();
-    const auto j = tanh_fraction(Row::load(sums + 2 * kRow));
+    const auto exp_i_and_f = exp_minus(Packets<Scalar, 2 * kPackets>::load(sums));  // 1 / i - 1, 1 / f - 1
+    const Row exp_i = exp_i_and_f.template part<0, kPackets>(), i_inverse = exp_i + one;
+    const Row exp_f = exp_i_and_f.template part<kPackets, kPackets>(), f_inverse = exp_f + one;
+    const Row z_j = Row::load(sums + 2 * kRow), exp_o = exp_minus(Row::load(sums + 3 * kRow));
+    const auto j = tanh_fraction(z_j);
     const Row i_j = i_inverse * j.bottom, inverse = one / (f_inverse * i_j);
-    const Row o_inverse = one_plus_exp_minus(Row::load(sums + 3 * kRow));
-    const Row f = inverse * i_j, rest = inverse * f_inverse;
-    const Row c = multiply_add(f, Row::load(c_prev, last), rest * j.top);
+    const Row f = inverse * i_j, rest = inverse * f_inverse, before = Row::load(c_prev, last);
+    const Row c = multiply_add(f, before, rest * j.top);
     c.store(c_next, last);
     const auto t = tanh_fraction(c);
-    const Row inverse_o_t = one / (o_inverse * t.bottom);
-    (inverse_o_t * t.top).store(h_next, last);
-    if constexpr (kTaped) {
-        (rest * j.bottom).store(tape, last);
-        (j.top * (rest * i_inverse)).store(tape + group, last);
-        f.store(tape + 2 * group, last);
-        (inverse_o_t * t.bottom).store(tape + 3 * group, last);
-        (t.top * (inverse_o_t * o_inverse)).store(tape + 4 * group, last);
+    const Row inverse_o_t = one / ((exp_o + one) * t.bottom), h = inverse_o_t * t.top;
+    h.store(h_next, last);
+    if constexpr (kTaped) {  // s' = s^2 e^-z
+        const Row i = rest * j.bottom, tanh_j = j.top * (rest * i_inverse);
+        const Row o = inverse_o_t * t.bottom, tanh_c = t.top * (inverse_o_t * (exp_o + one));
+        (tanh_j * i * i * exp_i).store(tape, last);
+        (i * tanh_slope(z_j, tanh_j)).store(tape + group, last);
+        (before * f * f * exp_f).store(tape + 2 * group, last);
+        (h * o * exp_o).store(tape + 3 * group, last);
+        (o * tanh_slope(c, tanh_c)).store(tape + 4 * group, last);
+        f.store(tape + 5 * group, last);
     }
 }
 
@@ -130,7 +123,7 @@ template <bool kTaped, int kPackets, class Scalar, class Count>
 /// One step for n coordinates:
 ///   [i j f o] = [x, h] w + b,   c_next = s(f + 1) c + s(i) tanh(j),   h_next = s(o) tanh(c_next),
 /// s the logistic function; errors of s and tanh: packet.hpp.
-/// @param tape  [5 hidden, n], written for lstm_vjp; data NULL: not wanted.
+/// @param tape  [6 hidden, n], written for lstm_vjp; data NULL: not wanted.
 /// The bits of a coordinate depend neither on n nor on its position.
 /// Cost: 8 (inputs + hidden) hidden n flops and 5 hidden n transcendental functions; no allocation.
 template <std::floating_point Scalar>
@@ -160,35 +153,23 @@ void lstm_forward(const LstmCell<Scalar>& cell,
 
 namespace detail {
 
-/// dz [4 hidden, n up to whole tiles] and the cotangent of c. With t = tanh c_next:
-///   do = dh t o(1-o),  dc = dc_next + dh o (1-t^2),
-///   di = dc j i(1-i),  dj = dc i (1-j^2),  df = dc c f(1-f),  dc_prev = dc f.
+/// dz [4 hidden, n up to whole tiles] and the cotangent of c.
 template <int kPackets, class Scalar, class Count>
 void lstm_gates_vjp(Index hidden,
                     Index at,
                     Count last,
-                    const Block<const Scalar>& c_prev,
                     const Block<const Scalar>& tape,
                     const LstmCotangent<Scalar>& cotangent,
                     const Block<Scalar>& c_bar,
                     const Block<Scalar>& dz) {
     using Row = Packets<Scalar, kPackets>;
-    const Row one = 1;
     for (Index unit = 0; unit < hidden; ++unit) {
         const auto taped = [&](Index group) { return Row::load(tape.at(group * hidden + unit, at), last); };
-        const Row i = taped(0), j = taped(1), f = taped(2), o = taped(3), t = taped(4);
-        const Row c = Row::load(c_prev.at(unit, at), last);
-        const Row dh_o = Row::load(cotangent.h.at(unit, at), last) * o;
-        const Row dc = multiply_add(dh_o, one - t * t, Row::load(cotangent.c.at(unit, at), last));
-        const Row dc_f = dc * f, dc_i = dc * i;
-        dc_f.store(c_bar.at(unit, at), last);
-        const auto store = [&](Index group, const Row& value) {  // lanes beyond n hold 0
-            value.store(dz.at(group * hidden + unit, at));
-        };
-        store(0, dc_i * j * (one - i));
-        store(1, dc_i * (one - j * j));
-        store(2, dc_f * c * (one - f));
-        store(3, dh_o * t * (one - o));
+        const Row dh = Row::load(cotangent.h.at(unit, at), last);
+        const Row dc = multiply_add(dh, taped(4), Row::load(cotangent.c.at(unit, at), last));
+        (dc * taped(5)).store(c_bar.at(unit, at), last);
+        for (Index group = 0; group < 4; ++group)  // lanes beyond n hold 0
+            ((group < 3 ? dc : dh) * taped(group)).store(dz.at(group * hidden + unit, at));
     }
 }
 
@@ -202,7 +183,7 @@ constexpr Index lstm_vjp_workspace(Index hidden, Index n) {
 
 /// The reverse of lstm_forward for the same input: adds the cotangents of w, b and x, writes those
 /// of h and c.
-/// @param tape       [5 hidden, n] as lstm_forward wrote it.
+/// @param tape       [6 hidden, n] as lstm_forward wrote it.
 /// @param workspace  lstm_vjp_workspace<Scalar>(hidden, n) elements, contents undefined on return.
 /// Within the call w is summed in Scalar; with a double accumulator the sum over many blocks keeps its
 /// digits. The bits of x, h and c at a coordinate depend neither on n nor on its position; those of w and b
@@ -219,7 +200,7 @@ void lstm_vjp(const LstmCell<Scalar>& cell,
     const Index gates = 4 * hidden;
     const Block<Scalar> dz{workspace, round_up_to_lanes<Scalar>(n)};
     for_each_tile<Scalar>(n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
-        detail::lstm_gates_vjp<kPackets>(hidden, at, last, in.c, tape, cotangent, gradient.c, dz);
+        detail::lstm_gates_vjp<kPackets>(hidden, at, last, tape, cotangent, gradient.c, dz);
     });
 
     Scalar* dz_by_coordinate = workspace + gates * dz.stride;

@@ -275,6 +275,13 @@ class Optimizer {
             self->dtype = self->problem.abi().dtype;
             detail::options_of<M>().apply(self->method, options, n);
             self->method.declare(self->spec);
+            if (!kHasInitParams && self->spec.params.size() > 0)
+                invalid("declare() has the parameter '" + std::string(self->spec.params.at(0)->name) +
+                        "' and the class no init_params that gives it a first value; expected 'template "
+                        "<class T> void init_params(const l2o_call&, const l2o::NeedsIn<T>& data, const "
+                        "l2o::ParamsOut<T>& params) const'");
+            if constexpr (requires { self->method.check_declared(self->spec); })  // of l2o/layers
+                self->method.check_declared(self->spec);
             self->lead = self->spec.info.particles > 0 ? 2 : 1;
             self->blocks = self->problem.abi().n_blocks;
             self->spec.info.n_params = self->spec.params.size();
