@@ -219,6 +219,14 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
 /// instance is made for every check, many times.
 constexpr double kMostBytes = 1e5;
 
+/// Adds why an optimizee does not suit, unless another one has the same reason.
+void add_refusal(std::string& refusals, const std::string& refusal, const Catalog::Entry& optimizee) {
+    const std::string on = "'" + optimizee.component.id + "'";
+    const std::size_t at = refusal.find(on);
+    const std::string reason = at == std::string::npos ? refusal : refusal.substr(at + on.size());
+    if (refusals.find(reason) == std::string::npos) refusals += (refusals.empty() ? "" : "; ") + refusal;
+}
+
 void check_on(const Conformance& conformance,
               const std::vector<Catalog::Entry>& optimizees,
               Subject subject,
@@ -257,7 +265,7 @@ void check_on(const Conformance& conformance,
             if (!on.empty()) hung = on + " on " + entry.component.id;
             continue;
         }
-        refusals += (refusals.empty() ? "" : "; ") + answer.refusal;
+        add_refusal(refusals, answer.refusal, entry);
         if (is_all) skip("does not suit: " + answer.refusal);
     }
     if (is_any) return;
@@ -354,7 +362,7 @@ void fuzz(const Conformance& conformance,
             const Tried answer = tried(conformance, subject, kMostBytes);
             alive();
             if (!answer.refusal.empty()) {
-                refusals += (refusals.empty() ? "" : "; ") + answer.refusal;
+                add_refusal(refusals, answer.refusal, entry);
                 continue;
             }
             if (answer.is_answered) (void)Catalog::load(entry);

@@ -193,7 +193,6 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
                                      name_of(dtype_of(spec)),
                                      name_of(optimizee.dtype())));
     }
-    if (info.n_blocks == 0) throw Broken("has no block");
     bool by_solve = false;
     for (std::uint32_t i = 0; i < info.n_data; ++i) {
         const l2o_spec& spec = *optimizee.data()[i];
@@ -211,6 +210,8 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     }
     if (by_solve && optimizee.api().solve == nullptr)
         throw Broken("has data that solve is to fill, and no solve");
+    if (!by_solve && optimizee.api().solve != nullptr)
+        throw Broken("has solve, and no data tensor marked L2O_SPEC_BY_SOLVE that it fills; nobody calls it");
     for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(*optimizee.metrics()[i], i);
     // The other way round is an option: of some optimizees it declares metrics, or none.
     if (info.n_metrics > 0 && optimizee.api().metrics == nullptr)

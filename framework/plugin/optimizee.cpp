@@ -66,6 +66,8 @@ void Optimizee::read_declarations() {
         specs.read(count, who, what, [&](std::uint32_t i) { return function(raw(), i); });
     };
     info_ = normalised(*api_.info(raw()));
+    if (info_.n_blocks == 0)
+        throw Error(ExitCode::kPlugin, who + " has no block; expected at least one variable");
     check_cost(info_.cost_value, "cost_value", who);
     check_cost(info_.cost_gradient, "cost_gradient", who);
     check_cost(info_.cost_hvp, "cost_hvp", who);

@@ -104,6 +104,18 @@ struct ClaimsHvp : Bowl {
     }
 };
 
+struct NothingToMove : Bowl {
+    static constexpr l2o::About about = about_as("nothing_to_move");
+    void declare(l2o::OptimizeeSpec&) {}
+};
+
+// Has a solution and would compute it, which it does not say of the tensor.
+struct SolvesNothing : Bowl {
+    static constexpr l2o::About about = about_as("solves_nothing");
+    template <class T>
+    void solve(const l2o_call&, const l2o::DataIn<T>&, const l2o::DataOut<T>&) const {}
+};
+
 }  // namespace
 
 L2O_PLUGIN(l2o::Optimizee<WrongByLittle>,
@@ -114,4 +126,6 @@ L2O_PLUGIN(l2o::Optimizee<WrongByLittle>,
            l2o::Optimizee<ForgetsAlone>,
            l2o::Optimizee<DealsRows>,
            l2o::Optimizee<StepsForward>,
-           l2o::Optimizee<ClaimsHvp>)
+           l2o::Optimizee<ClaimsHvp>,
+           l2o::Optimizee<NothingToMove>,
+           l2o::Optimizee<SolvesNothing>)

@@ -125,6 +125,8 @@ constexpr Defect kDefects[] = {
      "deals_rows"},
     {"optimizee_misleads", "prox", "||u - w||^2 is", "steps_forward"},
     {"optimizee_misleads", "specs", "and hvp is NULL", "claims_hvp"},
+    {"optimizee_misleads", "creates", "has no block; expected", "nothing_to_move"},
+    {"optimizee_misleads", "specs", "has solve, and no data tensor marked", "solves_nothing"},
     {"optimizer_steps", "rows", "row_status of row 0 is 3; expected", "ends_with_nonsense"},
     {"optimizer_steps", "reads", "ed ", "reads_unread"},  // crashed, or ended by a sanitizer
     {"optimizer_steps", "outputs", "recommend at t = 0: 'x'' differs at element 10", "recommends_half"},

@@ -1,5 +1,6 @@
 // Mistakes that once compiled, and left out in silence what they were about. Each has to be refused with the
 // sentence behind "says:"; test_misuse.sh compares.
+#include <l2o/layers/layered.hpp>
 #include <l2o/sdk/loss.hpp>
 #include <l2o/sdk/optimizee.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -63,6 +64,19 @@ struct WrongOptions : Step {
     static int options() { return 0; }
 };
 const l2o_component* wrong_options = l2o::detail::component<l2o::Optimizer<WrongOptions>>();
+
+// says: step is there beside forward()
+struct BothSteps : l2o::layers::Layered<BothSteps> {
+    static constexpr l2o::About about = kAbout;
+    void declare(l2o::OptimizerSpec& spec) { measure(spec); }
+    template <class T>
+    void step(const l2o::StepIn<T>&, const l2o::StepOut<T>&) const {}
+    template <class T>
+    void forward(l2o::layers::Step<T>& step) const {
+        step.set_x(step.x());
+    }
+};
+template class l2o::Optimizer<BothSteps>;
 
 struct Bowl {
     static constexpr l2o::About about = kAbout;

@@ -11,6 +11,7 @@
 #include <l2o/sdk/scratch.hpp>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace l2o::layers {
@@ -246,6 +247,9 @@ class Layered {
     }
     /// @throw Failure if declare() did not end with measure(spec)
     void check_declared(const OptimizerSpec& spec) const {
+        static_assert(std::is_same_v<decltype(&Method::template step<double>),
+                                     void (Layered::*)(const StepIn<double>&, const StepOut<double>&) const>,
+                      "step is there beside forward(), which it would hide; expected one of both");
         if (spec_ != &spec || marks_ != detail::marks_of(spec))
             invalid(
                 "declare() does not end with 'measure(spec)', which finds the scratch of forward(); "
