@@ -4,7 +4,7 @@
 # was left alone. After every end all files can be read; a disk that fails is exit code 5 and a sentence with the
 # path, or is got over.
 #
-#   kill_resume.sh [--kills N] [--every N] [--moments N] [--seed N] [MODE...]
+#   kill_resume.sh [--kills N] [--every N] [--moments N] [--jobs N] [--seed N] [MODE...]
 #
 #   MODE     flat stages layerwise curriculum es pes imitation seeds evaluate: `l2o run`; solve, report: these verbs, whose
 #            output is there as a whole or not at all; default: all
@@ -12,6 +12,8 @@
 #   --every  a run of its own for every N-th file call, and for all that can happen there: it is killed before the
 #            call or in the middle of a write, EIO is returned, the disk is full from there on, the call comes back
 #            early (EINTR, half of a read or write); 0: none (1)
+#   --jobs   contestants side by side, but in the run that was left alone (1); with more than one the calls come in any
+#            order, so that nothing but kills makes sense: --every 0
 #   --moments  kills at random moments of the clock, wherever the program is then (0)
 #
 # The program is $L2O, what lies beside it $L2O_FAULTS and $L2O_COMPARE_RUNS; default: those of build/dev.
@@ -21,11 +23,12 @@ build=$(cd "$(dirname "$0")/.." && pwd)/build/dev
 l2o=${L2O:-$build/bin/l2o} faults=${L2O_FAULTS:-$build/lib/l2o_file_faults.so}
 compare_runs=${L2O_COMPARE_RUNS:-$build/bin/compare_runs}
 export L2O_PLUGIN_PATH=${L2O_PLUGIN_PATH:-$build/lib/l2o/test_plugins}
-kills=10 every=1 moments=0 seed=$$ modes=()
+kills=10 every=1 moments=0 jobs=1 jobs_now=1 seed=$$ modes=()
 while [ $# -gt 0 ]; do
     case $1 in
         --kills) kills=$2 && shift 2 ;;
         --every) every=$2 && shift 2 ;;
+        --jobs) jobs=$2 && shift 2 ;;
         --moments) moments=$2 && shift 2 ;;
         --seed) seed=$2 && shift 2 ;;
         -*) echo "unknown option $1" >&2 && exit 2 ;;
@@ -141,9 +144,9 @@ start() { # in a root folder
         *)
             folder=$(run_folder "$1")
             if [ -n "$folder" ]; then
-                command=(run --resume "$folder" --quiet --no-report --threads 2)
+                command=(run --resume "$folder" --quiet --no-report --threads 2 --jobs "$jobs_now")
             else
-                command=(run "$work/$mode.info" --out "$1" --quiet --no-report --threads 2)
+                command=(run "$work/$mode.info" --out "$1" --quiet --no-report --threads 2 --jobs "$jobs_now")
             fi
             ;;
     esac
@@ -180,6 +183,8 @@ names_what_failed() {
     local path target
     path=$(sed 's/^[a-z]* //' "$work/log")
     target=$(sed 's|/\.\([^/]*\)\.tmp\.[0-9.]*$|/\1|' <<<"$path")
+    # Side by side another file may fail, too.
+    if [ "$jobs_now" -gt 1 ]; then target=$work/; fi
     [ -n "$path" ] && grep -qF "l2o: error: " "$work/err" && grep -qF -e "$path" -e "$target" "$work/err"
 }
 
@@ -254,6 +259,7 @@ killed_at_moments() { # up to a whole run of this many milliseconds after the st
 }
 
 for mode in "${modes[@]}"; do
+    jobs_now=1
     case $mode in
         solve) ;;
         report)
@@ -273,6 +279,7 @@ for mode in "${modes[@]}"; do
     run none 0 "$work/whole"
     [ "$code" -eq 0 ] || fail "left alone it ended with $code"
     duration=$(($(milliseconds) - began))
+    jobs_now=$jobs
     mapfile -t seen <"$work/log"
     calls=${#seen[@]} trials=0
     # Fewer would mean that the calls are not seen.

@@ -70,11 +70,17 @@ std::string csv(const std::string& text) {
     return out;
 }
 
+/// By contestant: lines of trainings side by side come in any order.
 std::string json_lines(const std::string& text) {
     std::istringstream lines(text);
     std::string line, out;
-    while (std::getline(lines, line)) out += without_times(json::parse(line)) + '\n';
+    std::map<std::string, std::string> of;
+    while (std::getline(lines, line)) {
+        const json record = json::parse(line);
+        of[record.value("contestant", "")] += without_times(record) + '\n';
+    }
     if (!text.empty() && !text.ends_with('\n')) throw std::runtime_error("the last line is cut off");
+    for (const auto& [contestant, records] : of) out += records;
     return out;
 }
 
