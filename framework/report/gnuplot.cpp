@@ -136,7 +136,8 @@ const std::string& label(const Series& series) { return series.label.empty() ? s
 std::string line_plots(std::size_t number, const Figure& figure) {
     std::string bands, lines;
     // Many bands over one another say less than few.
-    const double opacity = figure.series.size() <= 4 ? 0.16 : figure.series.size() <= 8 ? 0.09 : 0.05;
+    const std::size_t count = figure.series.size();
+    const double opacity = count <= 4 ? 0.16 : count <= 8 ? 0.09 : 0.4 / static_cast<double>(count);
     for (std::size_t i = 0; i < figure.series.size(); ++i) {
         const Series& series = figure.series[i];
         const std::string title = fmt::format("title {} noenhanced", literal(label(series)));
