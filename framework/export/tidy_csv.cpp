@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/evaluate/entries.hpp"
+#include "framework/store/atomic_file.hpp"
 #include "framework/store/csv.hpp"
 
 namespace l2o::framework {
@@ -48,7 +49,7 @@ class BestSoFar {
 
 }  // namespace
 
-std::string tidy_csv(const KeptRun& run) {
+void write_tidy_csv(const std::filesystem::path& path, const KeptRun& run) {
     const std::vector<Curve>& curves = run.results.curves;
     const auto starts = static_cast<std::size_t>(run.results.judging.starts);
     const std::vector<std::string> swept = swept_keys(curves);
@@ -66,6 +67,8 @@ std::string tidy_csv(const KeptRun& run) {
                  "evaluations",
                  run.results.judging.metric,
                  "best_objective"});
+    constexpr std::size_t kPart = 1U << 16U;  // chosen: far more than a line, far less than the memory
+    AtomicFile file(path);
     CsvWriter csv(head);
     for (const Curve& curve : curves) {
         std::vector<CsvCell> cells{
@@ -89,9 +92,11 @@ std::string tidy_csv(const KeptRun& run) {
                               number_or_empty(best.at(curve.iteration[point], is_end))});
                 csv.add_row(cells);
             }
+            if (csv.text().size() >= kPart) file.write(csv.take());
         }
     }
-    return csv.text();
+    file.write(csv.take());
+    file.commit();
 }
 
 }  // namespace l2o::framework

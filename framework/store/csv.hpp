@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace l2o::framework {
@@ -41,6 +42,8 @@ class CsvWriter {
     void add_row(const std::vector<CsvCell>& cells);
 
     [[nodiscard]] const std::string& text() const { return text_; }
+    /// What was added since the last take(): for a file that is written part by part.
+    [[nodiscard]] std::string take() { return std::exchange(text_, {}); }
     /// Writes text() atomically; throws Error(kIo).
     void write(const std::filesystem::path& path) const;
 

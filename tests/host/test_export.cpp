@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,41 @@ TEST_CASE("l2o export --csv has the seed of a training, swept or not") {
     CHECK(csv.text(csv.rows() - 1, csv.column("contestant")) == "dm");
     CHECK(csv.text(csv.rows() - 1, csv.column("training_seed")) == "7");
     CHECK(csv.text(0, csv.column("training_seed")) == "");
+}
+
+TEST_CASE("l2o export: a tuned contestant is one, under its name, with the options that were chosen") {
+    ScratchFolder folder;
+    const std::string run = run_in(folder, "contestants.descent.tune.instances=4");
+    CHECK(run_l2o(folder, "export " + run + " --csv rows.csv --coco coco --ioh ioh").code == 0);
+    const json entry =
+        json::parse(read_file(std::filesystem::path(run) / "results.json")).at("entries").at(0);
+    const std::string chosen = entry.at("tuned").at("chosen").at(0).at(1);
+    CHECK(entry.at("tuned").at("tried").size() == 2);
+    const CsvTable csv = CsvTable::read(folder / "rows.csv");
+    CHECK(csv.rows() == 2 * 3 * 2 * 4);
+    for (std::size_t row = 0; row < 3 * 2 * 4; ++row) {
+        CHECK(csv.text(row, csv.column("contestant")) == "descent");
+        CHECK(csv.text(row, csv.column("option.learning_rate")) == chosen);
+    }
+    CHECK(csv.text(3 * 2 * 4, csv.column("contestant")) == "adam");
+    for (const char* name : {"coco", "ioh"}) {
+        CAPTURE(name);
+        std::set<std::string> folders;
+        for (const auto& one : std::filesystem::directory_iterator(folder / name))
+            if (one.is_directory()) folders.insert(one.path().filename());
+        CHECK(folders == std::set<std::string>{"adam", "descent"});
+    }
+}
+
+TEST_CASE("l2o export --csv: a table of many parts is whole") {
+    ScratchFolder folder;
+    const std::string run = run_in(folder, "evaluate.iterations=600");
+    CHECK(run_l2o(folder, "export " + run + " --csv rows.csv").code == 0);
+    CHECK(std::filesystem::file_size(folder / "rows.csv") > 300'000);
+    const CsvTable csv = CsvTable::read(folder / "rows.csv");
+    REQUIRE(csv.rows() == 3 * 3 * 2 * 301);
+    for (std::size_t row = 0; row < csv.rows(); ++row)
+        REQUIRE(csv.number(row, csv.column("iteration")) == 2. * static_cast<double>(row % 301));
 }
 
 TEST_CASE("l2o export --coco: every improvement of f - f_opt, a trial per start, and what it spent") {
