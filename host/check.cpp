@@ -8,6 +8,7 @@
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -127,7 +128,7 @@ framework::ExitCode check(const Arguments& given) {
                                  }
                              });
     if (wants_json) {
-        std::cout << framework::json_text(all, 2) << "\n";
+        print_json(all);
     } else {
         std::cout << fmt::format("{} ok, {} failed, {} skipped\n",
                                  count[Verdict::kOk],

@@ -10,6 +10,7 @@
 #include <streambuf>
 #include <string>
 
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/table.hpp"
 
@@ -17,6 +18,7 @@ namespace l2o::host {
 namespace {
 
 int own_stdout = STDOUT_FILENO;
+bool is_json_printed = false;
 
 /// 0: it is no terminal, or one that does not know.
 std::size_t columns_of(int descriptor) {
@@ -104,6 +106,13 @@ void keep_stdout() {
     own_stdout = kept;
     (void)::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
+
+void print_json(const nlohmann::json& document) {
+    is_json_printed = true;
+    std::cout << framework::json_text(document, 2) << "\n";
+}
+
+bool has_printed_json() { return is_json_printed; }
 
 int stdout_descriptor() { return own_stdout; }
 

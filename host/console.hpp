@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,11 @@ class PrintableStreams {
 /// From now on std::cout alone writes to what stdout is: what anybody else prints there, as a plugin with
 /// printf(), goes to stderr. /dev/stdout is stderr then, too.
 void keep_stdout();
+
+/// Prints the document of --json, of which there is one.
+void print_json(const nlohmann::json& document);
+/// Whether that was done: an error that comes later is in it.
+[[nodiscard]] bool has_printed_json();
 
 /// An error or a note as the one line that is shown, with the middle of a very long one left out.
 [[nodiscard]] std::string message(std::string_view text);

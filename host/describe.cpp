@@ -319,7 +319,7 @@ framework::ExitCode describe(const Arguments& given) {
                                "unknown plugin '" + name + "'" + framework::did_you_mean(name, ids) +
                                    "; 'l2o list' shows all, and " + section_names() + " are sections");
     }
-    if (line->common().wants_json) std::cout << framework::json_text(all, 2) << "\n";
+    if (line->common().wants_json) print_json(all);
     return framework::ExitCode::kOk;
 }
 

@@ -1,6 +1,10 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <filesystem>
 
 #include "framework/config/info_file.hpp"
+#include "framework/evaluate/entries.hpp"
 #include "framework/experiment/contestants.hpp"
 #include "framework/store/paths.hpp"
 #include "host/experiment_line.hpp"
@@ -33,8 +37,7 @@ Usage usage() {
         ("weights",
          po::value<std::vector<std::string>>()->composing()->value_name("CONTESTANT=FILE"),  //
          "weights of a contestant, or of one of those that a sweep makes of it (dm.hidden=20=FILE); may be "
-         "given "
-         "again")                                                                      //
+         "given again")                                                                //
         ("untrained", "learned contestants without --weights use their start values")  //
         ("no-report", "write no report.html and no figures");
     return usage;
@@ -51,7 +54,15 @@ ConfigNode* find(ConfigNode& node, const std::string& key) {
 /// it stands for: "contestants.dm.weights", "contestants.dm.weights.2".
 struct Owner {
     std::string name, contestant, setting;
+    std::vector<std::string> members{};  ///< of a contestant: whose weights are no others'
 };
+
+/// Sweeps of what acts beside the weights leave them to all alike.
+bool is_of_weights(const Member& member) {
+    return std::ranges::any_of(member.swept, [](const auto& setting) {
+        return setting.first.starts_with("train.") || setting.first.starts_with("optimizer.");
+    });
+}
 
 std::vector<Owner> owners_in(const Catalog& catalog, const ConfigNode& tree) {
     std::vector<Owner> owners;
@@ -59,13 +70,15 @@ std::vector<Owner> owners_in(const Catalog& catalog, const ConfigNode& tree) {
     if (contestants == nullptr) return owners;
     for (const ConfigNode& contestant : contestants->children) {
         const std::string setting = "contestants." + contestant.key + ".weights";
-        owners.push_back({contestant.key, contestant.key, setting});
         const std::vector<Member> members = members_of_written(catalog, contestant, tree.find("train"));
+        Owner whole{contestant.key, contestant.key, setting};
         for (std::size_t i = 0; i < members.size(); ++i) {
+            const std::string& name = members[i].contestant.key;
+            if (is_of_weights(members[i])) whole.members.push_back(name);
             if (!members[i].swept.empty())
-                owners.push_back(
-                    {members[i].contestant.key, contestant.key, setting + "." + std::to_string(i + 1)});
+                owners.push_back({name, contestant.key, setting + "." + std::to_string(i + 1)});
         }
+        owners.push_back(std::move(whole));
     }
     return owners;
 }
@@ -98,6 +111,13 @@ Experiment with_weights(const CommandLine& line,
     std::vector<std::string> settings = words.settings;
     for (const auto& given : weights) {
         const auto [owner, file] = owner_of(line, owners, given);
+        if (!owner.members.empty())
+            throw line.refusal(
+                fmt::format("--weights: '{}' stands for {} contestants; expected weights of one of "
+                            "them: {}",
+                            owner.name,
+                            owner.members.size(),
+                            fmt::join(owner.members, ", ")));
         const bool is_whole = owner.name == owner.contestant;
         if (is_whole && config.tree().find("contestants")->find(owner.name)->find("train") != nullptr)
             instead_of_training.emplace_back(owner.name, absolute_path(file).string());
@@ -117,6 +137,20 @@ Experiment with_weights(const CommandLine& line,
     return read_experiment(catalog, Config::parse(to_info(tree), words.file), line.common().seed);
 }
 
+/// Trainings of several seeds that do not take place are one: they would start from the same values.
+void keep_one_of_seeds(Experiment& experiment) {
+    std::vector<Contestant>& all = experiment.contestants;
+    std::vector<Contestant> kept;
+    for (Contestant& contestant : all) {
+        const auto is_same = [&](const Contestant& other) {
+            return other.train && other.group == contestant.group &&
+                   without_seed(other.swept) == without_seed(contestant.swept);
+        };
+        if (!contestant.train || std::ranges::none_of(kept, is_same)) kept.push_back(std::move(contestant));
+    }
+    all = std::move(kept);
+}
+
 }  // namespace
 
 ExitCode evaluate(const Arguments& given) {
@@ -127,7 +161,8 @@ ExitCode evaluate(const Arguments& given) {
         throw line->refusal("'" + words.names[0] + "' is one word too many; expected key.path=value");
     }
     const Catalog catalog = line->common().catalog();
-    const Experiment experiment = with_weights(*line, catalog, words, key_values(*line, "weights"));
+    Experiment experiment = with_weights(*line, catalog, words, key_values(*line, "weights"));
+    if (line->has("untrained")) keep_one_of_seeds(experiment);
     return report(*line, experiment, run_part(*line, experiment, RunPart::kEvaluate));
 }
 

@@ -10,9 +10,7 @@
 #include <set>
 
 #include "framework/config/value_text.hpp"
-#include "framework/evaluate/entries_json.hpp"
 #include "framework/evaluate/results.hpp"
-#include "framework/evaluate/timing.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/system_failure.hpp"
 #include "framework/text/json.hpp"
@@ -47,7 +45,7 @@ struct Page {
 };
 
 Page write_page(const CommandLine& line, const RunResult& result) try {
-    if (result.curves.empty() || !result.report) return {};
+    if (result.results.curves.empty() || !result.report) return {};
     if (const auto page = result.folder / "report.html";
         result.was_finished && ::access(result.folder.c_str(), W_OK) != 0 && std::filesystem::exists(page))
         return {.file = page.string()};
@@ -66,29 +64,32 @@ Page write_page(const CommandLine& line, const RunResult& result) try {
     return {.failure = Error(failure->code(), std::string("the report was not written: ") + failure->what())};
 }
 
-json json_of(const Experiment& experiment, const RunResult& result, const std::string& page) {
-    json contestants = json::array(), weights = json::array();
-    for (const Curve& curve : result.curves) {
-        json metrics = json::object();
-        for (std::size_t i = 0; i < curve.metrics.size(); ++i)
-            metrics[curve.metrics[i]] = to_json(curve.distributions[i].back());
-        json best;
-        if (!curve.best.empty() && std::isfinite(curve.best.back())) best = curve.best.back();
-        contestants.push_back({{"name", curve.contestant},
-                               {"iterations", curve.iteration.back()},
-                               {"evaluations", curve.evaluations.back()},
-                               {"values", curve.values.back()},
-                               {"gradients", curve.gradients.back()},
-                               {"seconds", curve.seconds.back()},
-                               {"solve_seconds", to_json(curve.time)},
-                               {"training_seconds", curve.training_seconds},
-                               {"preparation_seconds", curve.preparation_seconds},
-                               {"best_objective", best},
-                               {"metrics", metrics}});
-        if (curve.swept.empty()) continue;
-        contestants.back()["group"] = curve.group;
-        contestants.back()["swept"] = curve.swept;
+/// Why a run that is written has failed all the same.
+std::optional<Error> failure_of(const RunResult& result, const Page& page) {
+    if (!result.results.curves.empty() && all_diverged(result.results.curves))
+        return Error(ExitCode::kNumerical,
+                     "every trajectory of every contestant diverged; " + result.folder.string() +
+                         " was written all the same");
+    for (const WeightsReport& weights : result.weights) {
+        // Who names weights has chosen them.
+        if (!weights.training || !weights.training->diverged ||
+            weights.source == WeightsReport::Source::kGiven)
+            continue;
+        return Error(ExitCode::kNumerical,
+                     "the training of '" + weights.contestant +
+                         "' diverged, and its weights are not what it ended with; train with smaller steps "
+                         "(output_scale, train.meta_optimizer.learning_rate) or set train.clip_norm");
     }
+    return page.failure;
+}
+
+json json_of(const Experiment& experiment,
+             const RunResult& result,
+             const std::string& page,
+             const std::optional<Error>& failure) {
+    json told{{"contestants", json::array()}, {"entries", json::array()}};
+    if (!result.results.curves.empty()) told = to_json(result.results);
+    json weights = json::array();
     for (const WeightsReport& report : result.weights) {
         json entry{
             {"meta_steps", nullptr}, {"skipped", nullptr}, {"diverged", nullptr}, {"improved", nullptr}};
@@ -101,21 +102,22 @@ json json_of(const Experiment& experiment, const RunResult& result, const std::s
              {"remarks", report.training ? remarks_on(*report.training) : std::vector<std::string>{}}});
         weights.push_back(std::move(entry));
     }
-    return {{"experiment", experiment.name},
-            {"seed", experiment.seed},
-            {"folder", result.folder.string()},
-            {"report", page.empty() ? json() : json(page)},
-            {"unsolved", result.judging.unsolved.size()},
-            {"contestants", contestants},
-            {"entries", entries_json(result.curves, result.judging)},
-            {"weights", weights}};
+    told.update({{"experiment", experiment.name},
+                 {"seed", experiment.seed},
+                 {"folder", result.folder.string()},
+                 {"report", page.empty() ? json() : json(page)},
+                 {"weights", weights}});
+    if (failure) told["error"] = message(failure->what());
+    return told;
 }
 
 void print(const RunResult& result, const std::string& page) {
-    if (!result.curves.empty()) {
-        std::cout << result_table(result.curves, result.judging, stdout_columns());
-        if (result.curves.size() > 1)
-            std::cout << "\n" << comparison_table(result.curves, result.judging, stdout_columns()) << "\n";
+    if (!result.results.curves.empty()) {
+        std::cout << result_table(result.results.curves, result.results.judging, stdout_columns());
+        if (result.results.curves.size() > 1)
+            std::cout << "\n"
+                      << comparison_table(result.results.curves, result.results.judging, stdout_columns())
+                      << "\n";
     }
     for (const WeightsReport& report : result.weights) {
         std::cout << one_line(fmt::format(
@@ -266,35 +268,20 @@ Error failure_of(const ReportFile& written) {
 }
 
 ExitCode report(const CommandLine& line, const Experiment& experiment, const RunResult& result) {
-    if (!result.judging.unsolved.empty())
+    if (!result.results.judging.unsolved.empty())
         note(
             line.common(),
             fmt::format("{} of {} test instances have no certified solution; metrics that need it leave them "
                         "out, for everybody",
-                        result.judging.unsolved.size(),
+                        result.results.judging.unsolved.size(),
                         experiment.evaluate.instances));
     const Page page = write_page(line, result);
-    if (line.common().wants_json) {
-        std::cout << framework::json_text(json_of(experiment, result, page.file), 2) << "\n";
-    } else {
+    const std::optional<Error> failure = failure_of(result, page);
+    if (line.common().wants_json)
+        print_json(json_of(experiment, result, page.file, failure));
+    else
         print(result, page.file);
-    }
-    if (!result.curves.empty() && all_diverged(result.curves)) {
-        throw Error(ExitCode::kNumerical,
-                    "every trajectory of every contestant diverged; " + result.folder.string() +
-                        " was written all the same");
-    }
-    for (const WeightsReport& weights : result.weights) {
-        // Who names weights has chosen them.
-        if (!weights.training || !weights.training->diverged ||
-            weights.source == WeightsReport::Source::kGiven)
-            continue;
-        throw Error(ExitCode::kNumerical,
-                    "the training of '" + weights.contestant +
-                        "' diverged, and its weights are not what it ended with; train with smaller steps "
-                        "(output_scale, train.meta_optimizer.learning_rate) or set train.clip_norm");
-    }
-    if (page.failure) throw Error(*page.failure);
+    if (failure) throw Error(*failure);
     return ExitCode::kOk;
 }
 

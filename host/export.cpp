@@ -13,6 +13,7 @@
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 
 namespace l2o::host {
 namespace {
@@ -135,7 +136,7 @@ ExitCode export_run(const Arguments& given) {
     if (has_trials) told["left_out"] = write_trials(*line, run);
     bool is_printed = false;
     if (line->has("csv")) {
-        write_file_atomically(line->text("csv"), tidy_csv(run));
+        write_tidy_csv(line->text("csv"), run);
         is_printed = is_stdout(line->text("csv"));
     }
     for (const char* option : {"csv", "coco", "ioh"}) {
@@ -143,7 +144,7 @@ ExitCode export_run(const Arguments& given) {
         if (line->has(option) && !line->common().wants_json && !is_printed)
             std::cout << option << ": " << one_line(line->text(option)) << "\n";
     }
-    if (line->common().wants_json && !is_printed) std::cout << json_text(told, 2) << "\n";
+    if (line->common().wants_json && !is_printed) print_json(told);
     return ExitCode::kOk;
 }
 

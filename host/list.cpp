@@ -81,7 +81,7 @@ void print_shadowed(const Catalog& catalog, const Entries& shadowed) {
     std::cout << "\n" << table.text(stdout_columns());
 }
 
-void print_json(const Catalog& catalog, const Entries& entries, const Entries& shadowed) {
+void print_as_json(const Catalog& catalog, const Entries& entries, const Entries& shadowed) {
     nlohmann::json out = nlohmann::json::array();
     for (const Entries* list : {&entries, &shadowed}) {
         for (const Catalog::Entry* entry : *list) {
@@ -96,7 +96,7 @@ void print_json(const Catalog& catalog, const Entries& entries, const Entries& s
                 list == &shadowed ? nlohmann::json(used.plugin->library.string()) : nlohmann::json(nullptr);
         }
     }
-    std::cout << framework::json_text(out, 2) << "\n";
+    print_json(out);
 }
 
 }  // namespace
@@ -108,7 +108,7 @@ framework::ExitCode list(const Arguments& given) {
     const Catalog catalog = line->common().catalog();
     const Entries entries = of_kind(catalog.entries(), kind), shadowed = of_kind(catalog.shadowed(), kind);
     if (line->common().wants_json) {
-        print_json(catalog, entries, shadowed);
+        print_as_json(catalog, entries, shadowed);
     } else if (entries.empty()) {
         note(line->common(), "no plugins found; set --plugin-path or L2O_PLUGIN_PATH");
     } else {

@@ -15,6 +15,7 @@
 #include "framework/plugin/process_watch.hpp"
 #include "framework/store/file_handle.hpp"
 #include "framework/store/system_failure.hpp"
+#include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
 #include "host/command.hpp"
@@ -118,9 +119,11 @@ void tell_of_changes(const Arguments& given) {
     }
 }
 
-int failed(const std::string& text, ExitCode code) {
+int failed(const std::string& text, ExitCode code, bool wants_json) {
+    const std::string line = l2o::host::message(text);
+    if (wants_json && !l2o::host::has_printed_json()) l2o::host::print_json({{"error", line}});
     std::cout.flush();
-    std::cerr << "l2o: error: " << l2o::host::message(text) << "\n";
+    std::cerr << "l2o: error: " << line << "\n";
     return static_cast<int>(code);
 }
 
@@ -151,20 +154,21 @@ void single_threaded_blas(char** argv) {
 
 int run(const Arguments& given) {
     constexpr int kInternalError = 1;
+    const bool wants_json = is_given(given, "--json");
     try {
         const ExitCode code = dispatch(given);
         std::cout.flush();
         if (!std::cout) l2o::host::end_if_unread();
-        if (!std::cout) return failed("stdout cannot be written", ExitCode::kIo);
+        if (!std::cout) return failed("stdout cannot be written", ExitCode::kIo, false);
         return static_cast<int>(code);
     } catch (const Error& error) {
-        return failed(error.what(), error.code());
+        return failed(error.what(), error.code(), wants_json);
     } catch (const l2o::framework::Diverged& diverged) {
-        return failed("a plugin gave up: " + diverged.text, ExitCode::kNumerical);
+        return failed("a plugin gave up: " + diverged.text, ExitCode::kNumerical, wants_json);
     } catch (const std::exception& error) {
         if (const auto failure = l2o::framework::system_failure(error))
-            return failed(failure->what(), failure->code());
-        failed(std::string("internal error: ") + error.what(), ExitCode::kOk);
+            return failed(failure->what(), failure->code(), wants_json);
+        failed(std::string("internal error: ") + error.what(), ExitCode::kOk, wants_json);
         return kInternalError;
     }
 }

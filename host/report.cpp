@@ -2,6 +2,7 @@
 
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "host/console.hpp"
 #include "host/experiment_line.hpp"
 
 namespace l2o::host {
@@ -45,14 +46,14 @@ ExitCode report(const Arguments& given) {
     if (!written.has_failed && !written.note.empty()) note(line->common(), written.note);
     for (const std::string& remark : written.remarks) note(line->common(), remark);
     const auto note_json = written.note.empty() ? nlohmann::json() : nlohmann::json(written.note);
-    if (line->common().wants_json)
-        std::cout << framework::json_text({{"report", written.page.string()},
-                                           {"note", note_json},
-                                           {"remarks", written.remarks}},
-                                          2)
-                  << "\n";
-    else
+    if (line->common().wants_json) {
+        nlohmann::json told = to_json(written.results);
+        told.update({{"report", written.page.string()}, {"note", note_json}, {"remarks", written.remarks}});
+        if (written.has_failed) told["error"] = message(failure_of(written).what());
+        print_json(told);
+    } else {
         std::cout << "report: " << framework::one_line(written.page.string()) << "\n";
+    }
     if (!written.has_failed) return ExitCode::kOk;
     throw failure_of(written);
 }

@@ -157,7 +157,7 @@ Solution solve(const Job& job, int threads) {
     struct Told {
         std::string gave_up;
         Evaluations evaluations;
-        std::int64_t guarded_steps, fallbacks;
+        std::int64_t iterations, guarded_steps, fallbacks;
     };
     std::vector<Told> told(static_cast<std::size_t>(shards));
     Team(threads).each(shards, [&](std::int64_t i) {
@@ -166,12 +166,14 @@ Solution solve(const Job& job, int threads) {
         own.gave_up = shard.run();
         for (const Evaluations& row : shard.rollout().ledger().evaluations())
             own.evaluations = own.evaluations + row;
+        own.iterations = shard.rollout().last_moved();
         own.guarded_steps = shard.rollout().guarded_steps();
         own.fallbacks = shard.rollout().fallbacks();
     });
     double guarded = 0, fallbacks = 0;
     for (const Told& own : told) {
         out.evaluations = out.evaluations + own.evaluations;
+        out.iterations = std::max(out.iterations, own.iterations);
         guarded += static_cast<double>(own.guarded_steps);
         fallbacks += static_cast<double>(own.fallbacks);
         if (out.gave_up.empty()) out.gave_up = own.gave_up;

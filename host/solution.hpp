@@ -23,6 +23,7 @@ struct Solution {
     framework::Tensor f;                 ///< [T + 1, B]
     framework::Tensor trajectory;        ///< [T + 1, B, n], or empty
     framework::Tensor x_best, f_best;    ///< [B, n], [B]: the best paid for, NAN where nothing was; or empty
+    std::int64_t iterations = 0;         ///< that any row has made: budgets may end before
     framework::Evaluations evaluations;  ///< charged, mean over the rows
     std::string gave_up{};               ///< what a plugin said when it stopped some rows: NAN from there on
     double fallback_rate = 0;            ///< share of the safeguarded steps that were classic ones

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iostream>
 #include <limits>
+#include <optional>
 
 #include "framework/evaluate/evaluate.hpp"
 #include "framework/evaluate/results.hpp"
@@ -17,6 +18,7 @@
 #include "framework/text/printable.hpp"
 #include "framework/weights/weights.hpp"
 #include "host/command.hpp"
+#include "host/console.hpp"
 #include "host/solution.hpp"
 
 namespace l2o::host {
@@ -273,6 +275,7 @@ void print(const Solution& solution,
            const std::string& output,
            const Distribution& f,
            double total_seconds,
+           const std::optional<Error>& failure,
            bool as_json) {
     const std::int64_t batch = job.data.instances;
     const Distribution best = best_values(solution);
@@ -281,7 +284,8 @@ void print(const Solution& solution,
                             {"optimizee", job.optimizee.id()},
                             {"dtype", name_of(job.optimizee.dtype())},
                             {"instances", batch},
-                            {"iterations", job.course.iterations},
+                            {"iterations", solution.iterations},
+                            {"iterations_wanted", job.course.iterations},
                             {"final_f", statistics(f)},
                             {"best_f", best.rows > 0 ? statistics(best) : nlohmann::json()},
                             {"evaluations",
@@ -294,16 +298,19 @@ void print(const Solution& solution,
         if (job.course.first.safeguard)
             json["safeguard"] = {{"use", job.course.first.safeguard->classic.id()},
                                  {"fallback_rate", solution.fallback_rate}};
-        std::cout << framework::json_text(json, 2) << "\n";
+        if (failure) json["error"] = message(failure->what());
+        print_json(json);
         return;
     }
-    std::cout << fmt::format("{} on {}: {} instance{}, {} iterations, {}\n",
-                             job.course.first.optimizer.id(),
-                             job.optimizee.id(),
-                             batch,
-                             batch == 1 ? "" : "s",
-                             job.course.iterations,
-                             name_of(job.optimizee.dtype()));
+    std::cout << fmt::format(
+        "{} on {}: {} instance{}, {}{} iterations, {}\n",
+        job.course.first.optimizer.id(),
+        job.optimizee.id(),
+        batch,
+        batch == 1 ? "" : "s",
+        solution.iterations,
+        solution.iterations < job.course.iterations ? fmt::format(" of {}", job.course.iterations) : "",
+        name_of(job.optimizee.dtype()));
     const auto text = [](double value) {
         return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string("diverged");
     };
@@ -378,12 +385,15 @@ ExitCode solve(const Arguments& given) {
 
     const Distribution f = distribution_of(final_values(solution));
     const std::chrono::duration<double> total = std::chrono::steady_clock::now() - begin;
-    print(solution, job, line->text("output"), f, total.count(), line->common().wants_json);
+    std::optional<Error> failure;
+    if (f.finite == 0)
+        failure.emplace(ExitCode::kNumerical,
+                        "'" + optimizer->id() + "' diverged: no instance ends with a finite f; " +
+                            line->text("output") + " was written all the same; try a smaller step");
+    print(solution, job, line->text("output"), f, total.count(), failure, line->common().wants_json);
     if (!solution.gave_up.empty()) note(line->common(), "gave up: " + solution.gave_up);
-    if (f.finite > 0) return ExitCode::kOk;
-    throw Error(ExitCode::kNumerical,
-                "'" + optimizer->id() + "' diverged: no instance ends with a finite f; " +
-                    line->text("output") + " was written all the same; try a smaller step");
+    if (failure) throw Error(*failure);
+    return ExitCode::kOk;
 }
 
 }  // namespace l2o::host

@@ -28,6 +28,7 @@ struct ConfigNode {
     std::string key{}, value{};
     Origin origin{};
     std::vector<ConfigNode> children{};
+    std::string written{};  ///< the key as it is in the file, for messages; "": that is `key`
 
     [[nodiscard]] const ConfigNode* find(std::string_view name) const {
         for (const ConfigNode& child : children) {

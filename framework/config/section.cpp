@@ -56,7 +56,11 @@ Section::Section(
 
 const Origin& Section::origin() const { return origin_; }
 
-std::string Section::path_of(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
+std::string Section::path_of(const std::string& key) const {
+    const ConfigNode* node = node_ ? shared_->find(*node_, key) : nullptr;
+    const std::string& shown = node && !node->written.empty() ? node->written : key;
+    return path_.empty() ? shown : path_ + "." + shown;
+}
 
 std::string Section::where(const std::string& key) const {
     const ConfigNode* node = node_ ? shared_->find(*node_, key) : nullptr;

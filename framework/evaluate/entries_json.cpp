@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "framework/evaluate/entries.hpp"
+#include "framework/evaluate/timing.hpp"
 #include "framework/text/json.hpp"
 
 namespace l2o::framework {
@@ -82,6 +83,11 @@ json entries_json(const std::vector<Curve>& curves, const Judging& judging) {
              {"contestants", std::move(contestants)},
              {"seeds", entry.seeds},
              {"one_training_seed", entry.has_one_seed()},
+             {"evaluations", shown[i].evaluations.back()},
+             {"values", shown[i].values.back()},
+             {"gradients", shown[i].gradients.back()},
+             {"seconds", shown[i].seconds.back()},
+             {"solve_seconds", shown[i].time.runs > 0 ? to_json(shown[i].time) : json()},
              {"training_seconds", entry.training_seconds},
              {"training_evaluations", entry.training_evaluations},
              {"distribution", to_json(shown[i].distributions[metric].back())},

@@ -115,14 +115,13 @@ void check_evaluation(const EvaluateSettings& settings,
     Ready bound = ready;
     if (bound.params == nullptr) bound.params = &kNone;
     if (bound.continue_params == nullptr) bound.continue_params = &kNone;
-    const std::string where = "contestants." + ready.name;
-    check_course(course_of(settings, optimizee, bound, false), optimizee, where);
+    check_course(course_of(settings, optimizee, bound, false), optimizee, ready.place);
     const auto& options = optimizee.entry().component.options;
     const bool has_option = std::any_of(
         options.begin(), options.end(), [](const OptionSchema& o) { return o.key == "init_std"; });
     check_start(*ready.optimizer,
                 x0,
-                where,
+                ready.place,
                 has_option ? "set optimizee.init_std to 0" : "choose a problem that starts at 0");
     check_metric("evaluate.metric", settings.metric, optimizee);
 }

@@ -123,6 +123,7 @@ struct Curve {
 /// A trained or analytic contestant, ready to run.
 struct Ready {
     std::string name;
+    std::string place{};  ///< opens messages about it: "contestants.lista"
     const Optimizer* optimizer;
     const TensorSet* params;
     const Optimizer* continue_with = nullptr;

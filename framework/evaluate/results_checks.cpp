@@ -83,21 +83,24 @@ void check_end(const std::filesystem::path& path, const Curve& curve, const Judg
         const Distribution &told = curve.distributions[metric].back(),
                            d = distribution_of(rows, judging.higher_is_better.contains(name));
         if (d.rows == 0) continue;
-        const bool is_ratio = judging.ratios.contains(name);
-        if (is_close(told.median, d.median) && is_close(told.q10, d.q10) && is_close(told.q25, d.q25) &&
-            is_close(told.q75, d.q75) && is_close(told.q90, d.q90) && told.finite == d.finite &&
-            (is_ratio || is_close(told.mean, d.mean)))
-            continue;
-        refuse_results(
-            path,
-            fmt::format("the last {} of '{}' is not that of finals.csv: median {} and {}, {} and {} rows "
-                        "that have not diverged",
-                        name,
-                        curve.contestant,
-                        told.median,
-                        d.median,
-                        told.finite,
-                        d.finite));
+        const auto refuse = [&](const std::string& what, auto there, auto here) {
+            refuse_results(path,
+                           fmt::format("the last {} of '{}' is not that of finals.csv: {} is {}, and {} by "
+                                       "the rows there",
+                                       name,
+                                       curve.contestant,
+                                       what,
+                                       there,
+                                       here));
+        };
+        if (told.finite != d.finite) refuse("the number of finite rows", told.finite, d.finite);
+        for (const auto& [what, number] : {std::pair{"q10", &Distribution::q10},
+                                           {"q25", &Distribution::q25},
+                                           {"median", &Distribution::median},
+                                           {"q75", &Distribution::q75},
+                                           {"q90", &Distribution::q90}})
+            if (!is_close(told.*number, d.*number)) refuse(what, told.*number, d.*number);
+        if (!judging.ratios.contains(name) && !is_close(told.mean, d.mean)) refuse("mean", told.mean, d.mean);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,10 +33,15 @@ struct Results {
 /// reached_evaluations, reached_seconds, and every metric at the last point. @throw Error kIo
 void write_finals(const std::filesystem::path& path, const Results& results);
 
-/// What the CSV files do not hold: the expected running times, the metric that counts, the reference, the
-/// target, instances that are left out, training times, safeguards, data files, what names the instances; and
-/// the SHA-1 of config.info, curves.csv, finals.csv and metrics.jsonl, as they are beside it now:
-/// `results.written` does not count. Write it last.
+/// All that tables and pages say: the metric that counts, the reference, the target, instances that are left
+/// out; of every contestant where it ended, its times, its training and what chose it; of every entry the
+/// comparison with the reference and the way to the target (entries_json()); the expected running times; and
+/// what names the data. A number that is not finite is null.
+/// @pre there is a curve at least
+[[nodiscard]] nlohmann::json to_json(const Results& results);
+
+/// to_json(), and the SHA-1 of config.info, curves.csv, finals.csv and metrics.jsonl, as they are beside it
+/// now: `results.written` does not count. Write it last.
 /// @throw Error kIo
 void write_results(const std::filesystem::path& path, const Results& results);
 

@@ -275,7 +275,43 @@ Runtimes read_runtimes(const Place& place, const std::vector<Curve>& curves) {
     return all;
 }
 
-json to_json(const Runtimes& all) {
+json contestant_json(const Curve& curve) {
+    json metrics = json::object();
+    for (std::size_t i = 0; i < curve.metrics.size(); ++i)
+        metrics[curve.metrics[i]] = to_json(curve.distributions[i].back());
+    json told{{"name", curve.contestant},
+              {"iterations", curve.iteration.back()},
+              {"evaluations", curve.evaluations.back()},
+              {"values", curve.values.back()},
+              {"gradients", curve.gradients.back()},
+              {"seconds", curve.seconds.back()},
+              {"best_objective", curve.best.empty() ? json() : json(curve.best.back())},
+              {"metrics", std::move(metrics)},
+              {"training_seconds", curve.training_seconds},
+              {"preparation_seconds", curve.preparation_seconds}};
+    if (!curve.swept.empty()) {
+        told["group"] = curve.group;
+        told["swept"] = curve.swept;
+    }
+    if (curve.time.runs > 0) told["solve_seconds"] = to_json(curve.time);
+    if (curve.tuned) told["tuned"] = to_json(*curve.tuned);
+    if (!curve.optimizer.empty()) {
+        told["optimizer"] = curve.optimizer;
+        told["options"] = curve.options;
+    }
+    if (curve.training_seed) told["training_seed"] = *curve.training_seed;
+    if (curve.training) {
+        told["training"] = to_json(*curve.training);
+        told["training_remarks"] = remarks_on(*curve.training);
+    }
+    if (!curve.safeguard.empty()) {
+        told["safeguard"] = curve.safeguard;
+        told["fallback_rate"] = curve.fallback_rate;
+    }
+    return told;
+}
+
+json runtimes_json(const Runtimes& all) {
     json entries = json::array();
     for (const Runtimes::Run& run : all.runs)
         entries.push_back({{"name", run.contestant},
@@ -362,37 +398,13 @@ void read_results_head(const std::filesystem::path& path, Results& results) {
         results.runtimes = read_runtimes(*runtimes, results.curves);
 }
 
-void write_results(const std::filesystem::path& path, const Results& results) {
+json to_json(const Results& results) {
     const Judging& judging = results.judging;
     json contestants = json::array();
+    std::int64_t iterations = 0;
     for (const Curve& curve : results.curves) {
-        contestants.push_back({{"name", curve.contestant},
-                               {"training_seconds", curve.training_seconds},
-                               {"preparation_seconds", curve.preparation_seconds}});
-        if (!curve.swept.empty()) {
-            contestants.back()["group"] = curve.group;
-            contestants.back()["swept"] = curve.swept;
-        }
-        if (curve.time.runs > 0) contestants.back()["solve_seconds"] = to_json(curve.time);
-        if (curve.tuned) contestants.back()["tuned"] = to_json(*curve.tuned);
-        if (!curve.optimizer.empty()) {
-            contestants.back()["optimizer"] = curve.optimizer;
-            contestants.back()["options"] = curve.options;
-        }
-        if (curve.training_seed) contestants.back()["training_seed"] = *curve.training_seed;
-        if (curve.training) contestants.back()["training"] = to_json(*curve.training);
-        if (curve.safeguard.empty()) continue;
-        contestants.back()["safeguard"] = curve.safeguard;
-        contestants.back()["fallback_rate"] = curve.fallback_rate;
-    }
-    json files = json::object(), written = json::object();
-    if (results.files) {
-        for (const auto& [key, file] : *results.files)
-            files[key] = {{"path", file.path}, {"sha1", file.sha1}};
-    }
-    for (const std::string_view name : kSealed) {
-        const std::filesystem::path beside = path.parent_path() / name;
-        if (std::filesystem::exists(beside)) written[std::string(name)] = sha1_of(beside);
+        iterations = std::max(iterations, curve.iteration.back());
+        contestants.push_back(contestant_json(curve));
     }
     json head{{"metric", judging.metric},
               {"metrics", results.curves.front().metrics},
@@ -405,14 +417,29 @@ void write_results(const std::filesystem::path& path, const Results& results) {
               {"target_by", judging.is_paid_for ? kByValues : kByPoints},
               {"tolerance", judging.tolerance},
               {"starts", judging.starts},
+              {"rows", results.curves.front().final_rows.front().size()},
+              {"iterations", iterations},
               {"contestants", contestants},
-              {"entries", entries_json(results.curves, judging)},
-              {"written", written}};
-    if (results.files) head["files"] = files;
+              {"entries", entries_json(results.curves, judging)}};
+    if (results.files) {
+        head["files"] = json::object();
+        for (const auto& [key, file] : *results.files)
+            head["files"][key] = {{"path", file.path}, {"sha1", file.sha1}};
+    }
     if (results.instances) head["instances"] = *results.instances;
     if (results.dimension > 0) head["dimension"] = results.dimension;
     if (results.optima) head["optima"] = *results.optima;
-    if (results.runtimes) head["runtimes"] = to_json(*results.runtimes);
+    if (results.runtimes) head["runtimes"] = runtimes_json(*results.runtimes);
+    return head;
+}
+
+void write_results(const std::filesystem::path& path, const Results& results) {
+    json head = to_json(results), written = json::object();
+    for (const std::string_view name : kSealed) {
+        const std::filesystem::path beside = path.parent_path() / name;
+        if (std::filesystem::exists(beside)) written[std::string(name)] = sha1_of(beside);
+    }
+    head["written"] = std::move(written);
     write_file_atomically(path, json_text(head, 2) + "\n");
 }
 

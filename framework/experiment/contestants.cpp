@@ -106,7 +106,7 @@ void complete_contestant(const Catalog& catalog,
                          ConfigNode& node,
                          const ConfigNode& root,
                          const ConfigNode* train) {
-    const std::string path = "contestants." + node.key;
+    const std::string path = "contestants." + (node.written.empty() ? node.key : node.written);
     check_length(node);
     if (!is_learned(catalog, node, path)) return;
     if (node.find("weights") != nullptr) {
@@ -124,6 +124,10 @@ void complete_contestant(const Catalog& catalog,
     if (own != nullptr) lay_train_over(merged, *own, path + ".train");
     std::erase_if(node.children, [](const ConfigNode& child) { return child.key == "train"; });
     node.children.push_back(std::move(merged));
+}
+
+std::string Contestant::place() const {
+    return "contestants." + group + (swept.empty() ? "" : " (" + name + ")");
 }
 
 std::string Contestant::shown_name() const { return tune ? tuned_name(group, swept) : name; }

@@ -64,7 +64,7 @@ Entrant make_entrant(const Experiment& experiment,
             (!entrant.train_optimizer->needs().empty() ||
              (entrant.train_optimizer->info().flags & L2O_OPTIMIZER_PARAMS_BY_PROBLEM) != 0)) {
             throw Error(ExitCode::kUsage,
-                        "contestants." + contestant.name +
+                        "contestants." + contestant.group +
                             ".train: random_scaling and convex_term change the problem, and '" +
                             contestant.optimizer.id() +
                             "' is made for the data of the problem itself; set both to 0");
@@ -81,11 +81,12 @@ Entrant make_entrant(const Experiment& experiment,
     return entrant;
 } catch (const Error& error) {
     if (error.code() != ExitCode::kPlugin) throw;
-    throw Error(error.code(), "contestants." + contestant.name + ": " + error.what());
+    throw Error(error.code(), contestant.place() + ": " + error.what());
 }
 
 Ready ready(const Entrant& entrant) {
     Ready ready{.name = entrant.contestant->name,
+                .place = entrant.contestant->place(),
                 .optimizer = entrant.optimizer.get(),
                 .params = &entrant.params,
                 .continue_with = entrant.continue_with.get(),

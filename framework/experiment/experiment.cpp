@@ -17,6 +17,7 @@
 #include "framework/experiment/swept_keys.hpp"
 #include "framework/experiment/train_section.hpp"
 #include "framework/experiment/training_hash.hpp"
+#include "framework/experiment/training_seeds.hpp"
 #include "framework/store/hash.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/text/suggest.hpp"
@@ -213,7 +214,11 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
     std::optional<ConfigNode> train;
     if (const ConfigNode* shared = tree.find("train")) {
         train = *shared;
-        static_cast<void>(swept_keys(*train, "train"));  // also those that no contestant takes over
+        // Also what no contestant takes over.
+        static_cast<void>(swept_keys(*train, "train"));
+        ConfigNode nobody;
+        std::optional<ConfigNode> shared_by_nobody = train;
+        expand_seeds(nobody, shared_by_nobody);
     }
     std::erase_if(tree.children, [](const ConfigNode& child) { return child.key == "train"; });
     const ConfigNode root = tree;

@@ -40,6 +40,8 @@ struct Contestant {
     /// Names what training depends on: equal hash, equal weights. Empty if nothing is trained.
     std::string hash{};
 
+    /// Where it is in the file, and which of those it stands for: "contestants.adam (adam.beta1=0.9)".
+    [[nodiscard]] std::string place() const;
     /// Of its curve: without what is tuned.
     [[nodiscard]] std::string shown_name() const;
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> shown_swept() const;

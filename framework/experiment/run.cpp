@@ -47,7 +47,7 @@ RunResult Runner::run() {
     if (is_new) {
         request_ = {.part = options_.part, .untrained = options_.untrained, .report = options_.report};
         if (options_.retrain) request_.retrained = trained_names();
-        if (options_.part == RunPart::kTrain)
+        if (options_.part == RunPart::kTrain || options_.untrained)  // not all of config.info may be here
             for (const Contestant& contestant : experiment_.contestants)
                 request_.contestants.push_back(contestant.name);
         shared_ = absolute_path(options_.root) / "weights";
@@ -61,7 +61,7 @@ RunResult Runner::run() {
         find_weights(entrant);
         if (options_.part == RunPart::kEvaluate && needs_training(entrant)) {
             throw Error(ExitCode::kUsage,
-                        "contestants." + contestant.name + ": '" + contestant.optimizer.id() +
+                        contestant.place() + ": '" + contestant.optimizer.id() +
                             "' has not been trained with these settings: there is no " +
                             stored_weights(contestant).string() +
                             "; train it first ('l2o train'), or name its weights ('weights FILE')");
@@ -87,7 +87,7 @@ RunResult Runner::run() {
         if (options_.part != RunPart::kTrain) {
             load_parameters();
             tune();
-            evaluate_all(result);
+            evaluate_all(result.results);
         }
     } catch (const Error& error) {
         const bool is_refusal = error.code() == ExitCode::kUsage || error.code() == ExitCode::kPlugin;

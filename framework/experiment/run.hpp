@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/evaluate/compare.hpp"
+#include "framework/evaluate/results_file.hpp"
 #include "framework/experiment/experiment.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/store/environment.hpp"
@@ -48,10 +48,9 @@ struct WeightsReport {
 struct RunResult {
     std::filesystem::path folder;
     std::vector<WeightsReport> weights{};
-    Judging judging{};
-    std::vector<Curve> curves{};  ///< in the order of the file; empty if nothing was evaluated
-    bool report = true;           ///< a page was asked for, here and when the run began
-    bool was_finished = false;    ///< nothing was left to do: all of this is from the folder
+    Results results{};          ///< its curves in the order of the file; none if nothing was evaluated
+    bool report = true;         ///< a page was asked for, here and when the run began
+    bool was_finished = false;  ///< nothing was left to do: all of this is from the folder
 };
 
 /// What a run folder was made for.

@@ -72,9 +72,7 @@ bool Runner::take_results(RunResult& result) const {
         if (request_.finished.empty()) return false;
         try {
             if (results_hash() != request_.finished) return false;
-            Results results = read_results(folder_->path, experiment_.evaluate.shard_rows);
-            result.judging = std::move(results.judging);
-            result.curves = std::move(results.curves);
+            result.results = read_results(folder_->path, experiment_.evaluate.shard_rows);
             remove_evaluations();  // a run that was killed behind its results left them
         } catch (const Error&) {
             return false;  // files that are gone are made again
@@ -145,25 +143,25 @@ std::optional<Curve> Runner::kept_curve(const std::filesystem::path& file,
     return curve;
 }
 
-void Runner::evaluate_all(RunResult& result) {
+void Runner::evaluate_all(Results& results) {
+    std::vector<Curve>& curves = results.curves;
     using Clock = std::chrono::steady_clock;
     Clock::time_point last = Clock::now();
     std::mutex mutex;  // of all that pieces of work share
     std::vector<std::size_t> missing, unkept;
-    result.curves.resize(entrants_.size());
+    curves.resize(entrants_.size());
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
         const std::filesystem::path file = folder_->evaluation(entrants_[i].contestant->name);
         if (std::optional<Curve> known = kept_curve(file, entrants_[i], experiment_.evaluate))
-            result.curves[i] = std::move(*known);
+            curves[i] = std::move(*known);
         else
             missing.push_back(i);
     }
     std::size_t left = missing.size();
     const auto keep = [&] {
         for (const std::size_t i : unkept)
-            write_curve(folder_->evaluation(entrants_[i].contestant->name),
-                        result.curves[i],
-                        evaluation_hash(entrants_[i]));
+            write_curve(
+                folder_->evaluation(entrants_[i].contestant->name), curves[i], evaluation_hash(entrants_[i]));
         unkept.clear();
         last = Clock::now();
     };
@@ -178,7 +176,7 @@ void Runner::evaluate_all(RunResult& result) {
                                    threads,
                                    progress);
             const std::lock_guard lock(mutex);
-            result.curves[i] = std::move(curve);
+            curves[i] = std::move(curve);
             unkept.push_back(i);
             const std::chrono::duration<double> since = Clock::now() - last;
             if (--left > 0 && since.count() >= experiment_.evaluate.checkpoint_every_s) keep();
@@ -192,14 +190,13 @@ void Runner::evaluate_all(RunResult& result) {
         for (std::size_t i = 0; i < entrants_.size(); ++i) {
             const Contestant& contestant = *entrants_[i].contestant;
             if (contestant.shown_name() != contestant.name)  // it was tuned
-                write_curve(folder_->evaluation(contestant.shown_name()),
-                            result.curves[i],
-                            evaluation_hash(entrants_[i]));
+                write_curve(
+                    folder_->evaluation(contestant.shown_name()), curves[i], evaluation_hash(entrants_[i]));
         }
     }
     for (std::size_t i = 0; i < entrants_.size(); ++i) {
         const Contestant& contestant = *entrants_[i].contestant;
-        Curve& curve = result.curves[i];
+        Curve& curve = curves[i];
         curve.contestant = contestant.shown_name();
         curve.swept = contestant.shown_swept();
         if (!curve.swept.empty()) curve.group = contestant.group;
@@ -208,25 +205,20 @@ void Runner::evaluate_all(RunResult& result) {
         curve.options = entrants_[i].optimizer->options().canonical();
         if (contestant.train) curve.training_seed = contestant.train->seed;
     }
-    result.judging = judging_of(experiment_.evaluate,
-                                optimizee_,
-                                result.curves.front().metrics,
-                                unsolved_instances(test_.instances, optimizee_));
-    if (experiment_.evaluate.timing) quote_times(result.curves);
-    const std::int64_t dimension = dimension_of(test_);
-    const std::optional<std::vector<double>> optima = optima_of(test_, optimizee_);
-    const std::optional<Runtimes> runtimes = runtimes_of(result.curves, result.judging, dimension, optima);
-    find_reached(result.curves, result.judging);
-    const Results results{.judging = result.judging,
-                          .curves = result.curves,
-                          .files = experiment_.files,
-                          .instances = sums_of(test_),
-                          .dimension = dimension,
-                          .optima = optima,
-                          .runtimes = runtimes};
-    write_curves(folder_->curves(), result.curves);
+    results.judging = judging_of(experiment_.evaluate,
+                                 optimizee_,
+                                 curves.front().metrics,
+                                 unsolved_instances(test_.instances, optimizee_));
+    if (experiment_.evaluate.timing) quote_times(curves);
+    results.files = experiment_.files;
+    results.instances = sums_of(test_);
+    results.dimension = dimension_of(test_);
+    results.optima = optima_of(test_, optimizee_);
+    results.runtimes = runtimes_of(curves, results.judging, results.dimension, results.optima);
+    find_reached(curves, results.judging);
+    write_curves(folder_->curves(), curves);
     write_finals(folder_->finals(), results);
-    write_summary(folder_->summary(), result.curves, result.judging);
+    write_summary(folder_->summary(), curves, results.judging);
     write_results(folder_->results(), results);
     request_.finished = results_hash();
     folder_->write(request_);

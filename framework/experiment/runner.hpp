@@ -84,7 +84,7 @@ class Runner {
     [[nodiscard]] std::optional<Curve> kept_curve(const std::filesystem::path& file,
                                                   const Entrant& entrant,
                                                   const EvaluateSettings& settings) const;
-    void evaluate_all(RunResult& result);
+    void evaluate_all(Results& results);
     void quote_times(std::vector<Curve>& curves) const;
 
     const Experiment& experiment_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "framework/config/sweep_values.hpp"
 #include "framework/experiment/experiment.hpp"
 
 namespace l2o::framework {
@@ -28,6 +29,18 @@ OptionSchema count(std::string key, std::int64_t def, double min, std::string do
 OptionSchema derived_count(std::string key, double min, std::string doc) {
     OptionSchema option = count(std::move(key), 0, min, std::move(doc));
     option.def = "";
+    return option;
+}
+
+OptionSchema seeds() {
+    OptionSchema option =
+        count("seeds",
+              1,
+              1,
+              "how many trainings, a sweep of seed from its value on. Tables and figures show them as one "
+              "contestant, and what they say of it is over training seeds and instances; with one it is "
+              "about that training alone");
+    option.max = static_cast<double>(kMostSwept);
     return option;
 }
 
@@ -134,13 +147,7 @@ SectionSchema make_train_schema() {
                   "all instances share stay. A training set (instances) stays, and is begun with another "
                   "batch"),
             // Expanded before the section is read: see members_of().
-            count(
-                "seeds",
-                1,
-                1,
-                "how many trainings, a sweep of seed from its value on. Tables and figures show them as one "
-                "contestant, and what they say of it is over training seeds and instances; with one it is "
-                "about that training alone"),
+            seeds(),
             count("epochs", train.epochs, 1, "trajectories to train on, each of a whole batch"),
             count("horizon", train.horizon, 1, "steps of a trajectory"),
             count(

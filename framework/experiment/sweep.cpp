@@ -103,6 +103,7 @@ std::vector<Member> members_of(const ConfigNode& written, const ConfigNode* trai
     std::map<std::vector<std::string>, std::string> known;
     for (std::size_t n = 0; n < count; ++n) {
         Member member{.contestant = contestant, .train = shared, .group = contestant.key};
+        member.contestant.written = contestant.key;
         std::vector<std::size_t> chosen(keys.size());
         std::size_t left = n;
         for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {

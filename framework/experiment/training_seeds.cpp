@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 
 #include "framework/config/sweep_values.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/experiment/section_schemas.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -54,7 +54,7 @@ void expand_seeds(ConfigNode& contestant, std::optional<ConfigNode>& train) {
     std::optional<ConfigNode> swept;
     if (!is_swept || seeds.is_own) {
         const bool is_set = seed.node != nullptr && !is_swept;
-        const std::int64_t most = std::numeric_limits<std::int64_t>::max() - *count;
+        const std::int64_t most = static_cast<std::int64_t>(kMaxCount) - *count + 1;
         const auto first = is_set ? parse_int(seed.node->value) : 0;
         if (!first || *first < 0 || *first > most)
             refuse(seed.node->origin,

@@ -472,7 +472,8 @@ ReportFile write_report(const std::vector<std::filesystem::path>& runs, const st
     return {.page = files.page(),
             .note = drawn.note,
             .has_failed = drawn.has_failed,
-            .remarks = std::move(page.remarks)};
+            .remarks = std::move(page.remarks),
+            .results = std::move(page.results)};
 }
 
 }  // namespace l2o::framework

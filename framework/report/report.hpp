@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/evaluate/results_file.hpp"
+
 namespace l2o::framework {
 
 struct ReportFile {
@@ -11,6 +13,7 @@ struct ReportFile {
     std::string note{};                  ///< why there are no pictures; "" : there are
     bool has_failed = false;             ///< for another reason than that there is no gnuplot
     std::vector<std::string> remarks{};  ///< what is not known of the runs, a phrase each
+    Results results{};                   ///< of all runs together
 };
 
 /// Writes report.html, and beside it figures/ with the CSV, SVG, PDF and PNG file of every figure, from the

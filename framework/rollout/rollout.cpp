@@ -131,7 +131,7 @@ bool Rollout::has_failed(std::int64_t row) const {
 void Rollout::start(const std::vector<Tensor>& x0) {
     ledger_.restart();
     leg_ = 0;
-    iteration_ = guarded_steps_ = fallbacks_ = 0;
+    iteration_ = last_moved_ = guarded_steps_ = fallbacks_ = 0;
     Run& run = now();
     const std::int64_t particles = run.stepper.layout().particles;
     if (particles > 0) {
@@ -163,6 +163,7 @@ void Rollout::step() {
     if (!has_any_moved && all_paid() == paid_before) return finish();
     std::swap(run.from, run.to);
     ledger_.set_iteration(++iteration_);
+    if (has_any_moved) last_moved_ = iteration_;
     pay_for_ends([&](std::int64_t row) {
         return goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row);
     });

@@ -42,6 +42,8 @@ class Rollout {
     /// After the last iteration, or once no row goes on.
     [[nodiscard]] bool is_over() const { return is_over_; }
     [[nodiscard]] std::int64_t iteration() const { return iteration_; }
+    /// The last one in which a row has moved: in the one after that a budget may have ended.
+    [[nodiscard]] std::int64_t last_moved() const { return last_moved_; }
 
     /// The answers of the rows so far. Free, and nothing depends on it.
     struct View {
@@ -92,7 +94,7 @@ class Rollout {
     Ledger ledger_;
     std::vector<std::unique_ptr<Run>> runs_;  // by leg
     std::size_t leg_ = 0;
-    std::int64_t iteration_ = 0, guarded_steps_ = 0, fallbacks_ = 0;
+    std::int64_t iteration_ = 0, last_moved_ = 0, guarded_steps_ = 0, fallbacks_ = 0;
     bool is_over_ = true;
     std::vector<bool> has_paid_for_end_;  // by row
     std::vector<bool> goes_on_;           // by row, into the step in hand

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
 using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
@@ -87,6 +88,27 @@ TEST_CASE("options of every verb may stand before the verb") {
     const Outcome before = run_l2o("--json --seed 3 list losses"), after = run_l2o("list losses --json");
     CHECK(before.code == 0);
     CHECK(before.out == after.out);
+}
+
+TEST_CASE("under --json stdout is one document also of what fails: the sentence of stderr, as 'error'") {
+    for (const char* arguments : {"lisst",
+                                  "run nowhere.info",
+                                  "evaluate --frobnicate",
+                                  "report nowhere",
+                                  "export nowhere",
+                                  "solve --optimizer adam",
+                                  "describe nothing_near",
+                                  "check nowhere.so",
+                                  "list --plugin-path /nowhere"}) {
+        CAPTURE(arguments);
+        const Outcome plain = run_l2o(arguments), told = run_l2o(std::string(arguments) + " --json");
+        CHECK(plain.code > 1);
+        CHECK(told.code == plain.code);
+        CHECK(told.err == plain.err);
+        const nlohmann::json document = nlohmann::json::parse(told.out);
+        CHECK("l2o: error: " + document.at("error").get<std::string>() + "\n" == told.err);
+        CHECK(document.size() == 1);
+    }
 }
 
 TEST_CASE("a stdout that cannot be written is exit code 5") {

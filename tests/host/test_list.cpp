@@ -228,6 +228,9 @@ TEST_CASE("l2o describe --json has a section as plugins have their options") {
     CHECK(schedule.at("default") == "flat");
     CHECK(schedule.at("choices").size() == 3);
     CHECK(schedule.at("expected") == "one of: flat, layerwise, curriculum");
+    const json& seeds = all[0].at("options").at(3);
+    CHECK(seeds.at("key") == "seeds");
+    CHECK(seeds.at("expected") == "a whole number in [1, 256]");
     const json& loss = all[0].at("sections").at(0);
     CHECK(loss.at("id") == "loss");
     CHECK(loss.at("plugin") == "loss");

@@ -127,6 +127,34 @@ TEST_CASE(
     CHECK(contains(run_l2o(folder, "run tiny.info --retrain").out, "weights of learned: trained"));
 }
 
+TEST_CASE("--json of a run has all of results.json, resumed and reported, too") {
+    ScratchFolder folder;
+    const Outcome first =
+        run_l2o(with_experiment(folder), "run tiny.info evaluate.target=0.1 --json --no-report");
+    REQUIRE(first.code == 0);
+    const json told = json::parse(first.out);
+    const std::string run = told.at("folder");
+    const json written = json::parse(read_file(std::filesystem::path(run) / "results.json"));
+    for (const char* key : {"runtimes", "dimension", "optima", "target", "reference", "rows", "iterations"}) {
+        CAPTURE(key);
+        CHECK(written.contains(key));
+    }
+    CHECK(written.at("contestants").at(2).at("training").at("meta_steps") == 6);
+    CHECK(written.at("contestants").at(1).at("options").at("learning_rate") == "0.1");
+    CHECK(written.at("contestants").at(0).at("metrics").at("objective").at("rows") == 8);
+    CHECK(written.at("entries").at(0).at("gradients") == 20);
+    const json resumed = json::parse(run_l2o(folder, "run --json --no-report --resume " + run).out),
+               reported = json::parse(run_l2o(folder, "report --json " + run).out);
+    for (const auto& [key, value] : written.items()) {
+        CAPTURE(key);
+        if (key == "written") continue;
+        CHECK(told.at(key) == value);
+        CHECK(resumed.at(key) == value);
+        if (key != "files" && key != "instances" && key != "dimension" && key != "optima")  // of one run
+            CHECK(reported.at(key) == value);
+    }
+}
+
 TEST_CASE("a training that diverges ends with 4 and its words, trained or found again, and in the page") {
     ScratchFolder folder;
     with_experiment(folder);
@@ -151,6 +179,7 @@ TEST_CASE("a training that diverges ends with 4 and its words, trained or found 
     const Outcome again = run_l2o(folder, "run tiny.info --json --quiet");
     CHECK(again.code == 4);
     const json result = json::parse(again.out);
+    CHECK(again.err == "l2o: error: " + result.at("error").get<std::string>() + "\n");
     const json& weights = result.at("weights").at(0);
     CHECK(weights.at("diverged") == true);
     CHECK(weights.at("improved") == false);

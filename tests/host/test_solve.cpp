@@ -522,7 +522,7 @@ TEST_CASE("an evaluation leaves out test instances without a certified solution,
     CHECK_FALSE(contains(outcome.out, "diverged"));
     CHECK_FALSE(contains(outcome.out, "not finite"));
     const auto json = nlohmann::json::parse(run_l2o(folder, "run e.info --out runs --json --no-report").out);
-    CHECK(json["unsolved"] == 1);
+    CHECK(json["unsolved"] == nlohmann::json::array({0}));
     const auto& metrics = json["contestants"][0]["metrics"];
     CHECK(metrics["suboptimality"]["rows"] == 2);
     CHECK(metrics["suboptimality"]["finite"] == 2);
@@ -678,6 +678,10 @@ TEST_CASE("--max-evaluations ends an instance before the step that it could not 
         problem.solve("--optimizer gradient_descent --iterations 20 --max-evaluations 5 --json");
     CHECK(limited.code == 0);
     CHECK(nlohmann::json::parse(limited.out).at("evaluations").at("points") == 5);
+    CHECK(nlohmann::json::parse(limited.out).at("iterations") == 4);
+    CHECK(nlohmann::json::parse(limited.out).at("iterations_wanted") == 20);
+    CHECK(contains(problem.solve("--optimizer gradient_descent --iterations 20 --max-evaluations 5").out,
+                   ", 4 of 20 iterations, "));
     const TensorFile end = problem.output();
     CHECK(end.at("f").shape() == Shape{21, 2});
     CHECK(problem.solve("--optimizer gradient_descent --iterations 4").code == 0);

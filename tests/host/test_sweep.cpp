@@ -94,6 +94,23 @@ TEST_CASE("l2o train takes the name of a member, or that of its group for all of
                    "unknown key 'optimisee'; did you mean 'optimizee'?"));
 }
 
+TEST_CASE("l2o evaluate --untrained: what only the seed of a training tells apart takes part once") {
+    ScratchFolder folder;
+    const Outcome outcome =
+        run_l2o(with_experiment(folder), "evaluate swept.info --untrained --json train.seeds=3 --no-report");
+    REQUIRE(outcome.code == 0);
+    const json told = json::parse(outcome.out);
+    REQUIRE(told.at("entries").size() == 4);
+    CHECK(told.at("contestants").size() == 4);
+    CHECK(told.at("entries")[2].at("name") == "dm.hidden=2");
+    CHECK(told.at("entries")[2].at("comparison").at("trainings") == 1);
+    CHECK(told.at("entries")[2].at("distribution").at("rows") == 4);
+    const std::string run = told.at("folder");
+    CHECK(json::parse(run_l2o(folder, "report --json " + run).out).at("entries") == told.at("entries"));
+    CHECK(json::parse(run_l2o(folder, "run --json --no-report --resume " + run).out).at("entries") ==
+          told.at("entries"));
+}
+
 TEST_CASE("l2o train --resume goes on with a member that is named") {
     ScratchFolder folder;
     with_experiment(folder);
@@ -137,5 +154,18 @@ TEST_CASE(
     CHECK(contains(run_l2o(folder, "evaluate swept.info --weights adam.learning_rate=0.1=w2").refusal(),
                    "'adam' has nothing to learn; remove 'weights'"));
     CHECK(contains(run_l2o(folder, "evaluate swept.info --weights dm=w2").refusal(),
-                   "w2' has hidden = 2; expected weights of hidden = 3"));
+                   "2 l2o: error: --weights: 'dm' stands for 2 contestants; expected weights of one of "
+                   "them: dm.hidden=2, dm.hidden=3; see"));
+    for (const char* train : {"train.seeds=2", "contestants.dm.train.seeds=2"}) {
+        const std::string seeds = std::string(train) + " contestants.dm.optimizer.hidden=2 ";
+        CHECK(contains(run_l2o(folder, "evaluate swept.info " + seeds + "--weights dm=w2").refusal(),
+                       "expected weights of one of them: dm.seed=0, dm.seed=1; see"));
+        CHECK(evaluated(seeds + "--weights dm.seed=0=w2 --weights dm.seed=1=w2") ==
+              json{{"dm.seed=0", "w2"}, {"dm.seed=1", "w2"}});
+    }
+    // What is swept acts beside the weights: they are everybody's.
+    const std::string guarded =
+        " contestants.dm.optimizer.hidden=2 contestants.dm.safeguard.use=gradient_descent "
+        "contestants.dm.safeguard.learning_rate.sweep=\"0.01 0.02\" ";
+    CHECK(evaluated(guarded + "--weights dm=w2").size() == 2);
 }

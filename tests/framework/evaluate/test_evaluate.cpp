@@ -70,6 +70,7 @@ class Arena {
     Experiment& experiment() { return experiment_; }
     Curve run(int threads = 1, const ProgressSink& progress = nullptr) {
         Ready ready{.name = contestant_.name,
+                    .place = contestant_.place(),
                     .optimizer = &optimizer_,
                     .params = &params_,
                     .continue_with = continue_with_ ? &*continue_with_ : nullptr,

@@ -623,8 +623,10 @@ TEST_CASE("results: edited curves are refused, with the row and what is wrong in
         {"8.25,8,7,", "8.25,8,9,", "row 1: q25 is below q10"},
         {"2.5,2.5,1.3,",
          "2.5,2,1.3,",
-         "the last objective of 'a' is not that of finals.csv: median 2 and 2.5, 4 and 4 rows that have not "
-         "diverged"}};
+         "the last objective of 'a' is not that of finals.csv: median is 2, and 2.5 by the rows there"},
+        {"2.5,2.5,1.3,",
+         "2.6,2.5,1.3,",
+         "the last objective of 'a' is not that of finals.csv: mean is 2.6, and 2.5 by the rows there"}};
     run.check_refused("curves.csv", edits, end);
     CHECK(run.refused("curves.csv", ",4\n", ",3\n") ==
           "curves.csv: row 1: q10 is 7, though 1 of 4 rows diverged" + old);

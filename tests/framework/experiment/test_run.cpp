@@ -76,7 +76,7 @@ RunResult run(const ScratchFolder& folder, RunOptions options = {}, const std::s
 
 std::vector<std::vector<double>> rows(const RunResult& result) {
     std::vector<std::vector<double>> all;
-    for (const Curve& curve : result.curves)
+    for (const Curve& curve : result.results.curves)
         all.insert(all.end(), curve.final_rows.begin(), curve.final_rows.end());
     return all;
 }
@@ -153,18 +153,19 @@ TEST_CASE("run: trains, evaluates everybody in the order of the file, and writes
     CHECK_FALSE(fs::exists(result.folder / "checkpoints/lista.train.safetensors"));
     CHECK(read_file(result.folder / "config.info") == read().info);
 
-    REQUIRE(result.curves.size() == 2);
-    CHECK(result.curves[0].contestant == "ista");
-    CHECK(result.curves[0].training_seconds == 0);
-    CHECK(result.curves[1].contestant == "lista");
-    CHECK(result.curves[1].training_seconds > 0);
-    CHECK(result.curves[1].final_rows[0].size() == 4);
-    CHECK(result.judging.metric == "nmse_db");
-    CHECK(result.judging.reference == "ista");
-    CHECK(result.judging.starts == 2);
-    for (const Curve& curve : result.curves) CHECK(curve.reached.size() == 4);
+    REQUIRE(result.results.curves.size() == 2);
+    CHECK(result.results.curves[0].contestant == "ista");
+    CHECK(result.results.curves[0].training_seconds == 0);
+    CHECK(result.results.curves[1].contestant == "lista");
+    CHECK(result.results.curves[1].training_seconds > 0);
+    CHECK(result.results.curves[1].final_rows[0].size() == 4);
+    CHECK(result.results.judging.metric == "nmse_db");
+    CHECK(result.results.judging.reference == "ista");
+    CHECK(result.results.judging.starts == 2);
+    for (const Curve& curve : result.results.curves) CHECK(curve.reached.size() == 4);
     // Both start at the same points of the same instances.
-    CHECK(result.curves[0].distributions[0][0].median == result.curves[1].distributions[0][0].median);
+    CHECK(result.results.curves[0].distributions[0][0].median ==
+          result.results.curves[1].distributions[0][0].median);
 
     REQUIRE(result.weights.size() == 1);
     CHECK(result.weights[0].source == Source::kTrained);
@@ -248,7 +249,7 @@ TEST_CASE("run: weights found again tell what their training came to, and a repo
     // What is kept is where it began.
     const RunResult untrained = run(folder, {.untrained = true}, more);
     CHECK(rows(second) == rows(untrained));
-    CHECK_FALSE(untrained.curves.at(1).training);
+    CHECK_FALSE(untrained.results.curves.at(1).training);
 }
 
 TEST_CASE("run: results tell the content of every file that the experiment names") {
@@ -356,7 +357,7 @@ TEST_CASE("run: weights that somebody has written anew are not found again, and 
         run(folder, {.note = [&](const std::string& text) { notes.push_back(text); }}, given(mine));
     CHECK(again.weights.at(0).source == Source::kTrained);
     CHECK(again.weights.at(1).source == Source::kGiven);
-    CHECK(again.curves.at(2).final_rows == again.curves.at(1).final_rows);
+    CHECK(again.results.curves.at(2).final_rows == again.results.curves.at(1).final_rows);
     REQUIRE(notes.size() == 1);
     CHECK(notes[0].starts_with(found.string() + ": belongs to another training"));
 }
@@ -381,11 +382,11 @@ TEST_CASE("run: training alone writes the weights, evaluation alone wants them")
     CHECK_FALSE(fs::exists(folder / "runs"));
 
     const RunResult trained = run(folder, {.part = RunPart::kTrain});
-    CHECK(trained.curves.empty());
+    CHECK(trained.results.curves.empty());
     CHECK_FALSE(fs::exists(trained.folder / "curves.csv"));
     const RunResult evaluated = run(folder, {.part = RunPart::kEvaluate});
     CHECK(evaluated.weights.at(0).source == Source::kFound);
-    CHECK(evaluated.curves.size() == 2);
+    CHECK(evaluated.results.curves.size() == 2);
 }
 
 TEST_CASE("run: untrained, learned contestants run from their start values, whatever weights there are") {
@@ -414,7 +415,7 @@ TEST_CASE("run: given weights are evaluated as they are") {
                                      first.weights.at(0).file.string() + "\" } }");
     REQUIRE(second.weights.size() == 2);
     CHECK(second.weights[1].source == Source::kGiven);
-    CHECK(second.curves.at(2).final_rows == first.curves.at(1).final_rows);
+    CHECK(second.results.curves.at(2).final_rows == first.results.curves.at(1).final_rows);
 }
 
 TEST_CASE("run: weights of another matrix are used with a note, also those that were found") {
@@ -429,7 +430,7 @@ TEST_CASE("run: weights of another matrix are used with a note, also those that 
                                           first.weights.at(0).file.string() +
                                           "\" } }\nevaluate { instances 2\n iterations 3 }",
                                       "other.info"));
-    CHECK(run_experiment(other, {.root = folder / "runs", .note = listen}).curves.size() == 1);
+    CHECK(run_experiment(other, {.root = folder / "runs", .note = listen}).results.curves.size() == 1);
     REQUIRE(notes.size() == 1);
     CHECK(notes[0].find(": these weights were learned for another problem: its A") != std::string::npos);
     // Trained on one distribution, compared on another.
@@ -610,7 +611,7 @@ TEST_CASE(
     REQUIRE(result.weights.size() == 1);
     CHECK(result.weights[0].contestant == "lista");
     CHECK(result.weights[0].source == Source::kTrained);
-    CHECK(result.curves.empty());
+    CHECK(result.results.curves.empty());
     CHECK_FALSE(fs::exists(path / "checkpoints/short.safetensors"));
 
     write_file_atomically(path / "request.json", "{}");
@@ -618,7 +619,7 @@ TEST_CASE(
               (void)resume(path);
           }).starts_with("5 " + path.string() + "/request.json: not what 'l2o run' writes ("));
     fs::remove(path / "request.json");  // of an earlier version: all of everything
-    CHECK(resume(path).curves.size() == 3);
+    CHECK(resume(path).results.curves.size() == 3);
 }
 
 TEST_CASE("run: training again in a folder replaces what was trained and recorded there") {
@@ -658,7 +659,7 @@ TEST_CASE("run: a folder whose configuration was edited says so, and mixes no tr
                               edited.replace(edited.find(part), part.size(), by));
     };
     edit("starts 2", "starts 3 ; more of them");
-    CHECK(resume(first.folder, listening).curves.at(0).final_rows.at(0).size() == 6);
+    CHECK(resume(first.folder, listening).results.curves.at(0).final_rows.at(0).size() == 6);
     REQUIRE(notes.size() == 3);  // one, and that the rows of two contestants are of another configuration
     CHECK(notes[0].starts_with((first.folder / "config.info").string() +
                                " has been edited since the run began"));
@@ -708,7 +709,7 @@ TEST_CASE("run: an interrupted evaluation goes on with those who are not yet eva
                              "safeguard { use ista } }\n last { optimizer { use ista } } }";
     const ScratchFolder folder, other;
     const RunResult whole = run(other, {}, safe);
-    REQUIRE(whole.curves.size() == 5);
+    REQUIRE(whole.results.curves.size() == 5);
     const fs::path path =
         advised_folder(interrupted(folder, {.progress = interrupt_at("evaluating last", 1)}, safe));
     CHECK(fs::is_regular_file(path / "checkpoints/safe.evaluation.safetensors"));
@@ -723,9 +724,9 @@ TEST_CASE("run: an interrupted evaluation goes on with those who are not yet eva
         CHECK(without_times(path / name) == without_times(whole.folder / name));
         CHECK(!without_times(path / name).empty());
     }
-    for (std::size_t i = 0; i < whole.curves.size(); ++i)
-        CHECK((rest.curves[i].fallback_rate == whole.curves[i].fallback_rate) ==
-              !std::isnan(whole.curves[i].fallback_rate));
+    for (std::size_t i = 0; i < whole.results.curves.size(); ++i)
+        CHECK((rest.results.curves[i].fallback_rate == whole.results.curves[i].fallback_rate) ==
+              !std::isnan(whole.results.curves[i].fallback_rate));
     const auto kept = [](const fs::path& run, const std::string& name) {
         return read_curve(run / ("checkpoints/" + name + ".evaluation.safetensors")).history.values;
     };
@@ -988,8 +989,10 @@ TEST_CASE("run: a finished run is told as it was stored, and nobody is evaluated
           std::vector<std::string>{first.folder.string() +
                                    ": this run is finished; what it came to is told as it was stored"});
     CHECK(rows(again) == rows(first));
-    CHECK(result_table(again.curves, again.judging) == result_table(first.curves, first.judging));
-    CHECK(comparison_table(again.curves, again.judging) == comparison_table(first.curves, first.judging));
+    CHECK(result_table(again.results.curves, again.results.judging) ==
+          result_table(first.results.curves, first.results.judging));
+    CHECK(comparison_table(again.results.curves, again.results.judging) ==
+          comparison_table(first.results.curves, first.results.judging));
     REQUIRE(again.weights.size() == 2);
     CHECK(again.weights[1].seconds == first.weights[1].seconds);
     CHECK(read_file(first.folder / "request.json") == request);
@@ -1028,7 +1031,7 @@ TEST_CASE("run: results that are gone, edited or of something else are made agai
     // What every row did is kept, and still true unless the configuration is another.
     const std::vector<std::string> nobody, all{"ista", "lista"};
     CHECK(evaluated == (rows_of_each == 4 ? nobody : all));
-    CHECK(again.curves.at(0).final_rows.at(0).size() == rows_of_each);
+    CHECK(again.results.curves.at(0).final_rows.at(0).size() == rows_of_each);
     CHECK((without_times(path / "curves.csv") == curves) == (rows_of_each == 4));
     CHECK(resume(path).was_finished);
 }

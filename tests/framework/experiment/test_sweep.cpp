@@ -244,10 +244,27 @@ TEST_CASE("sweep: the reference may be a member; a group's name is refused with 
 TEST_CASE("sweep: a value that is none of its option is refused with the place of the sweep") {
     CHECK(refused(adam("learning_rate { sweep 0.1\n -1 }")).starts_with("2 dir/run.info:5: "));
     CHECK(refused(adam("learning_rate {\n sweep 0.1 -1 }"))
-              .starts_with("2 dir/run.info:5: contestants.adam.learning_rate=-1.optimizer.learning_rate is "
-                           "'-1'; expected a number > 0"));
+              .starts_with("2 dir/run.info:5: contestants.adam.optimizer.learning_rate is '-1'; "
+                           "expected a number > 0"));
     CHECK(refused(adam("beta3 { sweep 1 2 }")).find("has no option 'beta3'; did you mean 'beta") !=
           std::string::npos);
+}
+
+TEST_CASE("sweep: what is wrong with a member is told of the contestant in the file") {
+    const std::string rates = "learning_rate { sweep 0.1 0.2 }";
+    CHECK(refused(adam(rates), {"contestants.adam.tune.instances=0"}) ==
+          "2 --set: contestants.adam.tune.instances is '0'; expected a whole number in [1, 1e+08]");
+    CHECK(refused(adam(rates), {"contestants.adam.tune.instance=1"})
+              .starts_with("2 --set: unknown key 'contestants.adam.tune.instance'; did you mean"));
+    CHECK(refused(lista("", "layers { sweep 2 3 }", "epochs 0")) ==
+          "2 dir/run.info:6: contestants.lista.train.epochs is '0'; expected a whole number in [1, 1e+08]");
+    // Which of them it is, is told where that matters.
+    const ScratchFolder folder;
+    CHECK(refusal([&] {
+              (void)run_experiment(
+                  read(lista("horizon 2", "layers { sweep 2 3 }") + "evaluate { iterations 3 }\n"),
+                  {.root = folder / "runs"});
+          }).starts_with("2 contestants.lista (lista.layers=2): "));
 }
 
 TEST_CASE("sweep: lists, keys and zips that make no sense are refused at their place") {
@@ -332,22 +349,22 @@ TEST_CASE("sweep: members are trained and kept one by one, found again, and eval
         return run_experiment(read(text(layers)), {.root = folder / "runs"});
     };
     const RunResult swept = run("{ sweep 2 3 }");
-    REQUIRE(swept.curves.size() == 3);
-    CHECK(swept.curves[0].group.empty());
-    CHECK(swept.curves[2].contestant == "lista.layers=3");
-    CHECK(swept.curves[2].group == "lista");
-    CHECK(swept.curves[2].swept == Swept{{"optimizer.layers", "3"}});
+    REQUIRE(swept.results.curves.size() == 3);
+    CHECK(swept.results.curves[0].group.empty());
+    CHECK(swept.results.curves[2].contestant == "lista.layers=3");
+    CHECK(swept.results.curves[2].group == "lista");
+    CHECK(swept.results.curves[2].swept == Swept{{"optimizer.layers", "3"}});
     CHECK(std::filesystem::exists(swept.folder / "checkpoints/lista.layers=3.safetensors"));
 
     const RunResult alone = run("3");  // its weights are known
     REQUIRE(alone.weights.size() == 1);
     CHECK(alone.weights[0].source == WeightsReport::Source::kFound);
-    CHECK(alone.curves[1].final_rows == swept.curves[2].final_rows);
-    CHECK(alone.curves[1].group.empty());
+    CHECK(alone.results.curves[1].final_rows == swept.results.curves[2].final_rows);
+    CHECK(alone.results.curves[1].group.empty());
 
     const ResumedRun resumed = resumed_run(catalog(), swept.folder);
     CHECK(names_of(resumed.experiment) == Names{"ista", "lista.layers=2", "lista.layers=3"});
     const RunResult told = run_experiment(resumed.experiment, {.resume = swept.folder});
     CHECK(told.was_finished);
-    CHECK(told.curves[2].swept == swept.curves[2].swept);
+    CHECK(told.results.curves[2].swept == swept.results.curves[2].swept);
 }

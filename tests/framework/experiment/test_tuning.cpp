@@ -55,8 +55,8 @@ TEST_CASE(
     "tuning: the candidate that is best on validation instances takes part, under the contestant's name") {
     const ScratchFolder folder;
     const RunResult result = run(folder, read("0.0001 0.05 100"));
-    REQUIRE(result.curves.size() == 2);
-    const Curve& curve = result.curves[1];
+    REQUIRE(result.results.curves.size() == 2);
+    const Curve& curve = result.results.curves[1];
     CHECK(curve.contestant == "tuned");
     CHECK(curve.swept.empty());
     CHECK(curve.group.empty());
@@ -81,21 +81,22 @@ contestants { tuned { optimizer { use gradient_descent
 evaluate { instances 5
            iterations 20 })",
                                                               "alone.info")));
-    CHECK(alone.curves[0].final_rows == curve.final_rows);
+    CHECK(alone.results.curves[0].final_rows == curve.final_rows);
 }
 
 TEST_CASE("tuning: what was chosen is in the table and in results.json, with the edge that it lies on") {
     const ScratchFolder folder;
     const RunResult result = run(folder, read("0.0001 0.001 0.01"));
-    const std::string text = tuned_text(result.curves[1]);
+    const std::string text = tuned_text(result.results.curves[1]);
     CHECK(text.starts_with(
         "tuned: learning_rate=0.01 is the best of 3 on 6 validation instances, objective (median) "));
     CHECK(text.ends_with(", found with 756 evaluations; no learning_rate beyond was tried: widen the sweep"));
-    CHECK(result_table(result.curves, result.judging).find("best of 3 on 6") != std::string::npos);
+    CHECK(result_table(result.results.curves, result.results.judging).find("best of 3 on 6") !=
+          std::string::npos);
     const Results read_back = read_results(result.folder, 32);
     REQUIRE(read_back.curves[1].tuned);
     CHECK(tuned_text(read_back.curves[1]) == text);
-    CHECK(read_back.curves[1].tuned->tried == result.curves[1].tuned->tried);
+    CHECK(read_back.curves[1].tuned->tried == result.results.curves[1].tuned->tried);
     for (const auto& entry : std::filesystem::directory_iterator(result.folder / "checkpoints"))
         CHECK(entry.path().string().find(".tuning.") == std::string::npos);
 }
@@ -118,8 +119,8 @@ TEST_CASE("tuning: the same is chosen by any number of jobs, and by a run that w
     const ScratchFolder one, two, three;
     const RunResult alone = run(one, read("0.0001 0.05 100"));
     const RunResult beside = run(two, read("0.0001 0.05 100"), {.threads = 2, .jobs = 2});
-    CHECK(beside.curves[1].final_rows == alone.curves[1].final_rows);
-    CHECK(beside.curves[1].tuned->tried.size() == alone.curves[1].tuned->tried.size());
+    CHECK(beside.results.curves[1].final_rows == alone.results.curves[1].final_rows);
+    CHECK(beside.results.curves[1].tuned->tried.size() == alone.results.curves[1].tuned->tried.size());
 
     const std::string text = refusal([&] {
         (void)run(three, read("0.0001 0.05 100"), {.progress = [](const Progress& progress) {
@@ -136,7 +137,7 @@ TEST_CASE("tuning: the same is chosen by any number of jobs, and by a run that w
     };
     const ResumedRun resumed = resumed_run(catalog(), folder);
     const RunResult again = run_experiment(resumed.experiment, {.resume = folder, .progress = see});
-    CHECK(again.curves[1].final_rows == alone.curves[1].final_rows);
+    CHECK(again.results.curves[1].final_rows == alone.results.curves[1].final_rows);
     CHECK(std::ranges::find(work, "evaluating tuned.learning_rate=0.0001") == work.end());
     CHECK(run_experiment(resumed.experiment, {.resume = folder}).was_finished);
 }
@@ -162,12 +163,12 @@ evaluate { instances 3
            iterations 3
            reference lista })",
                                                                "learned.info")));
-    REQUIRE(result.curves.size() == 3);
-    CHECK(result.curves[1].contestant == "lista.seed=0");
-    CHECK(result.curves[2].contestant == "lista.seed=1");
+    REQUIRE(result.results.curves.size() == 3);
+    CHECK(result.results.curves[1].contestant == "lista.seed=0");
+    CHECK(result.results.curves[2].contestant == "lista.seed=1");
     CHECK(result.weights.size() == 4);
-    CHECK(result.curves[1].tuned->chosen == result.curves[2].tuned->chosen);
-    CHECK(result_table(result.curves, result.judging).find("\nlista ") != std::string::npos);
+    CHECK(result.results.curves[1].tuned->chosen == result.results.curves[2].tuned->chosen);
+    CHECK(result_table(result.results.curves, result.results.judging).find("\nlista ") != std::string::npos);
 }
 
 TEST_CASE("tuning: nothing to be tuned, and a metric that is not there, are refused before the work") {
