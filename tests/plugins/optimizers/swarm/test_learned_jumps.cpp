@@ -1,0 +1,156 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "framework/error.hpp"
+#include "tests/support/lab.hpp"
+
+using namespace l2o::test;
+
+namespace {
+
+constexpr double kAlways = 50, kNever = -50;
+
+Lab jumps(const ProblemLab::Setup& problem,
+          const std::vector<std::pair<const char*, double>>& learned,
+          std::int64_t horizon = 100,
+          OptionText options = {}) {
+    Lab lab({.optimizer = "learned_jumps",
+             .options = std::move(options),
+             .problem = problem,
+             .horizon = horizon});
+    for (const auto& [name, value] : learned) set_values(lab.param(name), {value});
+    return lab;
+}
+ProblemLab::Setup rastrigin(const char* n) {
+    return {.optimizee = "rastrigin", .options = {{"n", n}}, .instances = 4};
+}
+/// Of every particle from point t to the next, coordinate by coordinate.
+std::vector<double> moves(const Lab::Run& run, std::size_t t) {
+    std::vector<double> out(run.x[t].size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = run.x[t + 1][i] - run.x[t][i];
+    return out;
+}
+double moved(const std::vector<double>& moves) {
+    return double(std::ranges::count_if(moves, [](double move) { return move != 0; })) / double(moves.size());
+}
+
+}  // namespace
+
+TEST_CASE("learned_jumps: without jumps it descends on a quadratic") {
+    Lab lab = jumps({.optimizee = "quadratic", .options = {{"n", "5"}}, .instances = 4},
+                    {{"jumps_first", kNever}, {"jumps_last", kNever}, {"log_temperature", kAlways}});
+    const Lab::Run run = lab.run(600);
+    for (std::size_t row = 0; row < 4; ++row) {
+        double least = run.f[0][row * 4];
+        for (const auto& f : run.f) least = std::min(least, f[row * 4]);
+        CHECK(least < 0.1 * run.f[0][row * 4]);
+    }
+}
+
+TEST_CASE(
+    "learned_jumps: a jump moves one coordinate and each other one with probability 1 / n, by +- exp(mu + "
+    "delta z)") {
+    Lab lab = jumps(rastrigin("10"),
+                    {{"jumps_first", kAlways},
+                     {"jumps_last", kAlways},
+                     {"log_temperature", kAlways},
+                     {"log_length", 0.4},
+                     {"log_spread", std::log(0.25)}});
+    const Lab::Run run = lab.run(400);
+    double count = 0, sum = 0, squares = 0, ups = 0, share = 0;
+    for (std::size_t t = 0; t < 400; ++t) {
+        const std::vector<double> all = moves(run, t);
+        share += moved(all) / 400;
+        for (const double move : all) {
+            if (move == 0) continue;
+            const double length = std::log(std::abs(move));
+            ++count, sum += length, squares += length * length, ups += move > 0 ? 1 : 0;
+        }
+    }
+    CHECK(share == doctest::Approx(0.19).epsilon(0.03));
+    CHECK(sum / count == doctest::Approx(0.4).epsilon(0.02));
+    CHECK(std::sqrt(squares / count - sum / count * sum / count) == doctest::Approx(0.25).epsilon(0.05));
+    CHECK(ups / count == doctest::Approx(0.5).epsilon(0.05));
+}
+
+TEST_CASE("learned_jumps: the share of jumps changes over the run") {
+    Lab lab =
+        jumps(rastrigin("10"), {{"jumps_first", 2020}, {"jumps_last", -1980}, {"log_temperature", kAlways}});
+    const Lab::Run run = lab.run(100);
+    for (std::size_t t = 0; t < 100; ++t)
+        CHECK((t <= 50 ? moved(moves(run, t)) < 0.5 : moved(moves(run, t)) > 0.9));
+}
+
+TEST_CASE("learned_jumps: at temperature 0 a particle proposes only from the best point that it has seen") {
+    Lab lab = jumps(rastrigin("10"),
+                    {{"jumps_first", kAlways}, {"jumps_last", kAlways}, {"log_temperature", kNever}});
+    const Lab::Run run = lab.run(100);
+    const std::size_t particles = run.f[0].size();
+    for (std::size_t p = 0; p < particles; ++p) {
+        std::size_t best = 0;
+        for (std::size_t t = 0; t < 100; ++t) {
+            if (run.f[t][p] < run.f[best][p]) best = t;
+            std::size_t same = 0;
+            for (std::size_t i = p * 10; i < p * 10 + 10; ++i)
+                same += run.x[t + 1][i] == run.x[best][i] ? 1 : 0;
+            CHECK(same >= 4);
+            CHECK(same < 10);
+        }
+    }
+}
+
+TEST_CASE("learned_jumps: the jumps of an adapting one become as short as those that succeed") {
+    const auto shrinks = [](const char* adapt) {
+        Lab lab = jumps({.optimizee = "quadratic", .options = {{"n", "1"}}, .instances = 4},
+                        {{"jumps_first", kAlways}, {"jumps_last", kAlways}, {"log_temperature", kNever}},
+                        500,
+                        {{"adapt", adapt}});
+        if (*adapt == 't') set_values(lab.param("log_adapt"), {0});
+        const Lab::Run run = lab.run(500);
+        std::vector<double> best = run.f[0], rest = run.x[0];
+        double early = 0, late = 0;  // mean of ln |jump|
+        for (std::size_t t = 0; t < 500; ++t) {
+            for (std::size_t p = 0; p < rest.size(); ++p) {
+                if (run.f[t][p] < best[p]) best[p] = run.f[t][p], rest[p] = run.x[t][p];
+                const double length = std::log(std::abs(run.x[t + 1][p] - rest[p])) / double(rest.size());
+                if (t < 50) early += length / 50;
+                if (t >= 450) late += length / 50;
+            }
+        }
+        return early - late;
+    };
+    CHECK(std::abs(shrinks("false")) < 0.2);
+    CHECK(shrinks("true") > 3);
+}
+
+TEST_CASE("learned_jumps: it learns 8 numbers, adapting 9") {
+    const auto numbers = [](const char* adapt) {
+        return jumps(rastrigin("3"), {}, 10, {{"adapt", adapt}}).params().size();
+    };
+    CHECK(numbers("false") == 8);
+    CHECK(numbers("true") == 9);
+}
+
+TEST_CASE("learned_jumps: f and g are charged once a step and particle") {
+    const Lab::Run run = jumps(rastrigin("3"), {}, 100, {{"particles", "4"}}).run(50);
+    CHECK(run.gradient_evaluations == 200);
+    CHECK(run.value_evaluations == 200);
+}
+
+TEST_CASE("learned_jumps: every point lies in the box") {
+    ProblemLab::Setup problem = rastrigin("3");
+    problem.options["box"] = "0.5";
+    for (const std::vector<double>& x : jumps(problem, {}, 100).run(100).x)
+        CHECK(std::ranges::all_of(x, [](double value) { return std::abs(value) <= 0.5; }));
+}
+
+TEST_CASE("learned_jumps: a run of unknown length is refused, steps help") {
+    CHECK_THROWS_WITH_AS(
+        (void)jumps(rastrigin("3"), {}, 0),
+        doctest::Contains("how long a run is is not known; expected the option 'steps', a whole number > 0"),
+        l2o::framework::Error);
+    CHECK_NOTHROW((void)jumps(rastrigin("3"), {}, 0, {{"steps", "100"}}));
+}
