@@ -1,6 +1,7 @@
 #include <Eigen/QR>
 #include <cmath>
 #include <cstdint>
+#include <l2o/numerics/random_rotation.hpp>
 #include <l2o/numerics/random_rows.hpp>
 #include <l2o/numerics/view.hpp>
 #include <l2o/sdk/optimizee.hpp>
@@ -144,17 +145,9 @@ struct Quadratic {
     // Single precision keeps the smallest of the s to 1 %.
     static constexpr double kTolerance = 1e-11, kMostCondition = 1e10;
 
-    /// diag(s) Q. Of a matrix of normal numbers Q R, with a positive diagonal of R, Q is uniform over the
-    /// orthogonal matrices (Mezzadri 2007, "How to generate random matrices from the classical compact
-    /// groups", section 5).
+    /// diag(s) Q.
     [[nodiscard]] Eigen::MatrixXd conditioned_matrix(Stream& random) const {
-        Eigen::MatrixXd normal(n, n);
-        for (double& entry : normal.reshaped()) entry = random.normal();
-        const Eigen::HouseholderQR<Eigen::MatrixXd> factors(normal);
-        Eigen::MatrixXd q = factors.householderQ();
-        for (std::int64_t i = 0; i < n; ++i) {
-            if (factors.matrixQR()(i, i) < 0) q.col(i) *= -1;
-        }
+        Eigen::MatrixXd q = l2o::numerics::random_rotation(random, n);
         for (std::int64_t i = 0; i < n; ++i)
             q.row(i) *= std::pow(condition_number, -0.5 * double(i) / double(n - 1));
         return q;
