@@ -3,8 +3,9 @@
 #include <cstdint>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <vector>
+#include <span>
 
+#include "learned_numbers.hpp"
 #include "resting_particles.hpp"
 
 namespace {
@@ -47,25 +48,24 @@ struct LearnedJumps {
         steps_ = double(steps > 0 ? steps : spec.problem().horizon);
         if (!(steps_ > 0))
             l2o::refuse("how long a run is is not known; expected the option 'steps', a whole number > 0");
-        for (std::size_t i = 0; i < (adapt ? 9 : 8); ++i)
-            p_.push_back(spec.param({.name = kNumbers[i].name, .doc = kNumbers[i].doc}));
+        learned_.bind(spec, std::span(kNumbers).first(adapt ? 9 : 8));
         length_ = spec.state({.name = "length", .doc = "mu", .batched = true});
     }
 
     template <class T>
     void init_params(const l2o_call&, const l2o::NeedsIn<T>&, const l2o::ParamsOut<T>& params) const {
-        for (std::size_t i = 0; i < p_.size(); ++i) params[p_[i]].scalar() = T(kNumbers[i].start);
+        learned_.init(params);
     }
 
     template <class T>
     void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
         rest_.start(in, state);
-        l2o::fill(state[length_], in.param(p_[kLength]).scalar());
+        l2o::fill(state[length_], T(learned_.get(in, kLength)));
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const auto learned = [&](Number i) { return double(in.param(p_[i]).scalar()); };
+        const auto learned = [&](Number i) { return learned_.get(in, i); };
         const double first = learned(kFirst), time = std::min(1.0, double(in.t()) / steps_),
                      jumps = logistic(first + (learned(kLast) - first) * time),
                      c = adapt ? std::exp(learned(kAdapt)) : 0;
@@ -91,19 +91,16 @@ struct LearnedJumps {
 
   private:
     enum Number { kHeat, kFirst, kLast, kLength, kSpread, kStep, kCap, kMemory, kAdapt };
-    struct Start {
-        const char *name, *doc;
-        double start;
-    };
-    static constexpr Start kNumbers[] = {{"log_temperature", "ln T", 0},
-                                         {"jumps_first", "logit of J at t = 0", 0.5},
-                                         {"jumps_last", "logit of J at the end", 0.5},
-                                         {"log_length", "mu; adapting: at t = 0", 0.7},
-                                         {"log_spread", "ln delta", -0.3},
-                                         {"log_step", "a", -0.3},
-                                         {"log_cap", "ln cap", -1.5},
-                                         {"memory", "logit of beta", 2},
-                                         {"log_adapt", "ln c", -3}};
+    static constexpr l2o::plugins::LearnedNumbers::Number kNumbers[] = {
+        {"log_temperature", "ln T", 0},
+        {"jumps_first", "logit of J at t = 0", 0.5},
+        {"jumps_last", "logit of J at the end", 0.5},
+        {"log_length", "mu; adapting: at t = 0", 0.7},
+        {"log_spread", "ln delta", -0.3},
+        {"log_step", "a", -0.3},
+        {"log_cap", "ln cap", -1.5},
+        {"memory", "logit of beta", 2},
+        {"log_adapt", "ln c", -3}};
     static double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
     template <class T>
@@ -134,7 +131,7 @@ struct LearnedJumps {
 
     l2o::plugins::RestingParticles rest_;
     double steps_ = 0;
-    std::vector<l2o::Param> p_;
+    l2o::plugins::LearnedNumbers learned_;
     l2o::State length_;
 };
 
