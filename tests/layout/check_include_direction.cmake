@@ -102,7 +102,7 @@ check(plugins/optimizees/neural ${plugin} "${torch}" "l2o/torch/[a-z_]+[.]hpp" "
 check(host "${system}" "${json}" "${fmt}" "framework/.*[.]hpp" "host/.*[.]hpp" "boost/program_options/.*"
   "l2o/abi/[a-z]+[.]h" "l2o/numerics/philox[.]hpp")
 
-check(examples/third_party "math[.]h" "${std}" "l2o/(c|sdk|numerics|layers|nets|torch)/[a-z_]+[.]hp*")
+check(examples/third_party "math[.]h" "coco[.]h" "${std}" "l2o/(c|sdk|numerics|layers|nets|torch)/[a-z_]+[.]hp*")
 
 check(examples/embed "${std}" "framework/(error|solve/solver|store/safetensors)[.]hpp")
 

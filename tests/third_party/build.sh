@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds a project of examples/third_party against an installed l2o, as its README says, and prints the folder with its
-# plugins. Exit status 77: its compiler, or a library of its own, is not there.
+# plugins. Exit status 77: its compiler, or a library of its own, is not there,
+# or the sources of COCO that it asks for.
 #
 #   build.sh PREFIX PROJECT WORK
 set -euo pipefail
@@ -16,6 +17,9 @@ skip() {
     exit 77
 }
 
+if [ "$(basename "$project")" = coco_bbob ] && [ -z "${COCO_DIR-}" ]; then
+    skip "no folder with COCO's coco.c is given; configure with -DL2O_COCO=FOLDER"
+fi
 if [ -f "$project/CMakeLists.txt" ]; then
     plugins=$work/build/lib/l2o/plugins
     cmake -S "$project" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" \
