@@ -71,7 +71,7 @@ struct SolveTime {
     std::vector<double> shares{};
 };
 
-/// How the settings of a contestant were chosen: see Runner::tune().
+/// How the settings of a contestant were chosen: see tune().
 struct Tuned {
     using Settings = std::vector<std::pair<std::string, std::string>>;
     Settings chosen{};                                 ///< "optimizer.learning_rate" and its value

@@ -1,15 +1,15 @@
+#include "framework/experiment/run_evaluation.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <mutex>
-#include <span>
 
 #include "framework/error.hpp"
 #include "framework/evaluate/curve_file.hpp"
 #include "framework/evaluate/results.hpp"
 #include "framework/evaluate/results_file.hpp"
 #include "framework/evaluate/timing.hpp"
-#include "framework/experiment/runner.hpp"
 #include "framework/plugin/process_watch.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/store/hash.hpp"
@@ -57,102 +57,39 @@ std::optional<std::vector<double>> optima_of(const TestSet& test, const Optimize
 
 }  // namespace
 
-std::string Runner::results_hash() const {
+std::string RunEvaluation::results_hash() const {
     Checksum checksum;
-    checksum.add(entrants_hash_.empty() ? entrants_hash() : entrants_hash_);
-    for (const auto& file : {folder_->curves(), folder_->finals(), folder_->summary(), folder_->results()})
+    checksum.add(entrants_hash_);
+    for (const auto& file : {state_.folder->curves(),
+                             state_.folder->finals(),
+                             state_.folder->summary(),
+                             state_.folder->results()})
         checksum.add(read_file(file));
     return checksum.hex();
 }
 
-bool Runner::take_results(RunResult& result) const {
-    const auto is_to_train = [&](const Entrant& entrant) { return needs_training(entrant); };
-    if (std::ranges::any_of(entrants_, is_to_train)) return false;
-    if (options_.part != RunPart::kTrain) {
-        if (request_.finished.empty()) return false;
-        try {
-            if (results_hash() != request_.finished) return false;
-            result.results = read_results(folder_->path, experiment_.evaluate.shard_rows);
-            remove_evaluations();  // a run that was killed behind its results left them
-        } catch (const Error&) {
-            return false;  // files that are gone are made again
-        }
+bool RunEvaluation::take_up(Results& results) const {
+    if (state_.request.finished.empty()) return false;
+    try {
+        if (results_hash() != state_.request.finished) return false;
+        results = read_results(state_.folder->path, state_.experiment.evaluate.shard_rows);
+    } catch (const Error&) {
+        return false;  // files that are gone are made again
     }
-    note(folder_->path.string() + (options_.part == RunPart::kTrain
-                                       ? ": nothing is left to train"
-                                       : ": this run is finished; what it came to is told as it was stored"));
-    result.was_finished = true;
-    add_weights(result);
+    remove_evaluations();  // a run that was killed behind its results left them
     return true;
 }
 
-std::string Runner::entrants_hash() const {
-    Checksum checksum;
-    for (const Entrant& entrant : entrants_) checksum.add(evaluation_hash(entrant));
-    return checksum.hex();
-}
-
-std::string Runner::evaluation_hash(const Entrant& entrant) const {
-    Checksum checksum;
-    for (const std::string& text : {experiment_.hash,
-                                    entrant.contestant->name,
-                                    options_.build.version,
-                                    options_.build.type,
-                                    options_.build.flags})
-        checksum.add(text);
-    const auto add_build = [&](const Catalog::Entry& entry) {
-        const Build build = Catalog::build_of(entry);
-        checksum.add(build.id + " " + build.content);
-    };
-    const auto add = [&](std::span<const Tensor> tensors) {
-        for (const Tensor& tensor : tensors) {
-            if (!tensor) continue;
-            checksum.add(name_of(tensor.dtype()) + to_string(tensor.shape()));
-            checksum.add({static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
-        }
-    };
-    add_build(optimizee_.entry());
-    add(test_.rows.tensors);
-    add(test_.x0);
-    const auto add_optimizer = [&](const Optimizer* optimizer, const TensorSet& params) {
-        if (optimizer == nullptr) return checksum.add("");
-        add_build(optimizer->entry());
-        checksum.add(optimizer->options().to_json().dump());  // those of given weights are in their file
-        add(params.tensors());
-    };
-    add_optimizer(entrant.optimizer.get(), entrant.params);
-    add_optimizer(entrant.continue_with.get(), entrant.continue_params);
-    add_optimizer(entrant.classic.get(), entrant.classic_params);
-    return checksum.hex();
-}
-
-std::optional<Curve> Runner::kept_curve(const std::filesystem::path& file,
-                                        const Entrant& entrant,
-                                        const EvaluateSettings& settings) const {
-    if (options_.resume.empty() || !std::filesystem::exists(file)) return std::nullopt;
-    std::optional<Curve> curve = read_curve(file, evaluation_hash(entrant));
-    const std::int64_t rows = settings.instances * settings.starts;
-    const std::string metric = curve ? curve->metrics[shown_metric(curve->metrics, settings.metric)] : "";
-    if (curve &&
-        (std::ssize(curve->final_rows.front()) != rows || curve->metrics != metric_names(optimizee_) ||
-         curve->staircases.empty() == reaches_by_payment(metric, optimizee_)))
-        curve.reset();
-    if (!curve)
-        note(file.string() + ": not of this configuration, these weights and these plugins; '" +
-             entrant.contestant->name + "' is evaluated again");
-    return curve;
-}
-
-void Runner::evaluate_all(Results& results) {
+void RunEvaluation::evaluate(Results& results) {
     std::vector<Curve>& curves = results.curves;
     using Clock = std::chrono::steady_clock;
     Clock::time_point last = Clock::now();
     std::mutex mutex;  // of all that pieces of work share
     std::vector<std::size_t> missing, unkept;
-    curves.resize(entrants_.size());
-    for (std::size_t i = 0; i < entrants_.size(); ++i) {
-        const std::filesystem::path file = folder_->evaluation(entrants_[i].contestant->name);
-        if (std::optional<Curve> known = kept_curve(file, entrants_[i], experiment_.evaluate))
+    curves.resize(state_.entrants.size());
+    for (std::size_t i = 0; i < state_.entrants.size(); ++i) {
+        const std::filesystem::path file = state_.folder->evaluation(state_.entrants[i].contestant->name);
+        if (std::optional<Curve> known = kept_.find(file, state_.entrants[i], state_.experiment.evaluate))
             curves[i] = std::move(*known);
         else
             missing.push_back(i);
@@ -160,97 +97,105 @@ void Runner::evaluate_all(Results& results) {
     std::size_t left = missing.size();
     const auto keep = [&] {
         for (const std::size_t i : unkept)
-            write_curve(
-                folder_->evaluation(entrants_[i].contestant->name), curves[i], evaluation_hash(entrants_[i]));
+            write_curve(state_.folder->evaluation(state_.entrants[i].contestant->name),
+                        curves[i],
+                        kept_.hash_of(state_.entrants[i]));
         unkept.clear();
         last = Clock::now();
     };
     try {
-        each(missing, "the evaluation", [&](std::size_t i, int threads, const ProgressSink& progress) {
-            Curve curve = evaluate(experiment_.evaluate,
-                                   keys_,
-                                   optimizee_,
-                                   test_.rows,
-                                   test_.x0,
-                                   ready(entrants_[i]),
-                                   threads,
-                                   progress);
+        state_.each(missing, "the evaluation", [&](std::size_t i, int threads, const ProgressSink& progress) {
+            Curve curve = framework::evaluate(state_.experiment.evaluate,
+                                              state_.keys,
+                                              state_.optimizee,
+                                              state_.test.rows,
+                                              state_.test.x0,
+                                              ready(state_.entrants[i]),
+                                              threads,
+                                              progress);
             const std::lock_guard lock(mutex);
             curves[i] = std::move(curve);
             unkept.push_back(i);
             const std::chrono::duration<double> since = Clock::now() - last;
-            if (--left > 0 && since.count() >= experiment_.evaluate.checkpoint_every_s) keep();
+            if (--left > 0 && since.count() >= state_.experiment.evaluate.checkpoint_every_s) keep();
         });
     } catch (const Error& error) {
         if (error.code() == ExitCode::kInterrupted) keep();
         throw;
     }
-    if (experiment_.evaluate.keep_rows) {
+    if (state_.experiment.evaluate.keep_rows) {
         keep();
-        for (std::size_t i = 0; i < entrants_.size(); ++i) {
-            const Contestant& contestant = *entrants_[i].contestant;
+        for (std::size_t i = 0; i < state_.entrants.size(); ++i) {
+            const Contestant& contestant = *state_.entrants[i].contestant;
             if (contestant.shown_name() != contestant.name)  // it was tuned
-                write_curve(
-                    folder_->evaluation(contestant.shown_name()), curves[i], evaluation_hash(entrants_[i]));
+                write_curve(state_.folder->evaluation(contestant.shown_name()),
+                            curves[i],
+                            kept_.hash_of(state_.entrants[i]));
         }
     }
-    for (std::size_t i = 0; i < entrants_.size(); ++i) {
-        const Contestant& contestant = *entrants_[i].contestant;
+    for (std::size_t i = 0; i < state_.entrants.size(); ++i) {
+        const Contestant& contestant = *state_.entrants[i].contestant;
         Curve& curve = curves[i];
         curve.contestant = contestant.shown_name();
         curve.swept = contestant.shown_swept();
         if (!curve.swept.empty()) curve.group = contestant.group;
-        curve.tuned = entrants_[i].tuned;
+        curve.tuned = state_.entrants[i].tuned;
         curve.optimizer = contestant.optimizer.id();
-        curve.options = entrants_[i].optimizer->options().canonical();
+        curve.options = state_.entrants[i].optimizer->options().canonical();
         if (contestant.train) curve.training_seed = contestant.train->seed;
     }
-    results.judging = judging_of(experiment_.evaluate,
-                                 optimizee_,
+    results.judging = judging_of(state_.experiment.evaluate,
+                                 state_.optimizee,
                                  curves.front().metrics,
-                                 unsolved_instances(test_.instances, optimizee_));
-    if (experiment_.evaluate.timing) quote_times(curves);
-    results.files = experiment_.files;
-    results.instances = sums_of(test_);
-    results.dimension = dimension_of(test_);
-    results.optima = optima_of(test_, optimizee_);
+                                 unsolved_instances(state_.test.instances, state_.optimizee));
+    if (state_.experiment.evaluate.timing) quote_times(curves);
+    results.files = state_.experiment.files;
+    results.instances = sums_of(state_.test);
+    results.dimension = dimension_of(state_.test);
+    results.optima = optima_of(state_.test, state_.optimizee);
     results.runtimes = runtimes_of(curves, results.judging, results.dimension, results.optima);
     find_reached(curves, results.judging);
-    write_curves(folder_->curves(), curves);
-    write_finals(folder_->finals(), results);
-    write_summary(folder_->summary(), curves, results.judging);
-    write_results(folder_->results(), results);
-    request_.finished = results_hash();
-    folder_->write(request_);
+    write_curves(state_.folder->curves(), curves);
+    write_finals(state_.folder->finals(), results);
+    write_summary(state_.folder->summary(), curves, results.judging);
+    write_results(state_.folder->results(), results);
+    state_.request.finished = results_hash();
+    state_.folder->write(state_.request);
     remove_evaluations();
 }
 
 /// Alone, so that nothing runs beside it.
-void Runner::quote_times(std::vector<Curve>& curves) const {
+void RunEvaluation::quote_times(std::vector<Curve>& curves) const {
     // What takes long is as well timed by its evaluation.
     constexpr double kLongest = 0.5;
-    const auto rows = static_cast<double>(std::min(experiment_.evaluate.shard_rows, test_.rows.instances));
+    const auto rows =
+        static_cast<double>(std::min(state_.experiment.evaluate.shard_rows, state_.test.rows.instances));
     std::vector<Ready> contestants;
     std::vector<Curve*> short_ones;
     for (std::size_t i = 0; i < curves.size(); ++i) {
         const double seconds = curves[i].seconds.back();
         curves[i].time = {.median = seconds, .low = seconds, .high = seconds, .runs = 1};
         if (seconds * rows > kLongest) continue;
-        contestants.push_back(ready(entrants_[i]));
+        contestants.push_back(ready(state_.entrants[i]));
         short_ones.push_back(&curves[i]);
     }
     const ProcessWatch watch("the timing of one of the contestants");
-    const std::vector<SolveTime> times = time_solves(
-        experiment_.evaluate, keys_, optimizee_, test_.rows, test_.x0, contestants, options_.progress);
+    const std::vector<SolveTime> times = time_solves(state_.experiment.evaluate,
+                                                     state_.keys,
+                                                     state_.optimizee,
+                                                     state_.test.rows,
+                                                     state_.test.x0,
+                                                     contestants,
+                                                     state_.options.progress);
     for (std::size_t i = 0; i < times.size(); ++i) quote(*short_ones[i], times[i]);
 }
 
-void Runner::remove_evaluations() const {
-    std::vector<std::filesystem::path> files = tuning_files_;
-    for (const Entrant& entrant : entrants_) {
-        const bool is_kept =
-            experiment_.evaluate.keep_rows && entrant.contestant->shown_name() == entrant.contestant->name;
-        if (!is_kept) files.push_back(folder_->evaluation(entrant.contestant->name));
+void RunEvaluation::remove_evaluations() const {
+    std::vector<std::filesystem::path> files = state_.tuning_files;
+    for (const Entrant& entrant : state_.entrants) {
+        const bool is_kept = state_.experiment.evaluate.keep_rows &&
+                             entrant.contestant->shown_name() == entrant.contestant->name;
+        if (!is_kept) files.push_back(state_.folder->evaluation(entrant.contestant->name));
     }
     for (const std::filesystem::path& file : files) {
         std::error_code ignored;

@@ -1,9 +1,11 @@
+#include "framework/experiment/run_tuning.hpp"
+
 #include <algorithm>
 #include <map>
 
 #include "framework/error.hpp"
 #include "framework/evaluate/curve_file.hpp"
-#include "framework/experiment/runner.hpp"
+#include "framework/experiment/kept_curves.hpp"
 #include "framework/experiment/tuning.hpp"
 
 namespace l2o::framework {
@@ -18,72 +20,74 @@ EvaluateSettings settings_of(const TuneSettings& tune, EvaluateSettings settings
     return settings;
 }
 
-}  // namespace
-
-std::map<std::size_t, Curve> Runner::try_candidates(const Candidates& candidates,
-                                                    const EvaluateSettings& settings,
-                                                    const TestSet& set) {
+/// What each member came to.
+std::map<std::size_t, Curve> try_candidates(RunState& state,
+                                            const Candidates& candidates,
+                                            const EvaluateSettings& settings,
+                                            const TestSet& set) {
+    const KeptCurves kept(state);
     std::map<std::size_t, Curve> curves;
     std::vector<std::size_t> missing;
     const auto file_of = [&](std::size_t member) {
-        return folder_->evaluation(entrants_[member].contestant->name + ".tuning");
+        return state.folder->evaluation(state.entrants[member].contestant->name + ".tuning");
     };
     for (const Candidate& candidate : candidates.all) {
         for (const std::size_t member : candidate.members) {
-            tuning_files_.push_back(file_of(member));
-            if (std::optional<Curve> known = kept_curve(file_of(member), entrants_[member], settings))
+            state.tuning_files.push_back(file_of(member));
+            if (std::optional<Curve> known = kept.find(file_of(member), state.entrants[member], settings))
                 curves[member] = std::move(*known);
             else
                 missing.push_back(member);
         }
     }
     std::mutex mutex;
-    each(missing, "the tuning", [&](std::size_t i, int threads, const ProgressSink& progress) {
+    state.each(missing, "the tuning", [&](std::size_t i, int threads, const ProgressSink& progress) {
         Curve curve = evaluate(settings,
-                               validation_keys(experiment_),
-                               optimizee_,
+                               validation_keys(state.experiment),
+                               state.optimizee,
                                set.rows,
                                set.x0,
-                               ready(entrants_[i]),
+                               ready(state.entrants[i]),
                                threads,
                                progress);
-        write_curve(file_of(i), curve, evaluation_hash(entrants_[i]));
+        write_curve(file_of(i), curve, kept.hash_of(state.entrants[i]));
         const std::lock_guard lock(mutex);
         curves[i] = std::move(curve);
     });
     return curves;
 }
 
-void Runner::tune() {
-    const std::vector<Candidates> groups = candidates_of(experiment_.contestants);
+}  // namespace
+
+void tune(RunState& state) {
+    const std::vector<Candidates> groups = candidates_of(state.experiment.contestants);
     if (groups.empty()) return;
-    entrants_hash_ = entrants_hash();
-    std::vector<bool> is_out(entrants_.size());
+    std::vector<bool> is_out(state.entrants.size());
     for (const Candidates& candidates : groups) {
-        const EvaluateSettings settings = settings_of(candidates.tune, experiment_.evaluate);
-        const TestSet set = make_validation_set(experiment_, optimizee_, candidates.tune);
-        const std::map<std::size_t, Curve> curves = try_candidates(candidates, settings, set);
+        const EvaluateSettings settings = settings_of(candidates.tune, state.experiment.evaluate);
+        const TestSet set = make_validation_set(state.experiment, state.optimizee, candidates.tune);
+        const std::map<std::size_t, Curve> curves = try_candidates(state, candidates, settings, set);
         const Judging judging = judging_of(settings,
-                                           optimizee_,
+                                           state.optimizee,
                                            curves.begin()->second.metrics,
-                                           unsolved_instances(set.instances, optimizee_));
+                                           unsolved_instances(set.instances, state.optimizee));
         Tuned tuned = choose(candidates, curves, judging);
         tuned.instances = settings.instances;
         for (const Candidate& candidate : candidates.all) {
             for (const std::size_t member : candidate.members) {
                 is_out[member] = candidate.settings != tuned.chosen;
-                entrants_[member].tuned = tuned;
+                state.entrants[member].tuned = tuned;
             }
         }
     }
     std::vector<Entrant> in;
-    for (std::size_t i = 0; i < entrants_.size(); ++i) {
+    for (std::size_t i = 0; i < state.entrants.size(); ++i) {
         if (!is_out[i])
-            in.push_back(std::move(entrants_[i]));
-        else if (entrants_[i].report)
-            tried_.push_back(*entrants_[i].report);
+            in.push_back(std::move(state.entrants[i]));
+        else if (state.entrants[i].report)
+            state.tried.push_back(*state.entrants[i].report);
     }
-    entrants_ = std::move(in);
+    state.entrants = std::move(in);
 }
 
 }  // namespace l2o::framework

@@ -1,0 +1,82 @@
+#include "framework/experiment/run_state.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "framework/error.hpp"
+#include "framework/plugin/blas.hpp"
+#include "framework/plugin/process_watch.hpp"
+#include "framework/rollout/team.hpp"
+
+namespace l2o::framework {
+
+RunState::RunState(const Experiment& of, const RunOptions& asked)
+    : experiment(of),
+      options(asked),
+      keys(keys_of(experiment.seed)),
+      optimizee(experiment.optimizee.entry, experiment.optimizee.resolve(), experiment.dtype) {
+    for (const Contestant& contestant : experiment.contestants)
+        entrants.push_back(
+            make_entrant(experiment, contestant, optimizee, options.part != RunPart::kEvaluate));
+    if (options.part == RunPart::kTrain) return;
+    test = make_test_set(experiment, optimizee);
+    for (const Entrant& entrant : entrants)
+        check_evaluation(experiment.evaluate, optimizee, test.x0, ready(entrant));
+    for (const Contestant& contestant : experiment.contestants)
+        if (contestant.tune)
+            check_metric(
+                "contestants." + contestant.group + ".tune.metric", contestant.tune->metric, optimizee);
+}
+
+bool RunState::needs_training(const Entrant& entrant) const {
+    return !entrant.contestant->hash.empty() && entrant.weights.empty() && !is_untrained();
+}
+
+bool RunState::is_untrained() const { return request.untrained && options.part != RunPart::kTrain; }
+
+void RunState::note(const std::string& text) const {
+    if (!options.note || text.empty()) return;
+    const std::lock_guard lock(note_mutex_);
+    options.note(text);
+}
+
+void RunState::each(const std::vector<std::size_t>& which, const std::string& what, const Work& work) const {
+    const auto name = [&](std::size_t i) { return entrants[i].contestant->name; };
+    const std::int64_t most = std::min<std::int64_t>(options.threads, std::ssize(which));
+    const int jobs = static_cast<int>(std::min<std::int64_t>(options.jobs, most));
+    if (jobs <= 1) {
+        for (const std::size_t i : which) {
+            const ProcessWatch watch(what + " of '" + name(i) + "'");
+            work(i, options.threads, options.progress);
+        }
+        return;
+    }
+    std::string names;
+    for (const std::size_t i : which) names += (names.empty() ? "'" : ", '") + name(i) + "'";
+    const ProcessWatch watch(what + " of one of " + names);
+    const ProcessWatch::Crowd crowd;
+    const int threads = blas_threads(options.threads) / jobs;
+    std::atomic<bool> has_failed = false;
+    Team(jobs).each(std::ssize(which), [&](std::int64_t k) {
+        if (has_failed) return;
+        const std::size_t i = which[static_cast<std::size_t>(k)];
+        Progress last;
+        const ProgressSink progress = [&](const Progress& now) {
+            last = now;
+            options.progress(now);
+        };
+        try {
+            work(i, std::max(threads, 1), options.progress ? progress : options.progress);
+        } catch (const Error& error) {
+            has_failed = true;
+            if (error.code() != ExitCode::kInterrupted)
+                note(std::string(error.what()) + "; what runs beside it goes on to its end");
+            throw;
+        }
+        if (!options.progress || last.done >= last.total) return;
+        last.done = last.total;  // it has ended early
+        options.progress(last);
+    });
+}
+
+}  // namespace l2o::framework
