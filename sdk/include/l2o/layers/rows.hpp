@@ -28,74 +28,45 @@ struct Axis {
 
 namespace detail {
 
-/// sums [outer, inner] += scale * the sums of a [outer, extent, inner] along the axis.
-template <class T>
-void add_sums(const Axis& axis, const T* a, T scale, T* sums) {
-    for (std::int64_t o = 0; o < axis.outer; ++o, sums += axis.inner) {
-        if (axis.inner == 1) {
-            *sums +=
-                scale * T(numerics::sum_over(std::size_t(axis.extent), [a](std::size_t d) { return a[d]; }));
-            a += axis.extent;
-            continue;
+/// to [outer, inner] += scale * the sums of from [outer, extent, inner] along the axis; or
+/// to [outer, extent, inner] += scale * from [outer, inner], the same along the axis.
+template <bool kSums, class T>
+void add_over(const Axis& axis, const T* from, T scale, T* to) {
+    const std::int64_t all = axis.extent * axis.inner, from_step = kSums ? axis.inner : 0,
+                       to_step = kSums ? 0 : axis.inner;
+    for (std::int64_t o = 0; o < axis.outer; ++o) {
+        if (axis.inner > 1) {
+            for (std::int64_t d = 0; d < axis.extent; ++d)
+                for (std::int64_t i = 0; i < axis.inner; ++i)
+                    to[d * to_step + i] += scale * from[d * from_step + i];
+        } else if constexpr (kSums) {
+            *to += scale * T(numerics::sum_over(std::size_t(all), [from](std::size_t d) { return from[d]; }));
+        } else {
+            for (std::int64_t d = 0; d < all; ++d) to[d] += scale * *from;
         }
-        for (std::int64_t d = 0; d < axis.extent; ++d, a += axis.inner)
-            for (std::int64_t i = 0; i < axis.inner; ++i) sums[i] += scale * a[i];
-    }
-}
-/// to [outer, extent, inner] += scale * a [outer, inner], the same along the axis.
-template <class T>
-void add_along(const Axis& axis, const T* a, T scale, T* to) {
-    for (std::int64_t o = 0; o < axis.outer; ++o, a += axis.inner) {
-        if (axis.inner == 1) {
-            for (std::int64_t d = 0; d < axis.extent; ++d) to[d] += scale * *a;
-            to += axis.extent;
-            continue;
-        }
-        for (std::int64_t d = 0; d < axis.extent; ++d, to += axis.inner)
-            for (std::int64_t i = 0; i < axis.inner; ++i) to[i] += scale * a[i];
+        from += kSums ? all : axis.inner, to += kSums ? axis.inner : all;
     }
 }
 
-/// [B, rest of the axis]: the mean along it.
-template <class T>
-class MeanOver final : public Node<T> {
+/// [B, rest of the axis]: the mean along it; or [B, entries]: what a has, at all entries along the axis.
+template <bool kMean, class T>
+class AlongAxis final : public Node<T> {
   public:
-    MeanOver(Tape<T>& tape, Value<T> a, const Axis& axis)
-        : Node<T>(tape, a->is_batched(), axis.rest(), std::array{a}, false), a_(a), axis_(axis) {}
-
-  private:
-    void compute(const View<T>& to, T, bool) override {
-        fill(to, 0);
-        for (std::int64_t r = 0; r < to.rows; ++r)
-            add_sums(axis_, a_->value().row(r), T(1) / T(axis_.extent), to.row(r));
-    }
-    void back(const View<const T>& bar) override {
-        const View<T> a_bar = a_->own_bar();
-        for (std::int64_t r = 0; r < bar.rows; ++r)
-            add_along(axis_, bar.row(r), T(1) / T(axis_.extent), a_bar.row(r));
-    }
-
-    Value<T> a_;
-    Axis axis_;
-};
-
-/// [B, entries]: what a has, at all entries along the axis.
-template <class T>
-class Along final : public Node<T> {
-  public:
-    Along(Tape<T>& tape, Value<T> a, const Axis& axis)
-        : Node<T>(tape, a->is_batched(), axis.rest() * axis.extent, std::array{a}, false),
+    AlongAxis(Tape<T>& tape, Value<T> a, const Axis& axis)
+        : Node<T>(tape, a->is_batched(), axis.rest() * (kMean ? 1 : axis.extent), std::array{a}, false),
           a_(a),
           axis_(axis) {}
 
   private:
     void compute(const View<T>& to, T, bool) override {
         fill(to, 0);
-        for (std::int64_t r = 0; r < to.rows; ++r) add_along(axis_, a_->value().row(r), T(1), to.row(r));
+        pass<kMean>(a_->value(), to);
     }
-    void back(const View<const T>& bar) override {
-        const View<T> a_bar = a_->own_bar();
-        for (std::int64_t r = 0; r < bar.rows; ++r) add_sums(axis_, bar.row(r), T(1), a_bar.row(r));
+    void back(const View<const T>& bar) override { pass<!kMean>(bar, a_->own_bar()); }
+    template <bool kSums>
+    void pass(const View<const T>& from, const View<T>& to) const {
+        const T scale = kMean ? T(1) / T(axis_.extent) : T(1);
+        for (std::int64_t r = 0; r < to.rows; ++r) add_over<kSums>(axis_, from.row(r), scale, to.row(r));
     }
 
     Value<T> a_;
@@ -155,12 +126,12 @@ Value<T> mean_over(Value<T> a, const Axis& axis) {
     if (a->cols() != axis.rest() * axis.extent)
         invalid("rows of " + std::to_string(a->cols()) + " entries have an axis of " +
                 std::to_string(axis.rest() * axis.extent) + "; expected one of as many");
-    return Value<T>(a->tape().template add<detail::MeanOver<T>>(a, axis));
+    return Value<T>(a->tape().template add<detail::AlongAxis<true, T>>(a, axis));
 }
 /// The same at every entry along the axis: [B, outer inner] -> [B, outer extent inner].
 template <class T>
 Value<T> along(Value<T> a, const Axis& axis) {
-    return a ? Value<T>(a->tape().template add<detail::Along<T>>(a, axis)) : a;
+    return a ? Value<T>(a->tape().template add<detail::AlongAxis<false, T>>(a, axis)) : a;
 }
 /// Every row divided by sqrt(eps + its mean square), which is summed in double.
 template <class T>
