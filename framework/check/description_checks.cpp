@@ -193,7 +193,7 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
                                      name_of(dtype_of(spec)),
                                      name_of(optimizee.dtype())));
     }
-    bool by_solve = false;
+    bool by_solve = false, has_solution = false;
     for (std::uint32_t i = 0; i < info.n_data; ++i) {
         const l2o_spec& spec = *optimizee.data()[i];
         check_spec(spec,
@@ -201,6 +201,7 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
                    i,
                    L2O_SPEC_BATCHED | L2O_SPEC_BY_SOLVE | L2O_SPEC_SOLUTION | L2O_SPEC_OPTIMUM);
         by_solve = by_solve || has(spec, L2O_SPEC_BY_SOLVE);
+        has_solution = has_solution || has(spec, L2O_SPEC_SOLUTION);
         if (has(spec, L2O_SPEC_OPTIMUM) && !(has(spec, L2O_SPEC_SOLUTION) && has(spec, L2O_SPEC_BATCHED) &&
                                              spec.ndim == 0 && is_real(dtype_of(spec))))
             throw Broken(
@@ -210,10 +211,10 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
     }
     if (by_solve && optimizee.api().solve == nullptr)
         throw Broken("has data that solve is to fill, and no solve");
-    if (!by_solve && optimizee.api().solve != nullptr)
+    // Without any solution it is an option whether there are some; so it is with metrics.
+    if (!by_solve && has_solution && optimizee.api().solve != nullptr)
         throw Broken("has solve, and no data tensor marked L2O_SPEC_BY_SOLVE that it fills; nobody calls it");
     for (std::uint32_t i = 0; i < info.n_metrics; ++i) check_metric(*optimizee.metrics()[i], i);
-    // The other way round is an option: of some optimizees it declares metrics, or none.
     if (info.n_metrics > 0 && optimizee.api().metrics == nullptr)
         throw Broken(fmt::format("declares {} metrics and has no metrics function", info.n_metrics));
     constexpr std::uint32_t kOracles =

@@ -112,8 +112,18 @@ struct NothingToMove : Bowl {
 // Has a solution and would compute it, which it does not say of the tensor.
 struct SolvesNothing : Bowl {
     static constexpr l2o::About about = about_as("solves_nothing");
+    void declare(l2o::OptimizeeSpec& spec) {
+        Bowl::declare(spec);
+        f_star = spec.solution({.name = "f_star", .batched = true});
+    }
+    template <class T>
+    void sample(const l2o::Draw& draw, const l2o::DataOut<T>& data) const {
+        Bowl::sample(draw, data);
+        if (data[f_star]) l2o::fill(data[f_star], T(0));
+    }
     template <class T>
     void solve(const l2o_call&, const l2o::DataIn<T>&, const l2o::DataOut<T>&) const {}
+    l2o::Data f_star;
 };
 
 }  // namespace
