@@ -1,5 +1,6 @@
 #include "framework/experiment/run_weights.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/experiment/training_hash.hpp"
+#include "framework/store/file_handle.hpp"
 
 namespace l2o::framework {
 
@@ -21,11 +23,13 @@ void RunWeights::find(Entrant& entrant) {
         if (std::filesystem::exists(state_.folder->training(contestant.name))) return;  // to go on from
         const std::filesystem::path own = state_.folder->weights(contestant.name);
         if (std::filesystem::exists(own)) {
+            const FileHandle readable(own, O_RDONLY | O_NONBLOCK);  // else it need not be removed
             FoundWeights found = found_weights(own, contestant.hash, trained_optimizer(entrant));
             if (!found.fault.empty())
-                throw Error(ExitCode::kUsage,
-                            found.fault + "; restore the configuration, remove this file to train '" +
-                                contestant.name + "' again, or start a new run");
+                throw Error(
+                    found.code,
+                    found.fault + "; " + (found.code == ExitCode::kIo ? "" : "restore the configuration, ") +
+                        "remove this file to train '" + contestant.name + "' again, or start a new run");
             return use(entrant, std::move(found.file), WeightsReport::Source::kFound);
         }
     }
@@ -70,7 +74,7 @@ void RunWeights::use_found(Entrant& entrant, const std::filesystem::path& stored
     FoundWeights found = found_weights(stored, contestant.hash, trained_optimizer(entrant));
     if (found.fault.empty()) return use(entrant, std::move(found.file), WeightsReport::Source::kFound);
     if (state_.options.part == RunPart::kEvaluate)
-        throw Error(ExitCode::kUsage, found.fault + "; 'l2o train' trains '" + contestant.name + "' again");
+        throw Error(found.code, found.fault + "; 'l2o train' trains '" + contestant.name + "' again");
     // Looked for again once nobody else trains them.
     if (!std::exchange(entrant.is_fault_told, true))
         state_.note(found.fault + "; '" + contestant.name + "' is trained again");

@@ -253,6 +253,7 @@ FoundWeights found_weights(const std::filesystem::path& path,
         static_cast<void>(training_of(found.file));
     } catch (const Error& error) {
         found.fault = error.what();
+        found.code = error.code();
     }
     return found;
 }

@@ -68,6 +68,7 @@ struct FoundWeights {
     /// training, was changed since, or has no checksum to know that by, or does not suit the optimizer; "" :
     /// it is.
     std::string fault{};
+    ExitCode code = ExitCode::kOk;  ///< of a fault: kIo if it cannot be read, else kUsage
 };
 /// @param optimizer  that the training was of
 [[nodiscard]] FoundWeights found_weights(const std::filesystem::path& path,

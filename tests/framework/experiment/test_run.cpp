@@ -677,6 +677,29 @@ TEST_CASE("run: a folder whose configuration was edited says so, and mixes no tr
         "'; restore the configuration, remove this file to train 'lista' again, or start a new run"));
 }
 
+TEST_CASE("run: weights in its own folder that cannot be read are a failure of a file, not of its use") {
+    const ScratchFolder folder;
+    const RunResult first = run(folder);
+    const fs::path own = first.folder / "checkpoints/lista.safetensors";
+    const std::string bytes = read_file(own);
+    write_file_atomically(own, bytes.substr(0, bytes.size() - 1));
+    const std::string cut = refusal([&] { (void)resume(first.folder); });
+    CHECK(cut.starts_with("5 " + own.string() + ": "));
+    CHECK(cut.ends_with("; remove this file to train 'lista' again, or start a new run"));
+    CHECK(cut.find("restore the configuration") == std::string::npos);
+    fs::remove(own);
+    CHECK(resume(first.folder).weights.at(0).source == Source::kFound);  // those of all runs
+
+    // Of all runs: an evaluation says so, a run replaces them.
+    const fs::path shared = first.weights.at(0).file;
+    const std::string whole = read_file(shared);
+    write_file_atomically(shared, whole.substr(0, whole.size() - 1));
+    CHECK(refusal([&] {
+              (void)run(folder, {.part = RunPart::kEvaluate});
+          }).starts_with("5 " + shared.string() + ": "));
+    CHECK(run(folder).weights.at(0).source == Source::kTrained);
+}
+
 namespace {
 
 /// What is evaluated, in order.
