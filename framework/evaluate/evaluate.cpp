@@ -101,7 +101,8 @@ Course course_of(const EvaluateSettings& settings,
                   .answer = settings.answer,
                   .keeps_best = can_keep_best(optimizee),
                   .pays_for_end = by_objective,
-                  .keeps_improvements = by_objective && can_keep_best(optimizee)};
+                  .keeps_improvements = by_objective && can_keep_best(optimizee),
+                  .restarts = ready.restarts};
     if (ready.continue_with != nullptr)
         course.then.emplace(Leg{*ready.continue_with, *ready.continue_params});
     return course;

@@ -129,6 +129,7 @@ struct Ready {
     const Optimizer* continue_with = nullptr;
     const TensorSet* continue_params = nullptr;
     std::optional<Safeguard> safeguard{};                  ///< of the steps of `optimizer`
+    std::int64_t restarts = 1;                             ///< see Course
     double training_seconds = 0, preparation_seconds = 0;  ///< as in Curve
     std::optional<TrainingOutcome> training{};
 };

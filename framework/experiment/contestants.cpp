@@ -89,7 +89,8 @@ std::vector<Member> members_of_written(const Catalog& catalog,
             "' has a '/' in its name, and files are named after it; expected letters, digits, '_' and '-'");
     }
     check_length(node);
-    refuse_other_keys(node, path, {"optimizer", "continue_with", "safeguard", "train", "tune", "weights"});
+    refuse_other_keys(
+        node, path, {"optimizer", "continue_with", "restarts", "safeguard", "train", "tune", "weights"});
     // What has its weights, or needs none, does not sweep what others are trained with.
     if (!is_learned(catalog, node, path)) {
         const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
@@ -155,6 +156,7 @@ Contestant read_contestant(const Catalog& catalog, const Member& member, const S
         const PluginChoice classic = read_unchecked_choice(catalog, Kind::kOptimizer, safeguard);
         contestant.safeguard = safeguard_choice(classic.entry, classic.settings, classic.context);
     }
+    contestant.restarts = section.get_int("restarts", 1, {.min = 1});
     if (section.has("tune")) contestant.tune = read_tune(section, contestant);
     std::vector<SettingText> from_weights;
     if (section.has("weights")) {

@@ -30,7 +30,11 @@ Entrant make_entrant(const Experiment& experiment,
                      const Contestant& contestant,
                      const Optimizee& optimizee,
                      bool may_train) try {
-    const Task task = task_of(optimizee, experiment.evaluate.iterations, experiment.evaluate.max_evaluations);
+    const auto share = [&](std::int64_t budget) {
+        return (budget + contestant.restarts - 1) / contestant.restarts;
+    };
+    const Task task =
+        task_of(optimizee, share(experiment.evaluate.iterations), share(experiment.evaluate.max_evaluations));
     const std::vector<SettingText> from_weights =
         contestant.weights.empty() ? std::vector<SettingText>{}
                                    : weight_options(contestant.weights, contestant.optimizer.id());
@@ -91,6 +95,7 @@ Ready ready(const Entrant& entrant) {
                 .params = &entrant.params,
                 .continue_with = entrant.continue_with.get(),
                 .continue_params = &entrant.continue_params,
+                .restarts = entrant.contestant->restarts,
                 .training_seconds = entrant.report ? training_seconds(*entrant.report) : 0,
                 .preparation_seconds = entrant.preparation_seconds,
                 .training = entrant.report ? entrant.report->training : std::nullopt};

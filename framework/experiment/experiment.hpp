@@ -34,6 +34,7 @@ struct Contestant {
     PluginChoice optimizer{};
     std::optional<PluginChoice> continue_with{};  ///< takes over after the last layer
     std::optional<SafeguardChoice> safeguard{};   ///< of the steps before
+    std::int64_t restarts = 1;                    ///< starts that share its budget, see Course
     std::optional<TuneSettings> tune{};           ///< one of those among whom the best is chosen
     std::optional<TrainSettings> train{};         ///< exactly the learned ones that have no `weights`
     std::filesystem::path weights{};              ///< given weights; "" : trained, or none needed

@@ -26,6 +26,32 @@ void check_successor(const Optimizer& first, const Optimizer& then, const std::s
         refuse(where, "continue_with: a population cannot take over, nor be taken over");
 }
 
+void check_restarts(const Course& course, const Optimizee& optimizee, const std::string& where) {
+    const Optimizer& first = course.first.optimizer;
+    const std::string restarts = "restarts is " + std::to_string(course.restarts);
+    if (first.info().max_steps > 0 || course.then)
+        refuse(where,
+               restarts + ", and '" + first.id() +
+                   "' has layers, one per step; expected a method without, or 1");
+    if ((first.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
+        refuse(where,
+               restarts + ", and '" + first.id() +
+                   "' is defined from x = 0 only; expected one that is not, or 1");
+    if (!can_keep_best(optimizee))
+        refuse(where,
+               restarts + ", and the points of '" + optimizee.id() +
+                   "' cannot be compared: its f is that of a minibatch, or of players; expected 1");
+    const auto fits = [&](std::int64_t budget) { return budget >= course.restarts; };
+    if (!fits(course.iterations) ||
+        (course.max_evaluations > 0 && !fits(std::int64_t(course.max_evaluations))))
+        refuse(where,
+               restarts + ", for " + std::to_string(course.iterations) + " iterations" +
+                   (course.max_evaluations > 0
+                        ? " and " + std::to_string(std::int64_t(course.max_evaluations)) + " evaluations"
+                        : "") +
+                   "; expected at most as many");
+}
+
 }  // namespace
 
 std::int64_t Course::first_iterations() const {
@@ -59,6 +85,7 @@ void check_course(const Course& course, const Optimizee& optimizee, const std::s
     }
     if (course.first.safeguard)
         check_safeguard(first, course.first.safeguard->classic, optimizee, where + ": safeguard");
+    if (course.restarts > 1) check_restarts(course, optimizee, where);
     if (course.answer == Answer::kBest && !can_keep_best(optimizee))
         refuse(where,
                "answer is best, and the points of '" + optimizee.id() +

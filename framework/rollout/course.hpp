@@ -31,6 +31,10 @@ struct Course {
     bool keeps_best = false;    ///< see can_keep_best(); of a population in any case
     bool pays_for_end = false;  ///< f where a row ends is charged, once, if that was not paid for before
     bool keeps_improvements = false;  ///< of keeps_best: see Ledger::improvements()
+    /// Starts of a row, one after the other: each has its share of iterations and evaluations, and the
+    /// optimizer begins anew. The first is the given one, the others are drawn; the answer is the best of
+    /// all.
+    std::int64_t restarts = 1;
 
     /// After which `then` takes over.
     [[nodiscard]] std::int64_t first_iterations() const;

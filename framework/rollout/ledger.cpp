@@ -14,6 +14,7 @@ double declared_or_one(double declared) { return declared > 0 ? declared : 1; }
 
 Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& options)
     : options_(options),
+      limit_(options.limit),
       evaluations_(static_cast<std::size_t>(batch)),
       is_spent_(evaluations_.size()),
       is_exempt_(evaluations_.size()),
@@ -32,6 +33,7 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
 }
 
 void Ledger::restart() {
+    limit_ = options_.limit;
     std::fill(evaluations_.begin(), evaluations_.end(), Evaluations{});
     std::fill(is_spent_.begin(), is_spent_.end(), false);
     std::fill(reserve_.begin(), reserve_.end(), 0);
@@ -40,9 +42,14 @@ void Ledger::restart() {
     iteration_ = 0;
 }
 
+void Ledger::grant(double limit) {
+    limit_ = limit;
+    std::fill(is_spent_.begin(), is_spent_.end(), false);
+}
+
 bool Ledger::pay_within_limit(std::int64_t row, double points, double reserve) {
     const auto r = static_cast<std::size_t>(row);
-    if (is_spent_[r] || evaluations_[r].points + points + reserve > options_.limit) {
+    if (is_spent_[r] || evaluations_[r].points + points + reserve > limit_) {
         is_spent_[r] = true;
         return false;
     }
@@ -70,7 +77,7 @@ void Ledger::charge_end(std::int64_t row) {
 
 bool Ledger::affords_end(std::int64_t row) const {
     return options_.limit <= 0 ||
-           evaluations_[static_cast<std::size_t>(row)].points + cost_of_end() <= options_.limit;
+           evaluations_[static_cast<std::size_t>(row)].points + cost_of_end() <= limit_;
 }
 
 void Ledger::offer(std::int64_t row, double f, const TensorSet& x_rows, std::int64_t from) {

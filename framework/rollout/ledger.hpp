@@ -87,6 +87,9 @@ class Ledger {
     /// Charges f where a row ends, for which there is always something left.   @pre affords_end()
     void charge_end(std::int64_t row);
     [[nodiscard]] bool is_limited() const { return options_.limit > 0; }
+    /// Rows may have so much until they are granted more; what the last wish was does not count any more.
+    /// @pre is_limited(), limit <= options.limit
+    void grant(double limit);
     /// A row that repeats what it has paid for is charged nothing meanwhile.
     void exempt(std::int64_t row, bool is_exempt) {
         char& now = is_exempt_[static_cast<std::size_t>(row)];
@@ -124,6 +127,7 @@ class Ledger {
     [[nodiscard]] double cost_of_end() const { return options_.pays_for_end ? cost_of_value() : 0; }
 
     const Options options_;
+    double limit_;
     double cost_[4] = {};        // by what is asked for
     std::int64_t exempted_ = 0;  // rows
     std::vector<Evaluations> evaluations_;

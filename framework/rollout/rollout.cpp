@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <l2o/numerics/philox.hpp>
 
 #include "framework/rollout/arithmetic.hpp"
 #include "framework/rollout/safe_steps.hpp"
@@ -32,6 +33,12 @@ bool is_finite_row(const TensorSet& x, std::int64_t row, std::int64_t rows) {
             },
             block);
     });
+}
+
+/// Of the n-th start of a course.
+Key key_of_start(const Key& key, std::int64_t n) {
+    constexpr std::uint64_t kTag = 0x72737472;
+    return n == 0 ? key : Key(numerics::derive_key(key, kTag, static_cast<std::uint64_t>(n)));
 }
 
 }  // namespace
@@ -91,13 +98,14 @@ Rollout::Rollout(const Optimizee& optimizee,
     : optimizee_(optimizee),
       data_(data),
       course_(course),
+      steps_(steps),
       starts_(starts),
       row0_(row0),
       is_stochastic_((optimizee.info().flags & L2O_FLAG_STOCHASTIC) != 0),
       ledger_(optimizee,
               data.instances,
               {.limit = course.max_evaluations,
-               .keeps_best = course.keeps_best || course.answer == Answer::kBest ||
+               .keeps_best = course.keeps_best || course.answer == Answer::kBest || course.restarts > 1 ||
                              is_population(course.first.optimizer),
                .pays_for_end = course.pays_for_end,
                .keeps_improvements = course.keeps_improvements}),
@@ -120,7 +128,7 @@ Rollout::Rollout(const Optimizee& optimizee,
 
 Rollout::~Rollout() = default;
 
-std::int64_t Rollout::leg_t() const { return iteration_ - now().begin; }
+std::int64_t Rollout::leg_t() const { return iteration_ - start_begin_ - now().begin; }
 
 bool Rollout::has_failed(std::int64_t row) const {
     return now().stepper.row_status()[static_cast<std::size_t>(row)] == L2O_ROW_FAILED;
@@ -130,12 +138,27 @@ bool Rollout::has_failed(std::int64_t row) const {
 
 void Rollout::start(const std::vector<Tensor>& x0) {
     ledger_.restart();
-    leg_ = 0;
     iteration_ = last_moved_ = guarded_steps_ = fallbacks_ = 0;
+    start_ = 0;
+    is_over_ = false;
+    std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
+    begin_start(x0);
+    if (course_.iterations == 0) finish();
+}
+
+void Rollout::begin_start(const std::vector<Tensor>& x0) {
+    leg_ = 0;
+    start_begin_ = iteration_;
+    start_end_ = course_.iterations * (start_ + 1) / course_.restarts;
+    is_waiting_ = false;
+    if (ledger_.is_limited())
+        ledger_.grant(std::floor(course_.max_evaluations * double(start_ + 1) / double(course_.restarts)));
     Run& run = now();
+    run.scene.key = key_of_start(steps_, start_);
     const std::int64_t particles = run.stepper.layout().particles;
     if (particles > 0) {
-        const std::vector<Tensor> all = start_particles(optimizee_, starts_, row0_, data_, x0, particles);
+        const std::vector<Tensor> all =
+            start_particles(optimizee_, key_of_start(starts_, start_), row0_, data_, x0, particles);
         for (std::size_t k = 0; k < all.size(); ++k) copy_values(run.from.x[k], all[k]);
     } else {
         for (std::size_t k = 0; k < x0.size(); ++k) copy_values(run.from.x[k], x0[k]);
@@ -144,12 +167,24 @@ void Rollout::start(const std::vector<Tensor>& x0) {
     if (run.safe) run.safe->restart();
     run.stepper.init_state(run.from);
     ledger_.set_answer(answer_at());
-    is_over_ = false;
-    std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
-    if (course_.iterations == 0) finish();
+}
+
+/// Rows that are done before the others wait for them, and all for the iteration in which every shard of the
+/// batch would begin anew.
+void Rollout::end_start() {
+    if (start_ + 1 == course_.restarts) return finish();
+    is_waiting_ = iteration_ < start_end_;
+    if (is_waiting_) return;
+    ++start_;
+    begin_start(optimizee_.init_point(key_of_start(starts_, start_), row0_, data_));
 }
 
 void Rollout::step() {
+    if (is_waiting_) {
+        ledger_.set_iteration(++iteration_);
+        if (iteration_ == start_end_) end_start();
+        return;
+    }
     Run& run = now();
     for (std::int64_t row = 0; row < data_.instances; ++row)
         goes_on_[static_cast<std::size_t>(row)] = !run.stepper.has_ended(row);
@@ -160,14 +195,14 @@ void Rollout::step() {
     run.advance(leg_t());
     const bool has_any_moved = hold_spent_rows();
     // A step that no row could pay for to its end is one where something was paid.
-    if (!has_any_moved && all_paid() == paid_before) return finish();
+    if (!has_any_moved && all_paid() == paid_before) return end_start();
     std::swap(run.from, run.to);
     ledger_.set_iteration(++iteration_);
     if (has_any_moved) last_moved_ = iteration_;
     pay_for_ends([&](std::int64_t row) {
         return goes_on_[static_cast<std::size_t>(row)] && run.stepper.has_ended(row);
     });
-    if (!has_any_moved || run.stepper.all_ended() || iteration_ == course_.iterations) return finish();
+    if (!has_any_moved || run.stepper.all_ended() || iteration_ == start_end_) return end_start();
     if (iteration_ == run.end) hand_over();
 }
 
@@ -258,7 +293,8 @@ double Rollout::due(std::int64_t row) const {
 // ---- what is seen of it
 
 AnswerAt Rollout::answer_at() const {
-    if (course_.answer == Answer::kBest || is_population(now().scene.optimizer)) return AnswerAt::kBest;
+    if (course_.answer == Answer::kBest || course_.restarts > 1 || is_population(now().scene.optimizer))
+        return AnswerAt::kBest;
     return now().stepper.recommends() ? AnswerAt::kRecommended : AnswerAt::kIterate;
 }
 

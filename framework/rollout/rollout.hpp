@@ -18,7 +18,8 @@ namespace l2o::framework {
 ///     show(rollout.look());
 ///
 /// A row does not take a step that would exceed its budget, and stays where it is; so does one that the
-/// optimizer says is done. No allocation per step; none by start(), but for a population. [one thread]
+/// optimizer says is done, until the next of its course's starts. No allocation per step; none by start(),
+/// but for a population; some where a course starts again. [one thread]
 class Rollout {
   public:
     /// @param data, course  outlive this, as does what the course borrows.
@@ -74,6 +75,8 @@ class Rollout {
     [[nodiscard]] std::int64_t leg_t() const;
     [[nodiscard]] AnswerAt answer_at() const;
     [[nodiscard]] double all_paid() const;
+    void begin_start(const std::vector<Tensor>& x0);
+    void end_start();
     bool hold_spent_rows();
     void hand_over();
     void finish();
@@ -88,7 +91,7 @@ class Rollout {
     const Optimizee& optimizee_;
     const ProblemData& data_;
     const Course& course_;
-    const Key starts_;
+    const Key steps_, starts_;
     const std::uint64_t row0_;
     const bool is_stochastic_;
     Ledger ledger_;
@@ -96,9 +99,11 @@ class Rollout {
     std::size_t leg_ = 0;
     std::int64_t iteration_ = 0, last_moved_ = 0, guarded_steps_ = 0, fallbacks_ = 0;
     bool is_over_ = true;
-    std::vector<bool> has_paid_for_end_;  // by row
-    std::vector<bool> goes_on_;           // by row, into the step in hand
-    TensorSet x_;                         // the best of every row
+    std::int64_t start_ = 0, start_begin_ = 0, start_end_ = 0;  // number, and its iterations
+    bool is_waiting_ = false;                                   // for start_end_: all rows are done
+    std::vector<bool> has_paid_for_end_;                        // by row
+    std::vector<bool> goes_on_;                                 // by row, into the step in hand
+    TensorSet x_;                                               // the best of every row
     Tensor f_;
     std::vector<bool> pays_now_;
     std::vector<bool> is_lost_;

@@ -149,6 +149,8 @@ std::vector<Pair> pairs_that_ask() {
         {box, alone("use nelder_mead\n"), true},
         {rastrigin, alone("use lbfgs\n"), true},
         {kQuadratic, alone("use lbfgs\n"), true},
+        {rastrigin, alone(armijo) + "restarts 3", true},
+        {rastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n") + "restarts 4", true},
         {box, alone("use snes\n"), true},
         {rastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n"), true},
     };

@@ -494,7 +494,7 @@ TEST_CASE("experiment: a mistyped key is reported as such, at every level") {
           "evaluate, name, optimizee, seed, train");
     CHECK(refused(kProblem + "contestants { a { optimiser { use ista } } }\n") ==
           "2 dir/run.info:4: unknown key 'contestants.a.optimiser'; did you mean 'optimizer'? known: "
-          "continue_with, optimizer, safeguard, train, tune, weights");
+          "continue_with, optimizer, restarts, safeguard, train, tune, weights");
     CHECK(refused(lista("epohcs 3"))
               .find("run.info:4: unknown key 'contestants.lista.train.epohcs'; did you "
                     "mean 'epochs'?") != std::string::npos);
@@ -518,6 +518,8 @@ TEST_CASE("experiment: an unknown plugin or option is reported at its place") {
           "2 dir/run.info:1: optimizee.use is missing; expected a text that is not empty");
     CHECK(refused(kProblem + "contestants { a { optimizer { step 3 } } }\n") ==
           "2 dir/run.info:4: contestants.a.optimizer.use is missing; expected 'optimizer { use ID }'");
+    CHECK(refused(kProblem + "contestants { a { optimizer { use ista } restarts 0 } }\n")
+              .ends_with("contestants.a.restarts is '0'; expected a whole number >= 1"));
     CHECK(refused(kProblem + "contestants { a { continue_with { use ista } } }\n") ==
           "2 dir/run.info:4: contestants.a.optimizer is missing; expected 'optimizer { use ID }'");
 }
