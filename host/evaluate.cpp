@@ -78,6 +78,16 @@ std::vector<Owner> owners_in(const Catalog& catalog, const ConfigNode& tree) {
             if (!members[i].swept.empty())
                 owners.push_back({name, contestant.key, setting + "." + std::to_string(i + 1)});
         }
+        // Of several trainings, all that differ in nothing but the seed.
+        for (const Member& member : members) {
+            const std::string& name = member.contestant.key;
+            const std::string entry = entry_name(name, contestant.key, member.swept);
+            if (entry == name || entry == contestant.key) continue;
+            const auto found = std::ranges::find(owners, entry, &Owner::name);
+            Owner& owner =
+                found != owners.end() ? *found : owners.emplace_back(Owner{entry, contestant.key, setting});
+            owner.members.push_back(name);
+        }
         owners.push_back(std::move(whole));
     }
     return owners;

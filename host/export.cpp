@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -35,7 +37,7 @@ Usage usage() {
             "earlier exports is replaced: .l2o-export lists them.\n",
         .examples =
             "  l2o export runs/quadratic/20240131-120000-1a2b3c4d --csv rows.csv\n"
-            "  l2o export runs/rastrigin/20240131-120000-1a2b3c4d --coco coco --function 3 --f-opt 0\n",
+            "  l2o export runs/rastrigin/20240131-120000-1a2b3c4d --coco coco --function 3 --f-opt best\n",
         .max_arguments = 1};
     usage.options.add_options()(
         "csv", po::value<std::string>()->value_name("FILE"), "one tidy table; /dev/stdout prints it")(
@@ -88,7 +90,8 @@ void check_csv(const CommandLine& line, const std::filesystem::path& file) {
 /// @return the contestants that are left out
 std::vector<std::string> write_trials(const CommandLine& line, const KeptRun& run) {
     const BenchmarkName name = benchmark_name(line);
-    std::optional<std::vector<double>> optima = optima_of(run, f_opt(line));
+    const FOpt given = f_opt(line);
+    std::optional<std::vector<double>> optima = optima_of(run, given);
     if (!optima && line.has("coco"))
         throw line.refusal(
             "'" + run.optimizee +
@@ -105,6 +108,18 @@ std::vector<std::string> write_trials(const CommandLine& line, const KeptRun& ru
     for (const Curve& curve : run.results.curves)
         if (std::ranges::find(all, curve.contestant, &Trials::contestant) == all.end())
             left_out.push_back(curve.contestant);
+    if (given.source == FOpt::Source::kValue) {
+        double least = 0;
+        for (const Trials& one : all)
+            for (const Trial& trial : one.trials) least = std::min(least, trial.log.back().second);
+        if (least < 0)
+            note(line.common(),
+                 fmt::format(
+                     "--f-opt {} is no least f: a value lower by {:.4g} was paid for, and stands in the "
+                     "files as a negative distance",
+                     line.text("f-opt"),
+                     -least));
+    }
     const auto unknown = std::ranges::count_if(*optima, [](double f) { return std::isnan(f); });
     if (unknown > 0)
         note(line.common(),

@@ -1,5 +1,7 @@
 #include <iostream>
 
+#include "framework/text/json.hpp"
+#include "host/console.hpp"
 #include "host/experiment_line.hpp"
 
 namespace l2o::host {
@@ -60,7 +62,11 @@ ExitCode run(const Arguments& given) {
     const Catalog catalog = line->common().catalog();
     const auto [experiment, request] = run_of(*line, catalog);
     if (line->has("print-config")) {
-        std::cout << experiment.info << (experiment.info.ends_with('\n') ? "" : "\n");
+        const std::string text = experiment.info + (experiment.info.ends_with('\n') ? "" : "\n");
+        if (line->common().wants_json)
+            print_json({{"experiment", experiment.name}, {"config", text}});
+        else
+            std::cout << text;
         return ExitCode::kOk;
     }
     return report(*line, experiment, run_part(*line, experiment, request.part));

@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -75,6 +77,12 @@ std::vector<std::string> learned_of(const CommandLine& line,
             throw line.refusal("'" + name + "' is neither a setting nor a contestant" +
                                did_you_mean(first, kExperimentKeys));
     }
+    const auto is_named = [&](const Contestant& contestant) {
+        return names[0] == contestant.name || names[0] == contestant.group;
+    };
+    if (wanted.empty() && std::ranges::any_of(experiment.contestants, is_named))
+        throw line.refusal(fmt::format(
+            "'{}' is not trained; expected a contestant that is: {}", names[0], fmt::join(known, ", ")));
     check_contestant(line, known, names[0]);
     return wanted;
 }

@@ -228,6 +228,9 @@ TEST_CASE("l2o export --f-opt: the best of all contestants per instance, or a va
     };
     CHECK(ends("best") == std::vector<double>{0, 0, 0});
     CHECK(ends("-1000")[0] > 999);
+    CHECK(contains(run_l2o(folder, "export " + run + " --ioh above --f-opt 1e6").err,
+                   "note: --f-opt 1e6 is no least f: a value lower by 1e+06 was paid for"));
+    CHECK(!contains(run_l2o(folder, "export " + run + " --ioh below --f-opt -1000").err, "no least f"));
 }
 
 TEST_CASE("l2o export refuses what cannot be exported, and says what can be done") {

@@ -272,6 +272,8 @@ TEST_CASE("--print-config shows what the settings made of the file, and runs not
     CHECK(!std::filesystem::exists(folder / "runs"));
     std::ofstream(folder / "shown.info") << shown.out;
     CHECK(run_l2o(folder, "run shown.info --print-config").out == shown.out);
+    const json told = json::parse(run_l2o(folder, "run shown.info --print-config --json").out);
+    CHECK(told == json{{"experiment", "tiny"}, {"config", shown.out}});
 }
 
 TEST_CASE("what is wrong with an experiment is told with the exit code of its kind") {
@@ -335,7 +337,7 @@ TEST_CASE("l2o train writes weights that l2o evaluate takes, by hand or found ag
     CHECK(contains(run_l2o(folder, "train tiny.info lerned").refusal(),
                    "2 l2o: error: unknown contestant 'lerned'; did you mean 'learned'?"));
     CHECK(contains(run_l2o(folder, "train tiny.info adam").refusal(),
-                   "2 l2o: error: unknown contestant 'adam'"));
+                   "2 l2o: error: 'adam' is not trained; expected a contestant that is: learned"));
     CHECK(contains(run_l2o(folder, "evaluate tiny.info --weights lerned=w.safetensors").refusal(),
                    "2 l2o: error: unknown contestant 'lerned'; did you mean 'learned'?"));
     CHECK(contains(run_l2o(folder, "evaluate tiny.info --weights w.safetensors").refusal(),

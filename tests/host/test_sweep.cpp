@@ -163,6 +163,10 @@ TEST_CASE(
         CHECK(evaluated(seeds + "--weights dm.seed=0=w2 --weights dm.seed=1=w2") ==
               json{{"dm.seed=0", "w2"}, {"dm.seed=1", "w2"}});
     }
+    // A member of a sweep with several trainings.
+    CHECK(contains(run_l2o(folder, "evaluate swept.info train.seeds=2 --weights dm.hidden=2=w2").refusal(),
+                   "2 l2o: error: --weights: 'dm.hidden=2' stands for 2 contestants; expected weights of one "
+                   "of them: dm.hidden=2,seed=0, dm.hidden=2,seed=1; see"));
     // What is swept acts beside the weights: they are everybody's.
     const std::string guarded =
         " contestants.dm.optimizer.hidden=2 contestants.dm.safeguard.use=gradient_descent "
