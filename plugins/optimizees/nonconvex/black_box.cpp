@@ -22,17 +22,14 @@ struct BlackBox {
         .title = "Standard test functions: shifted, rotated, in a box, values only",
         .doc =
             "f(x) = h(z) of a standard function h: sphere, ellipsoid, rosenbrock, ackley, griewank, "
-            "schwefel, "
-            "styblinski_tang, levy, rastrigin for any n; log_sum_exp, beale, booth, matyas, branin, "
-            "michalewicz for n = 2; mix: one of the former for every instance. z = x; with half_width w the "
-            "usual domain of h becomes [-w, w]^n (w = 5 for mix). shift: the minimum is moved to a point "
-            "that "
-            "is uniform in the inner 80 % of the domain; rotate: z is rotated about it. Starts are uniform "
-            "in "
-            "the domain, those of log_sum_exp N(0, I). bounds: x stays in the domain; schwefel and "
-            "michalewicz, which have lower values outside, go on there as the value of the nearest point and "
-            "a penalty. values_only: no gradients. gap is f - f_star, the minimum. styblinski_tang has 40 n "
-            "added, schwefel what makes its minimum 0."};
+            "schwefel, styblinski_tang, levy, rastrigin for any n; log_sum_exp, beale, booth, matyas, "
+            "branin, michalewicz for n = 2; mix: one of the former for every instance. z = x; with "
+            "half_width w the usual domain of h becomes [-w, w]^n (w = 5 for mix). shift: the minimum is "
+            "moved to a point that is uniform in the inner 80 % of the domain; rotate: z is rotated about "
+            "it. Starts are uniform in the domain, those of log_sum_exp N(0, I). bounds: x stays in the "
+            "domain; schwefel and michalewicz, which have lower values outside, go on there as the value of "
+            "the nearest point and a penalty. values_only: no gradients. gap is f - f_star, the minimum. "
+            "styblinski_tang has 40 n added, schwefel what makes its minimum 0."};
 
     enum class Function {
         kMix,

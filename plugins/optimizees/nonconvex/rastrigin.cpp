@@ -23,16 +23,14 @@ struct Rastrigin {
         .version = "1.1.0",
         .title = "Rastrigin family: a quadratic with ripples",
         .doc =
-            "f(x) = bowl ||A x - b||^2 - alpha c^T cos(2 pi x / period) + alpha n. family random: entries of "
-            "A [n, n], b [n], c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with minimum 0 at 0; "
-            "family shifted: A = I, b ~ N(0, shift_std^2), c ~ N(1, ripple_std^2). bowl 0.5 as in the survey "
-            "(Chen et al. 2021, equations (20) and (21)), 1 in the usual function, ||x||^2 + ... . x_0 ~ "
-            "N(0, "
-            "init_std^2). With a box every |x_i| <= box, as in the usual search on [-5.12, 5.12]. With "
-            "oracle_starts, gap is f - f_star, f_star the least value that so many searches with the formula "
-            "in their hands find: no certificate. On 128 functions 2400 find nothing better than 75 at n = "
-            "2, "
-            "1200 at n = 10 and 20; 1200 take 1.5 s at n = 10, 4 s at n = 20."};
+            "f(x) = bowl ||A x - b||^2 - alpha c^T cos(2 pi x / period) + alpha n. family random: entries "
+            "of A [n, n], b [n], c [n] ~ N(0, 1); family classic: A = I, b = 0, c = 1, with minimum 0 at 0; "
+            "family shifted: A = I, b ~ N(0, shift_std^2), c ~ N(1, ripple_std^2). bowl 0.5 as in the "
+            "survey (Chen et al. 2021, equations (20) and (21)), 1 in the usual function, ||x||^2 + ... . "
+            "x_0 ~ N(0, init_std^2). With a box every |x_i| <= box, as in the usual search on [-5.12, "
+            "5.12]. With oracle_starts, gap is f - f_star, f_star the least value that so many searches "
+            "with the formula in their hands find: no certificate. On 128 functions 2400 find nothing "
+            "better than 75 at n = 2, 1200 at n = 10 and 20; 1200 take 1.5 s at n = 10, 4 s at n = 20."};
 
     enum class Family { kRandom, kClassic, kShifted };
     Family family = Family::kRandom;

@@ -19,14 +19,11 @@ struct Lbfgs {
         .title = "L-BFGS with the line search of More and Thuente",
         .doc =
             "x <- x - alpha H g, H from the last `memory` pairs of differences (two loops, Nocedal 1980); "
-            "alpha "
-            "satisfies the strong Wolfe conditions by 1e-3 and 0.9, searched from 1 on, in the first step "
-            "from 1 / "
-            "||g||. A trial asks for f and g; with differences, for f there and at n points beside it, of "
-            "which it "
-            "makes g. A row where 20 trials find nothing forgets its pairs, and ends where it has none, or "
-            "where no "
-            "|g_i| is above `tolerance`. Liu & Nocedal 1989; More & Thuente 1994."};
+            "alpha satisfies the strong Wolfe conditions by 1e-3 and 0.9, searched from 1 on, in the first "
+            "step from 1 / ||g||. A trial asks for f and g; with differences, for f there and at n points "
+            "beside it, of which it makes g. A row where 20 trials find nothing forgets its pairs, and ends "
+            "where it has none, or where no |g_i| is above `tolerance`. Liu & Nocedal 1989; More & Thuente "
+            "1994."};
 
     std::int64_t memory = 10;
     double tolerance = 1e-12;
@@ -45,10 +42,8 @@ struct Lbfgs {
         spec.minimises().ends_rows();
         if (differences && spec.problem().dtype != L2O_DTYPE_F64)
             l2o::refuse("differences of values in single precision are no gradient; expected dtype float64");
-        if (differences)
-            spec.asks(static_cast<std::uint32_t>(at_.size() + 1), L2O_ORACLE_VALUE);
-        else
-            spec.asks(1, L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
+        spec.asks(differences ? static_cast<std::uint32_t>(at_.size() + 1) : 1,
+                  differences ? L2O_ORACLE_VALUE : L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
         const auto numbers = [&](const char* name, const char* doc, l2o::Shape shape) {
             return spec.state<double>({.name = name, .doc = doc, .shape = std::move(shape), .batched = true});
         };

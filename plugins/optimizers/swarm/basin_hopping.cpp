@@ -19,13 +19,10 @@ struct BasinHopping {
         .title = "Basin hopping with rounds of Adam",
         .doc =
             "Rounds of `round` steps of Adam, whose learning rate falls to 0 by half a cosine; every round "
-            "after "
-            "the first starts at the best point so far, every coordinate of which is moved by N(0, kick^2) "
-            "with "
-            "probability `share`. What is reported is the best point so far. The box ends steps and kicks. "
-            "learning_rate and kick are in units of the range of a coordinate in its box, without one of 1. "
-            "Wales "
-            "& Doye 1997; Leary 2000."};
+            "after the first starts at the best point so far, every coordinate of which is moved by N(0, "
+            "kick^2) with probability `share`. What is reported is the best point so far. The box ends "
+            "steps and kicks. learning_rate and kick are in units of the range of a coordinate in its box, "
+            "without one of 1. Wales & Doye 1997; Leary 2000."};
 
     std::int64_t round = 20;
     double learning_rate = 0.1, beta1 = 0.9, beta2 = 0.99, kick = 1, share = 0.2;

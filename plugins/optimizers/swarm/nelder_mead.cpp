@@ -40,9 +40,8 @@ struct NelderMead {
         options.flag("adaptive", &M::adaptive, "coefficients by the number of coordinates")
             .real("size",
                   &M::size,
-                  "edges of the first simplex, in units of the range of a coordinate in its box, without one "
-                  "of "
-                  "1; 0: as SciPy, 5 % of a coordinate, or 0.00025",
+                  "edges of the first simplex, in units of the range of a coordinate in its box, without "
+                  "one of 1; 0: as SciPy, 5 % of a coordinate, or 0.00025",
                   l2o::kNonNegative)
             .real("tolerance", &M::tolerance, "of points and values", l2o::kNonNegative)
             .flag("restart", &M::restart, "begin anew, where it would end");

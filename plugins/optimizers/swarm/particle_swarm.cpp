@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <limits>
 #include <string>
 
+#include "own_best.hpp"
 #include "scatter.hpp"
 
 namespace {
@@ -41,18 +41,13 @@ struct ParticleSwarm {
         scatter_.at = l2o::Coordinates(spec);
         spec.info.particles = static_cast<std::uint32_t>(particles);
         v_ = spec.state_like_x("v", "velocity");
-        best_ = spec.state_like_x("best", "best point of the particle");
-        best_f_ =
-            spec.state({.name = "best_f", .doc = "value at best", .shape = {particles}, .batched = true});
+        best_.bind(spec, particles);
     }
 
     template <class T>
     void init_state(const l2o::StepIn<T>& in, const l2o::StatesOut<T>& state) const {
-        for (std::size_t k = 0; k < in.blocks(); ++k) {
-            l2o::fill(state[v_[k]], 0);
-            l2o::copy(in.x(k), state[best_[k]]);
-        }
-        l2o::fill(state[best_f_], std::numeric_limits<T>::infinity());
+        for (std::size_t k = 0; k < in.blocks(); ++k) l2o::fill(state[v_[k]], 0);
+        best_.start(in, state);
     }
 
     template <class T>
@@ -61,19 +56,9 @@ struct ParticleSwarm {
             // Of one point only the first particle's value counts: the others find their own.
             const bool scatters = in.t() == 0 && scatter_.starts_in_one_point(in, b, particles);
             if (scatters && spread == 0) refuse_spread();
-            // Rows of x, v and best that belong to this swarm: first + p.
+            // Rows of x and v that belong to this swarm: first + p.
             const std::int64_t first = b * particles;
-            const auto best_f = out.state(best_f_);
-            std::int64_t leader = 0;
-            for (std::int64_t p = 0; p < particles; ++p) {
-                const bool better = in.f()(b, p) < in.state(best_f_)(b, p) && !(scatters && p > 0);
-                best_f(b, p) = better ? in.f()(b, p) : in.state(best_f_)(b, p);
-                for (std::size_t k = 0; k < in.blocks(); ++k) {
-                    const auto from = better ? in.x(k) : in.state(best_[k]);
-                    std::copy_n(from.row(first + p), from.cols, out.state(best_[k]).row(first + p));
-                }
-                if (best_f(b, p) < best_f(b, leader)) leader = p;
-            }
+            const std::int64_t leader = best_.update(in, out, b, scatters ? 1 : particles);
             l2o::numerics::Stream random(in.call.key,
                                          in.call.row0 + static_cast<std::uint64_t>(b),
                                          static_cast<std::uint32_t>(in.t()));
@@ -86,8 +71,7 @@ struct ParticleSwarm {
             }
             std::int64_t i = 0;  // over all blocks
             for (std::size_t k = 0; k < in.blocks(); i += in.x(k).cols, ++k)
-                for (std::int64_t p = 0; p < particles; ++p)
-                    fly(in, out, k, i, first + p, first + leader, random);
+                for (std::int64_t p = 0; p < particles; ++p) fly(in, out, k, i, first + p, leader, random);
         }
     }
 
@@ -109,7 +93,7 @@ struct ParticleSwarm {
              std::int64_t leader,
              l2o::numerics::Stream& random) const {
         const auto x = in.x(k), v = in.state(v_[k]);
-        const auto best = out.state(best_[k]), x_next = out.x(k), v_next = out.state(v_[k]);
+        const auto best = best_.x(out, k), x_next = out.x(k), v_next = out.state(v_[k]);
         for (std::int64_t i = 0; i < x.cols; ++i) {
             const T r1 = random.uniform<T>(), r2 = random.uniform<T>();
             v_next(row, i) = T(w) * v(row, i) + T(c1) * r1 * (best(row, i) - x(row, i)) +
@@ -121,8 +105,8 @@ struct ParticleSwarm {
     }
 
     l2o::plugins::Scatter scatter_;
-    l2o::BlockStates v_, best_;
-    l2o::State best_f_;
+    l2o::plugins::OwnBest best_;
+    l2o::BlockStates v_;
 };
 
 }  // namespace

@@ -15,8 +15,7 @@ class Scatter {
   public:
     static constexpr const char* kDoc =
         "standard deviation of particles that start in one point, in units of the range of a coordinate in "
-        "its "
-        "box, without one of 1";
+        "its box, without one of 1";
 
     Coordinates at;
 

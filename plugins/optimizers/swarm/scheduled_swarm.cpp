@@ -4,9 +4,9 @@
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <limits>
 
 #include "learned_numbers.hpp"
+#include "own_best.hpp"
 
 namespace {
 
@@ -39,16 +39,15 @@ struct ScheduledSwarm {
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_f().reads_g().flag(L2O_FLAG_STOCHASTIC);
-        spec.info.particles = static_cast<std::uint32_t>(particles);
         at_ = l2o::Coordinates(spec);
         steps_ = double(steps > 0 ? steps : spec.problem().horizon);
         if (!(steps_ > 0))
             l2o::refuse("how long a run is is not known; expected the option 'steps', a whole number > 0");
         learned_.bind(spec, kNumbers);
+        spec.info.particles = static_cast<std::uint32_t>(particles);
         m_ = spec.state_like_x("m", "mean of g");
         v_ = spec.state_like_x("v", "mean of g^2");
-        best_ = spec.state_like_x("best", "best point of the particle");
-        best_f_ = spec.state({.name = "best_f", .doc = "value there", .shape = {particles}, .batched = true});
+        best_.bind(spec, particles);
     }
 
     template <class T>
@@ -60,31 +59,20 @@ struct ScheduledSwarm {
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             l2o::fill(state[m_[k]], 0);
             l2o::fill(state[v_[k]], 0);
-            l2o::copy(in.x(k), state[best_[k]]);
         }
-        l2o::fill(state[best_f_], std::numeric_limits<T>::infinity());
+        best_.start(in, state);
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const Now<T> now = at(in);
         for (std::int64_t b = 0; b < in.batch(); ++b) {
-            std::int64_t leader = 0;
-            for (std::int64_t p = 0; p < particles; ++p) {
-                const bool is_better = in.f()(b, p) < in.state(best_f_)(b, p);
-                out.state(best_f_)(b, p) = is_better ? in.f()(b, p) : in.state(best_f_)(b, p);
-                for (std::size_t k = 0; k < in.blocks(); ++k) {
-                    const auto from = is_better ? in.x(k) : in.state(best_[k]);
-                    std::copy_n(
-                        from.row(b * particles + p), from.cols, out.state(best_[k]).row(b * particles + p));
-                }
-                if (out.state(best_f_)(b, p) < out.state(best_f_)(b, leader)) leader = p;
-            }
+            const std::int64_t leader = best_.update(in, out, b, particles);
             l2o::numerics::Stream random(in.call.key,
                                          in.call.row0 + static_cast<std::uint64_t>(b),
                                          static_cast<std::uint32_t>(in.t()));
             for (std::int64_t p = 0; p < particles; ++p)
-                move(in, out, b * particles + p, b * particles + leader, now, random);
+                move(in, out, b * particles + p, leader, now, random);
         }
     }
 
@@ -135,7 +123,7 @@ struct ScheduledSwarm {
               l2o::numerics::Stream& random) const {
         for (std::int64_t block = 0, i = 0; i < at_.size(); ++block) {
             const auto k = std::size_t(block);
-            const auto best = out.state(best_[k]);
+            const auto best = best_.x(out, k);
             for (std::int64_t j = 0; j < best.cols; ++j, ++i) {
                 const T x = in.x(k)(row, j), g = in.g(k)(row, j), unit = T(at_.unit(i));
                 const T m = now.beta1 * in.state(m_[k])(row, j) + (1 - now.beta1) * g;
@@ -153,8 +141,8 @@ struct ScheduledSwarm {
     l2o::Coordinates at_;
     double steps_ = 0;
     l2o::plugins::LearnedNumbers learned_;
-    l2o::BlockStates m_, v_, best_;
-    l2o::State best_f_;
+    l2o::plugins::OwnBest best_;
+    l2o::BlockStates m_, v_;
 };
 
 }  // namespace
