@@ -7,6 +7,7 @@
 
 #include "learned_numbers.hpp"
 #include "own_best.hpp"
+#include "run_length.hpp"
 
 namespace {
 
@@ -33,16 +34,14 @@ struct ScheduledSwarm {
         using M = ScheduledSwarm;
         l2o::Options<M> options;
         options.integer("particles", &M::particles, "points per instance", l2o::between(2, 65536))
-            .integer("steps", &M::steps, "of a run; 0: the horizon of the problem", l2o::at_least(0));
+            .integer("steps", &M::steps, "of a run; 0: what horizon and budget leave", l2o::at_least(0));
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_f().reads_g().flag(L2O_FLAG_STOCHASTIC);
         at_ = l2o::Coordinates(spec);
-        steps_ = double(steps > 0 ? steps : spec.problem().horizon);
-        if (!(steps_ > 0))
-            l2o::refuse("how long a run is is not known; expected the option 'steps', a whole number > 0");
+        steps_ = l2o::plugins::run_length(spec, steps, particles);
         learned_.bind(spec, kNumbers);
         spec.info.particles = static_cast<std::uint32_t>(particles);
         m_ = spec.state_like_x("m", "mean of g");

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "framework/error.hpp"
+#include "plugins/optimizers/swarm/run_length.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;
@@ -153,4 +154,17 @@ TEST_CASE("learned_jumps: a run of unknown length is refused, steps help") {
         doctest::Contains("how long a run is is not known; expected the option 'steps', a whole number > 0"),
         l2o::framework::Error);
     CHECK_NOTHROW((void)jumps(rastrigin("3"), {}, 0, {{"steps", "100"}}));
+}
+
+TEST_CASE("learned_jumps: a run is as long as horizon and budget of all particles leave") {
+    const auto length = [](std::int64_t steps, std::int64_t horizon, std::int64_t budget) {
+        l2o_problem problem{};
+        problem.horizon = horizon, problem.max_evaluations = budget;
+        return l2o::plugins::run_length(l2o::OptimizerSpec(problem), steps, 4);
+    };
+    CHECK(length(0, 1000, 0) == 1000);
+    CHECK(length(0, 4000, 4000) == 1000);
+    CHECK(length(0, 500, 4000) == 500);
+    CHECK(length(0, 0, 400) == 100);
+    CHECK(length(70, 4000, 4000) == 70);
 }
