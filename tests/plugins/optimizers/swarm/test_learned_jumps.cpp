@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "framework/error.hpp"
-#include "plugins/optimizers/swarm/run_length.hpp"
 #include "tests/support/lab.hpp"
 
 using namespace l2o::test;
@@ -156,15 +155,13 @@ TEST_CASE("learned_jumps: a run of unknown length is refused, steps help") {
     CHECK_NOTHROW((void)jumps(rastrigin("3"), {}, 0, {{"steps", "100"}}));
 }
 
-TEST_CASE("learned_jumps: a run is as long as horizon and budget of all particles leave") {
-    const auto length = [](std::int64_t steps, std::int64_t horizon, std::int64_t budget) {
-        l2o_problem problem{};
-        problem.horizon = horizon, problem.max_evaluations = budget;
-        return l2o::plugins::run_length(l2o::OptimizerSpec(problem), steps, 4);
+TEST_CASE("learned_jumps: a budget tells how long a run is, too") {
+    const ProblemLab problem(rastrigin("3"));
+    const auto& entry = catalog().find(l2o::framework::Kind::kOptimizer, "learned_jumps");
+    const auto create = [&](std::int64_t budget) {
+        return l2o::framework::Optimizer(
+            entry, resolve(entry, {}), l2o::framework::task_of(problem.optimizee(), 0, budget));
     };
-    CHECK(length(0, 1000, 0) == 1000);
-    CHECK(length(0, 4000, 4000) == 1000);
-    CHECK(length(0, 500, 4000) == 500);
-    CHECK(length(0, 0, 400) == 100);
-    CHECK(length(70, 4000, 4000) == 70);
+    CHECK_NOTHROW((void)create(400));
+    CHECK_THROWS_AS((void)create(0), l2o::framework::Error);
 }
