@@ -159,8 +159,9 @@ TEST_CASE("learned_jumps: a budget tells how long a run is, too") {
     const ProblemLab problem(rastrigin("3"));
     const auto& entry = catalog().find(l2o::framework::Kind::kOptimizer, "learned_jumps");
     const auto create = [&](std::int64_t budget) {
-        return l2o::framework::Optimizer(
-            entry, resolve(entry, {}), l2o::framework::task_of(problem.optimizee(), 0, budget));
+        return l2o::framework::Optimizer(entry,
+                                         l2o::framework::resolve_options(entry.component.options, {}, {}),
+                                         l2o::framework::task_of(problem.optimizee(), 0, budget));
     };
     CHECK_NOTHROW((void)create(400));
     CHECK_THROWS_AS((void)create(0), l2o::framework::Error);
