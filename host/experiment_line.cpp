@@ -129,6 +129,8 @@ void print(const RunResult& result, const std::string& page) {
             std::cout << (report.seconds > 0 ? ", of an earlier training of " + duration_text(report.seconds)
                                              : ", of a training of unknown length");
         if (report.training) {
+            if (const double before = report.training->warm_start_seconds; before > 0 && report.seconds > 0)
+                std::cout << ", " << duration_text(report.seconds + before) << " with what it started from";
             for (const std::string& remark : remarks_on(*report.training))
                 std::cout << "; " << one_line(remark);
         }

@@ -75,17 +75,23 @@ Entrant make_entrant(const Experiment& experiment,
         }
         check_update_probability(train.update_probability, *entrant.train_optimizee);
         check_memory(train, *entrant.train_optimizer, *entrant.train_optimizee);
-        const auto check = [&](const PluginChoice& loss) {
-            const Loss suits(loss.entry, loss.resolve(), task_of(*entrant.train_optimizee, 0));
-        };
-        check(train.loss);
-        for (const StageSettings& stage : train.stages)
-            if (stage.loss) check(*stage.loss);
+        check_training(
+            train_task(experiment, contestant), *entrant.train_optimizer, *entrant.train_optimizee);
     }
     return entrant;
 } catch (const Error& error) {
-    if (error.code() != ExitCode::kPlugin) throw;
+    // What names its place in the file says more.
+    if (error.code() != ExitCode::kPlugin && std::string_view(error.what()).starts_with("contestants."))
+        throw;
     throw Error(error.code(), contestant.place() + ": " + error.what());
+}
+
+TrainTask train_task(const Experiment& experiment, const Contestant& contestant) {
+    return {.name = contestant.name,
+            .hash = contestant.hash,
+            .settings = *contestant.train,
+            .builds = experiment.builds,
+            .seed = experiment.seed};
 }
 
 Ready ready(const Entrant& entrant) {

@@ -6,6 +6,7 @@
 
 #include "framework/experiment/run.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/train/train.hpp"
 
 namespace l2o::framework {
 
@@ -34,6 +35,9 @@ struct Entrant {
 
 /// What an evaluation takes of it: *entrant must outlive it.
 [[nodiscard]] Ready ready(const Entrant& entrant);
+
+/// Its training, which borrows both. It must have one.
+[[nodiscard]] TrainTask train_task(const Experiment& experiment, const Contestant& contestant);
 
 /// That its weights are of, as far as it may be trained.
 [[nodiscard]] const Optimizer& trained_optimizer(const Entrant& entrant);

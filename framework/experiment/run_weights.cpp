@@ -102,11 +102,7 @@ void RunWeights::train(Entrant& entrant, int threads, const ProgressSink& progre
                            .metrics = state_.folder->metrics(),
                            .resume = !state_.options.resume.empty(),
                            .note = [this](const std::string& text) { state_.note(text); }};
-    const TrainResult trained = framework::train({.name = contestant.name,
-                                                  .hash = contestant.hash,
-                                                  .settings = *contestant.train,
-                                                  .builds = state_.experiment.builds,
-                                                  .seed = state_.experiment.seed},
+    const TrainResult trained = framework::train(train_task(state_.experiment, contestant),
                                                  *entrant.train_optimizer,
                                                  *entrant.train_optimizee,
                                                  files,

@@ -268,6 +268,12 @@ void Trainer::report(double loss) const {
                .loss = loss});
 }
 
+void check_training(const TrainTask& task, const Optimizer& optimizer, const Optimizee& optimizee) {
+    const TrainFiles files;
+    const ProgressSink progress;
+    const Trainer suits(task, optimizer, optimizee, files, 1, progress);
+}
+
 TrainResult train(const TrainTask& task,
                   const Optimizer& optimizer,
                   const Optimizee& optimizee,

@@ -37,6 +37,10 @@ struct TrainResult : TrainingOutcome {
     std::int64_t engine_bytes = 0;  ///< recorded points, all shards
 };
 
+/// What train() would refuse before it begins, told before anything is drawn.
+/// @throw Error kPlugin, kUsage
+void check_training(const TrainTask& task, const Optimizer& optimizer, const Optimizee& optimizee);
+
 /// Trains an optimizer. Same task, same bits, for any number of threads, and across
 /// resumes. On interruption (CallContext::cancel_flag) a checkpoint is written and Error(kInterrupted) says
 /// how to go on.

@@ -293,6 +293,29 @@ TEST_CASE("what is wrong with an experiment is told with the exit code of its ki
     CHECK(contains(run_l2o(folder, "run tiny.info --out /proc/no").refusal(), "5 l2o: error: /proc/no"));
 }
 
+TEST_CASE("a training that cannot be is refused by its contestant, before any other is trained") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const std::string later = "run tiny.info contestants.later.optimizer.use=l2o_dm ";
+    CHECK(run_l2o(folder, later + "contestants.later.train.schedule=layerwise").refusal() ==
+          "2 l2o: error: contestants.later: train.schedule is 'layerwise'; optimizer 'l2o_dm' has no layers, "
+          "use 'flat'\n");
+    CHECK(contains(run_l2o(folder, later + "contestants.later.train.loss.use=final_objective").refusal(),
+                   "2 l2o: error: contestants.later: train.unroll is 20 and train.horizon 100: loss "));
+    CHECK(!std::filesystem::exists(folder / "runs"));
+}
+
+TEST_CASE("what a training took is told with the time of the weights that it started from") {
+    ScratchFolder folder;
+    with_experiment(folder);
+    const Outcome first = run_l2o(folder, "train tiny.info");
+    CHECK_MESSAGE(first.code == 0, first.err);
+    CHECK(!contains(first.out, "started from"));
+    const std::string warm = "train tiny.info contestants.learned.train.warm_start=" +
+                             only_entry(folder / "runs" / "weights").string();
+    CHECK(contains(run_l2o(folder, warm).out, " with what it started from"));
+}
+
 TEST_CASE("if every contestant diverges the exit code is 4") {
     ScratchFolder folder;
     std::ofstream(folder / "wild.info") << "name wild\noptimizee { use quadratic }\n"

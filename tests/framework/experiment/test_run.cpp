@@ -1082,7 +1082,8 @@ TEST_CASE("run: a memory that holds no step is refused, also where the weights a
         return refusal([&] { (void)run(folder, {}, "train { memory " + memory + " }"); });
     };
     const std::string expected =
-        "2 train.memory is 12 bytes for 2 shards, of which each needs more than 288; raise train.memory, or "
+        "2 contestants.lista: train.memory is 12 bytes for 2 shards, of which each needs more than 288; "
+        "raise train.memory, or "
         "lower "
         "train.shard_rows";
     CHECK(refused("12") == expected);
