@@ -505,6 +505,19 @@ TEST_CASE("a scratch of no possible size is refused") {
     CHECK(measure.bytes() == 64);
 }
 
+TEST_CASE("particles that are declared behind a state like x are refused") {
+    l2o_problem problem{};
+    l2o::OptimizerSpec spec(problem), other(problem);
+    (void)spec.state_like_x("v");
+    spec.info.particles = 4;
+    CHECK_THROWS_WITH(spec.check_particles(),
+                      "declare() sets info.particles behind a state_like_x(), which is made for one point "
+                      "each; expected it before the first state");
+    other.info.particles = 4;
+    (void)other.state_like_x("v");
+    CHECK_NOTHROW(other.check_particles());
+}
+
 TEST_CASE("a spec index beyond the end is NULL") {
     Host host;
     REQUIRE(host.create(0) == L2O_STATUS_OK);

@@ -17,6 +17,7 @@
 #include <l2o/sdk/view.hpp>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -113,14 +114,23 @@ class OptimizerSpec {
         }
         return {first, blocks()};
     }
-    /// One state tensor [B, shape] per block, or [B, P, shape] of a population.
+    /// One state tensor [B, shape] per block, or [B, P, shape] of a population: set info.particles before.
     BlockStates state_like_x(const std::string& name, const std::string& doc = "", double start = 0) {
+        particles_of_states_ = info.particles;
         return state_of_each({.name = name,
                               .doc = doc,
                               .batched = true,
                               .flags = info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0,
                               .start = start},
                              [this](std::size_t k) { return shape_of(block(k)); });
+    }
+
+    /// @throw Failure if there was another number of them at a state_like_x().
+    void check_particles() const {
+        if (particles_of_states_ && (*particles_of_states_ > 0) != (info.particles > 0))
+            invalid(
+                "declare() sets info.particles behind a state_like_x(), which is made for one point each; "
+                "expected it before the first state");
     }
 
     /// Scratch memory of the calls, measured by the code that takes it: take(l2o::Scratch&, rows, T{}) does
@@ -133,6 +143,7 @@ class OptimizerSpec {
     SpecList params, states;
 
   private:
+    std::optional<std::uint32_t> particles_of_states_;
     const l2o_problem& problem_;
     const char* needs_;
 };
@@ -275,6 +286,7 @@ class Optimizer {
             self->dtype = self->problem.abi().dtype;
             detail::options_of<M>().apply(self->method, options, n);
             self->method.declare(self->spec);
+            self->spec.check_particles();
             if (!kHasInitParams && self->spec.params.size() > 0)
                 invalid("declare() has the parameter '" + std::string(self->spec.params.at(0)->name) +
                         "' and the class no init_params that gives it a first value; expected 'template "
