@@ -182,9 +182,10 @@ int main(int argc, char** argv) {
     l2o::host::stop_on_signals();
     l2o::host::outlive_readers();
     l2o::host::tell_of_crashes();
-    l2o::host::tell_of_exits();
     const Arguments given(argv + 1, argv + argc);
-    if (is_given(given, "--json")) l2o::host::keep_stdout();
+    const bool wants_json = is_given(given, "--json");
+    l2o::host::tell_of_exits(wants_json);
+    if (wants_json) l2o::host::keep_stdout();
     const l2o::host::PrintableStreams streams;
     const int code = run(given);
     tell_of_changes(given);

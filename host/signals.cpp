@@ -11,6 +11,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "framework/cancel.hpp"
@@ -88,15 +91,19 @@ extern "C" void tell_who_crashed(int signal) {
 }
 
 pid_t program = 0;  // while nobody may end it but main()
+bool exits_are_json = false;
 
 // Whoever calls exit() in the middle of a command has not done what the command was asked for, whatever it
 // says.
 extern "C" void tell_who_exited() {
     if (program != ::getpid()) return;
     const char* plugin = plugin_on_the_stack();
-    say("l2o: error: plugin '");
-    say_path(plugin == nullptr ? "of unknown name" : plugin);
-    say("' ended the program with exit(), in the middle of the work; what was not written is lost\n");
+    const std::string text =
+        message(std::string("plugin '") + (plugin == nullptr ? "of unknown name" : plugin) +
+                "' ended the program with exit(), in the middle of the work; what was not written is lost");
+    if (exits_are_json && !has_printed_json()) print_json({{"error", text}});
+    std::cout.flush();
+    say("l2o: error: " + text + "\n");
     ::_exit(static_cast<int>(framework::ExitCode::kPlugin));
 }
 
@@ -116,8 +123,9 @@ void tell_of_crashes() {
 #endif
 }
 
-void tell_of_exits() {
+void tell_of_exits(bool wants_json) {
     program = ::getpid();
+    exits_are_json = wants_json;
     std::atexit(&tell_who_exited);
 }
 

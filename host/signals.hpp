@@ -12,8 +12,8 @@ void stop_on_signals();
 void tell_of_crashes();
 
 /// From now on exit() ends the program with ExitCode::kPlugin and names the plugin that called it, until
-/// leave().
-void tell_of_exits();
+/// leave(); with wants_json in a document of its own, too, if none was printed.
+void tell_of_exits(bool wants_json);
 /// What is left to do is to return from main().
 void leave();
 

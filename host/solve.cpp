@@ -11,6 +11,7 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/plugin/keys.hpp"
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/solve/planned_optimizer.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
@@ -27,7 +28,7 @@ namespace {
 using namespace l2o::framework;
 namespace po = boost::program_options;
 
-constexpr std::int64_t kDefaultIterations = 100, kMaxIterations = 100'000'000;
+constexpr std::int64_t kMaxIterations = 100'000'000;
 
 /// For the help alone, which lists them: those of --plugin-path as well.
 std::string optimizees_here(const Arguments& given) {
@@ -113,7 +114,7 @@ Usage usage(const std::string& optimizees) {
 
 std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
                                                   const Catalog& catalog,
-                                                  const Task& task) {
+                                                  Task& task) {
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
@@ -124,8 +125,11 @@ std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
                                 .path = "optimizer",
                                 .kind = name_of(Kind::kOptimizer),
                                 .id = entry.component.id};
-    return std::make_unique<const Optimizer>(
-        entry, resolve_options(entry.component.options, settings, context), task);
+    return planned_optimizer(
+        entry,
+        [&] { return resolve_options(entry.component.options, settings, context); },
+        line.integer("iterations", 0, kMaxIterations),
+        task);
 }
 
 /// The optimizer of --continue-with; nothing if there is none.
@@ -145,12 +149,6 @@ std::unique_ptr<const Optimizer> successor_of(const CommandLine& line,
                                                               .kind = name_of(Kind::kOptimizer),
                                                               .id = entry.component.id}),
                                              task);
-}
-
-std::int64_t iterations_of(const CommandLine& line, const Optimizer& optimizer) {
-    const std::int64_t layers = optimizer.info().max_steps;
-    const std::int64_t absent = layers > 0 ? layers : kDefaultIterations;
-    return line.integer("iterations", 0, kMaxIterations).value_or(absent);
 }
 
 TensorSet parameters_of(const CommandLine& line,
@@ -351,7 +349,7 @@ ExitCode solve(const Arguments& given) {
     const ProblemFile problem = read_problem(catalog, line->text("problem"));
     const std::int64_t limit =
         line->integer("max-evaluations", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
-    const Task task = task_of(*problem.optimizee, line->integer("iterations", 0).value_or(0), limit);
+    Task task = task_of(*problem.optimizee, 0, limit);
     const auto optimizer = create_optimizer(*line, catalog, task);
     const auto successor = successor_of(*line, catalog, task);
     warn_without_blas(line->common(), {optimizer->entry(), problem.optimizee->entry()});
@@ -362,7 +360,7 @@ ExitCode solve(const Arguments& given) {
     const Guard guard = guard_of(*line, catalog, *optimizer, keys.init_params, problem);
     TensorSet params, successor_params;
     Course course{.first = {*optimizer, params},
-                  .iterations = iterations_of(*line, *optimizer),
+                  .iterations = task.horizon,
                   .max_evaluations = static_cast<double>(limit),
                   .keeps_best = can_keep_best(*problem.optimizee),
                   .pays_for_end = true};

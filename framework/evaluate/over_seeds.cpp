@@ -132,6 +132,7 @@ OverSeeds compare_over_seeds(const SeedDifferences& differences) {
                      .degrees = NAN,
                      .signed_rank = wilcoxon_signed_rank(means)};
     result.p = result.signed_rank.p;
+    if (all.size() * means.size() == 1) result.interval = {NAN, NAN};  // one value varies with nothing
     if (all.size() == 1) return result;
     constexpr double kErrors = 2 * 1.959963984540054;  // standard ones in a 95 % interval of normal values
     const double error = (result.interval.high - result.interval.low) / kErrors;

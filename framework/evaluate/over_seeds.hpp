@@ -13,7 +13,7 @@ using SeedDifferences = std::vector<std::vector<std::vector<double>>>;
 /// One contestant against another, over training seeds and instances.
 struct OverSeeds {
     double difference = 0;  ///< of every pair of trainings the median over instances; their mean
-    Interval interval{};    ///< 95 %, of the difference
+    Interval interval{};    ///< 95 %, of the difference; NAN of one pair
     double p = 1;           ///< two-sided, of "no difference"
     /// Degrees of freedom of the t-test; NAN where both have one training, and all is about these alone.
     double degrees = 0;

@@ -81,6 +81,11 @@ std::string duration_text(double seconds) {
 
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
 
+std::string interval_text(const Interval& interval, const std::string& between) {
+    if (std::isnan(interval.low)) return "-";
+    return number_text(interval.low) + between + number_text(interval.high);
+}
+
 std::string value_text(double value, bool is_higher_better) {
     if (std::isnan(value)) return "-";
     return value == worst_value(is_higher_better) ? "diverged" : number_text(value);
@@ -437,7 +442,7 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
         std::vector<std::string> line{row_name(shown[i]), "-", "-", "-", "-", "", "", "", ""};
         if (const Comparison* comparison = find(comparisons, shown[i].contestant)) {
             line[1] = number_text(comparison->difference);
-            line[2] = number_text(comparison->interval.low) + " .. " + number_text(comparison->interval.high);
+            line[2] = interval_text(comparison->interval, " .. ");
             line[3] = percent_text(comparison->better);
             line[4] = p_text(comparison->p_holm);
         }

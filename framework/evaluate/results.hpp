@@ -106,6 +106,8 @@ void write_summary(const std::filesystem::path& path,
 
 // Numbers as the tables show them.
 [[nodiscard]] std::string number_text(double value);  ///< four digits
+/// "-" where there is none.
+[[nodiscard]] std::string interval_text(const Interval& interval, const std::string& between);
 /// number_text(), "diverged" for what a row that diverged counts as, "-" for NAN: no row counts.
 [[nodiscard]] std::string value_text(double value, bool is_higher_better);
 /// From the 10 % to the 90 % quantile; "-" if no row counts.

@@ -66,7 +66,9 @@ Tuned choose(const Candidates& candidates,
     };
     const auto best = std::ranges::min_element(tuned.tried, is_better);
     tuned.chosen = best->first;
-    tuned.on_edge = on_edge(candidates, candidates.all[static_cast<std::size_t>(best - tuned.tried.begin())]);
+    if (std::isfinite(best->second))
+        tuned.on_edge =
+            on_edge(candidates, candidates.all[static_cast<std::size_t>(best - tuned.tried.begin())]);
     return tuned;
 }
 

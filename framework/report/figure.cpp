@@ -254,7 +254,9 @@ std::optional<Figure> difference_figure(const Results& results) {
     for (const Comparison& comparison : comparisons) sizes.push_back(std::abs(comparison.difference));
     std::sort(sizes.begin(), sizes.end());
     for (const Comparison& comparison : comparisons) {
-        const auto [low, high] = comparison.interval;
+        const bool has_interval = !std::isnan(comparison.interval.low);  // not of one pair
+        const auto [low, high] =
+            has_interval ? comparison.interval : Interval{comparison.difference, comparison.difference};
         const bool is_finite =
             std::isfinite(low) && std::isfinite(high) && std::isfinite(comparison.difference);
         // One who diverged would press all others onto the line at 0.

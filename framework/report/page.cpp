@@ -206,8 +206,7 @@ std::string comparison_section(const Results& results) {
         if (found != nullptr) {
             row.insert(row.end(),
                        {{number_text(found->difference), found->difference},
-                        {number_text(found->interval.low) + " … " + number_text(found->interval.high),
-                         found->interval.low},
+                        {interval_text(found->interval, " … "), found->interval.low},
                         {percent_text(found->better), found->better},
                         {p_text(found->p_holm), found->p_holm}});
         } else {

@@ -8,6 +8,7 @@
 #include "framework/float_control.hpp"
 #include "framework/plugin/keys.hpp"
 #include "framework/rollout/rollout.hpp"
+#include "framework/solve/planned_optimizer.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/text/suggest.hpp"
@@ -15,8 +16,6 @@
 
 namespace l2o::framework {
 namespace {
-
-constexpr std::int64_t kDefaultIterations = 100;
 
 [[noreturn]] void refuse(const std::string& text) { throw Error(ExitCode::kUsage, "solver: " + text); }
 
@@ -65,9 +64,15 @@ struct Solver::Model {
         if (settings.max_evaluations < 0)
             refuse("'max_evaluations' is " + std::to_string(settings.max_evaluations) +
                    "; expected a whole number >= 0");
-        const Task task = task_of(*problem.optimizee, settings.iterations, settings.max_evaluations);
-        optimizer = std::make_unique<const Optimizer>(
-            entry, resolve_options(entry.component.options, options, context_of(entry, "options")), task);
+        if (settings.iterations < 0)
+            refuse("'iterations' is " + std::to_string(settings.iterations) +
+                   "; expected a whole number >= 0");
+        Task task = task_of(*problem.optimizee, 0, settings.max_evaluations);
+        optimizer = planned_optimizer(
+            entry,
+            [&] { return resolve_options(entry.component.options, options, context_of(entry, "options")); },
+            settings.iterations > 0 ? std::optional(settings.iterations) : std::nullopt,
+            task);
         if (settings.weights.empty() && entry.component.has_tag("learned"))
             refuse("'" + id + "' is learned; expected 'weights', which `l2o train` writes");
         if (settings.weights.empty()) {
@@ -81,14 +86,8 @@ struct Solver::Model {
     }
 
     void bind_course(const SolverSettings& settings, const Task& task) {
-        if (settings.iterations < 0)
-            refuse("'iterations' is " + std::to_string(settings.iterations) +
-                   "; expected a whole number >= 0");
-        const std::int64_t layers = optimizer->info().max_steps;
         course.emplace(Course{.first = {*optimizer, params},
-                              .iterations = settings.iterations > 0 ? settings.iterations
-                                            : layers > 0            ? layers
-                                                                    : kDefaultIterations,
+                              .iterations = task.horizon,
                               .max_evaluations = static_cast<double>(settings.max_evaluations),
                               .pays_for_end = true});  // as l2o solve does: x under a budget is the same
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);

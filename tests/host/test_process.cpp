@@ -101,6 +101,9 @@ TEST_CASE("exit() in a plugin is an error that names it, never success") {
         CHECK(contains(outcome.err, "l2o: error: plugin '"));
         CHECK(contains(outcome.err,
                        "l2o_optimizer_meddles.so' ended the program with exit(), in the middle of the work"));
+        const std::string error =
+            json::parse(run_meddling(folder, "exits", in_create, "--json").out).at("error");
+        CHECK(contains(outcome.err, error));
     }
 }
 

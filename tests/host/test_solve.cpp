@@ -154,6 +154,17 @@ TEST_CASE(
     CHECK(problem.output().at("f").shape() == Shape{101, 2});
 }
 
+TEST_CASE("a schedule that follows the number of steps is told the default one") {
+    Problem problem = small_quadratic();
+    const std::string words = "--optimizer gradient_descent --set schedule=cosine --set learning_rate=0.05";
+    CHECK(problem.solve(words).refusal() == "0 ");
+    const std::vector<double> f = numbers(problem.output().at("f"));
+    CHECK(problem.solve(words + " --iterations 100").code == 0);
+    CHECK(numbers(problem.output().at("f")) == f);
+    CHECK(problem.solve(words + " --iterations 101").code == 0);
+    CHECK(numbers(problem.output().at("f"))[2 * 99] != f[2 * 99]);
+}
+
 TEST_CASE("a method that takes its gradients from the data has no best point, and is told so") {
     Problem problem("lasso");
     problem.add("A", {3, 5});

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "framework/evaluate/over_seeds.hpp"
+#include "framework/evaluate/results.hpp"
 #include "tests/framework/evaluate/aa_model.hpp"
 
 using namespace l2o::framework;
@@ -43,6 +44,15 @@ TEST_CASE("over seeds: of one training a side, it is the bootstrapped median and
     CHECK(one.interval.low == bootstrap_median(differences).low);
     CHECK(one.interval.high == bootstrap_median(differences).high);
     CHECK(std::isnan(one.degrees));
+}
+
+TEST_CASE("over seeds: a single pair has no interval, and nothing is certain") {
+    const OverSeeds one = compare_over_seeds({{{-2.0}}});
+    CHECK(one.difference == -2);
+    CHECK(std::isnan(one.interval.low));
+    CHECK(interval_text(one.interval, " .. ") == "-");
+    CHECK(one.p == 1);
+    CHECK(interval_text({-1.5, 2}, " .. ") == "-1.5 .. 2");
 }
 
 TEST_CASE("over seeds: two sides of several trainings are compared by Welch's t") {

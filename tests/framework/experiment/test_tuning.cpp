@@ -101,6 +101,14 @@ TEST_CASE("tuning: what was chosen is in the table and in results.json, with the
         CHECK(entry.path().string().find(".tuning.") == std::string::npos);
 }
 
+TEST_CASE("tuning: where no candidate ends finite, none lies on an edge") {
+    const ScratchFolder folder;
+    const Curve curve = run(folder, read("1e30 1e31")).results.curves[1];
+    REQUIRE(curve.tuned);
+    CHECK(curve.tuned->on_edge.empty());
+    CHECK(tuned_text(curve).starts_with("tuned: none of 2 candidates ends finite"));
+}
+
 TEST_CASE("tuning: validation draws other instances than the test") {
     const Experiment experiment = read("0.1 0.2");
     const Optimizee optimizee(experiment.optimizee.entry, experiment.optimizee.resolve(), experiment.dtype);
