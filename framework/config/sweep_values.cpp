@@ -62,7 +62,7 @@ std::vector<std::string> range(const std::vector<std::string>& words, bool is_lo
 
 std::vector<std::string> sweep_values(std::string_view list) {
     std::vector<std::string> words = words_of(list);
-    if (words.empty()) throw std::invalid_argument("a value at least");
+    if (words.empty()) throw std::invalid_argument("at least one value");
     // The values of a choice may be called so too; no number is among them.
     const bool has_number =
         std::ranges::any_of(words, [](const auto& word) { return parse_real(word).has_value(); });

@@ -114,7 +114,7 @@ TEST_CASE("sweep values: what is no list or range says what would be one") {
     }
     CHECK(expected_instead("linear 0 0 5") ==
           "'linear FROM TO COUNT' with two different numbers and a whole one in [2, 256]");
-    CHECK(expected_instead("") == "a value at least");
+    CHECK(expected_instead("") == "at least one value");
     CHECK(expected_instead("a \"b") == "a '\"' at the end of every text");
     std::string many;
     for (int i = 0; i < 257; ++i) many += std::to_string(i) + " ";

@@ -269,7 +269,8 @@ TEST_CASE("sweep: what is wrong with a member is told of the contestant in the f
 
 TEST_CASE("sweep: lists, keys and zips that make no sense are refused at their place") {
     const std::string at = "2 dir/run.info:4: ", rate = "contestants.adam.optimizer.learning_rate";
-    CHECK(refused(adam("learning_rate { sweep }")) == at + rate + ".sweep is ''; expected a value at least");
+    CHECK(refused(adam("learning_rate { sweep }")) ==
+          at + rate + ".sweep is ''; expected at least one value");
     CHECK(
         refused(adam("learning_rate { sweep log 0 1 5 }")) ==
         at + rate +
