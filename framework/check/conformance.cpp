@@ -199,6 +199,11 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
     std::vector<Catalog::Entry> out;
     for (const Catalog::Entry& entry : catalog.entries())
         if (entry.component.kind == Kind::kOptimizee) out.push_back(entry);
+    const auto answers = [](const Catalog::Entry& entry) {
+        return int(entry.component.has_tag("hvp")) + int(entry.component.has_tag("prox"));
+    };
+    std::stable_sort(
+        out.begin(), out.end(), [&](const auto& a, const auto& b) { return answers(a) > answers(b); });
     std::stable_partition(
         out.begin(), out.end(), [](const Catalog::Entry& entry) { return entry.plugin->runtime.empty(); });
     for (const auto& [key, value] : conformance.optimizee_settings) {

@@ -42,7 +42,8 @@ struct Conformance {
     std::vector<std::string> components{};  ///< ids of those to check; empty: all
     std::vector<std::string> only{};        ///< names of checks; empty: all
     std::map<std::string, std::string> settings{};
-    /// On which an optimizer or a loss is checked; "": the first that suits, or all, if thorough.
+    /// On which an optimizer or a loss is checked; "": of those that suit the first of
+    /// those that answer most (Hessian products, proximal points), or all, if thorough.
     std::string optimizee{};
     std::map<std::string, std::string> optimizee_settings{};  ///< with kAllOptimizees of "ID.KEY"
     std::optional<double> time_limit_s{};                     ///< of one check; 60, or 600, if thorough
