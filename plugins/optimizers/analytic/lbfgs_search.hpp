@@ -30,11 +30,11 @@ struct LbfgsSearch {
         now[kTrials] = 0;
         now[kPhase] =
             g.cwiseAbs().maxCoeff() <= tolerance || !g.allFinite() || !std::isfinite(f) ? kEnded : kGoingOn;
-        d = -g;
+        d = -1 * g;  // not -g, in which Eigen's packets make 0 of 0 and its remainders -0: rows would differ
         pairs.multiply(d, alpha);
         if (!(g.dot(d) < 0)) {
             now[kPairs] = 0;
-            d = -g;
+            d = -1 * g;
         }
         line = MoreThuente::start(f, g.dot(d), now[kPairs] == 0 ? std::min(1.0, 1 / d.norm()) : 1);
     }
