@@ -16,10 +16,14 @@ namespace {
 constexpr std::uint64_t kCandidateTag = 0x636d61;
 constexpr const char* kSearch = "search";
 
-std::int64_t numbers_of(const TensorSet& trained) {
+/// That a stage trains.
+std::int64_t numbers_of(const Optimizer& optimizer, const Stage& stage) {
     std::int64_t sum = 0;
-    for (const Tensor& tensor : trained.tensors())
-        if (tensor) sum += element_count(tensor.shape());
+    for (std::size_t i = 0; i < optimizer.params().size(); ++i) {
+        const l2o_spec& spec = *optimizer.params()[i];
+        if (has(spec, L2O_SPEC_DERIVED) || stage.rates[i] == 0) continue;
+        sum += element_count(Shape(spec.shape, spec.shape + spec.ndim));
+    }
     return sum;
 }
 
@@ -32,12 +36,7 @@ void CovarianceSearch::check(const Optimizer& optimizer, const Stage& stage) {
                         std::to_string(stage.horizon) +
                         ": estimator cma_es compares whole trajectories; set unroll to the horizon, or use "
                         "estimator pes");
-    std::int64_t numbers = 0;
-    for (std::size_t i = 0; i < optimizer.params().size(); ++i) {
-        const l2o_spec& spec = *optimizer.params()[i];
-        if (has(spec, L2O_SPEC_DERIVED) || stage.rates[i] == 0) continue;
-        numbers += element_count(Shape(spec.shape, spec.shape + spec.ndim));
-    }
+    const std::int64_t numbers = numbers_of(optimizer, stage);
     if (numbers > kMostNumbers)
         throw Error(ExitCode::kUsage,
                     "'" + optimizer.id() + "' has " + std::to_string(numbers) +
@@ -69,9 +68,10 @@ struct CovarianceSearch::Candidate {
 CovarianceSearch::CovarianceSearch(const Lesson& lesson)
     : lesson_(lesson),
       mean_(gradient_like(lesson.optimizer, lesson.phi, lesson.stage.rates)),
-      cma_(numbers_of(mean_),
-           lesson.settings.population > 0 ? lesson.settings.population
-                                          : numerics::Cma::default_lambda(numbers_of(mean_))),
+      cma_(numbers_of(lesson.optimizer, lesson.stage),
+           lesson.settings.population > 0
+               ? lesson.settings.population
+               : numerics::Cma::default_lambda(numbers_of(lesson.optimizer, lesson.stage))),
       search_(Dtype::kF64, {cma_.state_size()}),
       draws_(cma_.lambda(), cma_.size()) {
     for (std::int64_t i = 0; i < cma_.lambda(); ++i)
@@ -170,16 +170,8 @@ void CovarianceSearch::restore(const TensorFile& file, std::uint64_t /*index*/, 
     if (has_begun_) take(file, kSearch, search_);
 }
 
-double CovarianceSearch::paid() const {
-    double sum = 0;
-    for (const auto& candidate : candidates_) sum += candidate->shards.paid();
-    return sum;
-}
+double CovarianceSearch::paid() const { return paid_by_shards(candidates_); }
 
-std::int64_t CovarianceSearch::bytes() const {
-    std::int64_t sum = 0;
-    for (const auto& candidate : candidates_) sum += candidate->shards.bytes();
-    return sum;
-}
+std::int64_t CovarianceSearch::bytes() const { return bytes_of_shards(candidates_); }
 
 }  // namespace l2o::framework

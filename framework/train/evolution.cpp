@@ -248,16 +248,8 @@ void Evolution::restore(const TensorFile& file, std::uint64_t /*index*/, std::in
     }
 }
 
-double Evolution::paid() const {
-    double sum = 0;
-    for (const auto& pair : pairs_) sum += pair->shards.paid();
-    return sum;
-}
+double Evolution::paid() const { return paid_by_shards(pairs_); }
 
-std::int64_t Evolution::bytes() const {
-    std::int64_t sum = 0;
-    for (const auto& pair : pairs_) sum += pair->shards.bytes();
-    return sum;
-}
+std::int64_t Evolution::bytes() const { return bytes_of_shards(pairs_); }
 
 }  // namespace l2o::framework

@@ -109,6 +109,20 @@ class Shards {
     std::vector<std::unique_ptr<Shard>> shards_;
 };
 
+/// See Shards::bytes() and paid(), over pointers to what has shards of its own.
+template <class Owners>
+[[nodiscard]] std::int64_t bytes_of_shards(const Owners& owners) {
+    std::int64_t sum = 0;
+    for (const auto& owner : owners) sum += owner->shards.bytes();
+    return sum;
+}
+template <class Owners>
+[[nodiscard]] double paid_by_shards(const Owners& owners) {
+    double sum = 0;
+    for (const auto& owner : owners) sum += owner->shards.paid();
+    return sum;
+}
+
 [[nodiscard]] TensorSet clone(const TensorSet& set);
 
 /// Zeroed accumulators for the learned parameters; buffers, and those with rate 0, get none.

@@ -7,29 +7,12 @@
 #include <vector>
 
 #include "framework/error.hpp"
-#include "tests/support/lab.hpp"
+#include "tests/plugins/optimizers/scipy_lab.hpp"
 
 using namespace l2o::test;
 
 namespace {
 
-/// The function of tests/peers/scipy_local.py, which printed the values below.
-Lab lab_of(OptionText options, const std::string& alpha) {
-    Lab lab(
-        {.optimizer = "lbfgs",
-         .options = std::move(options),
-         .problem = {.optimizee = "rastrigin", .options = {{"n", "4"}, {"alpha", alpha}}, .instances = 1}});
-    std::vector<double> a, b;
-    for (int i = 0; i < 4; ++i) {
-        for (int j = 0; j < 4; ++j) a.push_back(std::sin(1 + 3 * i + 5 * j));
-        b.push_back(std::cos(i));
-    }
-    set_values(lab.problem().data("A"), a);
-    set_values(lab.problem().data("b"), b);
-    set_values(lab.problem().data("c"), {1, 1, 1, 1});
-    set_values(lab.problem().x()[0], {1, -2, 0.5, 3});
-    return lab;
-}
 struct Iterate {
     std::int64_t evaluations;
     double f;
@@ -68,12 +51,12 @@ TEST_CASE("lbfgs: f, and what was evaluated for it, is that of SciPy's L-BFGS-B 
           {11, 1.94846060282}}},
     };
     for (const auto& [alpha, iterates] : goldens) {
-        const Lab::Run run = lab_of({}, alpha).run(static_cast<std::int64_t>(iterates.size()));
+        const Lab::Run run = scipy_lab("lbfgs", {}, alpha).run(static_cast<std::int64_t>(iterates.size()));
         for (std::size_t t = 1; t <= iterates.size(); ++t) {
             CAPTURE(alpha);
             CAPTURE(t);
             CHECK(run.f[t][0] == doctest::Approx(iterates[t - 1].f).epsilon(1e-9));
-            const auto upto = lab_of({}, alpha).run(static_cast<std::int64_t>(t));
+            const auto upto = scipy_lab("lbfgs", {}, alpha).run(static_cast<std::int64_t>(t));
             CHECK(upto.gradient_evaluations == iterates[t - 1].evaluations);
             CHECK(upto.value_evaluations == upto.gradient_evaluations);
         }
@@ -81,8 +64,8 @@ TEST_CASE("lbfgs: f, and what was evaluated for it, is that of SciPy's L-BFGS-B 
 }
 
 TEST_CASE("lbfgs: with differences it takes the same steps, for n + 1 values each") {
-    const Lab::Run exact = lab_of({}, "0.1").run(4),
-                   by_values = lab_of({{"differences", "true"}}, "0.1").run(4);
+    const Lab::Run exact = scipy_lab("lbfgs", {}, "0.1").run(4),
+                   by_values = scipy_lab("lbfgs", {{"differences", "true"}}, "0.1").run(4);
     for (std::size_t t = 1; t <= 4; ++t) CHECK(relative_error(by_values.x[t], exact.x[t]) < 1e-4);
     CHECK(by_values.gradient_evaluations == 0);
     CHECK(by_values.value_evaluations == 5 * exact.gradient_evaluations);
@@ -112,7 +95,7 @@ TEST_CASE("lbfgs: f never rises from one point to the next, on functions with ma
 }
 
 TEST_CASE("lbfgs: a start where f is no number ends the row at once") {
-    Lab lab = lab_of({}, "0");
+    Lab lab = scipy_lab("lbfgs", {}, "0");
     set_values(lab.problem().data("b"), {0, 0, 0, std::nan("")});
     const Lab::Run run = lab.run(5);
     CHECK(run.gradient_evaluations == 1);

@@ -7,29 +7,12 @@
 #include <vector>
 
 #include "framework/error.hpp"
-#include "tests/support/lab.hpp"
+#include "tests/plugins/optimizers/scipy_lab.hpp"
 
 using namespace l2o::test;
 
 namespace {
 
-/// The function of tests/peers/scipy_local.py, which printed the values below.
-Lab lab_of(OptionText options, const std::string& alpha) {
-    Lab lab(
-        {.optimizer = "nelder_mead",
-         .options = std::move(options),
-         .problem = {.optimizee = "rastrigin", .options = {{"n", "4"}, {"alpha", alpha}}, .instances = 1}});
-    std::vector<double> a, b;
-    for (int i = 0; i < 4; ++i) {
-        for (int j = 0; j < 4; ++j) a.push_back(std::sin(1 + 3 * i + 5 * j));
-        b.push_back(std::cos(i));
-    }
-    set_values(lab.problem().data("A"), a);
-    set_values(lab.problem().data("b"), b);
-    set_values(lab.problem().data("c"), {1, 1, 1, 1});
-    set_values(lab.problem().x()[0], {1, -2, 0.5, 3});
-    return lab;
-}
 struct Golden {
     std::string alpha;
     OptionText options;
@@ -93,7 +76,7 @@ TEST_CASE("nelder_mead: after every number of evaluations the best value is SciP
     for (const Golden& golden : goldens) {
         OptionText options = golden.options;
         options["tolerance"] = "1e-14";
-        const Lab::Run run = lab_of(options, golden.alpha).run(250);
+        const Lab::Run run = scipy_lab("nelder_mead", options, golden.alpha).run(250);
         for (const auto& [evaluations, f] : golden.best)
             CHECK(run.f[evaluations][0] == doctest::Approx(f).epsilon(1e-6));
         CHECK(run.value_evaluations == 250);
@@ -101,13 +84,14 @@ TEST_CASE("nelder_mead: after every number of evaluations the best value is SciP
 }
 
 TEST_CASE("nelder_mead: a row ends where the simplex is small, and is charged no more") {
-    const Lab::Run run = lab_of({}, "0").run(1000);
+    const Lab::Run run = scipy_lab("nelder_mead", {}, "0").run(1000);
     CHECK(run.value_evaluations < 400);
     CHECK(run.f.back()[0] == doctest::Approx(1.09644120522).epsilon(1e-9));
 }
 
 TEST_CASE("nelder_mead: with restart it finds a lower well, and goes on to the end") {
-    const Lab::Run once = lab_of({}, "1").run(4000), again = lab_of({{"restart", "true"}}, "1").run(4000);
+    const Lab::Run once = scipy_lab("nelder_mead", {}, "1").run(4000),
+                   again = scipy_lab("nelder_mead", {{"restart", "true"}}, "1").run(4000);
     CHECK(again.value_evaluations == 4000);
     CHECK(again.f.back()[0] < once.f.back()[0] - 0.1);
 }
@@ -127,7 +111,7 @@ TEST_CASE("nelder_mead: every point lies in the box, and the minimum is found wh
 
 TEST_CASE("nelder_mead: a value that is no number is worse than any") {
     // f is NAN at every trial where x is: the simplex stays where it is.
-    Lab lab = lab_of({}, "0");
+    Lab lab = scipy_lab("nelder_mead", {}, "0");
     set_values(lab.problem().data("b"), {0, 0, 0, std::nan("")});
     const Lab::Run run = lab.run(30);
     CHECK(run.x.back() == run.x.front());
