@@ -50,7 +50,10 @@ TEST_CASE("lbfgs: f, and what was evaluated for it, is that of SciPy's L-BFGS-B 
           {10, 1.94846060284},
           {11, 1.94846060282}}},
     };
-    for (const auto& [alpha, iterates] : goldens) {
+    for (const auto& [name, steps] : goldens) {
+        // A lambda, which CAPTURE makes, cannot hold a structured binding in C++17 (clang).
+        const std::string& alpha = name;
+        const auto& iterates = steps;
         const Lab::Run run = scipy_lab("lbfgs", {}, alpha).run(static_cast<std::int64_t>(iterates.size()));
         for (std::size_t t = 1; t <= iterates.size(); ++t) {
             CAPTURE(alpha);
