@@ -19,6 +19,11 @@ class Incumbent {
     void start(const StatesOut<T>& state) const {
         fill(state[f_], kInfinity);
     }
+    /// The least value before this step.
+    template <class T>
+    [[nodiscard]] double before(const StepIn<T>& in, std::int64_t row) const {
+        return in.state(f_)[row];
+    }
     /// Moves x of a row to the best of the first `questions` of the previous round, if that is better; what
     /// of x is known is said.   @pre out.keep(in)
     template <class T>

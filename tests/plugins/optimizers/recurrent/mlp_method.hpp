@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/plugins/optimizers/recurrent/rig.hpp"
+#include "tests/plugins/optimizers/rig.hpp"
 
 namespace l2o::test {
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
-#include "tests/plugins/optimizers/recurrent/public_weights.hpp"
+#include "tests/plugins/optimizers/recurrent/text_weights.hpp"
 
 using namespace l2o::test;
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "tests/plugins/optimizers/linear_task.hpp"
-#include "tests/plugins/optimizers/recurrent/rig.hpp"
+#include "tests/plugins/optimizers/rig.hpp"
 
 using namespace l2o::test;
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
-#include "tests/plugins/optimizers/recurrent/rig.hpp"
+#include "tests/plugins/optimizers/rig.hpp"
 
 using namespace l2o::test;
 

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -10,14 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "tests/plugins/optimizers/recurrent/rig.hpp"
+#include "tests/plugins/optimizers/public_weights.hpp"
+#include "tests/plugins/optimizers/rig.hpp"
 
 namespace l2o::test {
-
-inline std::filesystem::path shared_weights() {
-    const char* given = std::getenv("L2O_SHARED");
-    return std::filesystem::path(given != nullptr ? given : L2O_SHARED) / "data" / "public_weights";
-}
 
 /// Weight sets in text form: a line "name rowsxcols", then a line of values.
 inline std::map<std::string, std::vector<double>> read_text_weights(const std::filesystem::path& file) {
@@ -37,13 +32,8 @@ inline std::map<std::string, std::vector<double>> read_text_weights(const std::f
 
 /// False, with a message, where the published weights are not at hand.
 inline bool load_public_weights(Rig& rig, const std::string& name) {
-    const std::filesystem::path file = shared_weights() / (name + ".txt");
-    if (!exists(file)) {
-        MESSAGE("skipped: no published weights in '",
-                shared_weights().string(),
-                "'; set L2O_SHARED to the folder that holds data/public_weights");
-        return false;
-    }
+    const std::filesystem::path file = public_weights(name + ".txt");
+    if (file.empty()) return false;
     const auto weights = read_text_weights(file);
     REQUIRE(weights.size() == rig.params.size());
     for (const auto& [param, numbers] : weights) set_values(rig.param(param), numbers);
