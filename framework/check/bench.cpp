@@ -220,6 +220,11 @@ std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype, std::int6
     throw std::logic_error("kind");
 }
 
+std::string seen(const Bench& bench, std::string text) {
+    if (const std::string unseen = bench.unseen(); !unseen.empty()) throw NotApplicable(unseen);
+    return text;
+}
+
 std::vector<Dtype> dtypes(const Subject& subject) {
     std::vector<Dtype> out;
     std::string refusal;

@@ -149,6 +149,8 @@ class Bench {
     [[nodiscard]] virtual const void* extension(const char* id) const = 0;
     /// What the instance is not given, because it says that it does not read it: "f and g".
     [[nodiscard]] virtual std::string unread() const { return ""; }
+    /// Why the cases are not all that was to be looked at; "" if they are.
+    [[nodiscard]] virtual std::string unseen() const { return ""; }
     /// Names, shapes and flags of everything that the instance declares, as text.
     [[nodiscard]] virtual std::string declaration() const = 0;
     /// An instance that a host of another size created; for Case::call_on(). Throws Broken if the plugin
@@ -175,6 +177,9 @@ class Bench {
 [[nodiscard]] bool is_reasoned(const std::string& refusal);
 /// Why the optimizee does not suit, in the words of whoever refuses; "" if it does, or something is wrong.
 [[nodiscard]] std::string refusal_of(const Subject& subject);
+/// Ends a check that has found nothing: what it says. Throws NotApplicable where there was not all to look
+/// at.
+[[nodiscard]] std::string seen(const Bench& bench, std::string text = "");
 /// Creates an instance as the subject says. Throws Error if it, or its optimizee, refuses.
 [[nodiscard]] std::unique_ptr<Bench> make_bench(const Subject& subject, Dtype dtype, std::int64_t batch = 0);
 /// The element types that the subject can be created for, the widest last. Throws Broken with its text if

@@ -64,12 +64,28 @@ void expect_near(const GuardedSet& got, const GuardedSet& want, const std::strin
     }
 }
 
-std::vector<Slope> slopes_of(GuardedSet& inputs, const GuardedSet& gradient) {
-    std::vector<Slope> out;
+void check_slopes(const std::string& who,
+                  const std::string& name,
+                  GuardedSet& inputs,
+                  const GuardedSet& gradient,
+                  const std::function<Sum()>& phi,
+                  Said& said) {
+    std::vector<Slope> slopes;
+    std::vector<std::string> names;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (inputs[i] && gradient.in()[i] != nullptr) out.push_back({&inputs[i], &gradient[i]});
+        if (!inputs[i] || gradient.in()[i] == nullptr) continue;
+        slopes.push_back({&inputs[i], &gradient[i]});
+        names.push_back(fmt::format("{} '{}'", name, inputs.name(i)));
     }
-    return out;
+    if (slopes.empty()) return;
+    try {
+        const bool is_said = check_slopes(who + " by " + name, slopes, phi);
+        if (is_said || slopes.size() == 1) return said.add(is_said ? name : names[0], is_said);
+    } catch (const Broken&) {
+        if (slopes.size() == 1) throw;
+    }
+    for (std::size_t i = 0; i < slopes.size(); ++i)
+        said.add(names[i], check_slopes(who + " by " + names[i], {slopes[i]}, phi));
 }
 
 }  // namespace l2o::framework

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,13 @@ void add_products(const GuardedSet& a, const GuardedSet& b, Sum& sum);
 /// |got - want| against the size of the whole set of numbers: they were added up in different orders.
 /// @throw Broken  what: the element that differs
 void expect_near(const GuardedSet& got, const GuardedSet& want, const std::string& what);
-/// The pairs of a set of inputs and their derivatives that are wanted.
-[[nodiscard]] std::vector<Slope> slopes_of(GuardedSet& inputs, const GuardedSet& gradient);
+/// Compares the derivative by all of them at once; where it is not right there, one by one, which is as
+/// sharp: a quotient of two that are 0 is smooth in each and not along both.
+void check_slopes(const std::string& who,
+                  const std::string& name,
+                  GuardedSet& inputs,
+                  const GuardedSet& gradient,
+                  const std::function<Sum()>& phi,
+                  Said& said);
 
 }  // namespace l2o::framework

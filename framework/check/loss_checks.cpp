@@ -121,6 +121,7 @@ void check_float32_of_loss(const Subject& subject, const LossBench& wide) {
 
 std::string check_loss_vjp(const Subject& subject) {
     const auto bench = float64_loss(subject);
+    Said said;
     for (const auto& trajectory : bench->trajectories(all_rows(bench->batch()))) {
         LossVjp vjp(*bench, *trajectory);
         LossGradient gradient = vjp.zero();
@@ -131,13 +132,13 @@ std::string check_loss_vjp(const Subject& subject) {
             add_products(vjp.cot, vjp.eval.per_row, sum);
             return sum;
         };
-        if (vjp.eval.f[0]) check_slopes(vjp.name() + " by f", slopes_of(vjp.eval.f, gradient.f), phi);
-        if (!vjp.eval.x.empty()) check_slopes(vjp.name() + " by x", slopes_of(vjp.eval.x, gradient.x), phi);
-        if (!vjp.eval.g.empty()) check_slopes(vjp.name() + " by g", slopes_of(vjp.eval.g, gradient.g), phi);
+        check_slopes(vjp.name(), "f", vjp.eval.f, gradient.f, phi, said);
+        check_slopes(vjp.name(), "x", vjp.eval.x, gradient.x, phi, said);
+        check_slopes(vjp.name(), "g", vjp.eval.g, gradient.g, phi, said);
     }
     check_batch_of_loss(subject);
     check_float32_of_loss(subject, *bench);
-    return "";
+    return said.text();
 }
 
 std::string check_loss_vjp_sums(const Subject& subject) {

@@ -336,6 +336,7 @@ std::string check_particles(const Subject& subject) {
 std::string check_gradient(const Subject& subject) {
     const auto bench = float64_bench(subject);
     if (!bench->has_gradient()) throw NotApplicable("has no gradient");
+    Said said;
     // Row by row: a gradient that is wrong in one row is not outvoted by the others.
     for (const std::int64_t row : some_rows(bench->batch())) {
         EvalCase fused(
@@ -350,20 +351,22 @@ std::string check_gradient(const Subject& subject) {
         fused.run();
         std::vector<Slope> slopes;
         for (std::size_t k = 0; k < value.x.size(); ++k) slopes.push_back({&value.x[k], &fused.g[k]});
-        check_slopes(fmt::format("g of row {}", row), slopes, [&] {
+        const bool is_said = check_slopes(fmt::format("g of row {}", row), slopes, [&] {
             value.run();
             Sum sum;
             sum.add(value.f[0].value(0));
             return sum;
         });
+        said.add("x", is_said);
     }
-    return "";
+    return said.text();
 }
 
 std::string check_hvp(const Subject& subject) {
     const auto bench = float64_bench(subject);
     if (!bench->has(Oracle::kHvp)) throw NotApplicable("has no hvp");
     if (!bench->has_gradient()) throw NotApplicable("has no gradient");
+    Said said;
     for (const std::int64_t row : some_rows(bench->batch())) {
         const auto at_row = [&](Oracle oracle) {
             auto one = std::make_unique<EvalCase>(bench->optimizee(),
@@ -382,7 +385,7 @@ std::string check_hvp(const Subject& subject) {
         std::vector<Slope> slopes;
         for (std::size_t k = 0; k < gradient->x.size(); ++k)
             slopes.push_back({&gradient->x[k], &product->g[k]});
-        check_slopes(fmt::format("hvp of row {}", row), slopes, [&] {
+        const bool is_said = check_slopes(fmt::format("hvp of row {}", row), slopes, [&] {
             gradient->run();
             Sum sum;
             for (std::size_t k = 0; k < gradient->g.size(); ++k) {
@@ -391,6 +394,7 @@ std::string check_hvp(const Subject& subject) {
             }
             return sum;
         });
+        said.add("x", is_said);
         for (std::size_t k = 0; k < other->v.size(); ++k) {
             const std::vector<double> draws = normals(other->v[k].size(), 500 + k);
             for (std::int64_t i = 0; i < other->v[k].size(); ++i)
@@ -402,7 +406,7 @@ std::string check_hvp(const Subject& subject) {
         if (!(std::abs(one - two) <= 1e-9 * (1 + size)))
             throw Broken(fmt::format("row {}: w' H v is {:.12g}, v' H w is {:.12g}", row, one, two));
     }
-    return "";
+    return said.text();
 }
 
 std::string check_prox(const Subject& subject) {

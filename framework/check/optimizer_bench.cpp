@@ -511,29 +511,75 @@ Moment OptimizerBench::first(const Optimizer& optimizer, int slope) const {
     return moment;
 }
 
+std::int64_t OptimizerBench::walk(int slope,
+                                  std::int64_t end,
+                                  const std::vector<std::int64_t>& wanted,
+                                  std::vector<Moment>& seen) const {
+    Moment moment = first(*optimizer_, slope);
+    while (moment.t < end) {
+        const bool is_wanted = std::find(wanted.begin(), wanted.end(), moment.t) != wanted.end();
+        const std::size_t before = seen.size();
+        iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
+        if (is_moderate(moment.x)) continue;
+        seen.erase(seen.begin() + static_cast<std::ptrdiff_t>(before), seen.end());
+        return moment.t - 1;
+    }
+    return moment.t;
+}
+
+namespace {
+// In powers of two; what even the last one sends off does not go by the objective.
+constexpr int kFlatter[] = {0, 12, 24, 36, 48, 60};
+}  // namespace
+
+int OptimizerBench::calm_slope(std::int64_t steps) const {
+    std::vector<Moment> none;
+    for (const int flatter : kFlatter)
+        if (walk(circumstances_.slope - flatter, steps, {}, none) == steps)
+            return circumstances_.slope - flatter;
+    return circumstances_.slope;
+}
+
 const std::vector<Moment>& OptimizerBench::moments() const {
     if (moments_) return *moments_;
-    // The first iteration, a later one and the last one, one of a long run, and a few rounds of each.
+    // The first iteration, a later one and the last one, one of a long run, and a few rounds of each: of the
+    // steepest objective on which it comes so far.
     constexpr std::uint32_t kRounds = 3;
     std::vector<Moment> seen;
     const std::int64_t n = steps(circumstances_.last + 1), far = steps(circumstances_.far + 1);
-    const auto look = [&](std::int64_t end, bool is_long) {
-        // Some go far off in so many steps on a problem that they were not made for; not on a much flatter
-        // one.
-        for (const int flatter : {0, 12}) {
-            Moment moment = first(*optimizer_, circumstances_.slope - flatter);
-            while (moment.t < end && is_moderate(moment.x)) {
-                const bool is_early = moment.t == 0 || moment.t == std::min(circumstances_.later, end - 1);
-                const bool is_wanted = (is_early && flatter == 0 && !is_long) || moment.t == end - 1;
-                iterate(*optimizer_, moment, is_wanted ? &seen : nullptr);
-            }
-            if (moment.t == end) break;
-        }
+    std::vector<std::int64_t> missing{0, std::min(circumstances_.later, n - 1), n - 1};
+    if (far > n) missing.push_back(far - 1);
+    std::int64_t longest = 0;
+    int slope_of_longest = circumstances_.slope;
+    const auto look = [&](int slope, std::int64_t end) {
+        const std::int64_t came_to = walk(slope, end, missing, seen);
+        if (came_to > longest) longest = came_to, slope_of_longest = slope;
+        std::erase_if(missing, [&](std::int64_t t) { return t < came_to; });
     };
-    look(n, false);
-    if (far > n) look(far, true);
+    for (const int flatter : kFlatter)
+        if (!missing.empty()) look(circumstances_.slope - flatter, missing.back() + 1);
+    if (longest < std::min<std::int64_t>(n, 2))
+        unseen_ = fmt::format(
+            "x is no number, or beyond 1e6, after the step at t = {}, however flat the "
+            "objective; nothing later was looked at",
+            longest);
+    if (longest == 0) {
+        Moment moment = first(*optimizer_, circumstances_.slope);
+        iterate(*optimizer_, moment, &seen);
+    } else if (!missing.empty()) {
+        // However flat, it goes off: as late as can be before that.
+        missing = {longest - 1};
+        std::erase_if(seen, [&](const Moment& m) { return m.t == longest - 1; });
+        look(slope_of_longest, longest);
+    }
     std::erase_if(seen, [&](const Moment& m) { return m.round >= kRounds; });
+    std::stable_sort(seen.begin(), seen.end(), [](const Moment& a, const Moment& b) { return a.t < b.t; });
     return moments_.emplace(std::move(seen));
+}
+
+std::string OptimizerBench::unseen() const {
+    (void)moments();
+    return unseen_;
 }
 
 Moment OptimizerBench::rows_of(const Moment& moment, const std::vector<std::int64_t>& rows) const {

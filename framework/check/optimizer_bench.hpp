@@ -97,6 +97,7 @@ class OptimizerBench : public Bench {
         return optimizer_->api().get_extension(optimizer_->raw(), id);
     }
     [[nodiscard]] std::string unread() const override;
+    [[nodiscard]] std::string unseen() const override;
     [[nodiscard]] std::string declaration() const override;
     [[nodiscard]] std::shared_ptr<const void> created_by(HostSize host) const override;
 
@@ -113,6 +114,10 @@ class OptimizerBench : public Bench {
     [[nodiscard]] Moment first(const Optimizer& optimizer, int slope = 0) const;
     /// Rounds of some iterations from the start; iterated once, by the first who asks.
     [[nodiscard]] const std::vector<Moment>& moments() const;
+    /// The steepest objective on which x stays moderate for so many steps: the slope for first(). Some go far
+    /// off on a problem that they were not made for, and numbers that are none are equal to whatever is
+    /// wrong.
+    [[nodiscard]] int calm_slope(std::int64_t steps) const;
     /// Number of steps that can be taken, at most `wanted`.
     [[nodiscard]] std::int64_t steps(std::int64_t wanted) const;
     /// Rows of everything that has rows.
@@ -121,6 +126,12 @@ class OptimizerBench : public Bench {
     static constexpr std::int64_t kHorizon = 8;
 
   private:
+    /// Takes steps from the start while x stays moderate, at most `end`, and adds the rounds of those
+    /// `wanted` to `seen`. @return their number.
+    std::int64_t walk(int slope,
+                      std::int64_t end,
+                      const std::vector<std::int64_t>& wanted,
+                      std::vector<Moment>& seen) const;
     void evaluate(const std::vector<Tensor>& x, const Moment& at, Tensor* f, std::vector<Tensor>* g) const;
     void evaluate(Moment& moment) const;
     void answer(const StepCase& step, Moment& moment) const;
@@ -132,6 +143,7 @@ class OptimizerBench : public Bench {
     ProblemData data_;
     Moment start_;
     mutable std::optional<std::vector<Moment>> moments_;
+    mutable std::string unseen_;
 };
 
 }  // namespace l2o::framework

@@ -192,7 +192,7 @@ std::string check_layers(const Subject& subject) {
                                          text));
         }
     }
-    return "";
+    return seen(bench);
 }
 
 namespace {
@@ -250,7 +250,7 @@ std::string check_resume(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     const std::int64_t n = bench.steps(OptimizerBench::kHorizon);
     if (n < 2) throw NotApplicable("takes one step");
-    Moment uninterrupted = bench.first(bench.optimizer());
+    Moment uninterrupted = bench.first(bench.optimizer(), bench.calm_slope(n));
     Moment saved;
     for (std::int64_t t = 0; t < n; ++t) {
         if (t == n / 2) saved = uninterrupted.clone();
@@ -264,7 +264,7 @@ std::string check_resume(const Subject& subject) {
     if (!text.empty())
         throw Broken(
             fmt::format("{} steps, and {} steps from a copy after {}: {}", n, n - n / 2, n / 2, text));
-    return "";
+    return seen(bench);
 }
 
 namespace {
@@ -316,16 +316,16 @@ void check_repeats(const StepCase& now, const StepCase& then, const Optimizer& o
 std::string check_questions(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     const Optimizer& optimizer = bench.optimizer();
-    std::vector<Moment> seen;
-    Moment moment = bench.first(optimizer);
+    std::vector<Moment> rounds;
+    Moment moment = bench.first(optimizer, bench.calm_slope(bench.steps(3)));
     for (std::int64_t t = 0; t < bench.steps(3); ++t) {
         // iterate() refuses questions beyond the declaration, and too many rounds.
-        bench.iterate(optimizer, moment, &seen);
+        bench.iterate(optimizer, moment, &rounds);
     }
     std::size_t named = 0;
     std::vector<std::shared_ptr<const StepCase>> done(
         bench.batch());  // where a row wanted nothing for the first time
-    for (const Moment& round : seen) {
+    for (const Moment& round : rounds) {
         if (round.round == 0) std::fill(done.begin(), done.end(), nullptr);
         const auto step = std::make_shared<StepCase>(optimizer, round);
         step->run();
@@ -372,10 +372,11 @@ std::string check_questions(const Subject& subject) {
         for (std::int64_t i = 0; i < step.x_is[0].size(); ++i)
             if (!step.is_open(i * bench.batch() / step.x_is[0].size())) (void)check_x_is(step, round, i);
     }
-    return fmt::format("{} rounds in {} iterations, {} rows taken from a question or left",
-                       seen.size(),
-                       bench.steps(3),
-                       named);
+    return seen(bench,
+                fmt::format("{} rounds in {} iterations, {} rows taken from a question or left",
+                            rounds.size(),
+                            bench.steps(3),
+                            named));
 }
 
 std::string check_rows(const Subject& subject) {
@@ -415,12 +416,15 @@ std::string check_second_block(const Subject& subject) {
     } catch (const Broken& refused) {
         throw NotApplicable(refused.what());
     }
+    std::string unseen;
+    bool is_any = false;
     for (const auto check :
          {&check_outputs, &check_row_invariant, &check_float32, &check_questions, &check_optimizer_vjp}) {
         try {
             check(two);
-        } catch (const NotApplicable&) {
-            // Neither is it then with one block.
+            is_any = true;
+        } catch (const NotApplicable& reason) {
+            unseen = reason.what();  // neither is it then with one block
         } catch (const Broken& broken) {
             try {
                 check(subject);
@@ -430,6 +434,7 @@ std::string check_second_block(const Subject& subject) {
             throw Broken(std::string("with two blocks: ") + broken.what());
         }
     }
+    if (!is_any) throw NotApplicable(unseen);
     return "";
 }
 

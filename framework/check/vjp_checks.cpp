@@ -163,7 +163,7 @@ class StepVjp {
     GuardedSet state_cot, x_cot, q_cot;
 };
 
-void check_init_state_vjp(const OptimizerBench& bench) {
+void check_init_state_vjp(const OptimizerBench& bench, Said& said) {
     const auto init_state_vjp = bench.optimizer().vjp()->init_state_vjp;
     InitStateCase init(bench.optimizer(), bench.start());
     init.run();
@@ -195,11 +195,11 @@ void check_init_state_vjp(const OptimizerBench& bench) {
         return sum;
     };
     const std::string who = init_state_vjp == nullptr ? "init_state_vjp, which is NULL," : "init_state_vjp";
-    if (!init.params.empty()) check_slopes(who + " by params", slopes_of(init.params, params), phi);
-    check_slopes(who + " by x", slopes_of(init.x, x), phi);
+    check_slopes(who, "params", init.params, params, phi, said);
+    check_slopes(who, "x", init.x, x, phi, said);
 }
 
-void check_step_vjp(const OptimizerBench& bench, const Moment& moment) {
+void check_step_vjp(const OptimizerBench& bench, const Moment& moment, Said& said) {
     StepVjp vjp(bench.optimizer(), moment);
     Gradient gradient = vjp.zero_gradient();
     vjp.add_to(gradient);
@@ -210,8 +210,8 @@ void check_step_vjp(const OptimizerBench& bench, const Moment& moment) {
         expect_near(with_out, gradient, who + " gives another result with the step's own outputs");
     }
     const auto check = [&](const char* name, GuardedSet& inputs, const GuardedSet& derivative) {
-        const std::vector<Slope> slopes = slopes_of(inputs, derivative);
-        if (!slopes.empty()) check_slopes(who + " by " + name, slopes, [&] { return vjp.phi(); });
+        check_slopes(
+            who, name, inputs, derivative, [&] { return vjp.phi(); }, said);
     };
     check("params", vjp.step.params, gradient.params);
     // The first state is a constant where init_state has no derivative: often zeros, which are the edge of a
@@ -301,10 +301,11 @@ bool is_negligible(const Tensor& input, const Tensor& one, const Tensor& other, 
     return promised <= kShare * size_of_outputs;
 }
 
-/// The derivative in float32 is the one in float64, to rounding.
-void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
+/// The derivative in float32 is the one in float64, to rounding. @return whether there was one to compare.
+bool check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
     const std::vector<Dtype> offered = dtypes(subject);
-    if (offered.front() != Dtype::kF32 || (bench.flags() & L2O_FLAG_STOCHASTIC) != 0) return;
+    if (offered.front() != Dtype::kF32 || (bench.flags() & L2O_FLAG_STOCHASTIC) != 0) return true;
+    bool is_compared = false;
     const OptimizerBench narrow(subject, Dtype::kF32);
     const std::vector<Moment>&in_float64 = bench.moments(), &in_float32 = narrow.moments();
     for (std::size_t m = 0; m < std::min(in_float64.size(), in_float32.size()); ++m) {
@@ -317,6 +318,7 @@ void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
         if (!is_twin) continue;
         one.step.run(), other.step.run();
         if (!are_comparable(one.step, other.step)) continue;
+        is_compared = true;
         one.set_cotangents(1), other.set_cotangents(1);
         Gradient want = one.zero_gradient(), got = other.zero_gradient();
         one.add_to(want), other.add_to(got);
@@ -336,19 +338,22 @@ void check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
         if (!text.empty())
             throw Broken(fmt::format("step_vjp of {}, in float32 and float64: {}", one.step.name(), text));
     }
+    return is_compared;
 }
 
 }  // namespace
 
 std::string check_optimizer_vjp(const Subject& subject) {
     const auto bench = float64_bench(subject);
-    for (const Moment& moment : bench->moments()) check_step_vjp(*bench, prepared(*bench, moment));
+    Said said;
+    for (const Moment& moment : bench->moments()) check_step_vjp(*bench, prepared(*bench, moment), said);
     constexpr std::int64_t kMany = 37, kMost = 131;
     check_batch_vjp(subject, kMany);
     if (subject.thorough) check_batch_vjp(subject, kMost);
-    check_float32_vjp(subject, *bench);
-    check_init_state_vjp(*bench);
-    return "";
+    const bool is_compared = check_float32_vjp(subject, *bench);
+    check_init_state_vjp(*bench, said);
+    const char* alone = is_compared ? "" : "in float64 alone: no step decides the same in float32";
+    return seen(*bench, joined({said.text().c_str(), alone}));
 }
 
 std::string check_optimizer_vjp_sums(const Subject& subject) {
@@ -407,7 +412,7 @@ std::string check_optimizer_vjp_sums(const Subject& subject) {
             }
         }
     }
-    return "";
+    return seen(*bench);
 }
 
 }  // namespace l2o::framework

@@ -1,12 +1,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <l2o/numerics/philox.hpp>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 
 #include "descent.hpp"
 
@@ -103,6 +106,122 @@ struct WrongInSecondBlock : Reversible {
     void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
         reverse(in, cot, acc, [](std::size_t k) { return k == 1 ? 1.1 : 1; });
     }
+};
+
+/// At iteration When x leaves for good, whatever the objective.
+template <int When>
+struct Leaps : Reversible {
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch() && in.t() >= When; ++row) out.x(0)(row, 0) += T(1e9);
+    }
+};
+struct WrongBeforeItLeaps : Leaps<8> {
+    static constexpr l2o::About about = about_as("wrong_before_it_leaps");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return in.t() >= 5 ? 1.1 : 1; });
+    }
+};
+struct WrongSinceItLeaps : Leaps<1> {
+    static constexpr l2o::About about = about_as("wrong_since_it_leaps");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [&](std::size_t) { return in.t() >= 1 ? 1.1 : 1; });
+    }
+};
+struct WrongAndLeapsAtOnce : Leaps<0> {
+    static constexpr l2o::About about = about_as("wrong_and_leaps_at_once");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t) { return 1.1; });
+    }
+};
+
+/// x' jumps where a state is 0, which it is, and the derivative of the other state is what is asked for.
+struct Jumps : Reversible {
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        side = spec.state_like_x("side");
+    }
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        l2o::copy(in.state(side[0]), out.state(side[0]));
+        for (std::int64_t row = 0; row < in.batch(); ++row)
+            if (in.state(side[0])(row, 0) != 0)
+                out.x(0)(row, 0) += in.state(side[0])(row, 0) > 0 ? T(1) : T(-1);
+    }
+    template <class T>
+    void reverse_all(const l2o::StepIn<T>& in,
+                     const l2o::StepCot<T>& cot,
+                     const l2o::StepAcc<T>& acc,
+                     T factor) const {
+        reverse(in, cot, acc, [](std::size_t) { return 1; });
+        for (const auto& [state, by] : {std::pair{v[0], factor - 1}, std::pair{side[0], T(1)}})
+            for (std::int64_t row = 0; acc.state(state) && cot.state(state) && row < in.batch(); ++row)
+                for (std::int64_t i = 0; i < in.x(0).cols; ++i)
+                    acc.state(state)(row, i) += by * cot.state(state)(row, i);
+    }
+    l2o::BlockStates side;
+};
+struct JumpsSoundly : Jumps {
+    static constexpr l2o::About about = about_as("jumps_soundly");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse_all(in, cot, acc, T(1));
+    }
+};
+struct WrongBehindAJump : Jumps {
+    static constexpr l2o::About about = about_as("wrong_behind_a_jump");
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse_all(in, cot, acc, T(1.1));
+    }
+};
+
+/// A quotient of two states that are 0: smooth in each of them, and not along both.
+struct DividesSoundly : Reversible {
+    static constexpr l2o::About about = about_as("divides_soundly");
+    static constexpr double kEps = 1e-8, kTiny = 1e-300;
+    void declare(l2o::OptimizerSpec& spec) {
+        Descent::declare(spec);
+        above = spec.state_like_x("above");
+        below = spec.state_like_x("below");
+    }
+    template <class T>
+    static T root(T value) {
+        return std::sqrt(std::max(value, T(kTiny)));
+    }
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        const auto a = in.state(above[0]), b = in.state(below[0]);
+        l2o::copy(a, out.state(above[0]));
+        l2o::copy(b, out.state(below[0]));
+        for (std::int64_t row = 0; row < in.batch(); ++row)
+            for (std::int64_t i = 0; i < a.cols; ++i)
+                out.x(0)(row, i) += a(row, i) / (root(b(row, i)) + T(kEps));
+    }
+    template <class T>
+    void step_vjp(const l2o::StepIn<T>& in, const l2o::StepCot<T>& cot, const l2o::StepAcc<T>& acc) const {
+        reverse(in, cot, acc, [](std::size_t) { return 1; });
+        const auto a = in.state(above[0]), b = in.state(below[0]);
+        for (std::int64_t row = 0; row < in.batch(); ++row) {
+            for (std::int64_t i = 0; i < a.cols; ++i) {
+                const T x_bar = cot.x(0) ? cot.x(0)(row, i) : T(0), below_line = root(b(row, i)) + T(kEps);
+                if (acc.state(above[0])) acc.state(above[0])(row, i) += x_bar / below_line;
+                if (acc.state(below[0]) && b(row, i) > T(kTiny))
+                    acc.state(below[0])(row, i) -=
+                        x_bar * a(row, i) / (2 * root(b(row, i)) * below_line * below_line);
+                for (const auto state : {above[0], below[0]})
+                    if (acc.state(state) && cot.state(state))
+                        acc.state(state)(row, i) += cot.state(state)(row, i);
+            }
+        }
+    }
+    l2o::BlockStates above, below;
 };
 
 struct WrongInFloat32 : Descent {
@@ -254,7 +373,6 @@ struct NameIsHuge : HasName {
     void declare(l2o::OptimizerSpec& spec) { declare_with(spec, std::string(100'000, 'a')); }
 };
 
-// Has a parameter of the size of the problem, and does not say so.
 // What a host refuses when the instance is made.
 struct StatesOfOneName : Descent {
     static constexpr l2o::About about = about_as("states_of_one_name");
@@ -286,6 +404,7 @@ struct StepsAreRefunded : Descent {
     }
 };
 
+// Has a parameter of the size of the problem, and does not say so.
 struct FitsTheProblem : Descent {
     static constexpr l2o::About about = about_as("fits_the_problem");
     void declare(l2o::OptimizerSpec& spec) {
@@ -367,6 +486,12 @@ L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
            l2o::Optimizer<WrongVjpInFloat32>,
            l2o::Optimizer<WrongVjpOfMany>,
            l2o::Optimizer<WrongInSecondBlock>,
+           l2o::Optimizer<WrongBeforeItLeaps>,
+           l2o::Optimizer<WrongSinceItLeaps>,
+           l2o::Optimizer<WrongAndLeapsAtOnce>,
+           l2o::Optimizer<DividesSoundly>,
+           l2o::Optimizer<JumpsSoundly>,
+           l2o::Optimizer<WrongBehindAJump>,
            l2o::Optimizer<WrongInFloat32>,
            l2o::Optimizer<MixesThirtyTwo>,
            l2o::Optimizer<MixesSixtyFive>,

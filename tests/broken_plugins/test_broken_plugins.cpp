@@ -74,6 +74,8 @@ constexpr Defect kDefects[] = {
     {"optimizer_lies", "vjp", "step_vjp of step at t = 0 by g: wrong along", "wrong_away_from_start"},
     {"optimizer_lies", "vjp", "in float32 and float64: 'cotangent of g' differs", "wrong_vjp_in_float32"},
     {"optimizer_lies", "vjp", "of 37 rows, and of each alone", "wrong_vjp_of_many"},
+    {"optimizer_lies", "vjp", "step_vjp of step at t = 7 by g: wrong along", "wrong_before_it_leaps"},
+    {"optimizer_lies", "vjp", "step_vjp of step at t = 2 by state 'v': wrong along", "wrong_behind_a_jump"},
     {"optimizer_lies",
      "second_block",
      "with two blocks: step_vjp of step at t = 0 by g",
@@ -305,6 +307,7 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizee_shares_splits", {})) == Names{"splits"});
     CHECK(failed(check("optimizer_asks", {}, 500, "asks_soundly")).empty());
     CHECK(failed(check("optimizer_lies", {}, 500, "reverses_soundly")).empty());
+    CHECK(failed(check("optimizer_lies", {"vjp", "vjp_sums"}, 500, "divides_soundly")).empty());
     CHECK(failed(check("loss_scores", {}, 500, "scores_soundly")).empty());
     CHECK(failed(check("loss_scores", {}, 500, "wrong_vjp_of_populations")) == Names{"vjp"});
     CHECK(failed(check("loss_scores", {}, 500, "falsely_additive")) == Names{"vjp", "additive"});
@@ -336,6 +339,57 @@ TEST_CASE("a defect fails the checks of its own rule and no others") {
     CHECK(failed(check("optimizer_claims", {}, 500, "leaves_the_box")) == Names{"box"});
     CHECK(failed(check("optimizer_claims", {}, 500, "used_early")) == Names{"layers"});
     CHECK(failed(check("optimizer_claims", {}, 500, "derived_from_the_key")) == Names{"params"});
+}
+
+TEST_CASE("where x goes off on a problem, a flatter one of the kind is looked at") {
+    for (const char* function : {"ellipsoid", "rosenbrock", "mix"}) {
+        CAPTURE(std::string(function));
+        const std::vector<Finding> found =
+            check_library({.library = L2O_BROKEN_PLUGINS "/l2o_optimizer_wrong_vjp.so",
+                           .optimizee = "black_box",
+                           .optimizee_settings = {{"function", function}}},
+                          plugin_search_path(),
+                          [](const Finding&) {});
+        CHECK(failed(found) == std::vector<std::string>{"vjp"});
+    }
+}
+
+TEST_CASE("what cannot be looked at is skipped, with the reason, and never ok") {
+    const auto skipped = [](const char* component, const char* name) {
+        CAPTURE(std::string(component));
+        const std::vector<Finding> findings = check("optimizer_lies", {name}, 500, component);
+        REQUIRE(findings.size() == 1);
+        CHECK(findings[0].verdict == Verdict::kSkipped);
+        return findings[0].text;
+    };
+    const std::string off = ", however flat the objective; nothing later was looked at";
+    for (const char* name : {"bounds",
+                             "inputs",
+                             "outputs",
+                             "deterministic",
+                             "key",
+                             "row_invariant",
+                             "batch",
+                             "float32",
+                             "resume",
+                             "questions",
+                             "vjp",
+                             "vjp_sums",
+                             "second_block",
+                             "threads",
+                             "struct_size",
+                             "environment",
+                             "leaves"}) {
+        CAPTURE(std::string(name));
+        CHECK(skipped("wrong_since_it_leaps", name) ==
+              "x is no number, or beyond 1e6, after the step at t = 1" + off);
+    }
+    CHECK(skipped("wrong_and_leaps_at_once", "bounds") ==
+          "x is no number, or beyond 1e6, after the step at t = 0" + off);
+    const std::vector<Finding> jumps = check("optimizer_lies", {"vjp"}, 500, "jumps_soundly");
+    REQUIRE(jumps.size() == 1);
+    CHECK(jumps[0].verdict == Verdict::kOk);
+    CHECK(jumps[0].text == "nothing is said by state 'side': every difference leads over a jump");
 }
 
 TEST_CASE("a prox that is not of f is told of, and not judged: it may be of a term of it") {
