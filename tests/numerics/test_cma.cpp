@@ -81,6 +81,28 @@ TEST_CASE("cma: takes the evaluations to f = 1e-9 that pycma takes, on a sphere 
     CHECK(stretched == doctest::Approx(4071).epsilon(0.1));
 }
 
+// The same: to TolFun of 1e-11, its default.
+TEST_CASE("cma: a search ends after as many evaluations as pycma's, on a sphere and a Rastrigin function") {
+    const Cma cma(10, 10);
+    const auto evaluations = [&](auto&& f) {
+        std::vector<double> counts;
+        for (std::uint64_t seed = 0; seed < 11; ++seed) {
+            Search search(cma, seed);
+            for (counts.push_back(0); !cma.has_converged(search.state.data(), 1e-11); counts.back() += 10)
+                search.generation(f);
+        }
+        std::nth_element(counts.begin(), counts.begin() + 5, counts.end());
+        return counts[5];
+    };
+    const double sphere = evaluations([](const Vector& x) { return x.squaredNorm(); });
+    const double wells = evaluations([](const Vector& x) {
+        return x.squaredNorm() + 10 * (1 - (2 * 3.14159265358979 * x.array()).cos()).sum();
+    });
+    MESSAGE("sphere " << sphere << ", Rastrigin " << wells);
+    CHECK(sphere == doctest::Approx(2191).epsilon(0.1));
+    CHECK(wells == doctest::Approx(2811).epsilon(0.1));
+}
+
 TEST_CASE("cma: a rotation of the ellipsoid makes no difference, but to a diagonal C") {
     const Eigen::MatrixXd q = rotation(10);
     const auto turned = [&](const Vector& x) { return ellipsoid(x * q); };
@@ -111,7 +133,7 @@ TEST_CASE("cma: C becomes the inverse of the Hessian, up to a factor") {
     const Cma cma(4, 8);
     Search search(cma, 5);
     for (int t = 0; t < 300; ++t) search.generation(ellipsoid);
-    const double* c = search.state.data() + 5 + 4 * 4;
+    const double* c = Cma::mean(search.state.data()) + 4 * 4;
     for (int i = 0; i < 4; ++i)
         CHECK(std::log10(c[5 * i] / c[0]) == doctest::Approx(-2 * i).epsilon(0.25).scale(1));
 }
@@ -139,10 +161,33 @@ TEST_CASE("cma: a search has converged when its values are equal, or sigma is sm
         flat.generation([](const Vector&) { return 1.0; });
         ++generations;
     }
-    CHECK(generations == 10 + 13);  // ceil(30 * 3 / 7)
+    CHECK(generations == 10);
     double best = 1;
     while (!cma.has_converged(good.state.data(), 1e-12)) best = good.generation(ellipsoid);
     CHECK(best < 1e-12);
+}
+
+TEST_CASE("cma: a search ends where the best values stay the same, and where none is better for long") {
+    const Cma cma(3, 7);
+    Search plateau(cma, 1), noise(cma, 1);
+    int generations = 0, calls = 0;
+    for (; !cma.has_converged(plateau.state.data(), 1e-12); ++generations)
+        plateau.generation([&](const Vector&) { return ++calls % 7 == 0 ? 1.0 : double(2 + calls % 5); });
+    CHECK(generations == 10);
+    Stream random(Key{5, 6}, 0);
+    calls = generations = 0;
+    for (; !cma.has_converged(noise.state.data(), 1e-12); ++generations)
+        noise.generation([&](const Vector&) { return ++calls == 30 ? 0.0 : 1 + random.uniform(); });
+    CHECK(generations == 5 + 175);  // more than 100 + 100 * 3^1.5 / 7 after the fifth
+}
+
+TEST_CASE("cma: a search whose values are all infinite ends") {
+    const Cma cma(3, 7);
+    Search search(cma, 1);
+    int generations = 0;
+    for (; !cma.has_converged(search.state.data(), 1e-12); ++generations)
+        search.generation([](const Vector&) { return HUGE_VAL; });
+    CHECK(generations == 10);
 }
 
 TEST_CASE("symmetric eigen: V diag(values) V^T is the matrix, and one that is not finite is refused") {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How many evaluations PyPI's `cma` takes to f <= 1e-9 on the functions of tests/numerics/test_cma.cpp, n = 10.
+"""How many evaluations PyPI's `cma` takes to f <= 1e-9 on the functions of tests/numerics/test_cma.cpp, n = 10, and
+until it ends by itself.
 
     python3 tests/peers/pycma.py [SEEDS]    (pip install cma numpy)
 
@@ -27,3 +28,12 @@ for diagonal in (False, True):
             result = cma.fmin2(f, x0, 0.5, options)[1].result
             counts.append(result.evaluations if result.fbest <= 1e-9 else 20000)
         print("diagonal" if diagonal else "full", name, statistics.median(counts))
+functions["rastrigin"] = lambda x: float(numpy.sum(numpy.square(x) + 10 - 10 * numpy.cos(2 * numpy.pi * x)))
+for name in ("sphere", "rastrigin"):
+    counts, why = [], set()
+    for seed in range(1, seeds + 1):
+        x0 = numpy.random.default_rng(seed).standard_normal(10)
+        result = cma.fmin2(functions[name], x0, 0.5, {"seed": seed, "verbose": -9})[1].result
+        counts.append(result.evaluations)
+        why.update(result.stop)
+    print("to its end", name, statistics.median(counts), *sorted(why))

@@ -22,14 +22,14 @@ struct CmaEs {
         .doc =
             "Points m + sigma y, y ~ N(0, C), whose order moves m, sigma and C (Hansen 2016, with negative "
             "weights). A step evaluates `particles` points; x is the best so far, and the start is not "
-            "evaluated. A search that has converged (appendix B.3 there; `tolerance` is of f, and of sigma "
-            "over sigma0) is followed by one from anywhere in the box, or around x_0, with twice the "
-            "population, evaluated in several steps, up to 2^doublings times (Auger & Hansen 2005). The box "
-            "mirrors. Lengths are in units of the range of a coordinate in its box, without one of 1. The "
-            "state has 2 n^2 numbers, with separable 5 n."};
+            "evaluated. A search that has converged (`tolerance` is of f, and of sigma over sigma0, as in "
+            "PyPI's cma) or stagnates is followed by one from anywhere in the box, or around x_0, with twice "
+            "the population, evaluated in several steps, up to 2^doublings times (Auger & Hansen 2005). The "
+            "box mirrors. Lengths are in units of the range of a coordinate in its box, without one of 1. "
+            "The state has 2 n^2 numbers, with separable 5 n."};
 
     std::int64_t particles = 0, doublings = 6;
-    double sigma0 = 0.3, tolerance = 1e-12;
+    double sigma0 = 0.3, tolerance = 1e-11;
     bool separable = false;
 
     static l2o::Options<CmaEs> options() {
@@ -39,7 +39,7 @@ struct CmaEs {
             .real("sigma0", &CmaEs::sigma0, "sigma at the start", l2o::kPositive)
             .flag("separable", &CmaEs::separable, "C is diagonal: for many coordinates")
             .integer("doublings", &CmaEs::doublings, "of the population, at most", l2o::between(0, 12))
-            .real("tolerance", &CmaEs::tolerance, "when to start again", l2o::kNonNegative);
+            .real("tolerance", &CmaEs::tolerance, "to start again; 1e-3 among many wells", l2o::kNonNegative);
         return options;
     }
 

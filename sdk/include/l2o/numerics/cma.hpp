@@ -49,6 +49,7 @@ class Cma {
         c_mu_ = std::min(1 - c_1_,
                          faster * 2 * (0.25 + mu_eff_ + 1 / mu_eff_ - 2) / ((dim + 2) * (dim + 2) + mu_eff_));
         chi_ = std::sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim * dim));
+        stagnation_ = 100 + 100 * std::pow(dim, 1.5) / double(lambda);
         gap_ = std::max(1.0, std::floor(1 / (10 * dim * (c_1_ + c_mu_))));
         const double against = negative > 0 ? negative * negative / negative2 : 0;
         const double most =
@@ -63,25 +64,31 @@ class Cma {
     [[nodiscard]] Index lambda() const { return Index(weights_.size()); }
     [[nodiscard]] Index size() const { return n_; }
     /// Doubles of a search: sigma, sigma at the start, the number of its generation, that of the last
-    /// decomposition, the range of its values; mean, p_sigma, p_c, the lengths of the axes, of n each; C and
-    /// its axes, n^2 each (separable: C alone, of n); the best values of the last generations.
+    /// decomposition, the range of its values, the least value so far, the generation of that; mean, p_sigma,
+    /// p_c, the lengths of the axes, of n each; C and its axes, n^2 each (separable: C alone, of n); the best
+    /// values of the last generations.
     [[nodiscard]] Index state_size() const {
         return kMean + 4 * n_ + (separable_ ? n_ : 2 * n_ * n_) + remembered();
     }
 
     [[nodiscard]] static double sigma(const double* search) { return search[kSigma]; }
     [[nodiscard]] static const double* mean(const double* search) { return search + kMean; }
-    /// Whether a search goes nowhere any more, by Hansen 2016, appendix B.3: the values of the last
-    /// generation and the best ones of the last 10 + 30 n / lambda are within `tolerance` (TolFun,
-    /// EqualFunValues), the widest axis is below tolerance sigma_0 (TolX) or 1e4 sigma_0 times what it was
-    /// (TolXUp), the condition of C is above 1e14, or a number is none.
+    /// Whether a search goes nowhere any more, after tests of PyPI's `cma` (4.5.0; Hansen 2016, appendix
+    /// B.3): H, the best values of the last 10 + 30 n / lambda generations, of 10 at least, is within
+    /// tolerance / 10 (TolFunHist), or within `tolerance` as the values of the last generation are (TolFun);
+    /// no value was better than all before for 100 + 100 n^1.5 / lambda generations (TolStagnation, which
+    /// compares medians of longer histories there); the widest axis is below tolerance sigma_0 (TolX) or 1e4
+    /// sigma_0 times what it was (TolXUp), the condition of C is above 1e14, or a number is none.
     [[nodiscard]] bool has_converged(const double* search, double tolerance) const {
         const auto [least, most] = std::minmax_element(axes(search), axes(search) + n_);
-        const double widest = search[kSigma] * *most / search[kSigma0];
+        const double widest = search[kSigma] * *most / search[kSigma0], generation = search[kGeneration];
         if (!(widest >= tolerance && widest <= 1e4 && *most <= 1e7 * *least)) return true;
-        const auto [best, worst] = std::minmax_element(history(search), history(search) + remembered());
-        return search[kGeneration] >= double(remembered()) && !(search[kRange] > tolerance) &&
-               *worst - *best <= tolerance;
+        if (generation - search[kBestAt] > stagnation_) return true;
+        const Index known = std::min(remembered(), Index(generation));
+        if (known < 10) return false;
+        const auto [best, worst] = std::minmax_element(history(search), history(search) + known);
+        const bool is_even = !(*worst - *best > tolerance / 10);  // also where all are infinite
+        return is_even || (search[kRange] <= tolerance && *worst - *best <= tolerance);
     }
 
     /// At `mean`, n numbers, with C = I.
@@ -132,6 +139,8 @@ class Cma {
         const double generation = ++search[kGeneration];
         history(search)[past] = value(order.front());
         search[kRange] = value(order.back()) - value(order.front());
+        if (value(order.front()) < search[kBest] || generation == 1)
+            search[kBest] = value(order.front()), search[kBestAt] = generation;
         const double length = p_sigma.norm() / chi_;
         const double unbiased = length / std::sqrt(1 - std::pow(1 - c_sigma_, 2 * generation));
         const bool is_steady = unbiased < 1.4 + 2 / (double(n_) + 1);
@@ -157,7 +166,7 @@ class Cma {
     template <class Double>
     using Square =
         Eigen::Map<std::conditional_t<std::is_const_v<Double>, const RowMatrix<double>, RowMatrix<double>>>;
-    enum Place : Index { kSigma, kSigma0, kGeneration, kDecomposed, kRange, kMean };
+    enum Place : Index { kSigma, kSigma0, kGeneration, kDecomposed, kRange, kBest, kBestAt, kMean };
 
     [[nodiscard]] double weight(Index i) const { return weights_[std::size_t(i)]; }
     template <class Double>
@@ -220,7 +229,7 @@ class Cma {
     Index n_;
     bool separable_;
     std::vector<double> weights_;
-    double mu_eff_, c_sigma_, d_sigma_, c_c_, c_1_, c_mu_, chi_, gap_;
+    double mu_eff_, c_sigma_, d_sigma_, c_c_, c_1_, c_mu_, chi_, gap_, stagnation_;
 };
 
 }  // namespace l2o::numerics
