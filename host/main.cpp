@@ -184,7 +184,7 @@ int main(int argc, char** argv) {
     l2o::host::tell_of_crashes();
     const Arguments given(argv + 1, argv + argc);
     const bool wants_json = is_given(given, "--json");
-    l2o::host::tell_of_exits(wants_json);
+    l2o::host::tell_of_ends(wants_json);
     if (wants_json) l2o::host::keep_stdout();
     const l2o::host::PrintableStreams streams;
     const int code = run(given);

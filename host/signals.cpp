@@ -4,6 +4,7 @@
 #include <execinfo.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,17 +46,34 @@ extern "C" void ask_to_stop(int signal) {
     }
 }
 
-void say(std::string_view text) {
-    [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text.data(), text.size());
+void say(std::string_view text, int descriptor = STDERR_FILENO) {
+    [[maybe_unused]] const auto ignored = ::write(descriptor, text.data(), text.size());
 }
 
-// A path may hold what controls the terminal, and a handler may not allocate the escapes.
-void say_path(const char* path) {
-    for (; *path != '\0'; ++path) {
-        const bool is_plain = *path >= ' ' && *path <= '~';
-        say({is_plain ? path : "?", 1});
+/// Text of a handler, which may not allocate; what does not fit is left out.
+class Line {
+  public:
+    void add(std::string_view text) {
+        for (const char letter : text)
+            if (size_ < text_.size()) text_[size_++] = letter;
     }
-}
+    /// A path may hold what controls the terminal.
+    void add_path(const char* path) {
+        for (; *path != '\0'; ++path) add({*path >= ' ' && *path <= '~' ? path : "?", 1});
+    }
+    /// Of what add_path() leaves, JSON takes all but these two.
+    void add_json(std::string_view text) {
+        for (const char& letter : text) {
+            if (letter == '"' || letter == '\\') add("\\");
+            add({&letter, 1});
+        }
+    }
+    [[nodiscard]] std::string_view text() const { return {text_.data(), size_}; }
+
+  private:
+    std::array<char, 8192> text_;
+    std::size_t size_ = 0;
+};
 
 /// The innermost library on the stack that has the suffix of a plugin, not of a system library; NULL if none.
 const char* plugin_on_the_stack() {
@@ -69,45 +87,77 @@ const char* plugin_on_the_stack() {
     return nullptr;
 }
 
+bool ends_are_json = false;
+
 // Says who crashed, then lets the signal end the program as if nobody had looked. dladdr and write alone, and
 // a backtrace that has been warmed up: what a handler may get away with.
 extern "C" void tell_who_crashed(int signal) {
     const char* what = sigdescr_np(signal);
     const char* plugin = plugin_on_the_stack();
-    say("l2o: error: ");
+    Line line;
     if (plugin != nullptr) {
-        say("plugin '");
-        say_path(plugin);
-        say("' crashed: ");
-        say(what);
-        say("; 'l2o check' on it may say where\n");
+        line.add("plugin '");
+        line.add_path(plugin);
+        line.add("' crashed: ");
+        line.add(what);
+        line.add("; 'l2o check' on it may say where");
     } else {
-        say("crashed: ");
-        say(what);
-        say("; please report it\n");
+        line.add("crashed: ");
+        line.add(what);
+        line.add("; please report it");
     }
+    if (ends_are_json && !has_printed_json()) {
+        Line document;
+        document.add("{\n  \"error\": \"");
+        document.add_json(line.text());
+        document.add("\"\n}\n");
+        say(document.text(), stdout_descriptor());
+    }
+    say("l2o: error: ");
+    say(line.text());
+    say("\n");
     ::signal(signal, SIG_DFL);
     raise(signal);
 }
 
 pid_t program = 0;  // while nobody may end it but main()
-bool exits_are_json = false;
 
-// Whoever calls exit() in the middle of a command has not done what the command was asked for, whatever it
-// says.
-extern "C" void tell_who_exited() {
-    if (program != ::getpid()) return;
-    const char* plugin = plugin_on_the_stack();
-    const std::string text =
-        message(std::string("plugin '") + (plugin == nullptr ? "of unknown name" : plugin) +
-                "' ended the program with exit(), in the middle of the work; what was not written is lost");
-    if (exits_are_json && !has_printed_json()) print_json({{"error", text}});
-    std::cout.flush();
-    say("l2o: error: " + text + "\n");
-    ::_exit(static_cast<int>(framework::ExitCode::kPlugin));
+[[noreturn]] void end_at_once(int status) {
+    while (true) ::syscall(SYS_exit_group, status);
 }
 
+// Whoever ends the program in the middle of a command has not done what the command was asked for, whatever
+// it says.
+void tell_who_ended(const char* how) {
+    if (program != ::getpid()) return;
+    program = 0;
+    const char* plugin = plugin_on_the_stack();
+    const std::string text = message(
+        std::string("plugin '") + (plugin == nullptr ? "of unknown name" : plugin) +
+        "' ended the program with " + how + ", in the middle of the work; what was not written is lost");
+    if (ends_are_json && !has_printed_json()) print_json({{"error", text}});
+    std::cout.flush();
+    say("l2o: error: " + text + "\n");
+    end_at_once(static_cast<int>(framework::ExitCode::kPlugin));
+}
+
+extern "C" void tell_who_exited() { tell_who_ended("exit()"); }
+extern "C" void tell_who_quit() { tell_who_ended("quick_exit()"); }
+
 }  // namespace
+
+// In place of those of the C library, which tell nobody: a plugin finds the symbols of the program first.
+// What the C library calls itself are its own. A child that was forked ends as it likes.
+// NOLINTBEGIN(bugprone-reserved-identifier): their names
+extern "C" __attribute__((visibility("default"))) void _exit(int status) {
+    tell_who_ended("_exit()");
+    end_at_once(status);
+}
+extern "C" __attribute__((visibility("default"))) void _Exit(int status) noexcept {
+    tell_who_ended("_Exit()");
+    end_at_once(status);
+}
+// NOLINTEND(bugprone-reserved-identifier)
 
 void tell_of_crashes() {
 #ifndef __SANITIZE_ADDRESS__  // which tells more
@@ -123,10 +173,11 @@ void tell_of_crashes() {
 #endif
 }
 
-void tell_of_exits(bool wants_json) {
+void tell_of_ends(bool wants_json) {
     program = ::getpid();
-    exits_are_json = wants_json;
+    ends_are_json = wants_json;
     std::atexit(&tell_who_exited);
+    std::at_quick_exit(&tell_who_quit);
 }
 
 void leave() { program = 0; }

@@ -11,9 +11,10 @@ void stop_on_signals();
 /// with AddressSanitizer, which tells more.
 void tell_of_crashes();
 
-/// From now on exit() ends the program with ExitCode::kPlugin and names the plugin that called it, until
-/// leave(); with wants_json in a document of its own, too, if none was printed.
-void tell_of_exits(bool wants_json);
+/// From now on exit(), quick_exit(), _exit() and _Exit() end the program with ExitCode::kPlugin and name the
+/// plugin that called it, until leave(); with wants_json in a document of its own, too, if none was printed,
+/// as is what tell_of_crashes() tells.
+void tell_of_ends(bool wants_json);
 /// What is left to do is to return from main().
 void leave();
 

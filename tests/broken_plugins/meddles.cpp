@@ -25,7 +25,12 @@ struct Meddles {
         kDescriptor,
         kRounding,
         kPrints,
-        kExits
+        kExits,
+        kQuits,
+        kLeaves,
+        kLeavesAsC,
+        kAborts,
+        kCrashes
     };
     What what = What::kLocale;
     bool in_create = false;
@@ -43,7 +48,12 @@ struct Meddles {
                      "descriptor",
                      "rounding",
                      "prints",
-                     "exits"},
+                     "exits",
+                     "quits",
+                     "leaves",
+                     "leaves_as_c",
+                     "aborts",
+                     "crashes"},
                     "what it changes")
             .flag("in_create", &Meddles::in_create, "when it is created, not in its steps");
         return options;
@@ -91,6 +101,16 @@ struct Meddles {
                 break;
             case What::kExits:
                 std::exit(0);
+            case What::kQuits:
+                std::quick_exit(0);
+            case What::kLeaves:
+                ::_exit(0);
+            case What::kLeavesAsC:
+                std::_Exit(0);
+            case What::kAborts:
+                std::abort();
+            case What::kCrashes:
+                (void)std::raise(SIGSEGV);
         }
     }
 };

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -92,20 +93,47 @@ TEST_CASE("a plugin that changes the rounding changes no number but its own") {
     }
 }
 
-TEST_CASE("exit() in a plugin is an error that names it, never success") {
-    for (const bool in_create : {true, false}) {
-        CAPTURE(in_create);
-        const ScratchFolder folder;
-        const Outcome outcome = run_meddling(folder, "exits", in_create);
-        CHECK(outcome.code == 3);
-        CHECK(contains(outcome.err, "l2o: error: plugin '"));
-        CHECK(contains(outcome.err,
-                       "l2o_optimizer_meddles.so' ended the program with exit(), in the middle of the work"));
-        const std::string error =
-            json::parse(run_meddling(folder, "exits", in_create, "--json").out).at("error");
-        CHECK(contains(outcome.err, error));
+TEST_CASE("exit() and its kin in a plugin are an error that names it, never success") {
+    for (const auto& [what, call] : {Change{"exits", "exit()"},
+                                     {"quits", "quick_exit()"},
+                                     {"leaves", "_exit()"},
+                                     {"leaves_as_c", "_Exit()"}}) {
+        for (const bool in_create : {true, false}) {
+            const auto& which = what;
+            CAPTURE(which);
+            CAPTURE(in_create);
+            const ScratchFolder folder;
+            const Outcome outcome = run_meddling(folder, what, in_create);
+            CHECK(outcome.code == 3);
+            CHECK(contains(outcome.err, "l2o: error: plugin '"));
+            CHECK(contains(outcome.err,
+                           "l2o_optimizer_meddles.so' ended the program with " + std::string(call) +
+                               ", in the middle of the work"));
+            const std::string error =
+                json::parse(run_meddling(folder, what, in_create, "--json").out).at("error");
+            CHECK(contains(outcome.err, error));
+        }
     }
 }
+
+#ifndef __SANITIZE_ADDRESS__  // which tells of crashes itself
+TEST_CASE("a crash in a plugin is told in JSON, too, and ends the program by its signal") {
+    for (const auto& [what, text] : {Change{"aborts", "Aborted"}, {"crashes", "Segmentation fault"}}) {
+        for (const bool in_create : {true, false}) {
+            const auto& which = what;
+            CAPTURE(which);
+            CAPTURE(in_create);
+            const ScratchFolder folder;
+            const Outcome outcome = run_meddling(folder, what, in_create, "--json");
+            CHECK(outcome.code == 128 + (std::string(what) == "aborts" ? SIGABRT : SIGSEGV));
+            const std::string error = json::parse(outcome.out).at("error");
+            CHECK(contains(error, "l2o_optimizer_meddles.so' crashed: " + std::string(text)));
+            CHECK(contains(outcome.err, "l2o: error: " + error + "\n"));
+            CHECK(run_meddling(folder, what, in_create).out == "");
+        }
+    }
+}
+#endif
 
 TEST_CASE("what a plugin prints does not come between what --json prints") {
     for (const bool in_create : {true, false}) {
