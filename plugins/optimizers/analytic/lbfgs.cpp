@@ -1,14 +1,16 @@
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <utility>
 
+#include "differences.hpp"
 #include "lbfgs_search.hpp"
 
 namespace {
+
+using l2o::plugins::Differences;
 
 // Liu & Nocedal 1989, "On the limited memory BFGS method for large scale optimization". Steps, tests and
 // constants as in L-BFGS-B 3.0 (Zhu, Byrd, Lu & Nocedal 1997) without bounds, which SciPy has.
@@ -22,24 +24,26 @@ struct Lbfgs {
             "alpha satisfies the strong Wolfe conditions by 1e-3 and 0.9, searched from 1 on, in the first "
             "step from 1 / ||g||. A trial asks for f and g; with differences, for f there and at n points "
             "beside it, of which it makes g. A row where 20 trials find nothing forgets its pairs, and ends "
-            "where it has none, or where no |g_i| is above `tolerance`. Liu & Nocedal 1989; More & Thuente "
-            "1994."};
+            "where it has none, where a step does not lower f, or where no |g_i| is above `tolerance`; with "
+            "restart it begins anew around x_0. Liu & Nocedal 1989; More & Thuente 1994."};
 
     std::int64_t memory = 10;
-    double tolerance = 1e-12;
-    bool differences = false;
+    double tolerance = 1e-12, spread = 1;
+    bool differences = false, restart = false;
 
     static l2o::Options<Lbfgs> options() {
         l2o::Options<Lbfgs> options;
         options.integer("memory", &Lbfgs::memory, "pairs that are kept", l2o::between(1, 1000))
             .real("tolerance", &Lbfgs::tolerance, "of the gradient, where a row ends", l2o::kNonNegative)
-            .flag("differences", &Lbfgs::differences, "gradients from values");
+            .flag("differences", &Lbfgs::differences, "gradients from values")
+            .flag("restart", &Lbfgs::restart, "begin anew, where it would end")
+            .real("spread", &Lbfgs::spread, "standard deviation of restarts about x_0", l2o::kPositive);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
         at_ = l2o::Coordinates(spec);
-        spec.minimises().ends_rows();
+        restart ? spec.minimises().flag(L2O_FLAG_STOCHASTIC) : spec.minimises().ends_rows();
         if (differences && spec.problem().dtype != L2O_DTYPE_F64)
             l2o::refuse("differences of values in single precision are no gradient; expected dtype float64");
         spec.asks(differences ? static_cast<std::uint32_t>(at_.size() + 1) : 1,
@@ -57,6 +61,7 @@ struct Lbfgs {
                                          .doc = "pairs, the next one, trials, search",
                                          .shape = {Search::kNow},
                                          .batched = true});
+        if (restart) origin_ = numbers("origin", "x_0", {at_.size()});
         spec.scratch([this](l2o::Scratch& scratch, std::int64_t, auto) {
             scratch.rows<double>(2, at_.size());
             scratch.take<double>(memory);
@@ -84,12 +89,13 @@ struct Lbfgs {
                           {},
                           tolerance};
             std::memcpy(&search.line, in.state(line_).row(row), sizeof search.line);
-            if (in.round() == 0 && now[Search::kPhase] != Search::kFirst) {
-                search.begin(alpha);
-            } else if (in.round() > 0 && now[Search::kPhase] <= Search::kGoingOn) {
-                const Search::Vector g(two.row(0), at_.size());
-                read_gradient(in, row, two.row(0));
-                search.tell(in.qf(0)[row], g, alpha);
+            if (in.round() == 0) {
+                if (now[Search::kPhase] != Search::kFirst) search.begin(alpha);
+                if (restart) begin_anew(in, row, out.state(origin_).row(row), search);
+            } else if (now[Search::kPhase] <= Search::kGoingOn) {
+                const auto of = [&](std::size_t k) { return in.qg(k, 0); };
+                differences ? Differences::read(in, row, two.row(0)) : at_.read(row, of, two.row(0));
+                search.tell(in.qf(0)[row], {two.row(0), at_.size()}, alpha);
             }
             std::memcpy(out.state(line_).row(row), &search.line, sizeof search.line);
             say(in, out, row, search, two.row(1));
@@ -99,16 +105,15 @@ struct Lbfgs {
   private:
     using Search = l2o::plugins::LbfgsSearch;
 
+    /// Remembers x_0, and where there is nothing more to gain jumps to a start that is drawn around it.
     template <class T>
-    void read_gradient(const l2o::StepIn<T>& in, std::int64_t row, double* g) const {
-        if (!differences)
-            return at_.read(
-                row, [&](std::size_t k) { return in.qg(k, 0); }, g);
-        std::int64_t i = 0;  // over all blocks
-        for (std::size_t k = 0; k < in.blocks(); ++k)
-            for (std::int64_t c = 0; c < in.x(k).cols; ++c, ++i)
-                g[i] = double(in.qf(i + 1)[row] - in.qf(0)[row]) /
-                       double(in.q(k, i + 1)(row, c) - in.q(k, 0)(row, c));
+    void begin_anew(const l2o::StepIn<T>& in, std::int64_t row, double* origin, Search& search) const {
+        const auto x = [&](std::size_t k) { return in.x(k); };
+        if (in.t() == 0) at_.read(row, x, origin);
+        if (search.now[Search::kPhase] != Search::kEnded) return;
+        l2o::numerics::Stream random(in.call.key, in.call.row0 + std::uint64_t(row));
+        at_.read(row, x, search.d.data());
+        search.jump([&](std::int64_t i) { return at_.draw(i, origin[i], spread, random); });
     }
 
     /// What the row asks for, or has come to, which one that is done repeats.
@@ -119,7 +124,7 @@ struct Lbfgs {
              const Search& search,
              double* trial) const {
         const std::int64_t phase = search.now[Search::kPhase];
-        if (phase == Search::kEnded) out.end(row, L2O_ROW_CONVERGED);
+        if (phase == Search::kEnded && !restart) out.end(row, L2O_ROW_CONVERGED);
         if (phase == Search::kEnded && in.t() == 0) return out.x_is_question(row, 0);
         if (phase >= Search::kGivenUp) return out.x_is_unchanged(row);
         at_.read(
@@ -132,17 +137,11 @@ struct Lbfgs {
         }
         at_.write(row, trial, [&](std::size_t k) { return out.q(k, 0); });
         out.ask(row, 0, differences ? L2O_ORACLE_VALUE : L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
-        for (std::int64_t i = 0; i < at_.size() && differences; ++i) {
-            const double middle = trial[i];
-            trial[i] += 1.5e-8 * std::max(1.0, std::abs(middle));  // the root of what numbers can tell apart
-            at_.write(row, trial, [&](std::size_t k) { return out.q(k, i + 1); });
-            trial[i] = middle;
-            out.ask(row, std::uint32_t(i + 1), L2O_ORACLE_VALUE);
-        }
+        if (differences) Differences::ask(out, row, at_, trial);
     }
 
     l2o::Coordinates at_;
-    l2o::StateOf<double> s_, y_, g_, d_, f_, line_;
+    l2o::StateOf<double> s_, y_, g_, d_, f_, line_, origin_;
     l2o::StateOf<std::int64_t> now_;
 };
 

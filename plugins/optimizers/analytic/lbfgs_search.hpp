@@ -13,7 +13,8 @@ namespace l2o::plugins {
 /// keeps.
 struct LbfgsSearch {
     enum Now { kPairs, kNext, kTrials, kPhase, kNow };
-    enum Phase : std::int64_t { kFirst, kGoingOn, kAccepted, kGivenUp, kEnded };  // kFirst: f and g at x_0
+    // kFirst: f and g at x_0; kJump: at x + d, wherever that leads
+    enum Phase : std::int64_t { kFirst, kJump, kGoingOn, kAccepted, kGivenUp, kEnded };
     using Vector = InverseHessian::Vector;
     static constexpr std::int64_t kMostTrials = 20;  // of L-BFGS-B
 
@@ -27,6 +28,7 @@ struct LbfgsSearch {
     /// The direction from x, and the first trial along it.
     /// @param alpha  `memory` numbers, for the time of the call
     void begin(double* alpha) {
+        if (now[kPhase] == kEnded) return;
         now[kTrials] = 0;
         now[kPhase] =
             g.cwiseAbs().maxCoeff() <= tolerance || !g.allFinite() || !std::isfinite(f) ? kEnded : kGoingOn;
@@ -39,16 +41,31 @@ struct LbfgsSearch {
         line = MoreThuente::start(f, g.dot(d), now[kPairs] == 0 ? std::min(1.0, 1 / d.norm()) : 1);
     }
 
+    /// To another start.   @pre d is x
+    /// @param draw  (i) -> its coordinate i
+    template <class Draw>
+    void jump(Draw&& draw) {
+        for (std::int64_t i = 0; i < d.size(); ++i) d[i] = draw(i) - d[i];
+        line.step = 1;
+        now[kPhase] = kJump;
+        now[kPairs] = 0;
+    }
+
     /// What is known of a trial, or of x_0.
     void tell(double f_trial, const Vector& g_trial, double* alpha) {
         if (now[kPhase] == kFirst) {
             f = f_trial, g = g_trial;
             return begin(alpha);
         }
+        if (now[kPhase] == kJump) {
+            f = f_trial, g = g_trial;
+            now[kPhase] = kAccepted;
+            return;
+        }
         const double slope = g_trial.dot(d);
         const bool is_number = std::isfinite(f_trial) && std::isfinite(slope);
         if (is_number && line.next(f_trial, slope)) {
-            now[kPhase] = kAccepted;
+            now[kPhase] = f_trial < f ? kAccepted : kEnded;
             pairs.add(line.step * d, g_trial - g, line.step * line.slope0);
             f = f_trial, g = g_trial;
             return;

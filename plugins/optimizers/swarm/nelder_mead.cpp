@@ -32,7 +32,7 @@ struct NelderMead {
 
     using Machine = l2o::plugins::NelderMeadMachine;
     bool adaptive = false, restart = false;
-    double size = 0, tolerance = 1e-8;
+    double size = 0, tolerance = 1e-8, spread = 1;
 
     static l2o::Options<NelderMead> options() {
         using M = NelderMead;
@@ -44,7 +44,11 @@ struct NelderMead {
                   "one of 1; 0: as SciPy, 5 % of a coordinate, or 0.00025",
                   l2o::kNonNegative)
             .real("tolerance", &M::tolerance, "of points and values", l2o::kNonNegative)
-            .flag("restart", &M::restart, "begin anew, where it would end");
+            .flag("restart", &M::restart, "begin anew, where it would end")
+            .real("spread",
+                  &M::spread,
+                  "standard deviation of restarts about x_0, without a box",
+                  l2o::kPositive);
         return options;
     }
 
@@ -101,7 +105,7 @@ struct NelderMead {
             }
             const double* origin = search.points + (at_.size() + 2) * at_.size();
             l2o::numerics::Stream random(in.call.key, in.call.row0 + std::uint64_t(row));
-            for (std::int64_t i = 0; i < at_.size(); ++i) trial[i] = at_.draw(i, origin[i], 1, random);
+            for (std::int64_t i = 0; i < at_.size(); ++i) trial[i] = at_.draw(i, origin[i], spread, random);
             machine_.start(search, trial, size);
         }
     }

@@ -97,6 +97,30 @@ TEST_CASE("lbfgs: f never rises from one point to the next, on functions with ma
     CHECK(mean(run.f.back()) < 0.5 * mean(run.f.front()));
 }
 
+TEST_CASE("lbfgs: a row ends where a step no longer lowers f, as L-BFGS-B with ftol 0") {
+    // Values near 1e9 tell points apart that gradients of 1e-12 do not reach.
+    Lab lab = scipy_lab("lbfgs", {}, "0");
+    set_values(lab.problem().data("b"), {3e4, -2e4, 1e4, 3e4});
+    const Lab::Run run = lab.run(200);
+    CHECK(run.gradient_evaluations < 25);
+    for (std::size_t t = 0; t < 200; ++t) CHECK(run.f[t + 1][0] <= run.f[t][0]);
+}
+
+TEST_CASE("lbfgs: with restart it finds a lower well, and goes on to the end") {
+    const Lab::Run once = scipy_lab("lbfgs", {}, "1").run(1000),
+                   again = scipy_lab("lbfgs", {{"restart", "true"}}, "1").run(1000),
+                   near = scipy_lab("lbfgs", {{"restart", "true"}, {"spread", "1e-6"}}, "1").run(1000);
+    const auto least = [](const Lab::Run& run) {
+        double f = run.f[0][0];
+        for (const auto& row : run.f) f = std::min(f, row[0]);
+        return f;
+    };
+    CHECK(again.gradient_evaluations >= 1000);
+    CHECK(least(again) < least(once) - 0.1);
+    INFO("which are drawn around x_0: near it they come to the well of the first");
+    CHECK(least(near) == doctest::Approx(least(once)).epsilon(1e-9));
+}
+
 TEST_CASE("lbfgs: a start where f is no number ends the row at once") {
     Lab lab = scipy_lab("lbfgs", {}, "0");
     set_values(lab.problem().data("b"), {0, 0, 0, std::nan("")});
