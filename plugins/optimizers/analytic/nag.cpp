@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <l2o/sdk/optimizer.hpp>
 
 #include "backtracking.hpp"
@@ -56,13 +56,10 @@ struct Nag : l2o::plugins::Backtracking {
                 trial = judge(before, in.qf(0)[row], in.state(f_)[row], slope, in.round() - 1);
             }
             keep(trial, out, row);
-            if (trial.is_over()) {
-                take_trial(in, out, row, trial.search == kAccepted);
-                if (!before.is_over()) move_on(in, out, row, trial.search == kAccepted);
-            } else {
-                ask_for_trial(in, out, row, trial.eta);
-                out.ask(row, 0, L2O_ORACLE_VALUE);
-            }
+            const bool is_accepted = trial.search == kAccepted;
+            trial.is_over() ? take_trial(in, out, row, is_accepted) : ask_for_trial(in, out, row, trial.eta);
+            if (trial.is_over() && !before.is_over()) move_on(in, out, row, is_accepted);
+            say(trial, out, row);
         }
     }
 
@@ -94,13 +91,9 @@ struct Nag : l2o::plugins::Backtracking {
                     bool is_accepted) const {
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             const auto asked = in.q(k, 0);
-            const auto trial = out.q(k, 0), x_next = out.x(k);
-            for (std::int64_t i = 0; i < asked.cols; ++i) {
-                trial(row, i) = asked(row, i);
-                if (is_accepted) x_next(row, i) = asked(row, i);
-            }
+            std::copy_n(asked.row(row), asked.cols, out.q(k, 0).row(row));
+            if (is_accepted) std::copy_n(asked.row(row), asked.cols, out.x(k).row(row));
         }
-        is_accepted ? out.x_is_question(row, 0) : out.x_is_unchanged(row);
     }
     /// From v_k, t_k to the next ones.
     template <class T>

@@ -1,7 +1,6 @@
 #include <algorithm>
-#include <cstddef>
+#include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
-#include <vector>
 
 #include "backtracking.hpp"
 
@@ -26,11 +25,7 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_g();
         plan_steps(spec);
-        for (std::size_t k = 0; k < spec.blocks(); ++k) {
-            const bool is_bounded = (spec.block(k).flags & L2O_SPEC_BOUNDED) != 0;
-            box_.push_back({is_bounded ? spec.block(k).lower : -l2o::kInfinity,
-                            is_bounded ? spec.block(k).upper : l2o::kInfinity});
-        }
+        at_ = l2o::Coordinates(spec);
         if (searches()) bind_search(spec);
     }
 
@@ -40,24 +35,21 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
             if (searches()) {
                 search(in, out, row);
             } else {
-                for (std::size_t k = 0; k < in.blocks(); ++k)
-                    move(in, row, k, T(learning_rate * rate_at(in.t())), out.x(k));
+                move(in, row, T(learning_rate * rate_at(in.t())), [&](std::size_t k) { return out.x(k); });
             }
         }
     }
 
   private:
-    struct Box {
-        double lower, upper;
-    };
-
-    /// x(eta) of a row into that of `to`.
-    template <class T>
-    void move(
-        const l2o::StepIn<T>& in, std::int64_t row, std::size_t k, T eta, const l2o::View<T>& to) const {
-        const auto x = in.x(k), g = in.g(k);
-        for (std::int64_t i = 0; i < x.cols; ++i)
-            to(row, i) = std::clamp(x(row, i) - eta * g(row, i), T(box_[k].lower), T(box_[k].upper));
+    /// x(eta) of a row into that of to(block).
+    template <class T, class To>
+    void move(const l2o::StepIn<T>& in, std::int64_t row, T eta, To&& to) const {
+        for (std::int64_t k = 0, at = 0; at < at_.size(); ++k) {
+            const auto x = in.x(k), g = in.g(k);
+            const auto x_eta = to(k);
+            for (std::int64_t i = 0; i < x.cols; ++i, ++at)
+                x_eta(row, i) = at_.clamped(at, x(row, i) - eta * g(row, i));
+        }
     }
 
     template <class T>
@@ -74,15 +66,15 @@ struct ProjectedGradient : l2o::plugins::FixedOrBacktracking {
             trial = judge(trial, in.qf(0)[row], in.f()[row], decrease / trial.eta, in.round());
         }
         keep(trial, out, row);
+        move(in, row, trial.eta, [&](std::size_t k) { return out.q(k, 0); });
         for (std::size_t k = 0; k < in.blocks(); ++k) {
-            move(in, row, k, trial.eta, out.q(k, 0));
             const T* x_next = trial.search == kAccepted ? out.q(k, 0).row(row) : in.x(k).row(row);
             std::copy_n(x_next, in.x(k).cols, out.x(k).row(row));
         }
         say(trial, out, row);
     }
 
-    std::vector<Box> box_;
+    l2o::Coordinates at_;
 };
 
 }  // namespace

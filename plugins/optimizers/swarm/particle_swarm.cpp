@@ -55,7 +55,10 @@ struct ParticleSwarm {
         for (std::int64_t b = 0; b < in.batch(); ++b) {
             // Of one point only the first particle's value counts: the others find their own.
             const bool scatters = in.t() == 0 && scatter_.starts_in_one_point(in, b, particles);
-            if (scatters && spread == 0) refuse_spread();
+            if (scatters && spread == 0)
+                l2o::refuse("the " + std::to_string(particles) +
+                            " particles of an instance start at one point, from where none would ever move; "
+                            "expected a spread above 0, or a problem whose starts differ");
             // Rows of x and v that belong to this swarm: first + p.
             const std::int64_t first = b * particles;
             const std::int64_t leader = best_.update(in, out, b, scatters ? 1 : particles);
@@ -76,12 +79,6 @@ struct ParticleSwarm {
     }
 
   private:
-    [[noreturn]] void refuse_spread() const {
-        l2o::refuse("the " + std::to_string(particles) +
-                    " particles of an instance start at one point, from where none would ever "
-                    "move; expected a spread above 0, or a problem whose starts differ");
-    }
-
     /// Moves block k, whose coordinates are those from i0 on, of the particle in row `row`; `leader` is the
     /// row of the swarm's best point.
     template <class T>
