@@ -16,6 +16,8 @@
 namespace l2o::framework {
 namespace {
 
+constexpr const char* kUntrainedKey = "untrained";
+
 [[noreturn]] void refuse(const std::string& text) { throw Error(ExitCode::kUsage, text); }
 
 TuneSettings read_tune(const Section& contestant, const Contestant& swept) {
@@ -55,6 +57,17 @@ void refuse_key(const ConfigNode& node,
         refuse(found->origin.text() + ": " + path + "." + key + ": " + reason);
 }
 
+/// Whether a contestant is to run from the values that its parameters have before training.
+bool is_untrained(const ConfigNode& node, const std::string& path) {
+    const ConfigNode* setting = node.find(kUntrainedKey);
+    if (setting == nullptr) return false;
+    if (!setting->children.empty() || (setting->value != "true" && setting->value != "false"))
+        refuse(setting->origin.text() + ": " + path + "." + kUntrainedKey + " is '" +
+               (setting->is_sweep() ? setting->find(kSweepKey)->value : setting->value) +
+               "'; expected true or false");
+    return setting->value == "true";
+}
+
 void check_length(const ConfigNode& node) {
     if (can_name_file(node.key)) return;
     refuse(node.origin.text() + ": the name of the contestant '" + node.key +
@@ -90,17 +103,20 @@ std::vector<Member> members_of_written(const Catalog& catalog,
     }
     check_length(node);
     refuse_other_keys(
-        node, path, {"optimizer", "continue_with", "restarts", "safeguard", "train", "tune", "weights"});
+        node,
+        path,
+        {"optimizer", "continue_with", "restarts", "safeguard", "train", "tune", kUntrainedKey, "weights"});
     // What has its weights, or needs none, does not sweep what others are trained with.
     if (!is_learned(catalog, node, path)) {
         const std::string optimizer = "'" + node.find("optimizer")->find("use")->value + "'";
         refuse_key(node, path, "train", optimizer + " has nothing to learn; remove 'train'");
         refuse_key(node, path, "weights", optimizer + " has nothing to learn; remove 'weights'");
+        refuse_key(node, path, kUntrainedKey, optimizer + " has nothing to learn; remove 'untrained'");
         return members_of(node, nullptr);
     }
     const ConfigNode* weights = node.find("weights");
     const bool has_weights = weights != nullptr && (weights->children.empty() || weights->is_sweep());
-    return members_of(node, has_weights ? nullptr : train);
+    return members_of(node, has_weights || is_untrained(node, path) ? nullptr : train);
 }
 
 void complete_contestant(const Catalog& catalog,
@@ -110,6 +126,11 @@ void complete_contestant(const Catalog& catalog,
     const std::string path = "contestants." + (node.written.empty() ? node.key : node.written);
     check_length(node);
     if (!is_learned(catalog, node, path)) return;
+    if (is_untrained(node, path)) {
+        for (const char* key : {"train", "weights"})
+            refuse_key(node, path, key, "with 'untrained true' start values are used; remove one of the two");
+        return;
+    }
     if (node.find("weights") != nullptr) {
         refuse_key(node, path, "train", "with 'weights' nothing is trained; remove one of the two");
         return;
@@ -117,8 +138,8 @@ void complete_contestant(const Catalog& catalog,
     const ConfigNode* own = node.find("train");
     if (own == nullptr && train == nullptr) {
         refuse(node.origin.text() + ": " + path + ": '" + node.find("optimizer")->find("use")->value +
-               "' is learned and has no weights; expected 'train { ... }' here or at the top level, or "
-               "'weights FILE'");
+               "' is learned and has no weights; expected 'train { ... }' here or at the top level, "
+               "'weights FILE', or 'untrained true'");
     }
     ConfigNode merged = train_defaults(root);
     if (train != nullptr) lay_train_over(merged, *train, "train");
@@ -157,6 +178,7 @@ Contestant read_contestant(const Catalog& catalog, const Member& member, const S
         contestant.safeguard = safeguard_choice(classic.entry, classic.settings, classic.context);
     }
     contestant.restarts = section.get_int("restarts", 1, {.min = 1});
+    static_cast<void>(section.get_bool(kUntrainedKey, false));  // without `train` and `weights`, that is all
     if (section.has("tune")) contestant.tune = read_tune(section, contestant);
     std::vector<SettingText> from_weights;
     if (section.has("weights")) {

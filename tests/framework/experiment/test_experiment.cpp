@@ -494,7 +494,7 @@ TEST_CASE("experiment: a mistyped key is reported as such, at every level") {
           "evaluate, name, optimizee, seed, train");
     CHECK(refused(kProblem + "contestants { a { optimiser { use ista } } }\n") ==
           "2 dir/run.info:4: unknown key 'contestants.a.optimiser'; did you mean 'optimizer'? known: "
-          "continue_with, optimizer, restarts, safeguard, train, tune, weights");
+          "continue_with, optimizer, restarts, safeguard, train, tune, untrained, weights");
     CHECK(refused(lista("epohcs 3"))
               .find("run.info:4: unknown key 'contestants.lista.train.epohcs'; did you "
                     "mean 'epochs'?") != std::string::npos);
@@ -540,7 +540,7 @@ TEST_CASE("experiment: training and weights are refused where they make no sense
           "2 dir/run.info:6: contestants.a.train: with 'weights' nothing is trained; remove one of the two");
     CHECK(refused(lista("")) ==
           "2 dir/run.info:4: contestants.lista: 'lista' is learned and has no weights; expected 'train { ... "
-          "}' here or at the top level, or 'weights FILE'");
+          "}' here or at the top level, 'weights FILE', or 'untrained true'");
     CHECK(refused(kProblem +
                   "train { horizon 4 }\ncontestants { lista { optimizer { use lista\n layers 4 }\n" +
                   "continue_with { use lista } } }\n")
