@@ -143,9 +143,10 @@ Packet multiply_add(int rounds) {
 }
 double peak_flops() {
     constexpr int kRounds = 20000;
+    constexpr std::size_t kLanes = sizeof(Packet) / sizeof(float);
     volatile float result = 0;
     const double time = seconds([&] { result = multiply_add(kRounds)[0]; });
-    return 2.0 * kChains * kRounds * static_cast<double>(sizeof(Packet) / sizeof(float)) / time;
+    return 2.0 * kChains * kRounds * static_cast<double>(kLanes) / time;
 }
 
 /// Aligned as the host's tensors and scratch memory are, and LibTorch's.

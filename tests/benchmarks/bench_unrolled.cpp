@@ -45,7 +45,6 @@ namespace {
 
 using namespace l2o::framework;
 using l2o::test::catalog;
-using l2o::test::Lab;
 
 constexpr std::int64_t kN = 512, kLayers = 16, kBatch = 128;
 constexpr std::size_t kM = 256;

@@ -145,7 +145,9 @@ TEST_CASE("--json of a run has all of results.json, resumed and reported, too") 
     CHECK(written.at("entries").at(0).at("gradients") == 20);
     const json resumed = json::parse(run_l2o(folder, "run --json --no-report --resume " + run).out),
                reported = json::parse(run_l2o(folder, "report --json " + run).out);
-    for (const auto& [key, value] : written.items()) {
+    for (const auto& item : written.items()) {
+        const std::string& key = item.key();
+        const json& value = item.value();
         CAPTURE(key);
         if (key == "written") continue;
         CHECK(told.at(key) == value);

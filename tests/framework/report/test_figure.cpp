@@ -14,8 +14,8 @@ using l2o::test::contestant;
 namespace {
 
 Results field(std::vector<Curve> curves) {
-    return {.judging = {.metric = "objective", .reference = curves.front().contestant},
-            .curves = std::move(curves)};
+    Judging judging{.metric = "objective", .reference = curves.front().contestant};
+    return {.judging = std::move(judging), .curves = std::move(curves)};
 }
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }

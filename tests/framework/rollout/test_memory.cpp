@@ -51,12 +51,13 @@ std::uint64_t least_budget(Rig& rig, std::int64_t horizon) {
 TEST_CASE("under any budget the gradient has the bits of the one that keeps all points") {
     constexpr std::int64_t kHorizon = 23;  // prime: the last segment is shorter than the others
     using Case = std::pair<std::string, std::string>;
-    for (const auto& [optimizer, loss] : {Case{"learned_momentum", "trajectory_sum"},
-                                          Case{"l2o_dm", "trajectory_sum"},
-                                          Case{"learned_extragradient", "trajectory_sum"},
-                                          Case{"learned_scouts", "trajectory_sum"},
-                                          Case{"learned_decay", "trajectory_sum"},
-                                          Case{"learned_momentum", "jacobian_regularized"}}) {
+    for (const Case& tried : {Case{"learned_momentum", "trajectory_sum"},
+                              Case{"l2o_dm", "trajectory_sum"},
+                              Case{"learned_extragradient", "trajectory_sum"},
+                              Case{"learned_scouts", "trajectory_sum"},
+                              Case{"learned_decay", "trajectory_sum"},
+                              Case{"learned_momentum", "jacobian_regularized"}}) {
+        const std::string &optimizer = tried.first, &loss = tried.second;
         CAPTURE(optimizer);
         CAPTURE(loss);
         Rig rig(setup(optimizer, kHorizon, loss));

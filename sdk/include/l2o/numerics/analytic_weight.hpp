@@ -19,7 +19,7 @@ namespace l2o::numerics {
 /// Source: Liu, Chen, Wang & Yin 2019 (ALISTA).   Cost: O(m n^2) time, O(n^2) memory.
 template <class DerivedW, class DerivedA>
 double mutual_coherence(const Eigen::MatrixBase<DerivedW>& w, const Eigen::MatrixBase<DerivedA>& a) {
-    const RowMatrix<double> w_wide = w.template cast<double>(), a_wide = a.template cast<double>();
+    const ConstRows<double> w_wide(w.template cast<double>()), a_wide(a.template cast<double>());
     RowMatrix<double> cross = RowMatrix<double>::Zero(w.cols(), a.cols());
     add_product_tn<double>(cross, 1, w_wide, a_wide);
     cross.diagonal().setZero();

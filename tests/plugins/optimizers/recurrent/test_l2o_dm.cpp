@@ -207,7 +207,8 @@ TEST_CASE("l2o_dm: weights and gate biases start as a normal truncated at two st
                                                {"lstm_2/w_gates", 40},
                                                {"lstm_2/b_gates", 40},
                                                {"linear/w", 20}};
-    for (const auto& [name, fan] : fan_in) {
+    for (const auto& [layer, fan] : fan_in) {
+        const std::string& name = layer;
         const std::vector<double> weights = values(rig.param(name));
         double squares = 0, largest = 0;
         for (const double weight : weights) {
