@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "framework/error.hpp"
 #include "tests/plugins/optimizers/recurrent/text_weights.hpp"
@@ -123,6 +124,144 @@ TEST_CASE("l2o_dm: step_vjp equals central differences") {
                  .problem = {
                      .optimizee = "quadratic", .options = {{"n", "7"}, {"init_std", "1"}}, .instances = 13}});
         CHECK(lab.step_vjp_error() <= 1e-6);
+    }
+}
+
+namespace {
+
+using Exact = long double;
+constexpr std::size_t kHidden = 20, kGates = 80;
+
+Exact logistic(Exact z) { return 1 / (1 + std::exp(-z)); }
+Exact logistic_slope(Exact z) { return std::exp(-z) * logistic(z) * logistic(z); }
+Exact tanh_slope(Exact z) { return 1 / (std::cosh(z) * std::cosh(z)); }
+
+/// An LSTM cell of one coordinate and its reverse, as written in the papers.
+struct ExactCell {
+    std::vector<double> w, b;
+    std::vector<Exact> w_bar = std::vector<Exact>(w.size()), b_bar = std::vector<Exact>(b.size());
+    std::vector<Exact> in{}, before{}, z{}, c{}, h{};
+
+    ExactCell(const std::vector<double>& weights, const std::vector<double>& biases)
+        : w(weights), b(biases) {}
+
+    void forward(const std::vector<Exact>& x, const double* h_prev, const double* c_prev) {
+        in = x;
+        in.insert(in.end(), h_prev, h_prev + kHidden);
+        before.assign(c_prev, c_prev + kHidden);
+        z.assign(b.begin(), b.end());
+        for (std::size_t i = 0; i < in.size(); ++i)
+            for (std::size_t j = 0; j < kGates; ++j) z[j] += in[i] * w[i * kGates + j];
+        c.resize(kHidden), h.resize(kHidden);
+        for (std::size_t u = 0; u < kHidden; ++u) {
+            c[u] = logistic(f(u) + 1) * before[u] + logistic(z[u]) * std::tanh(j(u));
+            h[u] = logistic(o(u)) * std::tanh(c[u]);
+        }
+    }
+    /// From cotangents of h and c to those of the input and, in `c_bar`, of the c before; adds those of w, b.
+    std::vector<Exact> reverse(const std::vector<Exact>& h_bar, std::vector<Exact>& c_bar) {
+        std::vector<Exact> z_bar(kGates), in_bar(in.size());
+        for (std::size_t u = 0; u < kHidden; ++u) {
+            const Exact dc = c_bar[u] + h_bar[u] * logistic(o(u)) * tanh_slope(c[u]);
+            z_bar[u] = dc * std::tanh(j(u)) * logistic_slope(z[u]);
+            z_bar[kHidden + u] = dc * logistic(z[u]) * tanh_slope(j(u));
+            z_bar[2 * kHidden + u] = dc * before[u] * logistic_slope(f(u) + 1);
+            z_bar[3 * kHidden + u] = h_bar[u] * std::tanh(c[u]) * logistic_slope(o(u));
+            c_bar[u] = dc * logistic(f(u) + 1);
+        }
+        for (std::size_t k = 0; k < kGates; ++k) {
+            b_bar[k] += z_bar[k];
+            for (std::size_t i = 0; i < in.size(); ++i) {
+                w_bar[i * kGates + k] += in[i] * z_bar[k];
+                in_bar[i] += w[i * kGates + k] * z_bar[k];
+            }
+        }
+        return in_bar;
+    }
+
+  private:
+    [[nodiscard]] Exact j(std::size_t unit) const { return z[kHidden + unit]; }
+    [[nodiscard]] Exact f(std::size_t unit) const { return z[2 * kHidden + unit]; }
+    [[nodiscard]] Exact o(std::size_t unit) const { return z[3 * kHidden + unit]; }
+};
+
+double relative_error(const std::vector<double>& got, const std::vector<Exact>& want) {
+    Exact error = 0, size = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    return static_cast<double>(std::sqrt(error / size));
+}
+
+}  // namespace
+
+TEST_CASE("l2o_dm: of 1000 coordinates step and gradient are those of long doubles but for rounding") {
+    // Norm by norm. An entry in which terms cancel is as far off as the sum of their sizes allows: of 1000
+    // coordinates some entries are 1e-11 of themselves away, in any order of the sums.
+    constexpr std::size_t kN = 1000;
+    Rig rig("l2o_dm", {{"preprocess", "identity"}}, {block("x", {kN})});
+    TensorSet x = rig.blocks(1), g = rig.blocks(1), state = rig.state(1), x_bar = rig.blocks(1),
+              state_bar = rig.state(1);
+    unsigned seed = 1;
+    for (TensorSet* set : {&rig.params, &x, &g, &state, &x_bar, &state_bar}) randomise(*set, seed++);
+    TensorSet x_next = rig.blocks(1), state_next = rig.state(1);
+    rig.step(state.in(), x.in(), g.in(), state_next.out(), x_next.out(), 1);
+    Rig::Cotangents got = rig.reverse(state, x, g, x_bar, state_bar, 1, 0);
+
+    ExactCell layer1(values(rig.param("lstm_1/w_gates")), values(rig.param("lstm_1/b_gates"))),
+        layer2(values(rig.param("lstm_2/w_gates")), values(rig.param("lstm_2/b_gates")));
+    const std::vector<double> w = values(rig.param("linear/w")), b = values(rig.param("linear/b"));
+    std::vector<std::vector<double>> at, bars;
+    for (std::size_t i = 0; i < 4; ++i) at.push_back(values(state[i])), bars.push_back(values(state_bar[i]));
+    const std::vector<double> x_at = values(x[0]), g_at = values(g[0]), bar = values(x_bar[0]);
+    std::vector<std::vector<Exact>> next(4), state_cot(4);
+    std::vector<Exact> x_want, g_cot, w_cot(kHidden), b_cot(1);
+    for (std::size_t n = 0; n < kN; ++n) {
+        const auto of = [&](const std::vector<double>& tensor) { return tensor.data() + n * kHidden; };
+        const auto exact = [&](const std::vector<double>& tensor) {
+            return std::vector<Exact>(of(tensor), of(tensor) + kHidden);
+        };
+        const auto append = [](std::vector<Exact>& to, const Exact* from) {
+            to.insert(to.end(), from, from + kHidden);
+        };
+        layer1.forward({g_at[n]}, of(at[0]), of(at[1]));
+        layer2.forward(layer1.h, of(at[2]), of(at[3]));
+        Exact read_out = b[0];
+        const Exact read_out_bar = Exact(0.01) * bar[n];
+        std::vector<Exact> h2_bar = exact(bars[2]), c2_bar = exact(bars[3]), c1_bar = exact(bars[1]);
+        for (std::size_t u = 0; u < kHidden; ++u) {
+            read_out += layer2.h[u] * w[u];
+            w_cot[u] += layer2.h[u] * read_out_bar;
+            h2_bar[u] += w[u] * read_out_bar;
+        }
+        b_cot[0] += read_out_bar;
+        x_want.push_back(x_at[n] + Exact(0.01) * read_out);
+        std::size_t i = 0;
+        for (const auto* out : {&layer1.h, &layer1.c, &layer2.h, &layer2.c}) append(next[i++], out->data());
+        const std::vector<Exact> in2_bar = layer2.reverse(h2_bar, c2_bar);
+        std::vector<Exact> h1_bar = exact(bars[0]);
+        for (std::size_t u = 0; u < kHidden; ++u) h1_bar[u] += in2_bar[u];
+        const std::vector<Exact> in1_bar = layer1.reverse(h1_bar, c1_bar);
+        g_cot.push_back(in1_bar[0]);
+        append(state_cot[0], in1_bar.data() + 1);
+        append(state_cot[1], c1_bar.data());
+        append(state_cot[2], in2_bar.data() + kHidden);
+        append(state_cot[3], c2_bar.data());
+    }
+    constexpr double kRounding = 4e-15;
+    CHECK(relative_error(values(x_next[0]), x_want) <= kRounding);
+    CHECK(relative_error(values(got.g[0]), g_cot) <= kRounding);
+    CHECK(values(got.x[0]) == bar);
+    for (std::size_t i = 0; i < 4; ++i) {
+        CAPTURE(i);
+        CHECK(relative_error(values(state_next[i]), next[i]) <= kRounding);
+        CHECK(relative_error(values(got.state[i]), state_cot[i]) <= kRounding);
+    }
+    std::size_t i = 0;
+    for (const auto* cot : {&layer1.w_bar, &layer1.b_bar, &layer2.w_bar, &layer2.b_bar, &w_cot, &b_cot}) {
+        CAPTURE(i);
+        CHECK(relative_error(values(got.params[i++]), *cot) <= kRounding);
     }
 }
 
