@@ -20,6 +20,9 @@ using nlohmann::json;
 
 namespace {
 
+// Of a contestant: 3 instances, 2 starts.
+constexpr std::size_t kPoints = 4, kRows = 6, kOfOne = kRows * kPoints;
+
 /// A run of two rates of gradient descent and Adam on quadratics. @return its folder
 std::string run_in(ScratchFolder& folder, const std::string& settings = "") {
     std::ofstream(folder / "small.info") << R"(
@@ -68,7 +71,7 @@ TEST_CASE(
     CHECK(
         read_file(folder / "rows.csv")
             .starts_with("contestant,group,optimizer,optimizer.learning_rate,option.armijo_c,option.beta1,"));
-    CHECK(csv.rows() == 3 * 3 * 2 * 4);
+    CHECK(csv.rows() == 3 * kOfOne);
     const auto text = [&](std::size_t row, const char* column) { return csv.text(row, csv.column(column)); };
     CHECK(text(0, "contestant") == "descent.learning_rate=0.01");
     CHECK(text(0, "group") == "descent");
@@ -92,7 +95,7 @@ TEST_CASE(
     for (std::size_t point = 0; point < 4; ++point) {
         CAPTURE(point);
         std::vector<double> values, best;
-        for (std::size_t row = point; row < 3 * 2 * 4; row += 4) {
+        for (std::size_t row = point; row < kOfOne; row += 4) {
             values.push_back(csv.number(row, csv.column("objective")));
             if (!text(row, "best_objective").empty())
                 best.push_back(csv.number(row, csv.column("best_objective")));
@@ -128,12 +131,12 @@ TEST_CASE("l2o export: a tuned contestant is one, under its name, with the optio
     const std::string chosen = entry.at("tuned").at("chosen").at(0).at(1);
     CHECK(entry.at("tuned").at("tried").size() == 2);
     const CsvTable csv = CsvTable::read(folder / "rows.csv");
-    CHECK(csv.rows() == 2 * 3 * 2 * 4);
-    for (std::size_t row = 0; row < 3 * 2 * 4; ++row) {
+    CHECK(csv.rows() == 2 * kOfOne);
+    for (std::size_t row = 0; row < kOfOne; ++row) {
         CHECK(csv.text(row, csv.column("contestant")) == "descent");
         CHECK(csv.text(row, csv.column("option.learning_rate")) == chosen);
     }
-    CHECK(csv.text(3 * 2 * 4, csv.column("contestant")) == "adam");
+    CHECK(csv.text(kOfOne, csv.column("contestant")) == "adam");
     for (const char* name : {"coco", "ioh"}) {
         CAPTURE(name);
         std::set<std::string> folders;
@@ -181,7 +184,7 @@ TEST_CASE("l2o export --coco: every improvement of f - f_opt, a trial per start,
     const json results = json::parse(read_file(std::filesystem::path(run) / "results.json"));
     CHECK(results.at("dimension") == 3);
     REQUIRE(results.at("optima").size() == 3);
-    const double start = csv.number(2 * 3 * 2 * 4, csv.column("objective")),
+    const double start = csv.number(2 * kOfOne, csv.column("objective")),
                  optimum = results.at("optima")[0].get<double>();
     CHECK(lines[1].starts_with("1 0 +"));
     CHECK(std::stod(lines[1].substr(4)) == start - optimum);

@@ -10,7 +10,7 @@
 #include "tests/host/command.hpp"
 #include "tests/support/elf_library.hpp"
 
-using l2o::test::contains, l2o::test::run_in_terminal, l2o::test::run_l2o, l2o::test::Outcome;
+using l2o::test::contains, l2o::test::run_l2o, l2o::test::Outcome;
 using nlohmann::json;
 
 namespace {

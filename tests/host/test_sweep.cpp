@@ -9,7 +9,7 @@
 #include "framework/text/json.hpp"
 #include "tests/host/command.hpp"
 
-using l2o::framework::read_file, l2o::framework::read_safetensors;
+using l2o::framework::read_safetensors;
 using l2o::test::contains, l2o::test::Outcome, l2o::test::run_l2o;
 using nlohmann::json;
 

@@ -133,9 +133,10 @@ TEST_CASE("cma: C becomes the inverse of the Hessian, up to a factor") {
     const Cma cma(4, 8);
     Search search(cma, 5);
     for (int t = 0; t < 300; ++t) search.generation(ellipsoid);
-    const double* c = Cma::mean(search.state.data()) + 4 * 4;
-    for (int i = 0; i < 4; ++i)
-        CHECK(std::log10(c[5 * i] / c[0]) == doctest::Approx(-2 * i).epsilon(0.25).scale(1));
+    constexpr std::ptrdiff_t kN = 4;
+    const double* c = Cma::mean(search.state.data()) + kN * kN;
+    for (std::ptrdiff_t i = 0; i < kN; ++i)
+        CHECK(std::log10(c[(kN + 1) * i] / c[0]) == doctest::Approx(-2 * double(i)).epsilon(0.25).scale(1));
 }
 
 TEST_CASE("cma: what is no number is ranked last, and moves no mean") {

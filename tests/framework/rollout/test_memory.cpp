@@ -81,7 +81,7 @@ TEST_CASE("1000 steps stay within the budget that keeps 100 steps whole; keeping
         Rig rig(setup(optimizer, 1000));
         const std::int64_t hundred = bytes_of_window(rig, 100, 0), keep_all = bytes_of_window(rig, 1000, 0);
         // What the loss reads of 1000 points is kept in any case.
-        const auto budget = static_cast<std::uint64_t>(hundred + 1000 * 2 * 2 * 8);
+        const auto budget = static_cast<std::uint64_t>(hundred + std::int64_t{1000} * 2 * 2 * 8);
         const std::int64_t kept = bytes_of_window(rig, 1000, budget);
         MESSAGE(optimizer << ": T = 100 keeps " << hundred << " bytes, T = 1000 keeps " << keep_all
                           << ", and under a budget of " << budget << " it keeps " << kept);

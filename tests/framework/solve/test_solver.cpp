@@ -25,7 +25,6 @@
 
 using namespace l2o::framework;
 using l2o::test::allocations;
-using l2o::test::catalog;
 using l2o::test::Lab;
 using l2o::test::OptionText;
 using l2o::test::ProblemLab;
@@ -160,8 +159,8 @@ TEST_CASE(
     for (std::size_t r = 0; r < 7; ++r)
         CHECK(relative_error(row(first, r, 128), row(want.x[9], r % 5, 128)) < 1e-5);
     CHECK(values(solver.solve()) == first);
-    set_values(solver.input("b"), std::vector<double>(7 * 64, 0.0));
-    CHECK(values(solver.solve()) == std::vector<double>(7 * 128, 0.0));
+    set_values(solver.input("b"), std::vector<double>(std::size_t{7} * 64, 0.0));
+    CHECK(values(solver.solve()) == std::vector<double>(std::size_t{7} * 128, 0.0));
 }
 
 TEST_CASE("solver: solve allocates nothing, with a safeguard neither") {

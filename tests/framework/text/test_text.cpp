@@ -35,7 +35,8 @@ TEST_CASE("text: nothing that controls a terminal is printed") {
     CHECK(printable("a\x1b[31mred\x07\b\0"s) == "a\\x1b[31mred\\x07\\x08\\x00");
     CHECK(printable("over\rwritten") == "over\\rwritten");
     CHECK(printable("\x7f \u009b2J") == "\\u007f \\u009b2J");
-    CHECK(printable("abc\u202edef\u2066 \u200f") == "abc\\u202edef\\u2066 \\u200f");
+    CHECK(printable("abc\u202edef\u202c \u2066g\u2069 \u200f") ==
+          "abc\\u202edef\\u202c \\u2066g\\u2069 \\u200f");
     CHECK(printable("\xff\xfe") == "\\xff\\xfe");
     CHECK(printable("two\nlines\tand l\u00f6we \u4e2d") == "two\nlines\tand l\u00f6we \u4e2d");
     CHECK(one_line("two\nlines\tof text") == "two\\nlines\\tof text");

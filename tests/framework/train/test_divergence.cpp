@@ -12,12 +12,8 @@ using namespace l2o::framework;
 using namespace l2o::test;
 
 Trainee diverging(const OptionText& options, const OptionText& meta_options = {{"learning_rate", "0.01"}}) {
-    Trainee trainee({.options = options, .meta_options = meta_options});
-    trainee.settings().epochs = 3;
-    trainee.settings().horizon = 20;
-    trainee.settings().unroll = 5;
-    trainee.settings().batch = 3;
-    trainee.settings().shard_rows = 2;
+    Trainee trainee({.options = options, .meta_options = meta_options},
+                    {.epochs = 3, .horizon = 20, .unroll = 5, .batch = 3, .shard_rows = 2});
     return trainee;
 }
 
@@ -230,11 +226,8 @@ TEST_CASE("a meta-step that is not finite is not taken, and the training goes on
     // 1e308 times a gradient of losses of some 100 overflows.
     Trainee trainee({.problem = {{"n", "3"}, {"init_std", "10"}},
                      .meta = "gradient_descent",
-                     .meta_options = {{"learning_rate", "1e308"}}});
-    trainee.settings().epochs = 4;
-    trainee.settings().horizon = 5;
-    trainee.settings().unroll = 5;
-    trainee.settings().batch = 3;
+                     .meta_options = {{"learning_rate", "1e308"}}},
+                    {.epochs = 4, .horizon = 5, .unroll = 5, .batch = 3});
     CHECK(refusal([&] { trainee.train(); }) ==
           "4 training of 'trainee': all 4 windows diverged (a step of the meta-optimizer is not finite); "
           "start with smaller steps (output_scale, learning_rate) or set train.clip_norm");

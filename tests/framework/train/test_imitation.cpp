@@ -20,7 +20,7 @@ using namespace l2o::test;
 Trainee pupil(const std::string& teacher,
               const OptionText& options,
               double probability,
-              Trainee::Setup setup = {}) {
+              const Trainee::Setup& setup = {}) {
     Trainee trainee(setup);
     TrainSettings& settings = trainee.settings();
     settings.imitation = {.teacher = choice(Kind::kOptimizer, teacher, options), .probability = probability};

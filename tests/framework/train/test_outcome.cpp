@@ -138,11 +138,7 @@ TEST_CASE("a training is compared with its start on few instances, and on none w
 }
 
 TEST_CASE("a training that does not validate finds out what it gained, and is none the worse for it") {
-    Trainee trainee({});
-    trainee.settings().epochs = 10;
-    trainee.settings().horizon = 20;
-    trainee.settings().unroll = 5;
-    trainee.settings().batch = 4;
+    Trainee trainee({}, {.epochs = 10, .horizon = 20, .unroll = 5, .batch = 4});
     const TrainResult result = trainee.train();
     REQUIRE(result.gain);
     CHECK(result.gain->instances == 16);
@@ -159,10 +155,7 @@ TEST_CASE("a training that does not validate finds out what it gained, and is no
 }
 
 TEST_CASE("of a training that is compared on a single instance it is said why nothing is known of its gain") {
-    Trainee trainee({});
-    trainee.settings().epochs = 2;
-    trainee.settings().horizon = trainee.settings().unroll = 5;
-    trainee.settings().validate_instances = 1;
+    Trainee trainee({}, {.epochs = 2, .horizon = 5, .unroll = 5, .validate_instances = 1});
     SUBCASE("at the end") {}
     SUBCASE("while it validates") { trainee.settings().validate_every = 1; }
     const TrainResult result = trainee.train();
@@ -175,12 +168,9 @@ TEST_CASE("of a training that is compared on a single instance it is said why no
 }
 
 TEST_CASE("a training that validates is compared on the same instances, at the horizon it ends with") {
-    Trainee trainee({.meta_options = {{"learning_rate", "3"}}});
-    trainee.settings().epochs = 4;
-    trainee.settings().horizon = trainee.settings().unroll = 20;
-    trainee.settings().batch = 4;
-    trainee.settings().validate_every = 2;
-    trainee.settings().validate_instances = 6;
+    Trainee trainee(
+        {.meta_options = {{"learning_rate", "3"}}},
+        {.epochs = 4, .horizon = 20, .unroll = 20, .batch = 4, .validate_every = 2, .validate_instances = 6});
     const TrainResult result = trainee.train();
     REQUIRE(result.gain);
     CHECK(result.gain->instances == 6);
@@ -190,14 +180,14 @@ TEST_CASE("a training that validates is compared on the same instances, at the h
 }
 
 TEST_CASE("a training tells the evaluations of its trajectories and validations, however it goes back") {
-    Trainee trainee({});
-    trainee.settings().epochs = 3;
-    trainee.settings().horizon = 16;
-    trainee.settings().unroll = 16;
-    trainee.settings().batch = 4;
-    trainee.settings().shard_rows = 2;
-    trainee.settings().validate_every = 1;
-    trainee.settings().validate_instances = 2;
+    Trainee trainee({},
+                    {.epochs = 3,
+                     .horizon = 16,
+                     .unroll = 16,
+                     .batch = 4,
+                     .shard_rows = 2,
+                     .validate_every = 1,
+                     .validate_instances = 2});
     // A gradient per step and row: three trajectories of four rows; two validation instances at the start,
     // after every trajectory, and at the end with what is kept and with what it began with.
     constexpr double kTold = 3 * 4 * 16 + (1 + 3 + 2) * 2 * 16;
@@ -212,11 +202,7 @@ TEST_CASE("a training tells the evaluations of its trajectories and validations,
 }
 
 TEST_CASE("a training by evolution strategies pays for both runs of a pair") {
-    Trainee trainee({});
-    trainee.settings().epochs = 2;
-    trainee.settings().horizon = 4;
-    trainee.settings().unroll = 4;
-    trainee.settings().batch = 4;
+    Trainee trainee({}, {.epochs = 2, .horizon = 4, .unroll = 4, .batch = 4});
     trainee.settings().estimator = EstimatorKind::kEs;
     trainee.settings().pairs = 2;
     trainee.settings().validate_every = 1;

@@ -17,15 +17,14 @@ using namespace l2o::test;
 
 /// Windows of 10, 10 and 5 steps, 5 instances in shards of 2, 2 and 1: 9 windows.
 Trainee windows_of(Dtype dtype) {
-    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}, .dtype = dtype});
-    TrainSettings& settings = trainee.settings();
-    settings.epochs = 3;
-    settings.horizon = 25;
-    settings.unroll = 10;
-    settings.batch = 5;
-    settings.shard_rows = 2;
-    settings.validate_every = 2;
-    settings.validate_instances = 3;
+    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "4"}}, .dtype = dtype},
+                    {.epochs = 3,
+                     .horizon = 25,
+                     .unroll = 10,
+                     .batch = 5,
+                     .shard_rows = 2,
+                     .validate_every = 2,
+                     .validate_instances = 3});
     return trainee;
 }
 Trainee flat() { return windows_of(Dtype::kF64); }
@@ -42,23 +41,11 @@ Trainee counting() {
     trainee.settings() = flat().settings();
     return trainee;
 }
-/// 15 windows in 9 stages.
 Trainee layerwise() {
-    Trainee trainee({.optimizer = "lista",
-                     .options = {{"layers", "3"}},
-                     .optimizee = "sparse_recovery",
-                     .problem = {{"m", "6"}, {"n", "10"}},
-                     .loss = "mse_to_solution"});
-    TrainSettings& settings = trainee.settings();
-    settings.schedule = Schedule::kLayerwise;
-    settings.steps_new = 2;
-    settings.steps_all = 2;
-    settings.steps_fine = 1;
-    settings.batch = 5;
-    settings.instances = 10;
-    settings.shard_rows = 2;
-    settings.validate_every = 2;
-    settings.validate_instances = 3;
+    Trainee trainee = layerwise_lista();
+    trainee.settings().instances = 10;
+    trainee.settings().validate_every = 2;
+    trainee.settings().validate_instances = 3;
     return trainee;
 }
 /// Two stages with a running mean; the second one may end early.
@@ -75,25 +62,16 @@ Trainee staged() {
 }
 /// 8 windows, every second one diverges.
 Trainee diverging() {
-    Trainee trainee({.options = {{"gives_up_at", "7"}}});
-    TrainSettings& settings = trainee.settings();
-    settings.epochs = 4;
-    settings.horizon = 20;
-    settings.unroll = 5;
-    settings.batch = 3;
-    settings.shard_rows = 2;
-    settings.validate_every = 1;
+    Trainee trainee(
+        {.options = {{"gives_up_at", "7"}}},
+        {.epochs = 4, .horizon = 20, .unroll = 5, .batch = 3, .shard_rows = 2, .validate_every = 1});
     return trainee;
 }
 
 /// Its first meta-step is its last good one; 9 windows, no validation.
 Trainee ruined() {
-    Trainee trainee({.meta_options = {{"learning_rate", "1000"}}});
-    TrainSettings& settings = trainee.settings();
-    settings.epochs = 8;
-    settings.horizon = 10;
-    settings.unroll = 5;
-    settings.batch = 3;
+    Trainee trainee({.meta_options = {{"learning_rate", "1000"}}},
+                    {.epochs = 8, .horizon = 10, .unroll = 5, .batch = 3});
     return trainee;
 }
 
@@ -290,11 +268,8 @@ TEST_CASE("an interruption says where the training stands and where its state is
 
 TEST_CASE("an interruption that a plugin sees while instances are drawn leaves a checkpoint too") {
     const auto trainee = [](const char* stops_at) {
-        Trainee made({.optimizee = "stopping", .problem = {{"stops_at", stops_at}, {"reason", "cancelled"}}});
-        made.settings().epochs = 4;
-        made.settings().horizon = 10;
-        made.settings().unroll = 5;
-        made.settings().batch = 3;
+        Trainee made({.optimizee = "stopping", .problem = {{"stops_at", stops_at}, {"reason", "cancelled"}}},
+                     {.epochs = 4, .horizon = 10, .unroll = 5, .batch = 3});
         return made;
     };
     Trainee whole = trainee("-1"), stopped = trainee("6");

@@ -15,22 +15,6 @@ namespace {
 using namespace l2o::framework;
 using namespace l2o::test;
 
-Trainee lista() {
-    Trainee trainee({.optimizer = "lista",
-                     .options = {{"layers", "3"}},
-                     .optimizee = "sparse_recovery",
-                     .problem = {{"m", "6"}, {"n", "10"}},
-                     .loss = "mse_to_solution"});
-    TrainSettings& settings = trainee.settings();
-    settings.schedule = Schedule::kLayerwise;
-    settings.steps_new = 2;
-    settings.steps_all = 2;
-    settings.steps_fine = 1;
-    settings.batch = 5;
-    settings.shard_rows = 2;
-    return trainee;
-}
-
 double rate_of(const Trainee& trainee, const Stage& stage, const std::string& name) {
     for (std::size_t i = 0; i < stage.rates.size(); ++i) {
         if (trainee.optimizer().params()[i]->name == name) return stage.rates[i];
@@ -66,7 +50,7 @@ TEST_CASE("a flat training is one stage with the settings' lengths") {
 }
 
 TEST_CASE("the stages of a flat training have their own lengths, rates and multipliers") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     TrainSettings& settings = trainee.settings();
     settings.schedule = Schedule::kFlat;
     settings.horizon = settings.unroll = 3;
@@ -103,7 +87,7 @@ TEST_CASE("rates fall from 1 to 0 over the epochs of a stage, linearly or as a c
 }
 
 TEST_CASE("layer_decay of the gradient leaves the rates alone") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     trainee.settings().layer_decay_of = LayerDecay::kGradient;
     const auto stages = stages_of(trainee.settings(), trainee.optimizer());
     const Stage& all = stages[7];
@@ -146,7 +130,7 @@ TEST_CASE("a gradient damped by age moves old layers less under descent, and har
 }
 
 TEST_CASE("layers run once for all epochs of a fixed training set give the bits of running them every time") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     TrainSettings& settings = trainee.settings();
     settings.steps_new = settings.steps_all = 60;
     settings.instances = 150;  // 30 batches: every one is met twice in a stage
@@ -155,12 +139,12 @@ TEST_CASE("layers run once for all epochs of a fixed training set give the bits 
     const TrainResult kept = trainee.train();
     // Enough for the recorded points, and for a part of the instances: no prefix fits any more.
     settings.memory_bytes = static_cast<std::uint64_t>(kept.engine_bytes) * 5 / 4;
-    REQUIRE(settings.memory_bytes < 150 * (6 + 10) * sizeof(double));
+    REQUIRE(settings.memory_bytes < std::uint64_t{150} * (6 + 10) * sizeof(double));
     CHECK(bytes(trainee.train().params) == bytes(kept.params));
 }
 
 TEST_CASE("layer by layer: every depth has its new parameters first, then all of them, damped by age") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     trainee.settings().multipliers = {{"layer.01.theta", 10}};
     const auto stages = stages_of(trainee.settings(), trainee.optimizer());
     std::vector<std::string> names;
@@ -193,7 +177,7 @@ TEST_CASE("layer by layer: every depth has its new parameters first, then all of
 }
 
 TEST_CASE("parts of no steps are left out, and layer_decay 0 keeps the older layers as they are") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     trainee.settings().steps_new = 0;
     trainee.settings().steps_fine = 0;
     trainee.settings().layer_decay = 0;
@@ -217,7 +201,7 @@ TEST_CASE("schedules and multipliers that do not fit the optimizer are refused b
 }
 
 TEST_CASE("while a layer is new the others keep every bit, and its own parameters move") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     trainee.settings().steps_all = 0;
     trainee.settings().steps_fine = 0;
     const ScratchFolder folder;
@@ -244,7 +228,7 @@ TEST_CASE("while a layer is new the others keep every bit, and its own parameter
 }
 
 TEST_CASE("stopping the reverse at the new layer gives the bits of the full reverse for its parameters") {
-    const Trainee trainee = lista();
+    const Trainee trainee = layerwise_lista();
     const TensorSet phi = trainee.initial_params();
     const Keys keys = trainee.keys();
     Shards shards(trainee.optimizer(),
@@ -268,10 +252,7 @@ TEST_CASE("stopping the reverse at the new layer gives the bits of the full reve
 }
 
 TEST_CASE("a multiplier of 0 keeps a parameter's bits, and the rest is trained as if it had no gradient") {
-    Trainee trainee({});
-    trainee.settings().epochs = 5;
-    trainee.settings().horizon = trainee.settings().unroll = 10;
-    trainee.settings().batch = 3;
+    Trainee trainee({}, {.epochs = 5, .horizon = 10, .unroll = 10, .batch = 3});
     trainee.settings().multipliers = {{"decay", 0}};
     trainee.settings().clip_norm = 1e-3;
     const TensorSet start = trainee.initial_params();
@@ -298,7 +279,7 @@ TEST_CASE("a multiplier of 0 keeps a parameter's bits, and the rest is trained a
 }
 
 TEST_CASE("a layer-wise training lowers the loss at full depth, and every stage is in the metrics") {
-    Trainee trainee = lista();
+    Trainee trainee = layerwise_lista();
     TrainSettings& settings = trainee.settings();
     settings.steps_new = settings.steps_all = 40;
     settings.batch = 32;

@@ -19,14 +19,14 @@ using namespace l2o::test;
 
 /// 5 instances in shards of 2, 2 and 1; windows of 10, 10 and 5 steps.
 Trainee uneven(const Trainee::Setup& setup = {}) {
-    Trainee trainee(setup);
-    trainee.settings().epochs = 4;
-    trainee.settings().horizon = 25;
-    trainee.settings().unroll = 10;
-    trainee.settings().batch = 5;
-    trainee.settings().shard_rows = 2;
-    trainee.settings().validate_every = 2;
-    trainee.settings().validate_instances = 3;
+    Trainee trainee(setup,
+                    {.epochs = 4,
+                     .horizon = 25,
+                     .unroll = 10,
+                     .batch = 5,
+                     .shard_rows = 2,
+                     .validate_every = 2,
+                     .validate_instances = 3});
     return trainee;
 }
 
@@ -36,13 +36,13 @@ const Trainee::Setup kScouts{.optimizer = "learned_scouts"};
 }  // namespace
 
 TEST_CASE("l2o_dm trained for 40 trajectories more than halves its validation loss") {
-    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "8"}}, .problem = {{"n", "5"}}});
-    trainee.settings().epochs = 40;
-    trainee.settings().horizon = 20;
-    trainee.settings().unroll = 10;
-    trainee.settings().batch = 32;
-    trainee.settings().validate_every = 5;
-    trainee.settings().validate_instances = 32;
+    Trainee trainee({.optimizer = "l2o_dm", .options = {{"hidden", "8"}}, .problem = {{"n", "5"}}},
+                    {.epochs = 40,
+                     .horizon = 20,
+                     .unroll = 10,
+                     .batch = 32,
+                     .validate_every = 5,
+                     .validate_instances = 32});
     const double before = trainee.validation_loss(trainee.initial_params());
     const TrainResult result = trainee.train();
     MESSAGE("validation loss " << before << " -> " << result.best_validation);
@@ -56,11 +56,8 @@ TEST_CASE("lista trained end to end more than halves the distance to the solutio
                      .options = {{"layers", "5"}},
                      .optimizee = "sparse_recovery",
                      .problem = {{"m", "10"}, {"n", "20"}},
-                     .loss = "mse_to_solution"});
-    trainee.settings().epochs = 150;
-    trainee.settings().horizon = trainee.settings().unroll = 5;
-    trainee.settings().batch = 64;
-    trainee.settings().validate_every = 10;
+                     .loss = "mse_to_solution"},
+                    {.epochs = 150, .horizon = 5, .unroll = 5, .batch = 64, .validate_every = 10});
     const double before = trainee.validation_loss(trainee.initial_params());
     const TrainResult result = trainee.train();
     MESSAGE("validation loss " << before << " -> " << result.best_validation);
@@ -302,10 +299,8 @@ TEST_CASE("start values may be derived from all instances of the first batch") {
                      .options = {{"layers", "2"}, {"hidden", "2"}},
                      .optimizee = "sparse_recovery",
                      .problem = {{"m", "4"}, {"n", "8"}},
-                     .loss = "mse_to_solution"});
-    trainee.settings().epochs = 1;
-    trainee.settings().horizon = trainee.settings().unroll = 2;
-    trainee.settings().batch = 6;
+                     .loss = "mse_to_solution"},
+                    {.epochs = 1, .horizon = 2, .unroll = 2, .batch = 6});
     const auto& optimizee = trainee.optimizee();
     const ProblemData first = optimizee.sample(trainee.keys().train_data, Split::kTrain, 0, 6, false);
     const std::vector<double> b = values(first.tensors[1]);
@@ -378,17 +373,13 @@ TEST_CASE("progress counts windows up to the total, and tells the loss") {
 
 TEST_CASE("trainings of other seeds differ, even where neither parameters nor starts are drawn") {
     const auto trained = [](std::uint64_t seed, std::int64_t instances, int threads = 1) {
-        Trainee trainee({.optimizer = "lista",
-                         .options = {{"layers", "3"}},
-                         .optimizee = "sparse_recovery",
-                         .problem = {{"m", "10"}, {"n", "20"}},
-                         .loss = "mse_to_solution"});
-        trainee.settings().epochs = 6;
-        trainee.settings().horizon = 3;
-        trainee.settings().unroll = 3;
-        trainee.settings().batch = 4;
-        trainee.settings().shard_rows = 2;
-        trainee.settings().validate_instances = 8;
+        Trainee trainee(
+            {.optimizer = "lista",
+             .options = {{"layers", "3"}},
+             .optimizee = "sparse_recovery",
+             .problem = {{"m", "10"}, {"n", "20"}},
+             .loss = "mse_to_solution"},
+            {.epochs = 6, .horizon = 3, .unroll = 3, .batch = 4, .shard_rows = 2, .validate_instances = 8});
         trainee.settings().instances = instances;
         trainee.settings().seed = seed;
         return trainee.train({}, threads);

@@ -1,7 +1,5 @@
 #include "tests/framework/train/trainee.hpp"
 
-#include <fstream>
-
 #include "framework/cancel.hpp"
 #include "framework/train/shards.hpp"
 
@@ -15,7 +13,7 @@ PluginChoice choice(Kind kind, const std::string& id, const OptionText& options)
             .context = {.origin = "test", .path = name_of(kind), .kind = name_of(kind), .id = id}};
 }
 
-Trainee::Trainee(const Setup& setup) {
+Trainee::Trainee(const Setup& setup, const Lengths& lengths) {
     experiment_.seed = setup.seed;
     experiment_.dtype = setup.dtype;
     experiment_.optimizee = choice(Kind::kOptimizee, setup.optimizee, setup.problem);
@@ -28,12 +26,36 @@ Trainee::Trainee(const Setup& setup) {
     settings().meta_optimizer = choice(Kind::kOptimizer, setup.meta, setup.meta_options);
     settings().meta_optimizer.context.path = "train.meta_optimizer";
     settings().checkpoint_every_s = 1e6;
+    using Length = std::pair<std::int64_t, std::int64_t&>;
+    for (const auto& [length, setting] : {Length{lengths.epochs, settings().epochs},
+                                          Length{lengths.horizon, settings().horizon},
+                                          Length{lengths.unroll, settings().unroll},
+                                          Length{lengths.batch, settings().batch},
+                                          Length{lengths.shard_rows, settings().shard_rows},
+                                          Length{lengths.validate_every, settings().validate_every},
+                                          Length{lengths.validate_instances, settings().validate_instances}})
+        if (length != 0) setting = length;
 
     optimizee_ = std::make_unique<Optimizee>(
         experiment_.optimizee.entry, experiment_.optimizee.resolve(), experiment_.dtype);
     optimizer_ = std::make_unique<Optimizer>(
         contestant_.optimizer.entry, contestant_.optimizer.resolve(), task_of(*optimizee_, 0));
     loss_ = std::make_unique<Loss>(settings().loss.entry, settings().loss.resolve(), task_of(*optimizee_, 0));
+}
+
+Trainee layerwise_lista() {
+    Trainee trainee({.optimizer = "lista",
+                     .options = {{"layers", "3"}},
+                     .optimizee = "sparse_recovery",
+                     .problem = {{"m", "6"}, {"n", "10"}},
+                     .loss = "mse_to_solution"},
+                    {.batch = 5, .shard_rows = 2});
+    TrainSettings& settings = trainee.settings();
+    settings.schedule = Schedule::kLayerwise;
+    settings.steps_new = 2;
+    settings.steps_all = 2;
+    settings.steps_fine = 1;
+    return trainee;
 }
 
 TrainResult Trainee::train(const TrainFiles& files, int threads, const ProgressSink& progress) {
@@ -87,16 +109,6 @@ const Tensor& param(const Trainee& trainee, const TensorSet& params, const std::
         if (trainee.optimizer().params()[i]->name == name) return params[i];
     }
     throw std::invalid_argument("no parameter '" + name + "'");
-}
-
-std::vector<nlohmann::json> records(const std::filesystem::path& path) {
-    std::vector<nlohmann::json> out;
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-        out.push_back(nlohmann::json::parse(line));
-        out.back().erase("seconds");
-    }
-    return out;
 }
 
 ProgressSink interrupt_after(std::int64_t window) {

@@ -3,13 +3,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "framework/experiment/experiment.hpp"
 #include "framework/train/estimator.hpp"
 #include "framework/train/train.hpp"
+#include "tests/framework/store/records.hpp"
 #include "tests/support/lab.hpp"
 
 namespace l2o::test {
@@ -31,7 +31,13 @@ class Trainee {
         std::uint64_t seed = 1;
         Dtype dtype = Dtype::kF64;
     };
-    explicit Trainee(const Setup& setup);
+    /// What is not 0 is set.
+    struct Lengths {
+        std::int64_t epochs = 0, horizon = 0, unroll = 0, batch = 0, shard_rows = 0, validate_every = 0,
+                     validate_instances = 0;
+    };
+    explicit Trainee(const Setup& setup) : Trainee(setup, Lengths{}) {}
+    Trainee(const Setup& setup, const Lengths& lengths);
 
     /// To be changed before train().
     framework::TrainSettings& settings() { return *contestant_.train; }
@@ -64,15 +70,15 @@ class Trainee {
     std::unique_ptr<framework::Loss> loss_;
 };
 
+/// LISTA of three layers, layer by layer: 15 windows in 9 stages.
+Trainee layerwise_lista();
+
 /// The bits of all tensors.
 std::string bytes(const framework::TensorSet& set);
 std::string bytes(const Tensor& tensor);
 
 /// A parameter by name.
 const Tensor& param(const Trainee& trainee, const framework::TensorSet& params, const std::string& name);
-
-/// The records of a metrics file, without what the clock says.
-std::vector<nlohmann::json> records(const std::filesystem::path& path);
 
 /// Interrupts a training after its window number `window`, counted from 1 over all sessions.
 framework::ProgressSink interrupt_after(std::int64_t window);

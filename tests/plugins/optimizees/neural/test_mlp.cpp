@@ -269,7 +269,7 @@ TEST_CASE("mlp: the data tensors are the files, plain or compressed, or the firs
     CHECK(bytes(all.data("test_labels")) == folder.test_labels);
     ProblemLab some = folder.lab({{"train_size", "5"}, {"test_size", "2"}});
     CHECK(bytes(some.data("train_images")) ==
-          Bytes(folder.train_images.begin(), folder.train_images.begin() + 5 * kPixels));
+          Bytes(folder.train_images.begin(), folder.train_images.begin() + std::ptrdiff_t{5} * kPixels));
     CHECK(bytes(some.data("test_labels")) == Bytes{3, 1});
 }
 
@@ -296,7 +296,7 @@ TEST_CASE("mlp: a missing file is named, with what it takes to get it") {
 
 TEST_CASE("mlp: a damaged file is named, with what was found and what was expected") {
     const std::string images = "train-images-idx3-ubyte", labels = "train-labels-idx1-ubyte";
-    const Bytes content(kTrain * kPixels);
+    const Bytes content(std::size_t{kTrain} * kPixels);
 
     SUBCASE("labels where images belong") {
         const Folder folder;
@@ -365,7 +365,8 @@ TEST_CASE("mlp: a damaged file is named, with what was found and what was expect
     }
     SUBCASE("test images of another size") {
         const Folder folder;
-        folder.write("t10k-images-idx3-ubyte", idx({kTest, kCols, kCols}, Bytes(kTest * kCols * kCols)));
+        folder.write("t10k-images-idx3-ubyte",
+                     idx({kTest, kCols, kCols}, Bytes(std::size_t{kTest} * kCols * kCols)));
         contains(folder.message(), "t10k-images-idx3-ubyte: images of 9 pixels; expected 6 as in '");
     }
     SUBCASE("a train_size beyond the data") {

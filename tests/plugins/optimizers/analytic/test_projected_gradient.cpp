@@ -58,7 +58,7 @@ TEST_CASE("projected_gradient: every point lies in the box, and the last one is 
 
 TEST_CASE("a method that knows no bounds is refused on a block that has some, and told who keeps them") {
     try {
-        Lab({.optimizer = "adam", .options = {}, .problem = kBowl});
+        const Lab lab({.optimizer = "adam", .options = {}, .problem = kBowl});
         FAIL("nothing was thrown");
     } catch (const l2o::framework::Error& error) {
         CHECK(std::string(error.what()) ==
