@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "descent.hpp"
 
 // Optimizers with one defect each in what they say of rows and points.
@@ -27,7 +29,7 @@ struct ReadsUnread : Descent {
         Descent::step(in, out);
         const T* f = static_cast<const T*>(in.raw().f->data);
         for (std::int64_t row = 0; row < in.batch(); ++row)
-            if (f[row] != f[row]) out.x(0)(row, 0) = f[row];
+            if (std::isnan(f[row])) out.x(0)(row, 0) = f[row];
     }
 };
 
