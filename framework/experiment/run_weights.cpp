@@ -151,6 +151,7 @@ TensorSet RunWeights::parameters(Entrant& entrant) const {
     if (!entrant.weight_file) entrant.weight_file = read_safetensors(entrant.weights);
     const TensorFile file = *std::exchange(entrant.weight_file, std::nullopt);
     state_.note(problem_note(file, *entrant.optimizer, state_.optimizee, state_.test.instances));
+    state_.note(option_note(file, *entrant.optimizer));
     return read_weights(
         file, *entrant.optimizer, state_.keys.init_params, state_.test.instances, &state_.optimizee);
 }

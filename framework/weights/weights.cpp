@@ -301,6 +301,22 @@ std::string problem_note(const TensorFile& file,
            " had other values, sizes or precision than here; they may not suit this one";
 }
 
+std::string option_note(const TensorFile& file, const Optimizer& optimizer) {
+    const std::string* text = metadata(file, kOptionsKey);
+    if (text == nullptr) return "";
+    const std::map<std::string, std::string> here = optimizer.options().canonical();
+    std::string others;
+    for (const auto& [key, then] : options_from_text(*text, file.path + ": metadata " + kOptionsKey)) {
+        const auto now = here.find(key);
+        if (now == here.end() || now->second == then) continue;
+        if (const auto number = parse_real(then); number && number == parse_real(now->second)) continue;
+        others += (others.empty() ? "" : ", ") + key + " " + then + ", here " + now->second;
+    }
+    if (others.empty()) return "";
+    return file.path + ": these weights were learned with other options: " + others +
+           "; they may not suit these";
+}
+
 std::vector<std::string> weight_notes(const TensorFile& file,
                                       const std::map<std::string, std::string>& builds,
                                       const Optimizer& optimizer,
@@ -309,6 +325,7 @@ std::vector<std::string> weight_notes(const TensorFile& file,
     std::vector<std::string> notes = origin_notes(file, builds);
     if (const std::string problem = problem_note(file, optimizer, optimizee, data); !problem.empty())
         notes.push_back(problem);
+    if (const std::string options = option_note(file, optimizer); !options.empty()) notes.push_back(options);
     if (const std::optional<TrainingOutcome> training = training_of(file))
         for (const std::string& remark : remarks_on(*training))
             notes.push_back(file.path + ": of its training: " + remark);

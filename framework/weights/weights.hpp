@@ -86,8 +86,11 @@ struct FoundWeights {
                                        const Optimizer& optimizer,
                                        const Optimizee& optimizee,
                                        const ProblemData& data);
+/// A sentence if it was learned with other values of options than those of the optimizer; else "".
+/// @throw Error kUsage: metadata that are no options
+[[nodiscard]] std::string option_note(const TensorFile& file, const Optimizer& optimizer);
 
-/// Both, for weights that were given to an optimizer, and what there is to remark on their training.
+/// All of these, for weights that were given to an optimizer, and what there is to remark on their training.
 /// @throw Error kUsage, see training_of()
 [[nodiscard]] std::vector<std::string> weight_notes(const TensorFile& file,
                                                     const std::map<std::string, std::string>& builds,

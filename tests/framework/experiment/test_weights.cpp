@@ -416,6 +416,30 @@ TEST_CASE("weights: those of another build of a plugin are told, with both build
     CHECK(origin_notes(read_safetensors(path), builds).empty());
 }
 
+TEST_CASE("weights: learned with one value of an option and used with another, they say so by its name") {
+    const ScratchFolder folder;
+    const Bench bench("lista", kTwoLayers),
+        other("lista", {Bench::text("layers", "2"), Bench::text("theta_first", "0.5")});
+    const std::filesystem::path path = folder / "w.safetensors";
+    write_weights(
+        path, bench.optimizer, bench.start(), problem_metadata(bench.optimizer, bench.optimizee, bench.data));
+    const TensorFile file = read_safetensors(path);
+    CHECK(option_note(file, bench.optimizer).empty());
+    const std::string note = option_note(file, other.optimizer);
+    CHECK(note == path.string() +
+                      ": these weights were learned with other options: theta_first 0.6, here 0.5; they may "
+                      "not suit these");
+    CHECK(weight_notes(file, {}, other.optimizer, other.optimizee, other.data) ==
+          std::vector<std::string>{note});
+    // A number by another name, and an option that there no longer is, say nothing.
+    write_safetensors(path,
+                      {},
+                      {{"l2o.format", "1"},
+                       {"l2o.optimizer", "lista"},
+                       {"l2o.options", R"({"theta_first": 0.60, "width": 7})"}});
+    CHECK(option_note(read_safetensors(path), bench.optimizer).empty());
+}
+
 TEST_CASE("weights: learned on one matrix and used on another, they say so by the name of the matrix") {
     const ScratchFolder folder;
     const Bench bench("lista", kTwoLayers), other("lista", kTwoLayers, Dtype::kF64, 4);
