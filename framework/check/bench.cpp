@@ -309,6 +309,12 @@ Dtype widest(const Subject& subject) {
     return preferred(subject, offered, offered.back());
 }
 
+GuardedSet guarded(const std::vector<Tensor>& tensors, const std::vector<const l2o_spec*>& specs) {
+    GuardedSet set;
+    for (std::size_t i = 0; i < tensors.size(); ++i) set.add(specs[i]->name, tensors[i]);
+    return set;
+}
+
 void set(Tensor& tensor, std::int64_t i, double value) {
     const auto at = static_cast<std::size_t>(i);
     if (tensor.dtype() == Dtype::kF32) {

@@ -189,7 +189,16 @@ class Bench {
 /// Of those, the one that the circumstances ask for; else the one with the fewest bits, or the most.
 [[nodiscard]] Dtype narrowest(const Subject& subject);
 [[nodiscard]] Dtype widest(const Subject& subject);
+/// @throw NotApplicable where the component does not compute in float64
+template <class B>
+[[nodiscard]] std::unique_ptr<B> float64_bench(const Subject& subject) {
+    if (dtypes(subject).back() != Dtype::kF64) throw NotApplicable("does not compute in float64");
+    return std::make_unique<B>(subject, Dtype::kF64);
+}
 
+/// The tensors, under the names that the specs give them.
+[[nodiscard]] GuardedSet guarded(const std::vector<Tensor>& tensors,
+                                 const std::vector<const l2o_spec*>& specs);
 /// Rows of a tensor along an axis, in the given order; an empty tensor stays empty.
 [[nodiscard]] Tensor gather(const Tensor& tensor, std::size_t axis, const std::vector<std::int64_t>& rows);
 [[nodiscard]] std::vector<std::int64_t> all_rows(std::int64_t n);

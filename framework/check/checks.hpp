@@ -58,11 +58,13 @@ std::string check_loss_vjp(const Subject& subject);
 std::string check_loss_vjp_sums(const Subject& subject);
 std::string check_additive(const Subject& subject);
 
-// optimizee_checks.cpp
+// instance_checks.cpp
 std::string check_sample(const Subject& subject);
 std::string check_unwanted(const Subject& subject);
 std::string check_splits(const Subject& subject);
 std::string check_starts(const Subject& subject);
+
+// oracle_checks.cpp
 std::string check_parts(const Subject& subject);
 std::string check_particles(const Subject& subject);
 std::string check_gradient(const Subject& subject);

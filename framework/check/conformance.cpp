@@ -7,8 +7,8 @@
 #include <algorithm>
 
 #include "framework/check/checks.hpp"
-#include "framework/check/fuzz.hpp"
-#include "framework/config/value_text.hpp"
+#include "framework/check/judge.hpp"
+#include "framework/check/random_checks.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/child.hpp"
 #include "framework/plugin/library.hpp"
@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char *kLibrary = "library", *kLoads = "loads", *kManifest = "manifest", *kCreates = "creates";
+constexpr const char *kLibrary = "library", *kLoads = "loads", *kManifest = "manifest";
 constexpr const char* kLoadsRule = "the library loads, exports '" L2O_ENTRY_SYMBOL
                                    "' alone, has complete tables for this ABI, and leaves the "
                                    "floating-point control word as it was";
@@ -29,60 +29,6 @@ constexpr const char* kManifestRule = "the manifest beside the library says what
 
 /// The last iteration that --thorough looks at.
 constexpr std::int64_t kFar = 300;
-
-bool is_wanted(const Conformance& conformance, const std::string& name) {
-    return conformance.only.empty() ||
-           std::find(conformance.only.begin(), conformance.only.end(), name) != conformance.only.end();
-}
-
-json verdict_of(const std::function<std::string()>& check) {
-    const auto say = [](Verdict verdict, const std::string& text) {
-        return json{{"verdict", name_of(verdict)}, {"text", text}};
-    };
-    try {
-        return say(Verdict::kOk, check());
-    } catch (const NotApplicable& reason) {
-        return say(Verdict::kSkipped, reason.what());
-    } catch (const Diverged& diverged) {
-        return say(Verdict::kFailed, "returned L2O_STATUS_NUMERICAL: " + diverged.text);
-    } catch (const std::exception& error) {
-        return say(Verdict::kFailed, error.what());
-    }
-}
-
-/// One line; a plugin's text may hold bytes that are no UTF-8.
-std::string line_of(const json& message) {
-    return message.dump(-1, ' ', true, json::error_handler_t::replace);
-}
-
-void take(const json& message, Finding& finding) {
-    const std::string verdict = message.at("verdict");
-    for (const Verdict known : {Verdict::kOk, Verdict::kFailed, Verdict::kSkipped})
-        if (verdict == name_of(known)) finding.verdict = known;
-    finding.text = message.at("text");
-}
-
-/// Runs a check in a child.
-Finding judge(Finding finding, double time_limit_s, const std::function<std::string()>& check) {
-    const std::string ended = run_in_child([&](const Send& send) { send(line_of(verdict_of(check))); },
-                                           [&](const std::string& line) { take(json::parse(line), finding); },
-                                           time_limit_s);
-    if (!ended.empty()) {
-        finding.verdict = Verdict::kFailed;
-        finding.text = ended;
-    }
-    return finding;
-}
-
-/// What is set of an optimizee.
-std::map<std::string, std::string> settings_for(const Conformance& conformance, const Catalog::Entry& entry) {
-    if (conformance.optimizee != kAllOptimizees) return conformance.optimizee_settings;
-    const std::string prefix = entry.component.id + ".";
-    std::map<std::string, std::string> out;
-    for (const auto& [key, value] : conformance.optimizee_settings)
-        if (key.starts_with(prefix)) out.emplace(key.substr(prefix.size()), value);
-    return out;
-}
 
 /// In a child.
 const PluginDescription& load(const std::filesystem::path& path) {
@@ -109,79 +55,6 @@ std::string check_manifest(const PluginDescription& plugin) {
     if (json::parse(read_file(manifest)) != to_json(plugin))
         throw Broken(manifest.string() + " differs; write it again with l2o-manifest");
     return "";
-}
-
-double limit_of(const Conformance& conformance) {
-    constexpr double kLimit = 60, kThoroughLimit = 600;
-    return conformance.time_limit_s.value_or(conformance.thorough ? kThoroughLimit : kLimit);
-}
-
-Finding about(const Subject& subject, const char* check, const char* rule) {
-    const ComponentDescription& component = subject.entry.component;
-    return {.component = std::string(name_of(component.kind)) + " " + component.id,
-            .check = check,
-            .rule = rule,
-            .optimizee = subject.optimizee ? subject.optimizee->component.id : ""};
-}
-
-using Found = std::function<void(const Finding&)>;
-
-/// @return  the check that hung; "" if none did.
-std::string check_component(const Conformance& conformance, const Subject& subject, const Found& on_found) {
-    std::string hopeless, hung;  // why the checks that follow are
-    for (const Check& check : checks_of(subject.entry.component.kind)) {
-        if (!is_wanted(conformance, check.name)) continue;
-        Finding finding = about(subject, check.name, check.rule);
-        if (hopeless.empty()) {
-            finding = judge(std::move(finding), limit_of(conformance), [&] { return check.run(subject); });
-        } else {
-            finding.verdict = Verdict::kSkipped;
-            finding.text = hopeless;
-        }
-        if (finding.verdict == Verdict::kFailed && finding.check == kCreates)
-            hopeless = "it cannot be created";
-        // Each of the others may wait as long, for the same call.
-        if (finding.verdict == Verdict::kFailed && finding.text.starts_with(kHung)) {
-            hung = fmt::format("'{}' {}", check.name, finding.text);
-            hopeless = hung + "; others can be asked for with --only";
-        }
-        on_found(finding);
-    }
-    return hung;
-}
-
-/// What there is to know of a subject before it is checked.
-struct Tried {
-    bool is_answered = false;
-    std::string refusal;  ///< why its optimizee does not suit; "" also if asking ends the process: see checks
-    std::map<std::string, std::string> sizes;  ///< of the problem, which are too large without them
-};
-
-/// Asks in a child.
-Tried tried(const Conformance& conformance, const Subject& subject, double most_bytes) {
-    Tried out;
-    const auto ask = [&](const Send& send) {
-        Subject small = subject;
-        json sizes = json::object();
-        std::string refusal;
-        try {
-            const auto reduced = sizes_of(subject, most_bytes);
-            for (const auto& [key, value] : reduced) sizes[key] = value;
-            problem_settings(small).insert(reduced.begin(), reduced.end());
-            refusal = refusal_of(small);
-        } catch (const Error& error) {
-            refusal = error.what();
-        }
-        send(line_of({{"refusal", refusal}, {"sizes", sizes}}));
-    };
-    (void)run_in_child(
-        ask,
-        [&](const std::string& line) {
-            const json message = json::parse(line);
-            out = {true, message.at("refusal"), message.at("sizes")};
-        },
-        limit_of(conformance));
-    return out;
 }
 
 /// Those that are there without a library of their own come first: they are quick to load.
@@ -220,18 +93,6 @@ std::vector<Catalog::Entry> candidates(const Conformance& conformance, const Cat
     return out;
 }
 
-/// Sizes are reduced where a problem is larger than this and nobody has said how large it is to be: an
-/// instance is made for every check, many times.
-constexpr double kMostBytes = 1e5;
-
-/// Adds why an optimizee does not suit, unless another one has the same reason.
-void add_refusal(std::string& refusals, const std::string& refusal, const Catalog::Entry& optimizee) {
-    const std::string on = "'" + optimizee.component.id + "'";
-    const std::size_t at = refusal.find(on);
-    const std::string reason = at == std::string::npos ? refusal : refusal.substr(at + on.size());
-    if (refusals.find(reason) == std::string::npos) refusals += (refusals.empty() ? "" : "; ") + refusal;
-}
-
 void check_on(const Conformance& conformance,
               const std::vector<Catalog::Entry>& optimizees,
               Subject subject,
@@ -244,7 +105,7 @@ void check_on(const Conformance& conformance,
         return out;
     };
     if (subject.entry.component.kind == Kind::kOptimizee)
-        return (void)check_component(conformance, with(tried(conformance, subject, kMostBytes)), on_found);
+        return (void)check_component(conformance, with(tried(conformance, subject)), on_found);
     std::string refusals, hung;
     bool is_any = false;
     const auto skip = [&](const std::string& why) {
@@ -260,7 +121,7 @@ void check_on(const Conformance& conformance,
             skip(hung + "; this one can be asked for with --optimizee");
             continue;
         }
-        const Tried answer = tried(conformance, subject, kMostBytes);
+        const Tried answer = tried(conformance, subject);
         if (answer.refusal.empty()) {
             is_any = true;
             // Once, not in the process of every check: some take long to load.
@@ -281,129 +142,6 @@ void check_on(const Conformance& conformance,
                        : is_all ? "no optimizee suits"
                                 : "no optimizee suits: " + refusals;
     check_component(conformance, subject, on_found);
-}
-
-constexpr const char *kFuzz = "fuzz",
-                     *kFuzzRule = "every check passes for legal options, problems and points drawn at random";
-
-/// What checks one case of --fuzz again.
-std::string command_of(const Conformance& conformance, const Subject& drawn, std::uint64_t index) {
-    std::string text = fmt::format("l2o check {} --component {}",
-                                   shell_word(conformance.library.string()),
-                                   shell_word(drawn.entry.component.id));
-    for (const auto& [key, value] : conformance.settings) text += " --set " + shell_word(key + "=" + value);
-    if (drawn.optimizee) text += " --optimizee " + shell_word(drawn.optimizee->component.id);
-    if (drawn.optimizee)
-        for (const auto& [key, value] : settings_for(conformance, *drawn.optimizee))
-            text += " --optimizee-set " + shell_word(key + "=" + value);
-    return text + fmt::format("{}{} --seed {} --case {}",
-                              conformance.thorough ? " --thorough" : "",
-                              conformance.command_tail,
-                              conformance.fuzz.seed,
-                              index);
-}
-
-/// What came of a case: in one child, check by check. @return whether it was created.
-bool check_case(const Conformance& conformance,
-                const FuzzCase& one,
-                const std::string& command,
-                const Found& on_found) {
-    bool is_refused = false;
-    Finding current = about(one.subject, kCreates, kCreatesRule);
-    const auto fail = [&](const std::string& text) {
-        current.verdict = Verdict::kFailed;
-        current.text = text + "; with " + one.in_words;
-        current.repeat = command + " --only " + current.check;
-        on_found(current);
-    };
-    const auto run = [&](const Send& send) {
-        Subject subject = one.subject;
-        seed_draws(subject.circumstances.seed);
-        std::string refusal = refusal_of(subject);
-        if (!refusal.empty() && subject.two_blocks) {
-            subject.two_blocks = false;
-            refusal = refusal_of(subject);
-        }
-        if (!refusal.empty()) return send(line_of({{"refused", refusal}}));
-        for (const Check& check : checks_of(subject.entry.component.kind)) {
-            // What a schema says is no question of its values.
-            if (check.name == std::string("schema") || !is_wanted(conformance, check.name)) continue;
-            send(line_of({{"check", check.name}, {"rule", check.rule}}));
-            send(line_of(verdict_of([&] { return check.run(subject); })));
-        }
-    };
-    const std::string ended = run_in_child(
-        run,
-        [&](const std::string& line) {
-            const json message = json::parse(line);
-            if (message.contains("refused")) {
-                is_refused = true;
-            } else if (message.contains("check")) {
-                current.check = message.at("check");
-                current.rule = message.at("rule");
-            } else if (message.at("verdict") == name_of(Verdict::kFailed)) {
-                fail(message.at("text"));
-            }
-        },
-        limit_of(conformance));
-    if (!ended.empty()) fail(ended);
-    return !is_refused;
-}
-
-/// Random cases of a component. @param alive  called after each.
-void fuzz(const Conformance& conformance,
-          const std::vector<Catalog::Entry>& optimizees,
-          Subject subject,
-          const Found& on_found,
-          const std::function<void()>& alive) {
-    std::vector<Partner> partners;
-    std::string refusals;
-    if (subject.entry.component.kind == Kind::kOptimizee) {
-        subject.sizes = tried(conformance, subject, kMostBytes).sizes;
-    } else {
-        for (const Catalog::Entry& entry : optimizees) {
-            subject.optimizee = entry;
-            subject.optimizee_settings = settings_for(conformance, entry);
-            const Tried answer = tried(conformance, subject, kMostBytes);
-            alive();
-            if (!answer.refusal.empty()) {
-                add_refusal(refusals, answer.refusal, entry);
-                continue;
-            }
-            if (answer.is_answered) (void)Catalog::load(entry);
-            partners.push_back({entry, subject.optimizee_settings, answer.sizes});
-        }
-        subject.optimizee.reset();
-        subject.optimizee_settings.clear();
-        if (partners.empty()) {
-            subject.unsuited = "no optimizee suits: " + refusals;
-            return (void)check_component(conformance, subject, on_found);
-        }
-    }
-    const Fuzz& fuzz = conformance.fuzz;
-    const std::uint64_t first = fuzz.only.value_or(0), last = fuzz.only ? *fuzz.only + 1 : fuzz.cases;
-    std::uint64_t checked = 0, failed = 0;
-    for (std::uint64_t i = first; i < last; ++i) {
-        const FuzzCase one = fuzz_case(subject, partners, fuzz.seed, i);
-        bool has_failed = false;
-        const bool is_created =
-            check_case(conformance, one, command_of(conformance, one.subject, i), [&](const Finding& found) {
-                has_failed = true;
-                on_found(found);
-            });
-        checked += is_created ? 1 : 0;
-        failed += has_failed ? 1 : 0;
-        alive();
-    }
-    Finding all = about(subject, kFuzz, kFuzzRule);
-    all.verdict = failed > 0 ? Verdict::kFailed : checked == 0 ? Verdict::kSkipped : Verdict::kOk;
-    all.text =
-        fmt::format("{} of seed {}: {} refused, {} failed",
-                    fuzz.only ? fmt::format("case {}", *fuzz.only) : fmt::format("{} cases", fuzz.cases),
-                    fuzz.seed,
-                    last - first - checked,
-                    failed);
-    on_found(all);
 }
 
 }  // namespace
@@ -502,7 +240,7 @@ std::vector<Finding> check_library(const Conformance& given,
                 }
                 if (is_fuzz) {
                     const auto alive = [&] { send(line_of({{"alive", true}})); };
-                    fuzz(conformance, optimizees, subject, send_finding, alive);
+                    check_random(conformance, optimizees, subject, send_finding, alive);
                 } else {
                     check_on(conformance, optimizees, subject, send_finding);
                 }

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "framework/check/sized.hpp"
 #include "framework/error.hpp"
 
@@ -22,12 +25,6 @@ const char* name_of(Oracle oracle) {
             return "prox";
     }
     return "";
-}
-
-GuardedSet guarded(const std::vector<Tensor>& tensors, const std::vector<const l2o_spec*>& specs) {
-    GuardedSet set;
-    for (std::size_t i = 0; i < tensors.size(); ++i) set.add(specs[i]->name, tensors[i]);
-    return set;
 }
 
 }  // namespace
@@ -338,6 +335,31 @@ std::shared_ptr<const void> OptimizeeBench::created_by(HostSize host) const {
             {sizeof(l2o_optimizee_setting), static_cast<std::uint32_t>(optimizee_->dtype())}, host);
         return create(*setting.get());
     });
+}
+
+std::unique_ptr<OptimizeeBench> optimizee_bench(const Subject& subject, std::int64_t batch) {
+    return std::make_unique<OptimizeeBench>(subject, widest(subject), batch);
+}
+
+std::vector<Tensor> row_of(const std::vector<Tensor>& tensors, std::int64_t row) {
+    std::vector<Tensor> out;
+    out.reserve(tensors.size());
+    for (const Tensor& tensor : tensors) out.push_back(gather(tensor, 0, {row}));
+    return out;
+}
+
+bool is_any_batched(const Optimizee& optimizee) {
+    return std::any_of(optimizee.data().begin(), optimizee.data().end(), [](const l2o_spec* spec) {
+        return has(*spec, L2O_SPEC_BATCHED) && !has(*spec, L2O_SPEC_BY_SOLVE);
+    });
+}
+
+std::pair<double, double> bounds_of(const Optimizee& optimizee, std::size_t block) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const l2o_spec& spec = *optimizee.blocks()[block];
+    if (!has(spec, L2O_SPEC_BOUNDED)) return {-kInfinity, kInfinity};
+    if (dtype_of(spec) == Dtype::kF64) return {spec.lower, spec.upper};
+    return {static_cast<float>(spec.lower), static_cast<float>(spec.upper)};
 }
 
 }  // namespace l2o::framework

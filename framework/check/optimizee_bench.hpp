@@ -1,6 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "framework/check/bench.hpp"
 
@@ -112,5 +115,14 @@ class OptimizeeBench : public Bench {
     std::unique_ptr<Optimizee> optimizee_;
     std::vector<Tensor> data_, x_;
 };
+
+/// In the widest element type.
+[[nodiscard]] std::unique_ptr<OptimizeeBench> optimizee_bench(const Subject& subject, std::int64_t batch = 0);
+/// Row `row` of a set of tensors, a set of its own.
+[[nodiscard]] std::vector<Tensor> row_of(const std::vector<Tensor>& tensors, std::int64_t row);
+/// Whether instances have data of their own.
+[[nodiscard]] bool is_any_batched(const Optimizee& optimizee);
+/// Of a block, in its element type; infinite without any.
+[[nodiscard]] std::pair<double, double> bounds_of(const Optimizee& optimizee, std::size_t block);
 
 }  // namespace l2o::framework

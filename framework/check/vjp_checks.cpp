@@ -32,11 +32,8 @@ void expect_near(Gradient& got, Gradient& want, const std::string& what) {
     for (std::size_t i = 0; i < a.size(); ++i) expect_near(*a[i], *b[i], what);
 }
 
-std::unique_ptr<OptimizerBench> float64_bench(const Subject& subject) {
-    const std::vector<Dtype> offered = dtypes(subject);
-    if (std::find(offered.begin(), offered.end(), Dtype::kF64) == offered.end())
-        throw NotApplicable("does not compute in float64");
-    auto bench = std::make_unique<OptimizerBench>(subject, Dtype::kF64);
+std::unique_ptr<OptimizerBench> learned_bench(const Subject& subject) {
+    auto bench = float64_bench<OptimizerBench>(subject);
     if (bench->optimizer().vjp() == nullptr) throw NotApplicable("has no derivative");
     return bench;
 }
@@ -344,7 +341,7 @@ bool check_float32_vjp(const Subject& subject, const OptimizerBench& bench) {
 }  // namespace
 
 std::string check_optimizer_vjp(const Subject& subject) {
-    const auto bench = float64_bench(subject);
+    const auto bench = learned_bench(subject);
     Said said;
     for (const Moment& moment : bench->moments()) check_step_vjp(*bench, prepared(*bench, moment), said);
     constexpr std::int64_t kMany = 37, kMost = 131;
@@ -357,7 +354,7 @@ std::string check_optimizer_vjp(const Subject& subject) {
 }
 
 std::string check_optimizer_vjp_sums(const Subject& subject) {
-    const auto bench = float64_bench(subject);
+    const auto bench = learned_bench(subject);
     for (const Moment& moment : bench->moments()) {
         StepVjp vjp(bench->optimizer(), prepared(*bench, moment));
         const std::string who = "step_vjp of " + vjp.step.name();

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "framework/check/judge.hpp"
+
+namespace l2o::framework {
+
+/// Random cases of a component. @param alive  called after each.
+void check_random(const Conformance& conformance,
+                  const std::vector<Catalog::Entry>& optimizees,
+                  Subject subject,
+                  const Found& on_found,
+                  const std::function<void()>& alive);
+
+}  // namespace l2o::framework
