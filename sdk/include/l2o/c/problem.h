@@ -25,6 +25,7 @@ static inline l2o_status l2o_c_take_problem(l2o_call* call, const l2o_problem* g
     l2o_c_normalise(given, &own->abi, sizeof own->abi);
     n = own->abi.n_blocks + own->abi.n_data;
     own->specs = (l2o_spec*)calloc((size_t)n + 1, sizeof *own->specs);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     own->entries = (const l2o_spec**)calloc((size_t)n + 1, sizeof *own->entries);
     if (own->specs == NULL || own->entries == NULL)
         return l2o_c_fail(call, L2O_STATUS_NOMEM, "out of memory");
