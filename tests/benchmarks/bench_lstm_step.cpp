@@ -1,5 +1,5 @@
-// One step of l2o_dm and its reverse, per coordinate; and the LSTM kernels over T steps against LibTorch, the
-// two alternating within one run: see README.md.
+// One step of l2o_dm and its reverse, per coordinate, the same of l2o_swarm; and the LSTM kernels over T
+// steps against LibTorch, the two alternating within one run: see README.md.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -24,27 +24,30 @@ using namespace l2o::framework;
 using l2o::test::Dtype;
 using l2o::test::Lab;
 
-/// l2o_dm on quadratics of n variables, after one step.
+/// An optimizer on problems of n variables, after one step.
 class Step {
   public:
-    Step(Dtype dtype, std::int64_t n, std::int64_t batch)
-        : lab_({.optimizer = "l2o_dm",
-                .problem = {.optimizee = "quadratic",
+    Step(Dtype dtype,
+         std::int64_t n,
+         std::int64_t batch,
+         const char* optimizer = "l2o_dm",
+         const char* optimizee = "quadratic")
+        : lab_({.optimizer = optimizer,
+                .problem = {.optimizee = optimizee,
                             .options = {{"n", std::to_string(n)}},
                             .instances = batch,
                             .dtype = dtype}}),
           params_(borrowed()),
           scene_{lab_.optimizer(), lab_.problem().optimizee(), lab_.problem().data(), params_, {1, 2}, 0},
           stepper_(scene_),
-          coordinates_(n * batch) {
+          coordinates_(n * batch * std::max<std::int64_t>(1, stepper_.layout().particles)) {
         for (Point* point : {&from_, &to_, &cot_, &acc_})
             *point = Point(stepper_.layout(), {.g = true, .f = true});
-        std::memcpy(
-            from_.x[0].data(), lab_.problem().x()[0].data(), static_cast<std::size_t>(from_.x[0].bytes()));
+        set_start();
         stepper_.init_state(from_);
         stepper_.advance(from_, to_, 0);
         std::swap(from_, to_);
-        stepper_.evaluate(from_, 1, false, true, kFree);
+        stepper_.evaluate(from_, 1, true, true, kFree);
         cot_.x.copy_from(from_.g);
         cot_.state.copy_from(from_.state);
         std::vector<Tensor> gradient;
@@ -53,7 +56,7 @@ class Step {
         in_ = stepper_.step_in(from_, 1, nullptr);
         out_.x = to_.x.out();
         out_.state = to_.state.out();
-        x_is_ = Tensor(Dtype::kI32, {in_.batch});
+        x_is_ = Tensor(Dtype::kI32, stepper_.layout().f);
         out_.x_is = x_is_.abi();
         cot_of_.x = cot_.x.in();
         cot_of_.state = cot_.state.in();
@@ -75,6 +78,14 @@ class Step {
     [[nodiscard]] double coordinates() const { return static_cast<double>(coordinates_); }
 
   private:
+    /// The particles of a population each somewhere else.
+    void set_start() {
+        const std::vector<double> start = l2o::test::values(lab_.problem().x()[0]);
+        std::vector<double> all(static_cast<std::size_t>(from_.x[0].size()));
+        for (std::size_t i = 0; i < all.size(); ++i)
+            all[i] = i < start.size() ? start[i] : std::sin(static_cast<double>(i));
+        l2o::test::set_values(from_.x[0], all);
+    }
     TensorSet borrowed() {
         std::vector<Tensor> out;
         for (Tensor& tensor : lab_.params())
@@ -111,6 +122,16 @@ template <class Scalar>
 void step_vjp(benchmark::State& state) {
     Step one(dtype_of<Scalar>(), state.range(0), state.range(1));
     for (auto _ : state) one.reverse();
+    per_coordinate(state, one.coordinates());
+}
+
+/// l2o_swarm, whose steps follow the training of a window: forward, and forward and back.
+void swarm_step(benchmark::State& state, bool trains) {
+    Step one(Dtype::kF32, state.range(0), state.range(1), "l2o_swarm", "rastrigin");
+    for (auto _ : state) {
+        one.forward();
+        if (trains) one.reverse();
+    }
     per_coordinate(state, one.coordinates());
 }
 
@@ -388,6 +409,8 @@ void sizes(benchmark::internal::Benchmark* one) {
 
 BENCHMARK_CAPTURE(kernel, forward, false)->Apply(sizes);
 BENCHMARK_CAPTURE(kernel, train, true)->Apply(sizes);
+BENCHMARK_CAPTURE(swarm_step, forward, false)->ArgNames({"n", "B"})->Args({10, 128});
+BENCHMARK_CAPTURE(swarm_step, train, true)->ArgNames({"n", "B"})->Args({10, 128});
 BENCHMARK_TEMPLATE(step, float)->ArgNames({"n", "B"})->Args({10, 1})->Args({10, 128});
 BENCHMARK_TEMPLATE(step, double)->ArgNames({"n", "B"})->Args({10, 1})->Args({10, 128});
 BENCHMARK_TEMPLATE(step_vjp, float)->ArgNames({"n", "B"})->Args({10, 1})->Args({10, 128});

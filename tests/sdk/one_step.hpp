@@ -29,9 +29,11 @@ struct Arrays {
     std::deque<One> all;
     std::vector<l2o_tensor*> list;
 
-    void add(const l2o_spec& spec, std::int64_t batch, double scale) {
+    /// @param particles  an axis behind the batch, if there are any
+    void add(const l2o_spec& spec, std::int64_t batch, double scale, std::int64_t particles = 0) {
         One& one = all.emplace_back();
         if ((spec.flags & L2O_SPEC_BATCHED) != 0) one.dims.push_back(batch);
+        if (particles > 0) one.dims.push_back(particles);
         one.dims.insert(one.dims.end(), spec.shape, spec.shape + spec.ndim);
         std::size_t count = 1;
         for (const std::int64_t d : one.dims) count *= static_cast<std::size_t>(d);
@@ -69,7 +71,7 @@ struct Instance {
     static constexpr const l2o_optimizer_api& kApi = l2o::Optimizer<Started<Method>>::kApi;
     const std::int64_t mn[2]{kM, kN};
     const l2o_spec a = spec_of("A", mn, 2, false), b = spec_of("b", mn, 1, true),
-                   x_spec = spec_of("x", mn + 1, 1, true);
+                   x_spec = spec_of("x", mn + 1, 1, true), f_spec = spec_of("f", mn, 0, true);
     const l2o_spec *blocks[1]{&x_spec}, *needs[2]{&a, &b};
     char error[512] = "";
     l2o_call call{};
@@ -77,6 +79,7 @@ struct Instance {
     l2o_status created = 0;
     std::int64_t batch, number_of_step = 0;
     Arrays data, params, state, x, g, x_out, state_out, x_cot, state_cot, x_acc, g_acc, state_acc, param_acc;
+    Arrays f, f_acc;  // of a method that reads values
     std::vector<std::byte> memory;
 
     explicit Instance(std::int64_t rows) : batch(rows) {
@@ -87,15 +90,20 @@ struct Instance {
         problem.blocks = blocks, problem.data = needs;
         created = kApi.create(&call, nullptr, 0, &problem, &optimizer);
         if (created != 0) return;
+        const l2o_optimizer_info& info = *kApi.info(optimizer);
         data.add(a, batch, 0.4), data.add(b, batch, 1);
         for (auto [arrays, scale] :
              {std::pair{&x, 1.0}, {&g, 1.5}, {&x_out, 2}, {&x_cot, 2.5}, {&x_acc, 0}, {&g_acc, 0}})
-            arrays->add(x_spec, batch, scale);
-        const l2o_optimizer_info& info = *kApi.info(optimizer);
-        for (std::uint32_t i = 0; i < info.n_state; ++i)
+            arrays->add(x_spec, batch, scale, info.particles);
+        if ((info.reads & L2O_ORACLE_VALUE) != 0)
+            f.add(f_spec, batch, 0.8, info.particles), f_acc.add(f_spec, batch, 0, info.particles);
+        for (std::uint32_t i = 0; i < info.n_state; ++i) {
+            const l2o_spec& spec = *kApi.state_spec(optimizer, i);
+            const std::int64_t copies = (spec.flags & L2O_SPEC_PER_PARTICLE) != 0 ? info.particles : 0;
             for (auto [arrays, scale] :
                  {std::pair{&state, 0.7}, {&state_out, 2}, {&state_cot, 1.2}, {&state_acc, 0}})
-                arrays->add(*kApi.state_spec(optimizer, i), batch, scale);
+                arrays->add(spec, batch, scale, copies);
+        }
         for (std::uint32_t i = 0; i < info.n_params; ++i) {
             params.add(*kApi.param_spec(optimizer, i), batch, 0.6);
             param_acc.add(*kApi.param_spec(optimizer, i), batch, 0);
@@ -115,6 +123,7 @@ struct Instance {
         l2o_step_in in{};
         in.batch = static_cast<std::uint32_t>(batch), in.t = number_of_step;
         in.params = params.in(), in.state = state.in(), in.x = x.in(), in.g = g.in(), in.data = data.in();
+        in.f = f.list.empty() ? nullptr : f.list[0];
         return in;
     }
     l2o_step_out out() {
@@ -143,7 +152,7 @@ struct Instance {
     }
     /// @param wanted  whether accumulators are given
     void back(bool keeps, const std::function<bool(const l2o_tensor*)>& wanted) {
-        for (Arrays* arrays : {&x_acc, &g_acc, &state_acc, &param_acc})
+        for (Arrays* arrays : {&x_acc, &g_acc, &state_acc, &param_acc, &f_acc})
             for (auto& one : arrays->all) std::ranges::fill(one.values, 0.0);
         const auto given = [&](const Arrays& arrays) {
             std::vector<l2o_tensor*> list = arrays.list;
@@ -151,13 +160,15 @@ struct Instance {
                 if (!wanted(t)) t = nullptr;
             return list;
         };
-        const auto xs = given(x_acc), gs = given(g_acc), states = given(state_acc), ps = given(param_acc);
+        const auto xs = given(x_acc), gs = given(g_acc), states = given(state_acc), ps = given(param_acc),
+                   fs = given(f_acc);
         const l2o_step_in from = in();
         const l2o_step_out made = out();
         l2o_step_cot cot{};
         cot.x = x_cot.in(), cot.state = state_cot.in();
         l2o_step_acc acc{};
         acc.x = xs.data(), acc.g = gs.data(), acc.state = states.data(), acc.params = ps.data();
+        acc.f = fs.empty() ? nullptr : fs[0];
         const auto* vjp =
             static_cast<const l2o_optimizer_vjp*>(kApi.get_extension(optimizer, L2O_EXT_OPTIMIZER_VJP));
         const l2o_status status = vjp->step_vjp(optimizer, &call, &from, keeps ? &made : nullptr, &cot, &acc);
@@ -179,7 +190,8 @@ void check_gradient() {
         for (auto [of, got] : {std::pair{&it.x, &it.x_acc},
                                {&it.g, &it.g_acc},
                                {&it.state, &it.state_acc},
-                               {&it.params, &it.param_acc}})
+                               {&it.params, &it.param_acc},
+                               {&it.f, &it.f_acc}})
             for (std::size_t i = 0; i < of->all.size(); ++i) {
                 const auto want = central_difference([&] { return it.score(); }, of->all[i].values);
                 CAPTURE(keeps);

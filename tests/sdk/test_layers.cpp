@@ -7,9 +7,11 @@
 #include <cstring>
 #include <functional>
 #include <l2o/layers/layered.hpp>
+#include <l2o/layers/population.hpp>
 #include <l2o/layers/product.hpp>
 #include <l2o/layers/rows.hpp>
 #include <l2o/layers/select.hpp>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -234,6 +236,43 @@ struct WrongProduct : Base {
     }
 };
 
+constexpr std::int64_t kParticles = 3;
+
+enum class Wrong { kNothing, kState, kCount, kNumbers };
+
+/// Operations between the particles of a population, and what cannot be one of three.
+template <Wrong kWrong>
+struct Swarm : layers::Layered<Swarm<kWrong>> {
+    static constexpr l2o::About about{
+        .id = "probe", .version = "1.0.0", .title = "Probe", .doc = "For tests.", .needs = "A,b"};
+    l2o::State w, s;
+    l2o::Param p;
+
+    void declare(l2o::OptimizerSpec& spec) {
+        spec.info.particles = kParticles;
+        spec.reads_f().reads_g();
+        w = spec.state({.name = "w", .shape = {kParticles}, .batched = true, .flags = L2O_SPEC_PER_PARTICLE});
+        s = spec.state({.name = "s",
+                        .batched = true,
+                        .flags = kWrong == Wrong::kState ? 0 : std::uint64_t{L2O_SPEC_PER_PARTICLE}});
+        p = spec.param({.name = "p"});
+        this->measure(spec);
+    }
+    template <class T>
+    void forward(Step<T>& step) const {
+        const Value<T> x = step.x(), f = step.f();
+        const Value<T> of_all = of_all_particles(kWrong == Wrong::kNumbers ? x : f, kParticles);
+        const Value<T> near = softmax(map([](auto d, auto f_j, auto p_0) { return f_j * p_0 - d / 50; },
+                                          squared_distances(x, kParticles),
+                                          of_all,
+                                          step.param(p)));
+        const Value<T> like = T(0.02) * products_of_pairs(step.g(), kWrong == Wrong::kCount ? 2 : kParticles);
+        step.set(w, map([](auto a, auto b) { return a * b; }, near, step.state(w)));
+        step.set(s, f);
+        step.set_x(sum_of_particles(like, x) + sum_of_differences(near, step.g()));
+    }
+};
+
 }  // namespace
 
 TEST_CASE("layers: the gradient of every operation equals central differences") {
@@ -248,6 +287,7 @@ TEST_CASE("layers: the gradient of every operation equals central differences") 
     SUBCASE("means along an axis, and rows of unit size") { check_gradient<Probe<Axes>>(); }
     SUBCASE("columns of rows") { check_gradient<Probe<Parts>>(); }
     SUBCASE("more operations than lie on the stack") { check_gradient<Probe<Many>>(); }
+    SUBCASE("operations between particles") { check_gradient<Swarm<Wrong::kNothing>>(); }
 }
 
 TEST_CASE("layers: means along an axis, and rows of unit size, are what their names say") {
@@ -267,6 +307,29 @@ TEST_CASE("layers: means along an axis, and rows of unit size, are what their na
         CHECK(squares == doctest::Approx(1).epsilon(1e-4));
         CHECK(it.state_out.all[1].values[r] == doctest::Approx(mean).epsilon(1e-12));
     }
+}
+
+TEST_CASE("layers: between particles, weights that are -inf are 0, and rows of them have none") {
+    std::vector<std::byte> memory(1 << 16);
+    l2o_call call{};
+    call.scratch = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+    call.scratch_bytes = memory.size() - 64;
+    l2o::Scratch scratch(call);
+    layers::Tape<double> tape(scratch, 3, layers::Pass::kForward);
+    const double none = -std::numeric_limits<double>::infinity();
+    const double d[]{none, none, none, none, -1e6, none, -3e6, -1e6, none}, at[]{1, 10, 100};
+    const auto input = [&](const double* values, std::int64_t cols) {
+        return Value<double>(tape.add<layers::detail::Input<double>>(
+            true, l2o::View<const double>{values, 3, cols, cols}, l2o::View<double>{}));
+    };
+    const auto w = softmax(input(d, 3));
+    const l2o::View<const double> weights = w->value();
+    CHECK(std::vector<double>(weights.data, weights.data + 9) ==
+          std::vector<double>{0, 0, 0, 0, 1, 0, 0, 1, 0});
+    const l2o::View<const double> sums = sum_of_particles(w, input(at, 1))->value();
+    CHECK(std::vector<double>(sums.data, sums.data + 3) == std::vector<double>{0, 10, 10});
+    const l2o::View<const double> apart = sum_of_differences(w, input(at, 1))->value();
+    CHECK(std::vector<double>(apart.data, apart.data + 3) == std::vector<double>{0, 0, 90});
 }
 
 TEST_CASE("layers: what an accumulator gets does not depend on which others are wanted") {
@@ -318,6 +381,16 @@ TEST_CASE("layers: what forward() cannot mean is refused when the method is crea
     CHECK(text(axis) == "rows of 3 entries have an axis of 70; expected one of as many");
     Instance<Probe<WrongColumns>> part(1);
     CHECK(text(part) == "columns 2 to 71 are taken of rows of 70 entries; expected some of them");
+    Instance<Swarm<Wrong::kState>> state(1);
+    CHECK(text(state) ==
+          "state 's' is one for a whole population, and forward() computes particle by particle; expected "
+          "'.flags = L2O_SPEC_PER_PARTICLE' in declare()");
+    Instance<Swarm<Wrong::kCount>> particles(1);
+    CHECK(text(particles) ==
+          "3 rows are taken as populations of 2; expected the rows of a batch, and as many as the particles "
+          "that were declared");
+    Instance<Swarm<Wrong::kNumbers>> numbers(1);
+    CHECK(text(numbers) == "particles have 70 numbers each; expected one");
     Instance<Probe<WrongProduct>> product(1);
     CHECK(text(product) == "rows of 70 entries are multiplied with a matrix of 3 rows; expected as many");
 }

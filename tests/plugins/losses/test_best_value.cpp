@@ -25,9 +25,22 @@ TEST_CASE("best_value: of a population over all particles; what is not a number 
     CHECK(lab.eval()[1] == 2);
 }
 
+TEST_CASE("best_value: with particles mean it is the mean of what each particle found") {
+    LossLab lab({.loss = "best_value",
+                 .options = {{"particles", "mean"}},
+                 .batch = 2,
+                 .len = 2,
+                 .horizon = 1,
+                 .particles = 2});
+    set_values(lab.f(), {std::nan(""), 6, 4, 5, 7, 3, std::nan(""), 8});
+    CHECK(lab.eval() == std::vector<double>{5, 4.5});
+}
+
 TEST_CASE("best_value: vjp agrees with central differences to 1e-8") {
     CHECK(LossLab({.loss = "best_value"}).vjp_error() <= 1e-8);
     CHECK(LossLab({.loss = "best_value", .particles = 4}).vjp_error() <= 1e-8);
+    CHECK(LossLab({.loss = "best_value", .options = {{"particles", "mean"}}, .particles = 4}).vjp_error() <=
+          1e-8);
 }
 
 TEST_CASE("best_value: scores whole trajectories alone") {

@@ -16,7 +16,8 @@ using framework::Optimizer;
 using framework::Shape;
 using framework::TensorSet;
 
-/// An optimizer on blocks of our choice, with gradients of our choice: no optimizee.
+/// An optimizer on blocks of our choice, with values and gradients of our choice: no optimizee. Points of a
+/// population are [B, P, shape].
 class Rig {
   public:
     Rig(const std::string& id,
@@ -36,6 +37,7 @@ class Rig {
                 entry.component.options, framework::settings_from(options, {.file = "test"}), {}),
             task);
         params = TensorSet(optimizer_->init_params({1, 2}, {}));
+        particles_ = optimizer_->info().particles;
     }
 
     const Optimizer& optimizer() const { return *optimizer_; }
@@ -44,8 +46,25 @@ class Rig {
             if (optimizer_->params()[i]->name == name) return params[i];
         throw std::invalid_argument(name);
     }
-    TensorSet blocks(std::int64_t batch) const { return tensors(task_blocks(), batch); }
-    TensorSet state(std::int64_t batch) const { return tensors(optimizer_->state(), batch); }
+    TensorSet blocks(std::int64_t batch) const {
+        std::vector<Tensor> list;
+        for (std::uint32_t k = 0; k < blocks_.size(); ++k) {
+            Shape shape = framework::shape_of(*blocks_.at(k), batch);
+            if (particles_ > 0) shape.insert(shape.begin() + 1, particles_);
+            list.emplace_back(dtype_, shape);
+        }
+        return TensorSet(std::move(list));
+    }
+    TensorSet state(std::int64_t batch) const {
+        std::vector<Tensor> list;
+        for (const l2o_spec* spec : optimizer_->state())
+            list.emplace_back(dtype_, framework::shape_of(*spec, batch, particles_));
+        return TensorSet(std::move(list));
+    }
+    /// One number for every point.
+    Tensor numbers(std::int64_t batch, Dtype dtype) const {
+        return {dtype, particles_ > 0 ? Shape{batch, particles_} : Shape{batch}};
+    }
 
     /// One step on any tensors: views of slices too.
     void step(l2o_in state,
@@ -63,10 +82,11 @@ class Rig {
         in.state = state;
         in.x = x;
         in.g = g;
+        in.f = f.abi();
         l2o_step_out out{};
         out.state = state_next;
         out.x = x_next;
-        Tensor x_is(Dtype::kI32, {batch});
+        Tensor x_is = numbers(batch, Dtype::kI32);
         out.x_is = x_is.abi();
         call_.check(optimizer_->api().step(optimizer_->raw(), call_.with({1, 1}), &in, &out), id_);
     }
@@ -86,7 +106,7 @@ class Rig {
 
     /// step_vjp: cotangents of the inputs where those of x' and the new state are given.
     struct Cotangents {
-        TensorSet params, state, x, g;
+        TensorSet params, state, x, g, f;
     };
     Cotangents reverse(TensorSet& state_at,
                        TensorSet& x,
@@ -97,7 +117,12 @@ class Rig {
                        std::int64_t t) {
         std::vector<Tensor> sums;
         for (const Tensor& param : params.tensors()) sums.emplace_back(param.dtype(), param.shape());
-        Cotangents out{TensorSet(std::move(sums)), state(batch), blocks(batch), blocks(batch)};
+        Cotangents out{TensorSet(std::move(sums)), state(batch), blocks(batch), blocks(batch), {}};
+        if (f) {
+            std::vector<Tensor> values;
+            values.push_back(numbers(batch, dtype_));
+            out.f = TensorSet(std::move(values));
+        }
         l2o_step_in in{};
         reserve(batch);
         in.batch = static_cast<std::uint32_t>(batch);
@@ -106,12 +131,14 @@ class Rig {
         in.state = state_at.in();
         in.x = x.in();
         in.g = g.in();
+        in.f = f.abi();
         const l2o_step_cot cot{.state = state_bar.in(), .x = x_bar.in(), .q = nullptr};
         l2o_step_acc acc{};
         acc.params = out.params.out();
         acc.state = out.state.out();
         acc.x = out.x.out();
         acc.g = out.g.out();
+        acc.f = f ? out.f[0].abi() : nullptr;
         call_.check(
             optimizer_->vjp()->step_vjp(optimizer_->raw(), call_.with({1, 1}), &in, nullptr, &cot, &acc),
             id_);
@@ -119,24 +146,15 @@ class Rig {
     }
 
     TensorSet params;
+    Tensor f;  ///< of the points, for methods that read values: numbers()
 
   private:
     void reserve(std::int64_t batch) {
         call_.reserve_scratch(CallContext::scratch_of(optimizer_->info(), batch, id_));
     }
-    std::vector<const l2o_spec*> task_blocks() const {
-        std::vector<const l2o_spec*> list;
-        for (std::uint32_t k = 0; k < blocks_.size(); ++k) list.push_back(blocks_.at(k));
-        return list;
-    }
-    TensorSet tensors(const std::vector<const l2o_spec*>& specs, std::int64_t batch) const {
-        std::vector<Tensor> list;
-        for (const l2o_spec* spec : specs) list.emplace_back(dtype_, framework::shape_of(*spec, batch));
-        return TensorSet(std::move(list));
-    }
-
     std::string id_;
     Dtype dtype_;
+    std::int64_t particles_ = 0;
     l2o::SpecList blocks_;
     std::unique_ptr<Optimizer> optimizer_;
     CallContext call_;
@@ -232,6 +250,12 @@ inline VjpError step_vjp_error(
     compare(state, got.state, [&](std::size_t i) { return rig.optimizer().state()[i]->name; });
     compare(x, got.x, [](std::size_t) { return "x"; });
     compare(g, got.g, [](std::size_t) { return "g"; });
+    if (rig.f) {
+        std::vector<Tensor> same;
+        same.push_back(Tensor::borrow(rig.f.dtype(), rig.f.shape(), rig.f.data()));
+        TensorSet f(std::move(same));
+        compare(f, got.f, [](std::size_t) { return "f"; });
+    }
     return error;
 }
 

@@ -27,13 +27,20 @@ class Judge {
     Judge(const OptimizerSpec& spec, std::int64_t t)
         : spec_(spec), t_(t), is_set_(spec.blocks() + spec.states.size(), false) {}
 
-    /// @throw Failure of a state that is not batched: rows are computed one by one.
+    /// @throw Failure of a state that is not batched, or, of a population, not one for each particle: rows
+    ///        are computed one by one.
     static void check_states(const OptimizerSpec& spec) {
-        for (std::uint32_t i = 0; i < spec.states.size(); ++i)
-            if ((spec.states.at(i)->flags & L2O_SPEC_BATCHED) == 0)
-                invalid("state '" + std::string(spec.states.at(i)->name) +
+        for (std::uint32_t i = 0; i < spec.states.size(); ++i) {
+            const l2o_spec& state = *spec.states.at(i);
+            if ((state.flags & L2O_SPEC_BATCHED) == 0)
+                invalid("state '" + std::string(state.name) +
                         "' is one for the whole batch, and forward() computes row by row; expected '.batched "
                         "= true' in declare()");
+            if (spec.info.particles > 0 && (state.flags & L2O_SPEC_PER_PARTICLE) == 0)
+                invalid("state '" + std::string(state.name) +
+                        "' is one for a whole population, and forward() computes particle by particle; "
+                        "expected '.flags = L2O_SPEC_PER_PARTICLE' in declare()");
+        }
     }
 
     /// @param place  in the list of the blocks and, after them, the states

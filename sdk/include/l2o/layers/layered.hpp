@@ -32,16 +32,21 @@ class Input final : public Node<T> {
     void back(const View<const T>&) override {}
 };
 
-/// Tensors of the shapes of a list, without memory, as a step of `batch` rows would get them.
+/// Tensors of the shapes of a list, without memory, as a step of `batch` instances would get them.
 class Shapes {
   public:
-    Shapes(std::span<const l2o_spec* const> specs, std::int64_t batch)
+    /// @param per_particle  those with one of these flags have an axis `particles` behind the batch, if > 0
+    Shapes(std::span<const l2o_spec* const> specs,
+           std::int64_t batch,
+           std::int64_t particles = 0,
+           std::uint64_t per_particle = 0)
         : tensors_(specs.size()), dims_(specs.size()), list_(specs.size()) {
         for (std::size_t i = 0; i < specs.size(); ++i) {
             const l2o_spec* spec = specs[i];
             if (spec == nullptr) continue;
             std::vector<std::int64_t>& dims = dims_[i];
             if ((spec->flags & L2O_SPEC_BATCHED) != 0) dims.push_back(batch);
+            if (particles > 0 && (spec->flags & per_particle) != 0) dims.push_back(particles);
             dims.insert(dims.end(), spec->shape, spec->shape + spec->ndim);
             const std::size_t ndim = dims.size();
             dims.resize(2 * ndim, 1);
@@ -62,7 +67,8 @@ class Shapes {
 
 }  // namespace detail
 
-/// A step as forward() sees it: inputs by name, and where the results go.
+/// A step as forward() sees it: inputs by name, and where the results go. The rows of a population are its
+/// particles, those of an instance one after the other.
 template <class T>
 class Step {
   public:
@@ -86,6 +92,11 @@ class Step {
     Value<T> x(std::size_t k = 0) { return batched(in_.x(valid(k)), acc_ ? acc_->x(k) : View<T>{}); }
     /// @throw Failure without reads_g(), or if there is no such block
     Value<T> g(std::size_t k = 0) { return batched(in_.g(valid(k)), acc_ ? acc_->g(k) : View<T>{}); }
+    /// One number for each row.   @throw Failure without reads_f()
+    Value<T> f() {
+        static_cast<void>(in_.f());
+        return batched(view<const T>(in_.raw().f, 2), acc_ ? view<T>(acc_->raw().f, 2) : View<T>{});
+    }
     Value<T> state(const State& s) { return batched(in_.state(s), acc_ ? acc_->state(s) : View<T>{}); }
     /// Data of every instance.
     Value<T> data(const Need& need) { return batched(in_.data(need), {}); }
@@ -225,9 +236,10 @@ class Layered {
   public:
     template <class T>
     void step(const StepIn<T>& in, const StepOut<T>& out) const {
-        for (std::int64_t row = 0; row < in.batch(); row += rows_at_once_) {
+        const std::int64_t rows = in.batch() * copies_;
+        for (std::int64_t row = 0; row < rows; row += rows_at_once_) {
             Scratch scratch(in.call);
-            Tape<T> tape(scratch, std::min(rows_at_once_, in.batch() - row), Pass::kForward);
+            Tape<T> tape(scratch, std::min(rows_at_once_, rows - row), Pass::kForward);
             Step<T> step(tape, in, &out, nullptr, nullptr, row);
             method().forward(step);
             if (step.marks() != marks_) [[unlikely]]
@@ -237,9 +249,10 @@ class Layered {
     }
     template <class T>
     void step_vjp(const StepIn<T>& in, const StepCot<T>& cot, const StepAcc<T>& acc) const {
-        for (std::int64_t row = 0; row < in.batch(); row += rows_at_once_) {
+        const std::int64_t rows = in.batch() * copies_;
+        for (std::int64_t row = 0; row < rows; row += rows_at_once_) {
             Scratch scratch(in.call);
-            Tape<T> tape(scratch, std::min(rows_at_once_, in.batch() - row), Pass::kReverse);
+            Tape<T> tape(scratch, std::min(rows_at_once_, rows - row), Pass::kReverse);
             Step<T> step(tape, in, nullptr, &cot, &acc, row);
             method().forward(step);
             tape.reverse();
@@ -259,51 +272,61 @@ class Layered {
   protected:
     /// Declares the scratch that forward() takes in the steps up to max_steps, or in the first three, and
     /// refuses one that in these steps does not set all that it has to; later ones are refused by step().
-    /// @param entries_at_once  0: the batch is computed at once; else as many of its rows at a time as have
-    ///        so many coordinates, or one: where values are many, those of all rows leave the cache
-    /// @param spec  complete, and there as long as the method   @throw Failure of a population
+    /// @param entries_at_once  0: the batch is computed at once; else as many of its instances at a time as
+    ///        have so many coordinates, or one: where values are many, those of all rows leave the cache
+    /// @param spec  complete, and there as long as the method
     void measure(OptimizerSpec& spec, std::int64_t entries_at_once = 0) {
-        if (spec.info.particles > 0) invalid("a population is not written in layers; expected one iterate");
         detail::Judge::check_states(spec);
         spec_ = &spec, marks_ = detail::marks_of(spec);
-        std::int64_t of_row = 0;
-        for (std::size_t k = 0; k < spec.blocks(); ++k) of_row += element_count(spec.block(k));
-        if (entries_at_once > 0)
-            rows_at_once_ = std::max<std::int64_t>(1, entries_at_once / std::max<std::int64_t>(1, of_row));
+        const auto particles = static_cast<std::int64_t>(spec.info.particles);
+        copies_ = std::max<std::int64_t>(1, particles);
+        std::int64_t of_instance = 0;
+        for (std::size_t k = 0; k < spec.blocks(); ++k) of_instance += copies_ * element_count(spec.block(k));
+        std::int64_t at_once = 0;  // instances; 0: all
+        if (entries_at_once > 0) {
+            at_once = std::max<std::int64_t>(1, entries_at_once / std::max<std::int64_t>(1, of_instance));
+            rows_at_once_ = at_once * copies_;
+        }
         const std::int64_t steps = spec.info.max_steps > 0 ? spec.info.max_steps : 3;
         const l2o_problem& problem = spec.problem();
         const detail::Shapes params(spec.params.all(), 0);
+        l2o_spec values{};
+        values.dtype = problem.dtype, values.flags = L2O_SPEC_BATCHED;
+        const l2o_spec* const f[] = {&values};
         std::vector<Lists> of_rows;
         for (std::int64_t of = 0; of < 3; ++of) {
-            const std::int64_t rows = entries_at_once > 0 ? rows_at_once_ : of;
-            of_rows.push_back({{spec.states.all(), rows},
-                               {{problem.blocks, problem.n_blocks}, rows},
-                               {{problem.data, problem.n_data}, rows}});
+            const std::int64_t batch = at_once > 0 ? at_once : of;
+            of_rows.push_back({batch,
+                               {spec.states.all(), batch, particles, L2O_SPEC_PER_PARTICLE},
+                               {{problem.blocks, problem.n_blocks}, batch, particles, L2O_SPEC_BATCHED},
+                               {{problem.data, problem.n_data}, batch},
+                               {f, batch, particles, L2O_SPEC_BATCHED}});
         }
         for (std::int64_t t = 0; t < steps; ++t)
             spec.scratch([&](Scratch& scratch, std::int64_t of, auto scalar) {
                 using T = decltype(scalar);
                 const Lists& lists = of_rows[static_cast<std::size_t>(of)];
-                const std::int64_t rows = entries_at_once > 0 ? rows_at_once_ : of;
                 l2o_step_in raw{};
-                raw.batch = static_cast<std::uint32_t>(rows), raw.t = t;
+                raw.batch = static_cast<std::uint32_t>(lists.batch), raw.t = t;
                 raw.params = params.list(), raw.state = lists.states.list(), raw.data = lists.data.list();
                 raw.x = lists.blocks.list();
                 if ((spec.info.reads & L2O_ORACLE_GRADIENT) != 0) raw.g = raw.x;
+                if ((spec.info.reads & L2O_ORACLE_VALUE) != 0) raw.f = *lists.f.list();
                 const l2o_call call{};
-                const StepIn<T> in(&raw, &call, 1, spec.blocks(), spec.states.size());
+                const StepIn<T> in(&raw, &call, particles > 0 ? 2 : 1, spec.blocks(), spec.states.size());
                 judge(scratch, in);
             });
     }
 
   private:
     struct Lists {
-        detail::Shapes states, blocks, data;
+        std::int64_t batch;
+        detail::Shapes states, blocks, data, f;
     };
     [[nodiscard]] const Method& method() const { return static_cast<const Method&>(*this); }
     template <class T>
     void judge(Scratch& scratch, const StepIn<T>& in) const {
-        Tape<T> tape(scratch, in.batch(), Pass::kMeasure);
+        Tape<T> tape(scratch, in.batch() * copies_, Pass::kMeasure);
         detail::Judge judge(*spec_, in.t());
         Step<T> step(tape, in, nullptr, nullptr, nullptr, 0, &judge);
         method().forward(step);
@@ -321,6 +344,7 @@ class Layered {
     const OptimizerSpec* spec_ = nullptr;  // as measured
     std::uint64_t marks_ = 0;              // of a step that sets every output once
     std::int64_t rows_at_once_ = std::numeric_limits<std::int64_t>::max() / 2;
+    std::int64_t copies_ = 1;  // rows per instance
 };
 
 }  // namespace l2o::layers

@@ -20,7 +20,8 @@ namespace l2o::nets {
 /// .b_ih, .b_hh, gates in the order i, f, g, o.
 enum class LstmForm { kSonnet, kTorch };
 
-/// Whose state an LSTM has: one for every coordinate of every block, or one for every row.
+/// Whose state an LSTM has: one for every coordinate of every block, or one for every row; of a population,
+/// which is declared before, of every particle.
 enum StatesOf { kPerCoordinate, kPerRow };
 
 /// c' = s(f) c + s(i) tanh(j),  h' = s(o) tanh(c'),  [i j f o] = [input, h] w + b. Its output is h', or c'.
@@ -37,15 +38,18 @@ class Lstm {
         const bool per_coordinate = states == kPerCoordinate;
         declare_weights(spec, names.weights, inputs, hidden);
         const std::size_t blocks = per_coordinate ? spec.blocks() : 1;
+        const std::uint64_t flags = spec.info.particles > 0 ? L2O_SPEC_PER_PARTICLE : 0;
         const auto add = [&](const std::string& name, const char* doc, std::size_t k) {
             if (!per_coordinate)
-                return spec.state({.name = name, .doc = doc, .shape = {hidden}, .batched = true});
+                return spec.state(
+                    {.name = name, .doc = doc, .shape = {hidden}, .batched = true, .flags = flags});
             return spec.state_of(k,
                                  {.name = name,
                                   .doc = doc,
                                   .axes = "coordinate,hidden",
                                   .shape = {element_count(spec.block(k)), hidden},
-                                  .batched = true});
+                                  .batched = true,
+                                  .flags = flags});
         };
         for (std::size_t k = 0; k < blocks; ++k) {
             const State h = add(names.h, "LSTM: output", k);
