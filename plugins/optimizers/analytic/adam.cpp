@@ -1,13 +1,12 @@
 #include <cmath>
 #include <l2o/sdk/optimizer.hpp>
-
-#include "schedule.hpp"
+#include <l2o/sdk/schedule.hpp>
 
 namespace {
 
 // Kingma & Ba 2015, "Adam: a method for stochastic optimization", algorithm 1 (arXiv:1412.6980v9). Symbols as
 // in the paper: m, v moments; t counts steps from 1.
-struct Adam : l2o::plugins::Schedule {
+struct Adam : l2o::Schedule {
     static constexpr l2o::About about{
         .id = "adam",
         .version = "1.0.0",

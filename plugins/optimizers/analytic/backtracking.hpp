@@ -2,8 +2,7 @@
 
 #include <cstdint>
 #include <l2o/sdk/optimizer.hpp>
-
-#include "schedule.hpp"
+#include <l2o/sdk/schedule.hpp>
 
 namespace l2o::plugins {
 

@@ -3,14 +3,13 @@
 // step to step is in state tensors that the host owns; an instance never changes. The base has the options of
 // a learning rate that depends on the step.
 #include <l2o/sdk/optimizer.hpp>
-
-#include "schedule.hpp"
+#include <l2o/sdk/schedule.hpp>
 
 namespace {
 
 // Polyak 1964, "Some methods of speeding up the convergence of iteration methods", in the form of Sutskever
 // et al. 2013 with the learning rate outside of the velocity (as in PyTorch and TensorFlow): v, mu as there.
-struct Momentum : l2o::plugins::Schedule {
+struct Momentum : l2o::Schedule {
     static constexpr l2o::About about{
         .id = "momentum",
         .version = "1.0.0",

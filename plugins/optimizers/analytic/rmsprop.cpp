@@ -1,11 +1,10 @@
 #include <cmath>
 #include <l2o/sdk/optimizer.hpp>
-
-#include "schedule.hpp"
+#include <l2o/sdk/schedule.hpp>
 
 namespace {
 
-struct RmsProp : l2o::plugins::Schedule {
+struct RmsProp : l2o::Schedule {
     static constexpr l2o::About about{
         .id = "rmsprop",
         .version = "1.0.0",

@@ -7,16 +7,16 @@
 #include <numbers>
 #include <string>
 
-namespace l2o::plugins {
+namespace l2o {
 
 /// What methods with a learning rate share: how it depends on the step t = 0, 1, ... With T the planned
 /// number of steps and w = warm_up T it rises as (t + 1) / w, and then falls from 1 to final_rate until
-/// decay_until T, along a line or half a cosine (Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent
-/// with warm restarts", equation 5, without restarts; warm-up: Goyal et al. 2017, "Accurate, large minibatch
-/// SGD", section 2.2).
+/// decay_until T, along a line, an exponential or half a cosine (Loshchilov & Hutter 2017, "SGDR: stochastic
+/// gradient descent with warm restarts", equation 5, without restarts; warm-up: Goyal et al. 2017, "Accurate,
+/// large minibatch SGD", section 2.2).
 class Schedule {
   public:
-    enum class Form { kConstant, kLinear, kCosine };
+    enum class Form { kConstant, kLinear, kCosine, kExponential };
     Form schedule = Form::kConstant;
     double warm_up = 0, decay_until = 1, final_rate = 0;
     std::int64_t schedule_steps = 0;
@@ -26,7 +26,7 @@ class Schedule {
         return options
             .choice("schedule",
                     static_cast<Form Method::*>(&Method::schedule),
-                    {"constant", "linear", "cosine"},
+                    {"constant", "linear", "cosine", "exponential"},
                     "how the learning rate falls behind its warm-up")
             .real("warm_up", &Method::warm_up, "share of the steps in which it rises", kFraction)
             .real("decay_until",
@@ -51,6 +51,8 @@ class Schedule {
         if (warm_up >= decay_until && schedule != Form::kConstant)
             invalid("warm_up is " + std::to_string(warm_up) + ", and decay_until " +
                     std::to_string(decay_until) + "; expected it to be less");
+        if (schedule == Form::kExponential && final_rate == 0)
+            invalid("final_rate is 0, where no exponential ends; expected a share above 0");
     }
     [[nodiscard]] bool varies() const { return schedule != Form::kConstant || warm_up > 0; }
     /// What learning_rate is multiplied by in step t.
@@ -59,6 +61,7 @@ class Schedule {
         if (at < up) return std::min(1.0, (at + 1) / up);
         if (schedule == Form::kConstant) return 1;
         const double part = std::min(1.0, (at - up) / (decay_until * steps_ - up));
+        if (schedule == Form::kExponential) return std::pow(final_rate, part);
         const double left =
             schedule == Form::kLinear ? 1 - part : (1 + std::cos(std::numbers::pi * part)) / 2;
         return final_rate + (1 - final_rate) * left;
@@ -68,4 +71,4 @@ class Schedule {
     double steps_ = 0;
 };
 
-}  // namespace l2o::plugins
+}  // namespace l2o
