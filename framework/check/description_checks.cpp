@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <l2o/abi/draft/alternates.h>
 
 #include <cmath>
 #include <cstring>
@@ -147,7 +148,8 @@ void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescripti
     const l2o_optimizer_info& info = bench.optimizer().info();
     constexpr std::uint64_t kKnown = kCommonFlags | L2O_OPTIMIZER_PARAMS_BY_PROBLEM |
                                      L2O_OPTIMIZER_COORDINATEWISE | L2O_OPTIMIZER_STARTS_AT_ZERO |
-                                     L2O_OPTIMIZER_ENDS_ROWS | L2O_OPTIMIZER_KEEPS_BOUNDS;
+                                     L2O_OPTIMIZER_ENDS_ROWS | L2O_OPTIMIZER_KEEPS_BOUNDS |
+                                     L2O_OPTIMIZER_ALTERNATES_DRAFT1;
     constexpr std::uint32_t kAnswered = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
     if ((info.flags & ~kKnown) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizer", info.flags));

@@ -1,6 +1,7 @@
 #include "framework/check/optimizer_bench.hpp"
 
 #include <fmt/core.h>
+#include <l2o/abi/draft/alternates.h>
 
 #include <algorithm>
 #include <cmath>
@@ -145,6 +146,15 @@ void OptimizerBench::evaluate(Moment& moment) const {
     }
     if (moment.f || !moment.g.empty())
         evaluate(moment.x, moment, moment.f ? &moment.f : nullptr, moment.g.empty() ? nullptr : &moment.g);
+}
+
+void OptimizerBench::spoil_unused(Moment& moment, double garbage) const {
+    if ((flags() & L2O_OPTIMIZER_ALTERNATES_DRAFT1) == 0) return;
+    for (std::size_t k = 0; k < optimizee_->blocks().size(); ++k) {
+        const bool is_asked = has(*optimizee_->blocks()[k], L2O_SPEC_MAXIMISED);
+        std::vector<Tensor>& unused = is_asked ? moment.g : moment.qg;
+        for (std::int64_t i = 0; k < unused.size() && i < unused[k].size(); ++i) set(unused[k], i, garbage);
+    }
 }
 
 /// Makes `moment` the next round: what the step asked, with the answers that are wanted.

@@ -43,6 +43,8 @@ class OptimizerBench : public Bench {
     [[nodiscard]] std::int64_t steps(std::int64_t wanted) const;
     /// Rows of everything that has rows.
     [[nodiscard]] Moment rows_of(const Moment& moment, const std::vector<std::int64_t>& rows) const;
+    /// Replaces the halves of gradients that a method says it does not use, see l2o/abi/draft/alternates.h.
+    void spoil_unused(Moment& moment, double garbage) const;
 
     static constexpr std::int64_t kHorizon = 8;
 

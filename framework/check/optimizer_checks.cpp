@@ -331,6 +331,7 @@ std::string check_questions(const Subject& subject) {
         step->run();
         Moment spoiled = round.clone();
         spoiled.spoil(1e30);
+        bench.spoil_unused(spoiled, 1e30);
         StepCase other(optimizer, spoiled);
         other.run();
         if ((bench.flags() & L2O_FLAG_DETERMINISTIC) != 0)

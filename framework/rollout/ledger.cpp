@@ -21,7 +21,6 @@ Ledger::Ledger(const Optimizee& optimizee, std::int64_t batch, const Options& op
       reserve_(evaluations_.size()) {
     cost_[L2O_ORACLE_VALUE] = declared_or_one(optimizee.info().cost_value);
     cost_[L2O_ORACLE_GRADIENT] = declared_or_one(optimizee.info().cost_gradient);
-    cost_[kCharged] = std::max(cost_[L2O_ORACLE_VALUE], cost_[L2O_ORACLE_GRADIENT]);
     if (!options_.keeps_best) return;
     best_f_.resize(evaluations_.size(), NAN);
     is_old_.resize(evaluations_.size());

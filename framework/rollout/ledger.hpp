@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -50,27 +51,35 @@ class Ledger {
 
     /// Charges a row for a point at which it wants `kinds`, and has paid for `paid` already: L2O_ORACLE_*.
     /// @param at_iterate  where the row would end if it cannot go on.
+    /// @param share       of a gradient that is used.
     /// @return false if the row cannot pay: it is charged nothing from now on, see is_spent().
-    bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid = 0, bool at_iterate = false) {
+    bool charge(std::int64_t row,
+                std::uint32_t kinds,
+                std::uint32_t paid = 0,
+                bool at_iterate = false,
+                double share = 1) {
         const auto r = static_cast<std::size_t>(row);
         if (is_exempt_[r] != 0) return true;
+        const double points = cost_of(kinds | paid, share) - cost_of(paid, share);
         if (options_.limit > 0) {
             if (at_iterate && answer_ == AnswerAt::kIterate) reserve_[r] = 0;
-            if (!pay_within_limit(row, cost_of(kinds | paid) - cost_of(paid), reserve_[r])) return false;
+            if (!pay_within_limit(row, points, reserve_[r])) return false;
         } else {
-            evaluations_[r].points += cost_of(kinds | paid) - cost_of(paid);
+            evaluations_[r].points += points;
         }
         const std::uint32_t newly = kinds & ~paid;
         if ((newly & L2O_ORACLE_VALUE) != 0) evaluations_[r].values += cost_[L2O_ORACLE_VALUE];
-        if ((newly & L2O_ORACLE_GRADIENT) != 0) evaluations_[r].gradients += cost_[L2O_ORACLE_GRADIENT];
+        if ((newly & L2O_ORACLE_GRADIENT) != 0)
+            evaluations_[r].gradients += share * cost_[L2O_ORACLE_GRADIENT];
         return true;
     }
     /// Charges all rows for a point of which they have paid for nothing.
     /// @return false if each has to be looked at: nobody is charged.
-    bool charge_all(std::uint32_t kinds) {
+    bool charge_all(std::uint32_t kinds, double share = 1) {
         if (options_.limit > 0 || keeps_best() || exempted_ > 0) return false;
-        const double points = cost_of(kinds), values = (kinds & L2O_ORACLE_VALUE) != 0 ? cost_of_value() : 0,
-                     gradients = (kinds & L2O_ORACLE_GRADIENT) != 0 ? cost_[L2O_ORACLE_GRADIENT] : 0;
+        const double points = cost_of(kinds, share),
+                     values = (kinds & L2O_ORACLE_VALUE) != 0 ? cost_of_value() : 0,
+                     gradients = (kinds & L2O_ORACLE_GRADIENT) != 0 ? share * cost_[L2O_ORACLE_GRADIENT] : 0;
         for (Evaluations& row : evaluations_) {
             row.points += points;
             row.values += values;
@@ -122,13 +131,16 @@ class Ledger {
     [[nodiscard]] const TensorSet& best_x() const { return best_x_; }            ///< [B, shape], by block
 
   private:
-    [[nodiscard]] double cost_of(std::uint32_t kinds) const { return cost_[kinds & kCharged]; }
+    [[nodiscard]] double cost_of(std::uint32_t kinds, double share) const {
+        const double gradient = (kinds & L2O_ORACLE_GRADIENT) != 0 ? share * cost_[L2O_ORACLE_GRADIENT] : 0;
+        return std::max((kinds & L2O_ORACLE_VALUE) != 0 ? cost_[L2O_ORACLE_VALUE] : 0, gradient);
+    }
     bool pay_within_limit(std::int64_t row, double points, double reserve);
     [[nodiscard]] double cost_of_end() const { return options_.pays_for_end ? cost_of_value() : 0; }
 
     const Options options_;
     double limit_;
-    double cost_[4] = {};        // by what is asked for
+    double cost_[4] = {};        // of a value, of a gradient
     std::int64_t exempted_ = 0;  // rows
     std::vector<Evaluations> evaluations_;
     std::vector<char> is_spent_, is_exempt_;

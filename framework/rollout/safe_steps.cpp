@@ -68,6 +68,8 @@ SafeSteps::SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safe
       classic_scene_{safeguard.classic, scene.optimizee, scene.data, safeguard.params, scene.key, scene.row0},
       classic_(classic_scene_) {
     classic_.charge_to(stepper.ledger());
+    // What one of them has paid for is free for the other: halves would be taken for whole gradients.
+    for (Stepper* each : {&stepper_, &classic_}) each->charge_whole_gradients();
     PointParts parts = classic_.parts();
     parts.f = parts.f || rule_.test == Test::kObjective;
     for (Point* point : {&at_, &image_, &proposal_, &other_image_}) *point = Point(classic_.layout(), parts);

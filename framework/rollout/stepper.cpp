@@ -1,7 +1,10 @@
 #include "framework/rollout/stepper.hpp"
 
+#include <l2o/abi/draft/alternates.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <l2o/numerics/philox.hpp>
 
@@ -38,6 +41,8 @@ Stepper::Stepper(const Scene& scene, const Slicing& slicing, const UpdateProbabi
       reads_f_(scene.optimizer.reads_f()),
       reads_g_(scene.optimizer.reads_g()),
       asks_(scene.optimizer.info().max_questions > 0),
+      alternates_((scene.optimizer.info().flags & L2O_OPTIMIZER_ALTERNATES_DRAFT1) != 0),
+      share_(alternates_ ? 0.5 : 1),
       data_(abi_data(scene.data)),
       updates_(scene.optimizer, scene.optimizee, update_probability),
       own_ledger_(scene.optimizee, scene.data.instances, {}) {
@@ -79,6 +84,8 @@ Stepper::Round Stepper::make_round() const {
     Round round;
     round.q = TensorSet(std::move(q));
     round.qg = TensorSet(std::move(qg));
+    for (std::size_t k = 0; k < round.qg.size() && alternates_; ++k)
+        if (!is_answered(k)) with_values([](auto g) { std::ranges::fill(g, NAN); }, round.qg[k]);
     round.qf = Tensor(layout_.dtype, with_leading(max, layout_.f));
     round.wanted = Tensor(Dtype::kI32, with_leading(max, layout_.f));
     return round;
@@ -172,14 +179,14 @@ void Stepper::name_minibatch(std::int64_t t) {
 /// @return whether the row has paid for it.
 bool Stepper::charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate) {
     const std::int64_t instance = row / points_.rows_per_instance;
-    return !has_ended(instance) && ledger_->charge(instance, kinds, paid, at_iterate);
+    return !has_ended(instance) && ledger_->charge(instance, kinds, paid, at_iterate, share_);
 }
 
 /// Of a point where what the rows pay for is known.
 void Stepper::pay(Point& point, std::uint32_t kinds) {
     if ((kinds & ~point.paid_by_all) == 0) return;
     if (ended_ == 0 && layout_.rows == layout_.batch && point.paid_by_all == 0 && point.paid.empty() &&
-        ledger_->charge_all(kinds)) {
+        ledger_->charge_all(kinds, share_)) {
         point.paid_by_all = kinds;
         return;
     }
@@ -255,7 +262,7 @@ void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
         Tensor qf = member_of(round.qf, k, {layout_.rows});
         const TensorSet gradients = g ? rows_of(round.qg, k, layout_) : TensorSet();
         const TensorSet at = asked(from, round, k);
-        evaluate_rows(at.in(), t, f ? qf.abi() : nullptr, g ? gradients.out() : nullptr);
+        evaluate_rows(at.in(), t, f ? qf.abi() : nullptr, g ? answered(gradients) : nullptr);
         std::int64_t row = -1;
         for (const std::int32_t wants : wanted_of(round, k)) {
             if (++row; wants == 0 || !charge(row, static_cast<std::uint32_t>(wants), 0, false)) continue;
@@ -263,6 +270,19 @@ void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
                 ledger_->offer(row / points_.rows_per_instance, qf.value(row), at, row);
         }
     }
+}
+
+/// Of an answer, without the blocks that are not used.
+l2o_out Stepper::answered(const TensorSet& gradients) {
+    if (!alternates_) return gradients.out();
+    used_.assign(gradients.out(), gradients.out() + gradients.size());
+    for (std::size_t k = 0; k < used_.size(); ++k)
+        if (!is_answered(k)) used_[k] = nullptr;
+    return used_.data();
+}
+
+bool Stepper::is_answered(std::size_t block) const {
+    return !alternates_ || has(*scene_.optimizee.blocks()[block], L2O_SPEC_MAXIMISED);
 }
 
 TensorSet Stepper::asked(const Point& from, const Round& round, std::int64_t k) {
@@ -346,10 +366,11 @@ void Stepper::take_over(const Point& from, const Round& last, const Round& next,
     to.settle();
 }
 
-/// @param at  of a question and row among those of `last`.
+/// @param at  of a question and row among those of `last`. Half a gradient is not the one that is read.
 void Stepper::take_answer(const Round& last, std::int64_t at, Point& to, std::int64_t row) const {
     const auto wanted =
-        static_cast<std::uint32_t>(last.wanted.values<std::int32_t>()[static_cast<std::size_t>(at)]);
+        static_cast<std::uint32_t>(last.wanted.values<std::int32_t>()[static_cast<std::size_t>(at)]) &
+        ~(alternates_ ? L2O_ORACLE_GRADIENT : 0U);
     std::uint32_t known = 0;
     const bool brings_f = (wanted & L2O_ORACLE_GRADIENT) != 0 && ledger_->keeps_best();
     if (((wanted & L2O_ORACLE_VALUE) != 0 || brings_f) && to.f) {

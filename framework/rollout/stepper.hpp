@@ -40,6 +40,8 @@ class Stepper {
     /// the best point, a gradient brings its value.
     void charge_to(Ledger& ledger) { ledger_ = &ledger; }
     [[nodiscard]] Ledger& ledger() const { return *ledger_; }
+    /// Also of a method that uses half of each: for whoever shares its points.
+    void charge_whole_gradients() { share_ = 1; }
     [[nodiscard]] const PointLayout& layout() const { return layout_; }
     /// What a point on the way must hold.
     [[nodiscard]] PointParts parts() const {
@@ -111,6 +113,8 @@ class Stepper {
     [[nodiscard]] bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate);
     void pay(Point& point, std::uint32_t kinds);
     void answer(const Point& from, Round& round, std::int64_t t);
+    [[nodiscard]] l2o_out answered(const TensorSet& gradients);
+    [[nodiscard]] bool is_answered(std::size_t block) const;
     void expect_end(std::uint32_t round) const;
     Round make_round() const;
     bool run_round(l2o_step_in& in, Point& to, Round& asked, std::int64_t t);
@@ -123,7 +127,8 @@ class Stepper {
 
     const Scene& scene_;
     PointLayout layout_;
-    bool reads_f_, reads_g_, asks_;
+    bool reads_f_, reads_g_, asks_, alternates_;
+    double share_;  // of a gradient that is used, see l2o/abi/draft/alternates.h
     CallContext call_;
     std::vector<const l2o_tensor*> data_, needed_;
     l2o_points points_{};
@@ -135,6 +140,7 @@ class Stepper {
     std::unique_ptr<const Slices> slices_;
     std::vector<std::unique_ptr<SliceCall>> slice_calls_;  // one per thread
     Round rounds_[2];  // asking optimizers only: answers of the previous round, questions of the next
+    std::vector<l2o_tensor*> used_;  // of an answer, by block
     TensorSet spare_state_;
     Tensor x_is_, newly_ended_;
     std::vector<bool> is_done_;  // by row: asks nothing more in this iteration

@@ -57,7 +57,7 @@ check(sdk/numerics "l2o/numerics/[a-z_]+[.]hpp")
 check(sdk/include/l2o/torch "${std}" "${torch}" "l2o/(abi|sdk|torch)/[a-z_]+[.]hp*")
 
 # The floors of the framework, from the ground up: a folder sees what is below it, never what is beside or above.
-set(framework "${system}" "${json}" "${fmt}" "l2o/abi/[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp"
+set(framework "${system}" "${json}" "${fmt}" "l2o/abi/(draft/)?[a-z]+[.]h" "l2o/numerics/(philox|sum)[.]hpp"
   "l2o/files/json[.]hpp" "l2o/sdk/normalised[.]hpp" "framework/(error|cancel|float_control|progress)[.]hpp")
 # floor(<folder> <folders below>... [ALSO <include>...] [EXCEPT <file>...])
 function(floor folder)
@@ -93,7 +93,8 @@ foreach(file error cancel float_control progress)
 endforeach()
 
 # A plugin includes what its own family folder holds, by bare name: another family's header has a path.
-set(plugin "${std}" "${eigen}" "l2o/(abi|sdk|numerics|layers|nets|files)/[a-z_]+[.]hp*" "${sibling}")
+set(plugin "${std}" "${eigen}" "l2o/(abi|abi/draft|sdk|numerics|layers|nets|files)/[a-z_]+[.]hp*"
+  "${sibling}")
 foreach(kind losses optimizees/convex optimizees/minimax optimizees/nonconvex optimizers)
   check(plugins/${kind} ${plugin})
 endforeach()

@@ -31,10 +31,11 @@ TEST_CASE("gradient descent is charged one gradient per step and no value") {
     CHECK(run.value_evaluations == 0);
 }
 
-TEST_CASE("extragradient is charged two gradients per step: its own and that of its question") {
+TEST_CASE(
+    "extragradient is charged two gradients per step, its own and that of its question: four partial ones") {
     Lab lab({.optimizer = "extragradient", .problem = {.optimizee = "rotated_saddle"}});
     const Lab::Run run = lab.run(12);
-    CHECK(run.gradient_evaluations == 24);
+    CHECK(run.gradient_evaluations == 48);
     CHECK(run.value_evaluations == 0);
 }
 

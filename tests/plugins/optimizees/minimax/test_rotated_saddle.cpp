@@ -45,9 +45,31 @@ TEST_CASE("rotated_saddle: a and b lie in [0.9, 1], starts in [-0.5, 0.5), all d
     CHECK(u != v);
 }
 
-TEST_CASE("rotated_saddle: the metric `distance` is the Euclidean norm of (u, v)") {
+TEST_CASE("rotated_saddle: distances are absolute values, and the residual is the norm of the gradient") {
     ProblemLab lab({.optimizee = "rotated_saddle", .instances = 2});
     set_values(lab.x()[0], {3, 0});
     set_values(lab.x()[1], {-4, 2});
-    CHECK(relative_error(lab.metric("distance"), {5, 2}) <= 1e-15);
+    CHECK(lab.metric("d_u") == std::vector<double>{3, 0});
+    CHECK(lab.metric("d_v") == std::vector<double>{4, 2});
+    CHECK(lab.metric("distance") == std::vector<double>{7, 2});
+    const std::vector<std::vector<double>> g = lab.gradient();
+    CHECK(relative_error(lab.metric("residual"),
+                         {std::hypot(g[0][0], g[1][0]), std::hypot(g[0][1], g[1][1])}) <= 1e-15);
+}
+
+TEST_CASE("rotated_saddle: the gap is f with the best answer of v minus f with the best answer of u") {
+    ProblemLab lab({.optimizee = "rotated_saddle", .instances = 1});
+    const double a = lab.data("a").value(0), b = lab.data("b").value(0), u = 0.3, v = -0.45;
+    const auto f_at = [&](double at_u, double at_v) {
+        set_values(lab.x()[0], {at_u});
+        set_values(lab.x()[1], {at_v});
+        return lab.objective()[0];
+    };
+    const double highest = f_at(u, u / b), lowest = f_at(-v / a, v);
+    for (const double step : {-0.01, 0.01}) {
+        CHECK(f_at(u, u / b + step) < highest);
+        CHECK(f_at(-v / a + step, v) > lowest);
+    }
+    f_at(u, v);
+    CHECK(lab.metric("gap")[0] == doctest::Approx(highest - lowest).epsilon(1e-14));
 }

@@ -4,7 +4,7 @@
 #include <complex>
 
 #include "framework/error.hpp"
-#include "tests/support/lab.hpp"
+#include "game_lab.hpp"
 
 using namespace l2o::test;
 
@@ -32,7 +32,7 @@ TEST_CASE(
     const double factor = std::abs(1.0 - step + step * step);
     for (std::size_t t = 0; t < 60; ++t)
         CHECK(distance(run.x[t + 1]) == doctest::Approx(factor * distance(run.x[t])).epsilon(1e-12));
-    CHECK(run.gradient_evaluations == 120);
+    CHECK(run.gradient_evaluations == 240);  // partial ones
 }
 
 TEST_CASE(
@@ -42,6 +42,16 @@ TEST_CASE(
     const Lab::Run outward = lab_on_saddle("gradient_descent_ascent").run(100);
     CHECK(distance(inward.x.back()) < 1e-5 * distance(inward.x[0]));
     CHECK(distance(outward.x.back()) > 5 * distance(outward.x[0]));
+}
+
+TEST_CASE("extragradient: update_ratio c makes a step z - c eta m (1 - eta m) z on every linear game") {
+    for (const LinearGame& game : linear_games()) {
+        CAPTURE(game.name);
+        const Lab::Run run =
+            lab_on(game.name, "extragradient", {{"learning_rate", "0.4"}, {"update_ratio", "0.25"}}).run(40);
+        const Complex m = 0.4 * game.factor;
+        CHECK(follows(run, [&](double, Complex z, Complex) { return z - 0.25 * m * (1.0 - m) * z; }));
+    }
 }
 
 TEST_CASE("extragradient: in a pure minimisation x' is x - eta g(x - eta g(x))") {
@@ -65,4 +75,18 @@ TEST_CASE("extragradient: learning_rate = 0 is refused") {
                               .problem = {.optimizee = "quadratic"}}),
                          doctest::Contains("learning_rate"),
                          l2o::framework::Error);
+}
+
+// The prototype's medians after 2,000 partial gradients, with its 100 games and five starts.
+TEST_CASE("extragradient: ends where it is known to end, at tuned steps, with one step size and two") {
+    CHECK(std::abs(median_after(500, "seesaw", "extragradient", {{"learning_rate", "0.25"}}) - (-31.7)) <= 4);
+    CHECK(std::abs(median_after(
+                       500, "seesaw", "extragradient", {{"learning_rate", "0.5"}, {"update_ratio", "0.25"}}) -
+                   (-107.1)) <= 8);
+    CHECK(
+        std::abs(median_after(
+                     500, "matrix_game", "extragradient", {{"learning_rate", "4"}, {"update_ratio", "0.1"}}) -
+                 (-196.2)) <= 20);
+    CHECK(std::abs(median_after(500, "rotated_saddle", "extragradient", {{"learning_rate", "0.354"}}) -
+                   (-216.6)) <= 8);
 }

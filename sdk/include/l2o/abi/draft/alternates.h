@@ -1,0 +1,12 @@
+/* On trial: a step that uses one player's gradient at a time. */
+#ifndef L2O_ABI_DRAFT_ALTERNATES_H
+#define L2O_ABI_DRAFT_ALTERNATES_H
+
+#include <stdint.h>
+
+/* Bit of l2o_optimizer_info.flags, where some block is maximised: of the gradient at x a step uses the
+ * blocks that are minimised alone, of the gradients at its questions those that are maximised alone. Each
+ * is charged as half a gradient; of the blocks that are not used an answer holds no numbers. */
+#define L2O_OPTIMIZER_ALTERNATES_DRAFT1 (UINT64_C(1) << 62)
+
+#endif
