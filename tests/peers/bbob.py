@@ -8,7 +8,8 @@ PLUGINS has examples/third_party/coco_bbob (its README says how it is built), CO
 instances of each, from the same starts, uniform in [-4, 4]^n. Of a run counts the best value paid for within the budget:
 the share of the 51 targets f_opt + 10^2 ... 10^-8, uniform in the logarithm, that it has met. Prints the mean of that share,
 ours over the peer's, and the 95 % interval of this ratio: a bootstrap over the 120 problems, each the mean of its seeds.
-Who ends before the budget starts again: the peers uniformly in [-4, 4]^n, cma with twice the population (IPOP).
+Who ends before the budget starts again: PyPI's cma anywhere in [-4, 4]^n with twice the population (IPOP), and SciPy's,
+which have no restarts, where ours do, from N(x_0, 2^2).
 --also "les --weights FILE" adds one of ours, compared with cma. --keep: peers are run once, and found again in that file.
 """
 import argparse
@@ -28,11 +29,12 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize
 
 PROBLEMS = [(function, instance) for function in range(1, 25) for instance in range(1, 6)]
+GET_PROBLEM = "coco_suite_get_problem_by_function_dimension_instance"
 TARGETS = 10 ** numpy.linspace(2, -8, 51)
 OURS = {
     "cma_es": ("cma", "cma_es --set sigma0=2"),
-    "nelder_mead": ("nelder_mead", "nelder_mead --set restart=true"),
-    "lbfgs": ("lbfgsb", "lbfgs --set differences=true --set restart=true --set spread=3"),
+    "nelder_mead": ("nelder_mead", "nelder_mead --set restart=true --set spread=2"),
+    "lbfgs": ("lbfgsb", "lbfgs --set restart=true --set spread=2 --set differences=true"),
 }
 
 
@@ -46,7 +48,7 @@ class Coco:
         self.coco = ctypes.CDLL(library)
         for name, arguments, result in [
             ("coco_suite", [ctypes.c_char_p] * 3, ctypes.c_void_p),
-            ("coco_suite_get_problem_by_function_dimension_instance", [ctypes.c_void_p] + [ctypes.c_size_t] * 3, ctypes.c_void_p),
+            (GET_PROBLEM, [ctypes.c_void_p] + [ctypes.c_size_t] * 3, ctypes.c_void_p),
             ("coco_problem_get_best_value", [ctypes.c_void_p], ctypes.c_double),
             ("coco_evaluate_function", [ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_double)], None),
         ]:
@@ -55,7 +57,7 @@ class Coco:
 
     def problem(self, function, n, instance):
         suite = self.coco.coco_suite(b"bbob", f"instances: {instance}".encode(), f"dimensions: {n}".encode())
-        problem = self.coco.coco_suite_get_problem_by_function_dimension_instance(suite, function, n, instance)
+        problem = getattr(self.coco, GET_PROBLEM)(suite, function, n, instance)
         point, value, evaluate = numpy.empty(n), ctypes.c_double(), self.coco.coco_evaluate_function
         at, to = point.ctypes.data, ctypes.byref(value)
 
@@ -128,8 +130,9 @@ def peer_gaps(name, functions, starts, budgets, seed):
     for number, ((f, f_opt), x) in enumerate(zip(functions, starts)):
         paid = Paid(f, budgets)
         random = numpy.random.default_rng([seed, number])
+        draw = (lambda: random.uniform(-4, 4, len(x))) if name == "cma" else lambda: random.normal(x, 2)
         try:
-            PEERS[name](paid, x, lambda: random.uniform(-4, 4, len(x)), seed)
+            PEERS[name](paid, x, draw, seed)
         except Spent:
             gaps.append([least - f_opt for least in paid.least])
     return gaps
