@@ -66,10 +66,17 @@ Page write_page(const CommandLine& line, const RunResult& result) try {
 
 /// Why a run that is written has failed all the same.
 std::optional<Error> failure_of(const RunResult& result, const Page& page) {
-    if (!result.results.curves.empty() && all_diverged(result.results.curves))
+    const std::vector<Curve>& curves = result.results.curves;
+    if (!curves.empty() && all_diverged(curves)) {
+        const bool is_from_the_start = std::ranges::all_of(
+            curves, [](const Curve& curve) { return curve.distributions[0].front().finite == 0; });
         return Error(ExitCode::kNumerical,
-                     "every trajectory of every contestant diverged; " + result.folder.string() +
-                         " was written all the same");
+                     (is_from_the_start ? "'" + curves[0].metrics[0] +
+                                              "' is not finite at any starting point, before the first step: "
+                                              "look at the problem ('l2o check'), not at who solves it; "
+                                        : "every trajectory of every contestant diverged; ") +
+                         result.folder.string() + " was written all the same");
+    }
     for (const WeightsReport& weights : result.weights) {
         // Who names weights has chosen them.
         if (!weights.training || !weights.training->diverged ||

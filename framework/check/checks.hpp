@@ -48,6 +48,7 @@ std::string check_questions(const Subject& subject);
 std::string check_rows(const Subject& subject);
 std::string check_second_block(const Subject& subject);
 std::string check_params(const Subject& subject);
+std::string check_finite_step(const Subject& subject);
 std::string check_box(const Subject& subject);
 std::string check_layers(const Subject& subject);
 
@@ -65,6 +66,7 @@ std::string check_splits(const Subject& subject);
 std::string check_starts(const Subject& subject);
 
 // oracle_checks.cpp
+std::string check_finite_start(const Subject& subject);
 std::string check_parts(const Subject& subject);
 std::string check_particles(const Subject& subject);
 std::string check_gradient(const Subject& subject);

@@ -117,6 +117,26 @@ std::string check_coordinatewise(const Subject& subject) {
     return "";
 }
 
+std::string check_finite_step(const Subject& subject) {
+    const OptimizerBench bench(subject, widest(subject));
+    Moment moment = bench.first(bench.optimizer());
+    const auto expect_numbers = [](const std::string& what, const Tensor& tensor) {
+        for (std::int64_t i = 0; tensor && i < tensor.size(); ++i)
+            if (std::isnan(tensor.value(i)))
+                throw Broken(
+                    fmt::format("element {} of {} is nan, after numbers alone; expected a number", i, what));
+    };
+    for (const Tensor& g : moment.g)
+        for (std::int64_t i = 0; i < g.size(); ++i)
+            if (!std::isfinite(g.value(i))) throw NotApplicable("the gradient at the start is not finite");
+    for (std::size_t i = 0; i < moment.state.size(); ++i)
+        expect_numbers(std::string("state '") + bench.optimizer().state()[i]->name + "' at the start",
+                       moment.state[i]);
+    bench.iterate(bench.optimizer(), moment);
+    for (const Tensor& x : moment.x) expect_numbers("x' after the step at t = 0", x);
+    return "";
+}
+
 std::string check_box(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     if ((bench.flags() & L2O_OPTIMIZER_KEEPS_BOUNDS) == 0)

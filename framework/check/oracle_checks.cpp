@@ -23,6 +23,39 @@ double dot(const GuardedSet& a, const GuardedSet& b) {
 
 }  // namespace
 
+std::string check_finite_start(const Subject& subject) {
+    const auto bench = bench_of(subject);
+    const std::vector<std::int64_t> rows = all_rows(bench->batch());
+    const std::vector<Tensor> data = bench->solved_data_of(rows);
+    StartCase start(bench->optimizee(), data, bench->batch());
+    start.run();
+    const std::vector<Tensor> x = start.x.clone();
+    EvalCase eval(bench->optimizee(), x, data, 1, Oracle::kEval, {.f = true, .g = bench->has_gradient()});
+    eval.run();
+    for (const GuardedSet* set : {&start.x, &eval.f, &eval.g}) {
+        for (std::size_t i = 0; i < set->size(); ++i) {
+            const Tensor& tensor = (*set)[i];
+            for (std::int64_t e = 0; tensor && e < tensor.size(); ++e)
+                if (std::isnan(tensor.value(e)))
+                    throw Broken(fmt::format(
+                        "element {} of {} is nan at a start; expected a number", e, set->name(i)));
+        }
+    }
+    MetricsCase metrics(bench->optimizee(), x, data, 1, true);
+    metrics.run();
+    for (std::size_t i = 0; i < metrics.metrics.size(); ++i) {
+        const Tensor& metric = metrics.metrics[i];
+        std::int64_t numbers = 0;
+        for (std::int64_t e = 0; e < metric.size(); ++e) numbers += std::isnan(metric.value(e)) ? 0 : 1;
+        if (metric.size() > 0 && numbers == 0)
+            throw Broken(
+                fmt::format("metric '{}' is nan at the start of every row; expected a number where "
+                            "it is known",
+                            metrics.metrics.name(i)));
+    }
+    return "";
+}
+
 std::string check_parts(const Subject& subject) {
     const auto bench = optimizee_bench(subject);
     if (!bench->has_gradient()) throw NotApplicable("has no gradient");

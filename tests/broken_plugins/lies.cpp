@@ -108,6 +108,16 @@ struct WrongInSecondBlock : Reversible {
     }
 };
 
+/// 0 / 0 where the state is what it is at the start.
+struct LeadsNowhere : Reversible {
+    static constexpr l2o::About about = about_as("leads_nowhere");
+    template <class T>
+    void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
+        Descent::step(in, out);
+        for (std::int64_t row = 0; row < in.batch(); ++row) out.x(0)(row, 0) *= T(in.t()) / T(in.t());
+    }
+};
+
 /// At iteration When x leaves for good, whatever the objective.
 template <int When>
 struct Leaps : Reversible {
@@ -479,6 +489,7 @@ struct WrongFarOut : Descent {
 }  // namespace
 
 L2O_PLUGIN(l2o::Optimizer<ReversesSoundly>,
+           l2o::Optimizer<LeadsNowhere>,
            l2o::Optimizer<WrongByLittle>,
            l2o::Optimizer<WrongLate>,
            l2o::Optimizer<WrongVeryLate>,

@@ -156,6 +156,24 @@ struct ProxOfThree : ProxOf<3> {
     static constexpr l2o::About about = about_as("prox_of_three");
 };
 
+struct MetricOfNone : Scaled {
+    static constexpr l2o::About about = about_as("metric_of_none");
+    template <class T>
+    void metrics(const l2o::EvalIn<T>& in, const l2o::MetricsOut<T>& out) const {
+        for (std::int64_t row = 0; row < in.rows() && out[distance]; ++row)
+            out[distance][row] = std::sqrt(T(-1) - in.x(0)(row, 0) * in.x(0)(row, 0));
+    }
+};
+
+struct SlopeOfNone : Scaled {
+    static constexpr l2o::About about = about_as("slope_of_none");
+    template <class T>
+    void eval(const l2o::EvalIn<T>& in, const l2o::EvalOut<T>& out) const {
+        Scaled::eval(in, out);
+        for (std::int64_t row = 0; row < in.rows() && out.g(0); ++row) out.g(0)(row, 1) = std::sqrt(T(-1));
+    }
+};
+
 struct StartsOutside : Scaled {
     static constexpr l2o::About about = about_as("starts_outside");
     void declare(l2o::OptimizeeSpec& spec) {
@@ -269,6 +287,8 @@ L2O_PLUGIN(l2o::Optimizee<ClaimsSoundly>,
            l2o::Optimizee<WrongMetricsOfPopulations>,
            l2o::Optimizee<ProxOfF>,
            l2o::Optimizee<ProxOfThree>,
+           l2o::Optimizee<MetricOfNone>,
+           l2o::Optimizee<SlopeOfNone>,
            l2o::Optimizee<StartsOutside>,
            l2o::Optimizee<BoundsTurned>,
            l2o::Optimizee<CostsNoNumber>,

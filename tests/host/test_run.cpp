@@ -272,6 +272,18 @@ TEST_CASE("if every contestant diverges the exit code is 4") {
     CHECK(contains(outcome.out, "run folder: "));
 }
 
+TEST_CASE("if f is not finite at any start, that is told of the problem and not of who solves it") {
+    ScratchFolder folder;
+    std::ofstream(folder / "far.info") << "name far\noptimizee { use rastrigin\ninit_std 1e200 }\n"
+                                          "contestants { a { optimizer { use gradient_descent } } }\n"
+                                          "evaluate { instances 2\niterations 3 }\n";
+    const Outcome outcome = run_l2o(folder, "run far.info");
+    CHECK(outcome.code == 4);
+    CHECK(contains(outcome.err,
+                   "l2o: error: 'objective' is not finite at any starting point, before the first step: look "
+                   "at the problem ('l2o check'), not at who solves it; "));
+}
+
 TEST_CASE("l2o train writes weights that l2o evaluate takes, by hand or found again") {
     ScratchFolder folder;
     with_experiment(folder);
