@@ -24,7 +24,7 @@ double dot(const GuardedSet& a, const GuardedSet& b) {
 }  // namespace
 
 std::string check_finite_start(const Subject& subject) {
-    const auto bench = bench_of(subject);
+    const auto bench = optimizee_bench(subject);
     const std::vector<std::int64_t> rows = all_rows(bench->batch());
     const std::vector<Tensor> data = bench->solved_data_of(rows);
     StartCase start(bench->optimizee(), data, bench->batch());
@@ -41,6 +41,7 @@ std::string check_finite_start(const Subject& subject) {
                         "element {} of {} is nan at a start; expected a number", e, set->name(i)));
         }
     }
+    if (bench->optimizee().metrics().empty()) return "";
     MetricsCase metrics(bench->optimizee(), x, data, 1, true);
     metrics.run();
     for (std::size_t i = 0; i < metrics.metrics.size(); ++i) {

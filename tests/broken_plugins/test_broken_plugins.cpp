@@ -156,7 +156,7 @@ constexpr Defect kDefects[] = {
     {"optimizee_promises", "particles", "'distance' differs at element 1", "wrong_metrics_of_populations"},
     {"optimizee_promises", "starts", "of 'x' starts at ", "starts_outside"},
     {"optimizee_promises", "finite", "metric 'distance' is nan at the start of every row", "metric_of_none"},
-    {"optimizee_promises", "finite", "element 1 of g is nan at a start", "slope_of_none"},
+    {"optimizee_promises", "finite", "element 1 of g of x is nan at a start", "slope_of_none"},
     {"optimizer_lies", "finite", "element 0 of x' after the step at t = 0 is nan", "leads_nowhere"},
     {"optimizee_promises", "optimum", "'f_star' says that the least is 1000", "optimum_too_high"},
     {"optimizee_promises", "optimum", "'f_star' says that the least is 0.001", "optimum_a_bit_too_high"},
