@@ -75,13 +75,22 @@ bool check_slopes(const std::string& what,
             if (h < kLeast && near(difference, before)) break;
             before = difference;
             difference = (4 * slope(h) - slope(2 * h)) / 3;
-            if (std::isnan(first)) first = difference;
             is_right = near(difference, said);
-            // At a kink, or a jump, the derivative is that of one side.
-            const double here = is_right ? 0 : at(0);
-            for (const double side : {h, -h})
-                is_right = is_right || near((4 * at(side) - at(2 * side) - 3 * here) / (2 * side), said);
             if (is_right) break;
+            // At a kink, or a jump, the derivative is that of one side.
+            const double here = at(0);
+            const auto of_side = [&](double side) {
+                return (4 * at(side) - at(2 * side) - 3 * here) / (2 * side);
+            };
+            const double right = of_side(h), left = of_side(-h);
+            is_right = near(right, said) || near(left, said);
+            if (is_right) break;
+            // Where neither a larger step nor the other side says otherwise, a smaller step would but hide in
+            // its rounding how wrong it is.
+            const bool is_first = std::isnan(first);
+            if (is_first) first = difference;
+            const double wrong = std::abs(difference - said);
+            if (!is_first && near(difference, before) && wrong > std::abs(right - left) + rounding) break;
         }
         at(0);
         // Differences that grow as the step shrinks are those of jumps, where there is no derivative.

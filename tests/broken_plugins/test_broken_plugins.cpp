@@ -357,6 +357,17 @@ TEST_CASE("where x goes off on a problem, a flatter one of the kind is looked at
     }
 }
 
+TEST_CASE("a small error of a derivative does not hide in the rounding of a large x") {
+    const std::vector<Finding> found = check_library({.library = L2O_BROKEN_PLUGINS "/l2o_optimizer_lies.so",
+                                                      .components = {"wrong_by_little"},
+                                                      .only = {"vjp"},
+                                                      .optimizee = "black_box",
+                                                      .optimizee_settings = {{"function", "schwefel"}}},
+                                                     plugin_search_path(),
+                                                     [](const Finding&) {});
+    CHECK(failed(found) == std::vector<std::string>{"vjp"});
+}
+
 TEST_CASE("what cannot be looked at is skipped, with the reason, and never ok") {
     const auto skipped = [](const char* component, const char* name) {
         CAPTURE(std::string(component));
