@@ -65,9 +65,10 @@ Usage usage(const std::string& optimizees) {
             "[B,n]\n"
             "and f_best [B] are the best point that an instance has paid for: NAN for a method that "
             "evaluates\n"
-            "nothing before its end; for a population x and f are that point, too. One evaluation is a "
-            "point\n"
-            "at which f, or f and its gradient, is asked for; f is recorded without being charged, except "
+            "nothing before its end; for a population, and with --restarts, x and f are that point, too. "
+            "One\n"
+            "evaluation is a point at which f, or f and its gradient, is asked for; f is recorded without "
+            "being charged, except "
             "once\n"
             "at the end. If no row ends with a finite f, the file is still written and the exit code is "
             "4.\n\n"
@@ -102,6 +103,10 @@ Usage usage(const std::string& optimizees) {
         ("max-evaluations",
          po::value<std::string>()->value_name("N"),                                                   //
          "of an instance, which stops before a step that would need more; 0, the default: no limit")  //
+        ("restarts",
+         po::value<std::string>()->value_name("P"),  //
+         "starts that share iterations and evaluations, one after the other: x0 or the optimizee's first, "
+         "then others of the optimizee's; default 1")  //
         ("safeguard",
          po::value<std::string>()->value_name("ID"),                //
          "a classic optimizer whose step replaces one that fails")  //
@@ -112,9 +117,10 @@ Usage usage(const std::string& optimizees) {
     return usage;
 }
 
-std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
-                                                  const Catalog& catalog,
-                                                  Task& task) {
+PlannedOptimizer create_optimizer(const CommandLine& line,
+                                  const Catalog& catalog,
+                                  std::int64_t restarts,
+                                  Task& task) {
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
@@ -129,6 +135,7 @@ std::unique_ptr<const Optimizer> create_optimizer(const CommandLine& line,
         entry,
         [&] { return resolve_options(entry.component.options, settings, context); },
         line.integer("iterations", 0, kMaxIterations),
+        restarts,
         task);
 }
 
@@ -230,6 +237,7 @@ void write(const Solution& solution, const Job& job, std::uint64_t seed, const s
     write_safetensors(file,
                       tensors,
                       {{"l2o.format", "1"},
+                       {"l2o.restarts", std::to_string(job.course.restarts)},
                        {"l2o.version", L2O_VERSION},
                        {"l2o.optimizer", job.course.first.optimizer.id()},
                        {"l2o.options", job.course.first.optimizer.options().to_json().dump()},
@@ -284,6 +292,7 @@ void print(const Solution& solution,
                             {"instances", batch},
                             {"iterations", solution.iterations},
                             {"iterations_wanted", job.course.iterations},
+                            {"restarts", job.course.restarts},
                             {"final_f", statistics(f)},
                             {"best_f", best.rows > 0 ? statistics(best) : nlohmann::json()},
                             {"evaluations",
@@ -301,13 +310,14 @@ void print(const Solution& solution,
         return;
     }
     std::cout << fmt::format(
-        "{} on {}: {} instance{}, {}{} iterations, {}\n",
+        "{} on {}: {} instance{}, {}{} iterations{}, {}\n",
         job.course.first.optimizer.id(),
         job.optimizee.id(),
         batch,
         batch == 1 ? "" : "s",
         solution.iterations,
         solution.iterations < job.course.iterations ? fmt::format(" of {}", job.course.iterations) : "",
+        job.course.restarts > 1 ? fmt::format(" in {} starts", job.course.restarts) : "",
         name_of(job.optimizee.dtype()));
     const auto text = [](double value) {
         return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string("diverged");
@@ -350,7 +360,8 @@ ExitCode solve(const Arguments& given) {
     const std::int64_t limit =
         line->integer("max-evaluations", 0, std::numeric_limits<std::int64_t>::max()).value_or(0);
     Task task = task_of(*problem.optimizee, 0, limit);
-    const auto optimizer = create_optimizer(*line, catalog, task);
+    const std::int64_t restarts = line->integer("restarts", 1, kMaxIterations).value_or(1);
+    const auto [optimizer, iterations] = create_optimizer(*line, catalog, restarts, task);
     const auto successor = successor_of(*line, catalog, task);
     warn_without_blas(line->common(), {optimizer->entry(), problem.optimizee->entry()});
 
@@ -360,10 +371,11 @@ ExitCode solve(const Arguments& given) {
     const Guard guard = guard_of(*line, catalog, *optimizer, keys.init_params, problem);
     TensorSet params, successor_params;
     Course course{.first = {*optimizer, params},
-                  .iterations = task.horizon,
+                  .iterations = iterations,
                   .max_evaluations = static_cast<double>(limit),
                   .keeps_best = can_keep_best(*problem.optimizee),
-                  .pays_for_end = true};
+                  .pays_for_end = true,
+                  .restarts = restarts};
     if (guard.classic) course.first.safeguard.emplace(Safeguard{*guard.classic, guard.params, guard.rule});
     if (successor) {
         successor_params = TensorSet(successor->init_params(keys.init_params, problem.data));

@@ -5,6 +5,7 @@
 
 #include "framework/error.hpp"
 #include "framework/rollout/sparse_updates.hpp"
+#include "framework/rollout/start_share.hpp"
 #include "framework/train/shards.hpp"
 #include "framework/weights/weights.hpp"
 
@@ -30,9 +31,7 @@ Entrant make_entrant(const Experiment& experiment,
                      const Contestant& contestant,
                      const Optimizee& optimizee,
                      bool may_train) try {
-    const auto share = [&](std::int64_t budget) {
-        return (budget + contestant.restarts - 1) / contestant.restarts;
-    };
+    const auto share = [&](std::int64_t budget) { return share_of_start(budget, contestant.restarts); };
     const Task task =
         task_of(optimizee, share(experiment.evaluate.iterations), share(experiment.evaluate.max_evaluations));
     const std::vector<SettingText> from_weights =

@@ -67,12 +67,16 @@ struct Solver::Model {
         if (settings.iterations < 0)
             refuse("'iterations' is " + std::to_string(settings.iterations) +
                    "; expected a whole number >= 0");
+        if (settings.restarts < 1)
+            refuse("'restarts' is " + std::to_string(settings.restarts) + "; expected a whole number >= 1");
         Task task = task_of(*problem.optimizee, 0, settings.max_evaluations);
-        optimizer = planned_optimizer(
+        PlannedOptimizer planned = planned_optimizer(
             entry,
             [&] { return resolve_options(entry.component.options, options, context_of(entry, "options")); },
             settings.iterations > 0 ? std::optional(settings.iterations) : std::nullopt,
+            settings.restarts,
             task);
+        optimizer = std::move(planned.optimizer);
         if (settings.weights.empty() && entry.component.has_tag("learned"))
             refuse("'" + id + "' is learned; expected 'weights', which `l2o train` writes");
         if (settings.weights.empty()) {
@@ -82,14 +86,15 @@ struct Solver::Model {
             params = read_weights(file, *optimizer, keys.init_params, problem.data, problem.optimizee.get());
             notes = weight_notes(file, known_builds(catalog), *optimizer, *problem.optimizee, problem.data);
         }
-        bind_course(settings, task);
+        bind_course(settings, planned.iterations, task);
     }
 
-    void bind_course(const SolverSettings& settings, const Task& task) {
+    void bind_course(const SolverSettings& settings, std::int64_t iterations, const Task& task) {
         course.emplace(Course{.first = {*optimizer, params},
-                              .iterations = task.horizon,
+                              .iterations = iterations,
                               .max_evaluations = static_cast<double>(settings.max_evaluations),
-                              .pays_for_end = true});  // as l2o solve does: x under a budget is the same
+                              .pays_for_end = true,  // as l2o solve does: x under a budget is the same
+                              .restarts = settings.restarts});
         if (!settings.safeguard.empty()) bind_safeguard(settings, task);
         if (!settings.continue_with.empty()) bind_successor(settings, task);
         check_course(*course, *problem.optimizee, "solver");

@@ -30,6 +30,9 @@ struct SolverSettings {
     /// Of an instance, which then stays where it is, f at its end among them, whether objective() is asked
     /// for or not, as for `l2o solve`: the same budget ends in the same x. 0: no limit.
     std::int64_t max_evaluations = 0;
+    /// Starts that share iterations and max_evaluations, one after the other: the first is start(), the
+    /// others are the problem's own, and the best point that is paid for is the solution.
+    std::int64_t restarts = 1;
     std::int64_t batch = 1;                               ///< instances of a solve
     std::vector<std::filesystem::path> plugin_folders{};  ///< searched before those of plugin_search_path()
     std::uint64_t seed = 0;                               ///< of start points and of the optimizer's draws
@@ -44,8 +47,8 @@ struct SolverSettings {
 ///     }
 ///
 /// The constructor reads files, loads plugins and derives what follows from the problem; solve() computes,
-/// and allocates nothing. Both compute as kStandardFloat says, whatever the calling thread has set.
-/// [one thread; for more see another()]
+/// and allocates nothing but restarts. Both compute as kStandardFloat says, whatever the calling thread has
+/// set. [one thread; for more see another()]
 class Solver {
   public:
     /// @throw Error  kIo, kUsage, kPlugin: a file, a setting or a plugin, by name, and what was expected.
@@ -71,8 +74,9 @@ class Solver {
     ///        not 0 for an optimizer that is defined from there only.
     const Tensor& solve();
 
-    /// x at the end of the last solve, [batch, ...], of a population the best point that it has evaluated; an
-    /// entry that is not finite belongs to a row that diverged. @throw Error kUsage before the first solve.
+    /// x at the end of the last solve, [batch, ...], of a population and of restarts the best point
+    /// evaluated; an entry that is not finite belongs to a row that diverged. @throw Error kUsage before the
+    /// first solve.
     [[nodiscard]] const Tensor& solution(std::size_t block = 0) const;
     /// f there, [batch]; computed when asked for, with one evaluation. @throw Error kUsage before the first
     /// solve.

@@ -23,6 +23,7 @@ using l2o::test::numbers;
 using l2o::test::Outcome;
 using l2o::test::Problem;
 using l2o::test::run_until;
+using l2o::test::small_lasso;
 using l2o::test::small_quadratic;
 
 namespace {
@@ -272,6 +273,59 @@ TEST_CASE("--max-evaluations ends an instance before the step that it could not 
     CHECK(end.at("f").value(40) == problem.output().at("f").value(8));
     CHECK(contains(problem.solve("--optimizer gradient_descent --max-evaluations -1").refusal(),
                    "--max-evaluations"));
+}
+
+TEST_CASE("a schedule that follows the number of steps is told of a budget that leaves fewer") {
+    Problem problem = small_quadratic();
+    const std::string words =
+        "--optimizer gradient_descent --set schedule=cosine --set learning_rate=0.05 --max-evaluations 6";
+    REQUIRE(problem.solve(words + " --set schedule_steps=6").refusal() == "0 ");
+    const Numbers want = numbers(problem.output().at("x"));
+    REQUIRE(problem.solve(words + " --set schedule_steps=100").refusal() == "0 ");
+    CHECK(numbers(problem.output().at("x")) != want);
+    REQUIRE(problem.solve(words).refusal() == "0 ");
+    CHECK(numbers(problem.output().at("x")) == want);
+}
+
+TEST_CASE(
+    "--restarts shares the iterations, the method is told so, and x is the best point that was paid for") {
+    Problem problem = small_quadratic();
+    problem.metadata["l2o.options"] = R"({"init_std": 1})";
+    const std::string descent =
+        "--optimizer gradient_descent --set learning_rate=0.05 --set schedule=cosine --iterations ";
+    REQUIRE(problem.solve(descent + "5").refusal() == "0 ");
+    const Numbers first = numbers(problem.output().at("f"));
+    const Outcome outcome = problem.solve(descent + "20 --restarts 4 --json");
+    REQUIRE(outcome.refusal() == "0 ");
+    const auto json = nlohmann::json::parse(outcome.out);
+    CHECK(json.at("restarts") == 4);
+    CHECK(json.at("iterations") == 20);
+    CHECK(json.at("evaluations").at("points") == 20);
+    const TensorFile file = problem.output();
+    CHECK(file.metadata.at("l2o.restarts") == "4");
+    CHECK(numbers(file.at("x")) == numbers(file.at("x_best")));
+    int gained = 0;  // by another start
+    for (std::int64_t row = 0; row < 2; ++row) {
+        double best = first[static_cast<std::size_t>(row)];
+        for (std::size_t t = 1; t < 5; ++t) best = std::min(best, first[2 * t + std::size_t(row)]);
+        CHECK(file.at("f").value(2 * 5 + row) == best);
+        CHECK(file.at("f").value(2 * 20 + row) == file.at("f_best").value(row));
+        gained += file.at("f_best").value(row) < best ? 1 : 0;
+    }
+    CHECK(gained > 0);
+    CHECK(contains(problem.solve(descent + "20 --restarts 4").out, ", 20 iterations in 4 starts, float64"));
+    CHECK(numbers(problem.output().at("x")) == numbers(file.at("x")));
+}
+
+TEST_CASE("--restarts is refused where it makes no sense") {
+    Problem problem = small_quadratic(), lasso = small_lasso();
+    CHECK(contains(problem.solve("--optimizer adam --restarts 0").refusal(), "--restarts"));
+    CHECK(contains(problem.solve("--optimizer adam --iterations 7 --restarts 8").refusal(),
+                   "2 l2o: error: l2o solve: restarts is 8, for 7 iterations; expected at most as many"));
+    CHECK(contains(problem.solve("--optimizer adam --max-evaluations 7 --restarts 8").refusal(),
+                   "restarts is 8, for 100 iterations and 7 evaluations; expected at most as many"));
+    CHECK(contains(lasso.solve("--optimizer lista --restarts 2").refusal(),
+                   "restarts is 2, and 'lista' has layers, one per step; expected a method without, or 1"));
 }
 
 TEST_CASE("Ctrl-C stops a long run with exit code 130 and writes nothing") {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/solve/solver.hpp"
@@ -25,23 +26,27 @@ Tensor tensor(const Shape& shape) {
 
 }  // namespace
 
-TEST_CASE("solver: under one budget it ends, to the bit, where l2o solve does") {
+TEST_CASE("solver: under one budget it ends, to the bit, where l2o solve does, from one start or several") {
     const ScratchFolder folder;
     const Tensor w = tensor({3, 2, 2}), y = tensor({3, 2}), x0 = tensor({3, 2});
     write_safetensors(
         folder / "p.safetensors", {{"W", &w}, {"y", &y}, {"x0", &x0}}, {{"l2o.optimizee", "quadratic"}});
     for (const std::string optimizer : {"gradient_descent", "particle_swarm"}) {
         CAPTURE(optimizer);
-        for (const std::int64_t limit : {1, 2, 7, 40, 1'000'000}) {
-            CAPTURE(limit);
+        for (const auto& budget : std::vector<std::pair<std::int64_t, std::int64_t>>{
+                 {1, 1}, {2, 1}, {7, 1}, {40, 1}, {1'000'000, 1}, {3, 3}, {40, 3}, {0, 3}}) {
+            const std::int64_t limit = budget.first, restarts = budget.second;
+            INFO(limit, " evaluations, ", restarts, " starts");
             REQUIRE(l2o::test::run_l2o(folder,
                                        "solve --problem p.safetensors --output x.safetensors --optimizer " +
-                                           optimizer + " --max-evaluations " + std::to_string(limit))
+                                           optimizer + " --max-evaluations " + std::to_string(limit) +
+                                           " --restarts " + std::to_string(restarts))
                         .refusal() == "0 ");
             const TensorFile file = read_safetensors(folder / "x.safetensors");
             Solver solver({.problem = folder / "p.safetensors",
                            .optimizer = optimizer,
                            .max_evaluations = limit,
+                           .restarts = restarts,
                            .batch = 3});
             const Tensor& x = solver.solve();
             for (std::int64_t i = 0; i < x.size(); ++i) CHECK(x.value(i) == file.at("x").value(i));

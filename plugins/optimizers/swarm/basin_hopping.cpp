@@ -22,10 +22,11 @@ struct BasinHopping {
             "after the first starts at the best point so far, every coordinate of which is moved by N(0, "
             "kick^2) with probability `share`. What is reported is the best point so far. The box ends "
             "steps and kicks. learning_rate and kick are in units of the range of a coordinate in its box, "
-            "without one of 1. Wales & Doye 1997; Leary 2000."};
+            "without one of 1. The defaults of kick and share beat 1 and 0.2 on rastrigin (2, 10 and 20 "
+            "variables), and are no worse on black_box. Wales & Doye 1997; Leary 2000."};
 
     std::int64_t round = 20;
-    double learning_rate = 0.1, beta1 = 0.9, beta2 = 0.99, kick = 1, share = 0.2;
+    double learning_rate = 0.1, beta1 = 0.9, beta2 = 0.99, kick = 0.7, share = 0.3;
 
     static l2o::Options<BasinHopping> options() {
         using M = BasinHopping;

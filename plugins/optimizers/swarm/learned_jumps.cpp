@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/planned_steps.hpp>
 #include <span>
 
 #include "learned_numbers.hpp"
 #include "resting_particles.hpp"
-#include "run_length.hpp"
 
 namespace {
 
@@ -46,7 +46,7 @@ struct LearnedJumps {
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_f().reads_g().flag(L2O_FLAG_STOCHASTIC);
         rest_.bind(spec, particles);
-        steps_ = l2o::plugins::run_length(spec, steps, particles);
+        steps_ = l2o::planned_steps(spec, steps, "steps", particles);
         learned_.bind(spec, std::span(kNumbers).first(adapt ? 9 : 8));
         length_ = spec.state({.name = "length", .doc = "mu", .batched = true});
     }

@@ -4,10 +4,10 @@
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/planned_steps.hpp>
 
 #include "learned_numbers.hpp"
 #include "own_best.hpp"
-#include "run_length.hpp"
 
 namespace {
 
@@ -16,17 +16,16 @@ namespace {
 //   x <- x - e^a m^ / (sqrt(v^) + 1e-8) + e^s xi + 0.1 pull (p - x) + 0.1 follow (l - x)
 // a, s, pull and follow are linear in tau. Learned: both ends of the four, the decays of m and v, and q.
 struct ScheduledSwarm {
-    static constexpr l2o::About about{.id = "scheduled_swarm",
-                                      .version = "1.0.0",
-                                      .title = "A swarm that anneals on a learned schedule, 11 numbers",
-                                      .doc =
-                                          "Every particle takes normalised gradient steps with noise, drawn "
-                                          "to its own best point and to that "
-                                          "of the swarm. Rate, noise and both pulls follow a schedule over "
-                                          "the run that is learned from values "
-                                          "alone: train with `estimator cma_es` and the loss best_value. "
-                                          "Lengths are in units of the range of "
-                                          "a coordinate in its box, without one of 1."};
+    static constexpr l2o::About about{
+        .id = "scheduled_swarm",
+        .version = "1.0.0",
+        .title = "A swarm that anneals on a learned schedule, 11 numbers",
+        .doc =
+            "Every particle takes normalised gradient steps with noise, drawn to its own best point and to "
+            "that of the swarm. Rate, noise and both pulls follow a schedule over the run that is learned "
+            "from values alone: train with `estimator cma_es`, `evolution { sigma 1 }`, as what they come to "
+            "lies far from where they start, and the loss best_value. Lengths are in units of the range of a "
+            "coordinate in its box, without one of 1."};
 
     std::int64_t particles = 4, steps = 0;
 
@@ -41,7 +40,7 @@ struct ScheduledSwarm {
     void declare(l2o::OptimizerSpec& spec) {
         spec.minimises().keeps_bounds().reads_f().reads_g().flag(L2O_FLAG_STOCHASTIC);
         at_ = l2o::Coordinates(spec);
-        steps_ = l2o::plugins::run_length(spec, steps, particles);
+        steps_ = l2o::planned_steps(spec, steps, "steps", particles);
         learned_.bind(spec, kNumbers);
         spec.info.particles = static_cast<std::uint32_t>(particles);
         m_ = spec.state_like_x("m", "mean of g");

@@ -341,24 +341,29 @@ TEST_CASE("solver: under one budget it ends where an evaluation does that has to
         Files files({.optimizer = optimizer, .problem = {.optimizee = optimizee, .instances = 3}});
         ProblemLab& problem = files.lab().problem();
         const TensorSet params(files.lab().optimizer().init_params({}, problem.data()));
-        for (const std::int64_t limit : {1, 2, 3, 9, 1000}) {
-            CAPTURE(limit);
+        for (const auto& budget : std::vector<std::pair<std::int64_t, std::int64_t>>{
+                 {1, 1}, {2, 1}, {3, 1}, {9, 1}, {1000, 1}, {9, 4}, {1000, 4}}) {
+            const std::int64_t limit = budget.first, restarts = budget.second;
+            INFO(limit, " evaluations, ", restarts, " starts");
             SolverSettings settings = files.classic(optimizer);
             settings.batch = 3;
             settings.iterations = 20;
             settings.max_evaluations = limit;
+            settings.restarts = restarts;
             Solver solver(settings);
             set_values(solver.start(), values(problem.x()[0]));
             solver.solve();
-            const Curve curve =
-                evaluate({.iterations = 20, .max_evaluations = limit, .metric = "objective"},
-                         keys_of(0),
-                         problem.optimizee(),
-                         problem.data(),
-                         problem.x(),
-                         {.name = "it", .optimizer = &files.lab().optimizer(), .params = &params},
-                         1,
-                         nullptr);
+            const Curve curve = evaluate({.iterations = 20, .max_evaluations = limit, .metric = "objective"},
+                                         keys_of(0),
+                                         problem.optimizee(),
+                                         problem.data(),
+                                         problem.x(),
+                                         {.name = "it",
+                                          .optimizer = &files.lab().optimizer(),
+                                          .params = &params,
+                                          .restarts = restarts},
+                                         1,
+                                         nullptr);
             CHECK(values(solver.objective()) == curve.final_rows[0]);
             CHECK(curve.evaluations.back() <= static_cast<double>(limit));
         }
@@ -386,6 +391,12 @@ TEST_CASE("solver: settings that make no sense are refused, by name") {
     settings.continue_with = "alista";
     CHECK(refused(settings) ==
           "2 solver: continue_with: 'alista' is learned; expected a classic optimizer, such as 'fista'");
+    settings = files.both();
+    settings.restarts = 0;
+    CHECK(refused(settings) == "2 solver: 'restarts' is 0; expected a whole number >= 1");
+    settings.restarts = 2;
+    CHECK(refused(settings) ==
+          "2 solver: restarts is 2, and 'alista' has layers, one per step; expected a method without, or 1");
     settings = files.both();
     settings.batch = 0;
     CHECK(refused(settings) == "2 solver: 'batch' is 0; expected a whole number >= 1");

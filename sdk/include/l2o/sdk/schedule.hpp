@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <l2o/sdk/optimizer.hpp>
+#include <l2o/sdk/planned_steps.hpp>
 #include <numbers>
 #include <string>
 
@@ -36,18 +37,14 @@ class Schedule {
             .real("final_rate", &Method::final_rate, "that end, as a share of learning_rate", between(0, 1))
             .integer("schedule_steps",
                      &Method::schedule_steps,
-                     "the number of steps that shares are of; 0: as many as are planned",
+                     "the number of steps that shares are of; 0: what horizon and budget leave",
                      at_least(0));
     }
 
     /// Once the options are known.   @throw Failure if nobody says how many steps there will be
     void plan(const OptimizerSpec& spec) {
-        steps_ = double(schedule_steps > 0 ? schedule_steps : spec.problem().horizon);
         if (!varies()) return;
-        if (steps_ <= 0)
-            refuse(
-                "the learning rate follows the number of steps, which is not known here; expected "
-                "schedule_steps > 0, or schedule constant and warm_up 0");
+        steps_ = planned_steps(spec, schedule_steps, "schedule_steps");
         if (warm_up >= decay_until && schedule != Form::kConstant)
             invalid("warm_up is " + std::to_string(warm_up) + ", and decay_until " +
                     std::to_string(decay_until) + "; expected it to be less");

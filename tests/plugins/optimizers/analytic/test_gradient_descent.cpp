@@ -160,8 +160,8 @@ TEST_CASE("schedule: its steps may be given, where they are not known or are oth
 TEST_CASE("schedule: one of an unknown number of steps, without room or of a search is refused") {
     CHECK_THROWS_WITH_AS(
         rates({{"schedule", "cosine"}}, 0, 0),
-        doctest::Contains("the learning rate follows the number of steps, which is not known here; "
-                          "expected schedule_steps > 0, or schedule constant and warm_up 0"),
+        doctest::Contains("the number of steps, which this method follows, is not known here; expected the "
+                          "option 'schedule_steps', a whole number > 0"),
         l2o::framework::Error);
     CHECK_THROWS_WITH_AS(
         rates({{"schedule", "cosine"}, {"warm_up", "0.5"}, {"decay_until", "0.5"}}, 10, 0),

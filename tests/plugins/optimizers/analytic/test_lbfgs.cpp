@@ -129,6 +129,14 @@ TEST_CASE("lbfgs: a start where f is no number ends the row at once") {
     CHECK(run.x.back() == run.x.front());
 }
 
+TEST_CASE("lbfgs: a problem with bounds is refused, and told who keeps them") {
+    CHECK_THROWS_WITH_AS(
+        Lab({.optimizer = "lbfgs", .problem = {.optimizee = "rastrigin", .options = {{"box", "1"}}}}),
+        doctest::Contains("optimizer 'lbfgs' on 'rastrigin': block 'x' has bounds, which this method "
+                          "does not keep; use one that does, for example 'projected_gradient'"),
+        l2o::framework::Error);
+}
+
 TEST_CASE("lbfgs: differences in single precision are refused") {
     CHECK_THROWS_WITH_AS(
         Lab({.optimizer = "lbfgs",

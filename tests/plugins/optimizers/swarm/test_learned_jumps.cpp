@@ -150,7 +150,8 @@ TEST_CASE("learned_jumps: every point lies in the box") {
 TEST_CASE("learned_jumps: a run of unknown length is refused, steps help") {
     CHECK_THROWS_WITH_AS(
         (void)jumps(rastrigin("3"), {}, 0),
-        doctest::Contains("how long a run is is not known; expected the option 'steps', a whole number > 0"),
+        doctest::Contains(
+            "the number of steps, which this method follows, is not known here; expected the option 'steps'"),
         l2o::framework::Error);
     CHECK_NOTHROW((void)jumps(rastrigin("3"), {}, 0, {{"steps", "100"}}));
 }

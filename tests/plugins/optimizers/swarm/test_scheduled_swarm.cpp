@@ -106,6 +106,7 @@ TEST_CASE("scheduled_swarm: it learns 11 numbers, and keeps to the box") {
 TEST_CASE("scheduled_swarm: a run of unknown length is refused") {
     CHECK_THROWS_WITH_AS(
         (void)swarm(rastrigin("3"), {}, 0),
-        doctest::Contains("how long a run is is not known; expected the option 'steps', a whole number > 0"),
+        doctest::Contains(
+            "the number of steps, which this method follows, is not known here; expected the option 'steps'"),
         l2o::framework::Error);
 }
