@@ -12,13 +12,10 @@ struct ResidualRatio {
         .title = "Logarithm of the gradient's norm relative to the start of the window",
         .doc =
             "min(10, max(-fall N, ln(|g(x_N)| / |g(x_0)|))) / N for a window of N steps, g all gradients of "
-            "the row "
-            "together: of a game the residual |F|. Beyond the "
-            "bounds the "
-            "slope is 0: what has fallen by `fall` per step is good enough, and one instance that goes "
-            "astray does "
-            "not outweigh the others. The derivative goes through g, by the problem's Hessian-vector "
-            "products."};
+            "the row together: of a game the residual |F|. Of a population, the mean over the particles. "
+            "Beyond the bounds the slope is 0: what has fallen by `fall` per step is good enough, and one "
+            "instance that goes astray does not outweigh the others. The derivative goes through g, by the "
+            "problem's Hessian-vector products."};
 
     double fall = 3;
 
@@ -32,9 +29,13 @@ struct ResidualRatio {
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {
+        const std::int64_t of_row = particles(trajectory);
+        const double steps = double(trajectory.len() - 1);
         for (std::int64_t row = 0; row < per_row.rows; ++row) {
-            const double steps = double(trajectory.len() - 1);
-            per_row[row] = T(std::min(10.0, std::max(-fall * steps, logarithm(trajectory, row))) / steps);
+            double sum = 0;
+            for (std::int64_t r = row * of_row; r < (row + 1) * of_row; ++r)
+                sum += std::min(10.0, std::max(-fall * steps, logarithm(trajectory, r)));
+            per_row[row] = T(sum / steps / double(of_row));
         }
     }
 
@@ -42,18 +43,22 @@ struct ResidualRatio {
     void vjp(const l2o::Trajectory<T>& trajectory,
              const l2o::View<const T>& cot_row,
              const l2o::TrajectoryAcc<T>& acc) const {
-        const std::int64_t last = trajectory.len() - 1;
+        const std::int64_t last = trajectory.len() - 1, of_row = particles(trajectory);
         const double steps = double(last);
-        for (std::int64_t row = 0; row < cot_row.rows; ++row) {
-            const double value = logarithm(trajectory, row);
+        for (std::int64_t r = 0; r < cot_row.rows * of_row; ++r) {
+            const double value = logarithm(trajectory, r);
             if (!(value > -fall * steps && value < 10)) continue;
-            const double by_log = double(cot_row[row]) / steps;
-            add_slope(trajectory, last, row, by_log, acc);
-            add_slope(trajectory, 0, row, -by_log, acc);
+            const double by_log = double(cot_row[r / of_row]) / steps / double(of_row);
+            add_slope(trajectory, last, r, by_log, acc);
+            add_slope(trajectory, 0, r, -by_log, acc);
         }
     }
 
   private:
+    template <class T>
+    static std::int64_t particles(const l2o::Trajectory<T>& trajectory) {
+        return std::max<std::int64_t>(1, trajectory.raw().particles);
+    }
     /// Scaled, because squares of what is left after many steps are 0.
     template <class T>
     static double norm(const l2o::Trajectory<T>& trajectory, std::int64_t point, std::int64_t row) {

@@ -8,9 +8,9 @@ struct Saddle : l2o::plugins::ScalarGame<Saddle, true> {
         .version = "1.0.0",
         .title = "Saddle: two players that do not see each other",
         .doc =
-            "min over u, max over v of f(u, v) = a u^2 - b v^2 with numbers u, v; a, b uniform on "
-            "[0.9, 1], u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021, "
-            "\"Learning a minimax optimizer: a pilot study\"."};
+            "min over u, max over v of f(u, v) = a u^2 - b v^2 with numbers u, v; a, b uniform on [0.9, 1], "
+            "u_0, v_0 uniform on [-0.5, 0.5]. The solution is (0, 0). Shen et al. 2021, \"Learning a "
+            "minimax optimizer: a pilot study\"."};
 
     void declare(l2o::OptimizeeSpec& spec) { declare_game(spec, "0"); }
 

@@ -12,14 +12,11 @@ struct AdamDescentAscent : l2o::Schedule {
         .title = "Adam for both players",
         .doc =
             "A step of Adam down df/du for the blocks that minimise and up df/dv for those that maximise: m "
-            "<- "
-            "beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, a step of learning_rate m^ / (sqrt(v^) "
-            "+ "
-            "epsilon) with m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t). order simultaneous: both "
-            "gradients at "
-            "the same point; alternating: df/dv at the new u. Kingma & Ba 2015, algorithm 1, in games as in "
-            "Radford, Metz & Chintala 2016 (arXiv:1511.06434), with beta1 = 0.5; Gidel et al. 2019 "
-            "(arXiv:1807.04740) for a negative beta1."};
+            "<- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2, a step of learning_rate m^ / "
+            "(sqrt(v^) + epsilon) with m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t). order simultaneous: "
+            "both gradients at the same point; alternating: df/dv at the new u. Kingma & Ba 2015, algorithm "
+            "1, in games as in Radford, Metz & Chintala 2016 (arXiv:1511.06434), with beta1 = 0.5; Gidel et "
+            "al. 2019 (arXiv:1807.04740) for a negative beta1."};
 
     enum class Order { kSimultaneous, kAlternating };
     Order order = Order::kSimultaneous;

@@ -12,12 +12,10 @@ struct AnchoredGradient {
         .title = "Gradient descent ascent with an anchor",
         .doc =
             "z <- z - eta (1 - p) / (k + 1)^p F(z) + min(1, (1 - p) gamma / (k + 1)) (z_0 - z) in step k = "
-            "0, "
-            "1, ..., one gradient per step, F = (df/du, -df/dv). Ryu, Yuan & Yin 2019, \"ODE analysis of "
+            "0, 1, ..., one gradient per step, F = (df/du, -df/dv). Ryu, Yuan & Yin 2019, \"ODE analysis of "
             "stochastic gradient methods with optimism and anchoring for minimax problems\" "
             "(arXiv:1905.10899), which asks for 1/2 < p < 1 and gamma >= 2; the bound 1 keeps the first "
-            "steps "
-            "between z_0 and z."};
+            "steps between z_0 and z."};
 
     double learning_rate = 1, power = 0.55, anchor = 2;
 

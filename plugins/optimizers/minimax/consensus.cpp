@@ -9,13 +9,10 @@ struct Consensus {
         .title = "Consensus optimization",
         .doc =
             "z <- z - eta (F(z) + gamma J'F(z)), J the Jacobian of F = (df/du, -df/dv): J'F is the gradient "
-            "of "
-            "|F|^2 / 2, and equals H g with the Hessian H and the gradient g of f. H g is (g(z + difference "
-            "g) - "
-            "g(z)) / difference: a step is two gradients, and the error falls with |g|; on quadratic games "
-            "there "
-            "is none. Mescheder, Nowozin & Geiger 2017, \"The numerics of GANs\" (arXiv:1705.10461), "
-            "algorithm 2."};
+            "of |F|^2 / 2, and equals H g with the Hessian H and the gradient g of f. H g is (g(z + "
+            "difference g) - g(z)) / difference: a step is two gradients, and the error falls with |g|; on "
+            "quadratic games there is none. Mescheder, Nowozin & Geiger 2017, \"The numerics of GANs\" "
+            "(arXiv:1705.10461), algorithm 2."};
 
     double learning_rate = 0.1, consensus = 1, difference = 1e-4;
 

@@ -9,10 +9,10 @@ struct Extragradient {
         .title = "Extragradient",
         .doc =
             "z_half = z - eta F(z), z <- z - c eta F(z_half), where F is df/dblock for a block that "
-            "minimises "
-            "and -df/dblock for one that maximises; two gradients per step. Converges on monotone problems "
-            "for eta < 1/L and c = 1, where gradient descent ascent may spiral out. Korpelevich 1976; c < 1: "
-            "Hsieh et al. 2020, \"Explore aggressively, update conservatively\" (arXiv:2003.10162)."};
+            "minimises and -df/dblock for one that maximises; two gradients per step. Converges on monotone "
+            "problems for eta < 1/L and c = 1, where gradient descent ascent may spiral out. Korpelevich "
+            "1976; c < 1: Hsieh et al. 2020, \"Explore aggressively, update conservatively\" "
+            "(arXiv:2003.10162)."};
 
     double learning_rate = 0.1, update_ratio = 1;
 

@@ -11,9 +11,8 @@ struct GradientDescentAscent {
             "u <- u - eta df/du for the blocks that minimise, v <- v + eta df/dv for those that maximise. "
             "order simultaneous: both gradients at (u, v); on the bilinear game u v the distance to the "
             "solution grows by sqrt(1 + eta^2) per step. order alternating: df/dv at the new u; as many "
-            "partial "
-            "gradients. Arrow, Hurwicz & Uzawa 1958; Gidel et al. 2019 (arXiv:1807.04740) for the two "
-            "orders."};
+            "partial gradients. Arrow, Hurwicz & Uzawa 1958; Gidel et al. 2019 (arXiv:1807.04740) for the "
+            "two orders."};
 
     enum class Order { kSimultaneous, kAlternating };
     Order order = Order::kSimultaneous;

@@ -3,19 +3,16 @@
 namespace {
 
 struct Halpern {
-    static constexpr l2o::About about{.id = "halpern",
-                                      .version = "1.0.0",
-                                      .title = "Halpern's iteration with an extragradient step",
-                                      .doc =
-                                          "With b = 1 / (k + 2) in step k = 0, 1, ...: w = z + b (z_0 - z), "
-                                          "z_half = w - eta F(z), z <- w - eta "
-                                          "F(z_half): form eag (EAG-C). form feg, for problems that are not "
-                                          "monotone as well: b = 1 / (k + 1) "
-                                          "and z_half = w - (1 - b) eta F(z). Two gradients per step, F = "
-                                          "(df/du, -df/dv); |F| falls as 1 / k, "
-                                          "the best rate there is. Halpern 1967; Yoon & Ryu 2021 "
-                                          "(arXiv:2102.07922), algorithm EAG-C; Lee & "
-                                          "Kim 2021 (arXiv:2106.02326), equation FEG with rho = 0."};
+    static constexpr l2o::About about{
+        .id = "halpern",
+        .version = "1.0.0",
+        .title = "Halpern's iteration with an extragradient step",
+        .doc =
+            "With b = 1 / (k + 2) in step k = 0, 1, ...: w = z + b (z_0 - z), z_half = w - eta F(z), z <- w "
+            "- eta F(z_half): form eag (EAG-C). form feg, for problems that are not monotone as well: b = 1 "
+            "/ (k + 1) and z_half = w - (1 - b) eta F(z). Two gradients per step, F = (df/du, -df/dv); |F| "
+            "falls as 1 / k, the best rate there is. Halpern 1967; Yoon & Ryu 2021 (arXiv:2102.07922), "
+            "algorithm EAG-C; Lee & Kim 2021 (arXiv:2106.02326), equation FEG with rho = 0."};
 
     enum class Form { kEag, kFeg };
     Form form = Form::kEag;

@@ -5,19 +5,16 @@
 namespace {
 
 struct KBeam {
-    static constexpr l2o::About about{.id = "k_beam",
-                                      .version = "1.0.0",
-                                      .title = "K-beam minimax",
-                                      .doc =
-                                          "Keeps K candidates v_j of the maximising player: u <- u - eta "
-                                          "df/du at the v_j of the largest f(u, "
-                                          "v_j), then v_j <- v_j + ascent_ratio eta df/dv at (u, v_j), all "
-                                          "j. x is u and the best candidate. A "
-                                          "step is K + 1 partial gradients and K values. v_0 is the start, "
-                                          "the other candidates are uniform "
-                                          "around it. Hamm & Noh 2018, \"K-beam minimax: efficient "
-                                          "optimization for deep adversarial learning\" "
-                                          "(arXiv:1805.11640), algorithm 2."};
+    static constexpr l2o::About about{
+        .id = "k_beam",
+        .version = "1.0.0",
+        .title = "K-beam minimax",
+        .doc =
+            "Keeps K candidates v_j of the maximising player: u <- u - eta df/du at the v_j of the largest "
+            "f(u, v_j), then v_j <- v_j + ascent_ratio eta df/dv at (u, v_j), all j. x is u and the best "
+            "candidate. A step is K + 1 partial gradients and K values. v_0 is the start, the other "
+            "candidates are uniform around it. Hamm & Noh 2018, \"K-beam minimax: efficient optimization "
+            "for deep adversarial learning\" (arXiv:1805.11640), algorithm 2."};
 
     std::int64_t candidates = 2;
     double learning_rate = 0.1, ascent_ratio = 1, spread = 0.5;

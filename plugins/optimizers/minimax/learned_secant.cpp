@@ -17,15 +17,12 @@ struct LearnedSecant : l2o::layers::Layered<LearnedSecant> {
         .version = "1.0.0",
         .title = "Learned secant steps for games",
         .doc =
-            "A step -tau |F| sum_i o_i b_i along b = (F / |F|, y_1 / |y_1| ..., s_1 / |s_1| ...) of the last "
-            "m "
-            "pairs y = F - F_before, s = z - z_before, newest first, tau = |s_1| / |y_1|, F = (df/du, "
-            "-df/dv) "
-            "of all coordinates together; at most 4 e^o_t |s_1| long. o is a net of two hidden layers (SiLU) "
-            "of "
-            "the products of the b, ln |F| / |F_before|, ln |y_1| / |F|, ln tau_i / tau_1 and the share of "
-            "pairs there are; the first step is -e^eta_0 F. Nothing depends on the scales of f and z, on "
-            "rotations of z or its dimension. One gradient per step. Of this project."};
+            "A step -tau |F| sum_i o_i b_i along b = (F / |F|, y_1 / |y_1| ..., s_1 / |s_1| ...) of the "
+            "last m pairs y = F - F_before, s = z - z_before, newest first, tau = |s_1| / |y_1|, F = "
+            "(df/du, -df/dv) of all coordinates together; at most 4 e^o_t |s_1| long. o is a net of two "
+            "hidden layers (SiLU) of the products of the b, ln |F| / |F_before|, ln |y_1| / |F|, ln tau_i / "
+            "tau_1 and the share of pairs there are; the first step is -e^eta_0 F. Nothing depends on the "
+            "scales of f and z, on rotations of z or its dimension. One gradient per step. Of this project."};
 
     std::int64_t memory = 2, hidden = 32;
 

@@ -8,12 +8,10 @@ struct NegativeMomentum {
         .version = "1.0.0",
         .title = "Gradient descent ascent with negative momentum",
         .doc =
-            "Each player in turn, u first: m <- momentum m - eta df/du, u <- u + m, and the same up df/dv at "
-            "the "
-            "new u; one partial gradient each. A negative momentum makes alternating steps converge on "
-            "bilinear "
-            "games. order simultaneous: both gradients at (u, v). Gidel et al. 2019, \"Negative momentum for "
-            "improved game dynamics\" (arXiv:1807.04740), equations 6 and 15."};
+            "Each player in turn, u first: m <- momentum m - eta df/du, u <- u + m, and the same up df/dv "
+            "at the new u; one partial gradient each. A negative momentum makes alternating steps converge "
+            "on bilinear games. order simultaneous: both gradients at (u, v). Gidel et al. 2019, \"Negative "
+            "momentum for improved game dynamics\" (arXiv:1807.04740), equations 6 and 15."};
 
     enum class Order { kAlternating, kSimultaneous };
     Order order = Order::kAlternating;

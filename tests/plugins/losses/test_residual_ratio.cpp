@@ -36,6 +36,14 @@ TEST_CASE("residual_ratio: vjp agrees with central differences to 1e-7, and is 0
     CHECK(beyond.vjp_error() == 0);
 }
 
+TEST_CASE("residual_ratio: of a population is the mean over its particles, each bounded by itself") {
+    LossLab lab(
+        {.loss = "residual_ratio", .batch = 1, .len = 2, .horizon = 1, .particles = 2, .blocks = {{1}}});
+    set_values(lab.g(0), {1, 2, 0, 1});
+    CHECK(lab.eval()[0] == doctest::Approx((-3 - std::log(2)) / 2).epsilon(1e-14));
+    CHECK(LossLab({.loss = "residual_ratio", .particles = 3, .blocks = {{2, 2}, {3}}}).vjp_error() <= 1e-7);
+}
+
 TEST_CASE("residual_ratio: fall = 0 is refused") {
     CHECK_THROWS_WITH_AS(LossLab({.loss = "residual_ratio", .options = {{"fall", "0"}}}),
                          doctest::Contains("fall"),
