@@ -433,7 +433,7 @@ SectionSchema make_sweep_schema() {
     return {
         .key = "sweep",
         .doc =
-            "In the place of a value in a contestant or in 'train': 'learning_rate { sweep 0.003 0.01 0.03 "
+            "In place of a value in a contestant or in 'train': 'learning_rate { sweep 0.003 0.01 0.03 "
             "}' "
             "makes a contestant for each of them, adam.learning_rate=0.003 and so on, which is shown, "
             "trained "

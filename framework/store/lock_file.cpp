@@ -31,7 +31,7 @@ FileHandle locked(const std::filesystem::path& path,
 
 }  // namespace
 
-LockFile::LockFile(std::filesystem::path path,
+LockFile::LockFile(const std::filesystem::path& path,
                    const std::string& owner,
                    const std::function<void(const std::string& holder)>& waiting)
     : file_(locked(path, owner, waiting)) {}

@@ -17,7 +17,7 @@ class LockFile {
     /// @param waiting  called ten times a second while somebody else has it, with their line; what it throws
     ///                 ends the waiting.
     /// @throw Error kIo if the file cannot be made.
-    LockFile(std::filesystem::path path,
+    LockFile(const std::filesystem::path& path,
              const std::string& owner,
              const std::function<void(const std::string& holder)>& waiting);
     LockFile(const LockFile&) = delete;

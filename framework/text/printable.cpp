@@ -117,10 +117,8 @@ std::string escaped(std::string_view text, bool keeps_lines) {
     std::string out;
     out.reserve(text.size());
     for_each(text, [&](const Character& character, std::string_view bytes) {
-        const char32_t code = character.code;
-        if (!character.is_valid) {
-            append_byte(out, bytes);
-        } else if (code == '\n' || code == '\t') {
+        const char32_t code = character.is_valid ? character.code : 0;
+        if (code == '\n' || code == '\t') {
             out += keeps_lines ? bytes : code == '\n' ? "\\n" : "\\t";
         } else if (code == '\r') {
             out += "\\r";

@@ -150,8 +150,7 @@ TEST_CASE("report: any name of a contestant is a text in page and pictures, and 
                                          "</svg>",
                                          "a\nb",
                                          "a\tb",
-                                         "gr\xc3\xb6\xc3\x9f"
-                                         "er",
+                                         "gr\u00f6\u00dfer",
                                          "a;b",
                                          "NaN",
                                          "-x",
