@@ -6,15 +6,11 @@
 
 #include "tests/plugins/optimizers/linear_task.hpp"
 #include "tests/plugins/optimizers/unrolled/by_hand.hpp"
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 namespace {
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
 
 Eigen::MatrixXd layer_by_hand(Lab& lab, int k, const Eigen::MatrixXd& x, bool is_eta) {
     const Eigen::MatrixXd a = wide(lab.problem().data("A")), b = wide(lab.problem().data("b"));

@@ -8,15 +8,11 @@
 
 #include "tests/plugins/matrix.hpp"
 #include "tests/plugins/optimizers/linear_task.hpp"
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 namespace {
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
 
 /// More than four unknowns per measurement: without the matrix S.
 const ProblemLab::Setup kWide{

@@ -7,15 +7,11 @@
 #include <string>
 
 #include "tests/plugins/optimizers/unrolled/by_hand.hpp"
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 namespace {
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
 
 /// torch.quantile(|z|, 1 - share).
 double quantile_by_hand(const Eigen::RowVectorXd& z, double share) {

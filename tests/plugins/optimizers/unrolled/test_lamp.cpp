@@ -6,17 +6,9 @@
 
 #include "tests/plugins/matrix.hpp"
 #include "tests/plugins/optimizers/linear_task.hpp"
-
-namespace {
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
-
-}  // namespace
 
 TEST_CASE(
     "lamp: at the start 'amp' it is approximate message passing, -12, -20, -28, -35 dB after 4, 8, 12, 16") {

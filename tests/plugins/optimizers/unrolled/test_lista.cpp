@@ -5,17 +5,11 @@
 #include <numeric>
 
 #include "tests/plugins/optimizers/linear_task.hpp"
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 namespace {
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-
-/// With one expected non-zero entry, instances whose signal and measurements are 0 occur.
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
 
 double mean_nmse_db(Lab& lab, const std::vector<double>& x) {
     set_values(lab.problem().x()[0], x);

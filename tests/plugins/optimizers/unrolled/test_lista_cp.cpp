@@ -5,17 +5,9 @@
 
 #include "tests/plugins/matrix.hpp"
 #include "tests/plugins/optimizers/linear_task.hpp"
-
-namespace {
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
-
-}  // namespace
 
 TEST_CASE("lista_cp: at the start 'ista' it is ISTA, to rounding") {
     const auto got =

@@ -6,17 +6,9 @@
 
 #include "tests/plugins/matrix.hpp"
 #include "tests/plugins/optimizers/linear_task.hpp"
-
-namespace {
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
-
-}  // namespace
 
 TEST_CASE("lista_cpss: untrained, 16 layers recover the survey's signals to better than -70 dB per sample") {
     Lab lab({.optimizer = "lista_cpss", .problem = {.optimizee = "sparse_recovery", .instances = 128}});

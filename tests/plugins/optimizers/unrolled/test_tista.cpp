@@ -8,15 +8,11 @@
 #include <string>
 
 #include "tests/plugins/optimizers/unrolled/by_hand.hpp"
+#include "tests/plugins/optimizers/unrolled/problems.hpp"
 
 namespace {
 
 using namespace l2o::test;
-
-const ProblemLab::Setup kSparse{
-    .optimizee = "sparse_recovery", .options = {{"m", "40"}, {"n", "80"}}, .instances = 8};
-const ProblemLab::Setup kSmall{
-    .optimizee = "sparse_recovery", .options = {{"m", "6"}, {"n", "10"}}, .instances = 12};
 
 // Long doubles reach to 1e-4932: the densities are evaluated as the paper writes them.
 long double gauss(long double x, long double variance) {
