@@ -69,6 +69,13 @@ TEST_CASE("zoo: learned optimizers go down Rastrigin functions as their cards sa
     CHECK(objective["rastrigin_rnnprop_es"] < objective["adam"] - 5);
 }
 
+TEST_CASE("zoo: L2O-Swarm finds lower values than Adam from four starts and CMA-ES, as its card says") {
+    auto gap = evaluate("../experiments/rastrigin_swarm", "evaluate.starts=2", "gap", 64);
+    CHECK(std::abs(gap["swarm"] - 3.2) < 0.8);
+    CHECK(gap["swarm"] < gap["adam_4_x_1000"] - 3);
+    CHECK(gap["swarm"] < gap["cma"] - 1.5);
+}
+
 TEST_CASE(
     "zoo: the enhanced L2O-DM is below Adam on quadratics after 100 steps and after 1,000, as its card "
     "says") {
