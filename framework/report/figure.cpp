@@ -15,6 +15,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // More points than this are finer than the pixels of a figure.
 constexpr double kPointsPerCurve = 240;
+// What lies beyond has no ratio to what lies at the other end.
+constexpr double kLeastOfLog = 1e-150, kMostOfLog = 1e150;
 
 /// An axis over some values: logarithmic if none is negative and they span a factor of 20 or more.
 Figure::Axis axis_over(const std::string& label, const std::vector<double>& values) {
@@ -27,7 +29,10 @@ Figure::Axis axis_over(const std::string& label, const std::vector<double>& valu
     }
     if (low > high) return {.label = label};
     if (low >= 0 && low_positive < kInfinity && high / low_positive >= 20)
-        return {.label = label, .is_log = true, .low = low_positive, .high = high};
+        return {.label = label,
+                .is_log = true,
+                .low = std::clamp(low_positive, kLeastOfLog, kMostOfLog / 20),
+                .high = std::clamp(high, 20 * kLeastOfLog, kMostOfLog)};
     const double margin = low == high ? std::max(std::abs(low), 1.0) * 0.05 : 0;
     return {.label = label, .low = low - margin, .high = high + margin};
 }

@@ -30,6 +30,18 @@ TEST_CASE("figure: a positive metric over many decades has a log axis, one with 
     for (const Figure& figure : metric_figures(results)) CHECK_FALSE(figure.y.is_log);
 }
 
+TEST_CASE("figure: an axis has finite ends, from the least number that there is to the greatest") {
+    Results results = field({contestant("a", 0.9)});
+    results.curves[0].distributions[0][7].q10 = std::numeric_limits<double>::denorm_min();
+    results.curves[0].distributions[0][1].q90 = std::numeric_limits<double>::max();
+    for (const Figure& figure : metric_figures(results)) {
+        CHECK(figure.y.is_log);
+        CHECK(figure.y.low > 0);
+        CHECK(std::isfinite(figure.y.high));
+        CHECK(std::isfinite(figure.y.high / figure.y.low));
+    }
+}
+
 TEST_CASE("figure: a log axis starts after the start, and the caption says so; a linear one has it") {
     const Figure by_iteration = metric_figures(field({contestant("a", 0.9)}))[0];
     CHECK(by_iteration.x.is_log);
