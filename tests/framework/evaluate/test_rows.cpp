@@ -68,6 +68,7 @@ std::vector<Pair> pairs_that_ask() {
         {kRastrigin, alone(armijo) + "restarts 3", true},
         {kRastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n") + "restarts 4", true},
         {box, alone("use snes\n"), true},
+        {kRastrigin, alone("use les\n particles 6\n"), true},
         {kRastrigin, alone("use settles\n learning_rate 1e-3\n good 12\n bad 70\n"), true},
     };
     // Classic ones keep no state, and those that search do.
