@@ -102,7 +102,7 @@ TEST_CASE("lbfgs: a row ends where a step no longer lowers f, as L-BFGS-B with f
     Lab lab = scipy_lab("lbfgs", {}, "0");
     set_values(lab.problem().data("b"), {3e4, -2e4, 1e4, 3e4});
     const Lab::Run run = lab.run(200);
-    CHECK(run.gradient_evaluations < 25);
+    CHECK(run.gradient_evaluations < 100);  // some 20, by rounding; 1,500 where it does not end
     for (std::size_t t = 0; t < 200; ++t) CHECK(run.f[t + 1][0] <= run.f[t][0]);
 }
 
