@@ -69,8 +69,8 @@ struct LearnedSecant : l2o::layers::Layered<LearnedSecant> {
             z.push_back(step.x(k));
             f.push_back(T(players_.sign(k)) * step.g(k));
         }
-        const Value before = step.state(size_), size = norm(f, before);
         const std::int64_t held = std::min(step.t(), memory);
+        const Value before = held == 0 ? step.constant(1) : step.state(size_), size = norm(f, before);
         const auto pairs = static_cast<std::size_t>(memory);
         std::vector<RowVector<T>> y(pairs), s(pairs);
         std::vector<Value> tau(pairs);
