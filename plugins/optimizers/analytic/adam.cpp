@@ -1,11 +1,11 @@
 #include <cmath>
+#include <l2o/numerics/adam.hpp>
 #include <l2o/sdk/optimizer.hpp>
 #include <l2o/sdk/schedule.hpp>
 
 namespace {
 
-// Kingma & Ba 2015, "Adam: a method for stochastic optimization", algorithm 1 (arXiv:1412.6980v9). Symbols as
-// in the paper: m, v moments; t counts steps from 1.
+// Symbols as in the paper: m, v moments; t counts steps from 1.
 struct Adam : l2o::Schedule {
     static constexpr l2o::About about{
         .id = "adam",
@@ -46,21 +46,15 @@ struct Adam : l2o::Schedule {
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const double t = static_cast<double>(in.t()) + 1;
-        const double correction1 = 1 - std::pow(beta1, t),
-                     root_correction2 = std::sqrt(1 - std::pow(beta2, t));
-        // Both forms are eta m / (sqrt(v) / root + epsilon): in kTf the root goes into eta.
+        const double root = std::sqrt(l2o::numerics::weight_of_mean(beta2, t));
         const bool torch = epsilon_form == EpsilonForm::kTorch;
-        const T eta = T(learning_rate * rate_at(in.t()) * (torch ? 1 : root_correction2) / correction1);
-        const T root = torch ? T(root_correction2) : T(1);
-        const T b1 = T(beta1), b2 = T(beta2), a1 = T(1 - beta1), a2 = T(1 - beta2), eps = T(epsilon);
+        const double rate =
+            learning_rate * rate_at(in.t()) * (torch ? 1 : root) / l2o::numerics::weight_of_mean(beta1, t);
+        const l2o::numerics::Adam<T> adam(beta1, beta2, rate, torch ? root : 1, epsilon);
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             l2o::each(
-                [=](T x, T g, T m, T v, T& x_next, T& m_next, T& v_next) {
-                    m_next = b1 * m + a1 * g;
-                    v_next = b2 * v + a2 * g * g;
-                    // 0 / 0 where the gradient has been 0 throughout and epsilon is 0: the coordinate stays.
-                    const T denominator = std::sqrt(v_next) / root + eps;
-                    x_next = denominator == 0 ? x : x - eta * m_next / denominator;
+                [adam](T x, T g, T m, T v, T& x_next, T& m_next, T& v_next) {
+                    x_next = x - adam.step(g, m, v, m_next, v_next);
                 },
                 in.x(k),
                 in.g(k),

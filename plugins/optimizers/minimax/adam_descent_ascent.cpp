@@ -1,11 +1,12 @@
 #include <cmath>
+#include <l2o/numerics/adam.hpp>
 #include <l2o/sdk/schedule.hpp>
 
 #include "players.hpp"
 
 namespace {
 
-struct AdamDescentAscent : l2o::Schedule {
+struct AdamDescentAscent : l2o::Schedule, l2o::plugins::Turns {
     static constexpr l2o::About about{
         .id = "adam_descent_ascent",
         .version = "1.0.0",
@@ -18,8 +19,6 @@ struct AdamDescentAscent : l2o::Schedule {
             "1, in games as in Radford, Metz & Chintala 2016 (arXiv:1511.06434), with beta1 = 0.5; Gidel et "
             "al. 2019 (arXiv:1807.04740) for a negative beta1."};
 
-    enum class Order { kSimultaneous, kAlternating };
-    Order order = Order::kSimultaneous;
     double learning_rate = 1e-3, beta1 = 0.5, beta2 = 0.99, epsilon = 1e-8;
 
     static l2o::Options<AdamDescentAscent> options() {
@@ -28,17 +27,14 @@ struct AdamDescentAscent : l2o::Schedule {
         options.real("learning_rate", &Own::learning_rate, "size of a step", l2o::kPositive)
             .real("beta1", &Own::beta1, "decay of the mean of g", l2o::Range{-1, 1, true, true})
             .real("beta2", &Own::beta2, "decay of the mean of g^2", l2o::kFraction)
-            .real("epsilon", &Own::epsilon, "keeps the quotient finite", l2o::kNonNegative)
-            .choice("order",
-                    &Own::order,
-                    {"simultaneous", "alternating"},
-                    "whether the maximising blocks see the minimising ones before or after their move");
+            .real("epsilon", &Own::epsilon, "keeps the quotient finite", l2o::kNonNegative);
+        add_order(options);
         add_schedule(options);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        turns_.declare(spec, order == Order::kAlternating);
+        declare_turns(spec);
         plan(spec);
         m_ = spec.state_like_x("m", "mean of g");
         v_ = spec.state_like_x("v", "mean of g^2");
@@ -46,19 +42,14 @@ struct AdamDescentAscent : l2o::Schedule {
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
-        const double t = double(in.t()) + 1, correction1 = 1 - std::pow(beta1, t),
-                     root_correction2 = std::sqrt(1 - std::pow(beta2, t));
+        const double t = double(in.t()) + 1, weight1 = l2o::numerics::weight_of_mean(beta1, t),
+                     root = std::sqrt(l2o::numerics::weight_of_mean(beta2, t));
         const auto move = [&](std::size_t k, const l2o::View<const T>& gradient) {
-            const T eta = T(turns_.sign(k) * learning_rate * rate_at(in.t()) / correction1),
-                    root = T(root_correction2), b1 = T(beta1), b2 = T(beta2), a1 = T(1 - beta1),
-                    a2 = T(1 - beta2), eps = T(epsilon);
+            const double rate = sign(k) * learning_rate * rate_at(in.t()) / weight1;
+            const l2o::numerics::Adam<T> adam(beta1, beta2, rate, root, epsilon);
             l2o::each(
-                [=](T x, T g, T m, T v, T& x_next, T& m_next, T& v_next) {
-                    m_next = b1 * m + a1 * g;
-                    v_next = b2 * v + a2 * g * g;
-                    // 0 / 0 where the gradient has been 0 throughout and epsilon is 0: the coordinate stays.
-                    const T denominator = std::sqrt(v_next) / root + eps;
-                    x_next = denominator == 0 ? x : x - eta * m_next / denominator;
+                [adam](T x, T g, T m, T v, T& x_next, T& m_next, T& v_next) {
+                    x_next = x - adam.step(g, m, v, m_next, v_next);
                 },
                 in.x(k),
                 gradient,
@@ -68,14 +59,13 @@ struct AdamDescentAscent : l2o::Schedule {
                 out.state(m_[k]),
                 out.state(v_[k]));
         };
-        turns_.step(in, out, move, [&](std::size_t k) {
+        take_turns(in, out, move, [&](std::size_t k) {
             l2o::copy(in.state(m_[k]), out.state(m_[k]));
             l2o::copy(in.state(v_[k]), out.state(v_[k]));
         });
     }
 
   private:
-    l2o::plugins::Turns turns_;
     l2o::BlockStates m_, v_;
 };
 

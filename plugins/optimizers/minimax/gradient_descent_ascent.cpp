@@ -2,7 +2,7 @@
 
 namespace {
 
-struct GradientDescentAscent {
+struct GradientDescentAscent : l2o::plugins::Turns {
     static constexpr l2o::About about{
         .id = "gradient_descent_ascent",
         .version = "1.1.0",
@@ -14,34 +14,26 @@ struct GradientDescentAscent {
             "partial gradients. Arrow, Hurwicz & Uzawa 1958; Gidel et al. 2019 (arXiv:1807.04740) for the "
             "two orders."};
 
-    enum class Order { kSimultaneous, kAlternating };
-    Order order = Order::kSimultaneous;
     double learning_rate = 0.1;
 
     static l2o::Options<GradientDescentAscent> options() {
         using Method = GradientDescentAscent;
         l2o::Options<Method> options;
-        options.real("learning_rate", &Method::learning_rate, "the step eta", l2o::kPositive)
-            .choice("order",
-                    &Method::order,
-                    {"simultaneous", "alternating"},
-                    "whether the maximising blocks see the minimising ones before or after their move");
+        options.real("learning_rate", &Method::learning_rate, "the step eta", l2o::kPositive);
+        add_order(options);
         return options;
     }
 
-    void declare(l2o::OptimizerSpec& spec) { turns_.declare(spec, order == Order::kAlternating); }
+    void declare(l2o::OptimizerSpec& spec) { declare_turns(spec); }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const auto move = [&](std::size_t k, const l2o::View<const T>& g) {
-            const T eta = T(learning_rate * turns_.sign(k));
+            const T eta = T(learning_rate * sign(k));
             l2o::each([=](T x, T dx, T& x_next) { x_next = x - eta * dx; }, in.x(k), g, out.x(k));
         };
-        turns_.step(in, out, move, [](std::size_t) {});
+        take_turns(in, out, move, [](std::size_t) {});
     }
-
-  private:
-    l2o::plugins::Turns turns_;
 };
 
 }  // namespace

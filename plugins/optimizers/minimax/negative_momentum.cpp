@@ -2,7 +2,7 @@
 
 namespace {
 
-struct NegativeMomentum {
+struct NegativeMomentum : l2o::plugins::Turns {
     static constexpr l2o::About about{
         .id = "negative_momentum",
         .version = "1.0.0",
@@ -13,32 +13,29 @@ struct NegativeMomentum {
             "on bilinear games. order simultaneous: both gradients at (u, v). Gidel et al. 2019, \"Negative "
             "momentum for improved game dynamics\" (arXiv:1807.04740), equations 6 and 15."};
 
-    enum class Order { kAlternating, kSimultaneous };
-    Order order = Order::kAlternating;
     double learning_rate = 0.1, momentum = -0.5;
+
+    NegativeMomentum() { order = Order::kAlternating; }
 
     static l2o::Options<NegativeMomentum> options() {
         using Own = NegativeMomentum;
         l2o::Options<Own> options;
         options.real("learning_rate", &Own::learning_rate, "the step eta", l2o::kPositive)
             .real(
-                "momentum", &Own::momentum, "share of the last move, below 0", l2o::Range{-1, 1, true, true})
-            .choice("order",
-                    &Own::order,
-                    {"alternating", "simultaneous"},
-                    "whether the maximising blocks see the minimising ones after or before their move");
+                "momentum", &Own::momentum, "share of the last move, below 0", l2o::Range{-1, 1, true, true});
+        add_order(options);
         return options;
     }
 
     void declare(l2o::OptimizerSpec& spec) {
-        turns_.declare(spec, order == Order::kAlternating);
+        declare_turns(spec);
         move_ = spec.state_like_x("m", "last move");
     }
 
     template <class T>
     void step(const l2o::StepIn<T>& in, const l2o::StepOut<T>& out) const {
         const auto move = [&](std::size_t k, const l2o::View<const T>& g) {
-            const T eta = T(learning_rate * turns_.sign(k)), beta = T(momentum);
+            const T eta = T(learning_rate * sign(k)), beta = T(momentum);
             l2o::each(
                 [=](T x, T dx, T m, T& x_next, T& m_next) {
                     m_next = beta * m - eta * dx;
@@ -50,12 +47,10 @@ struct NegativeMomentum {
                 out.x(k),
                 out.state(move_[k]));
         };
-        turns_.step(
-            in, out, move, [&](std::size_t k) { l2o::copy(in.state(move_[k]), out.state(move_[k])); });
+        take_turns(in, out, move, [&](std::size_t k) { l2o::copy(in.state(move_[k]), out.state(move_[k])); });
     }
 
   private:
-    l2o::plugins::Turns turns_;
     l2o::BlockStates move_;
 };
 

@@ -30,15 +30,27 @@ class Players {
     std::vector<bool> is_max_;
 };
 
-/// Steps in which the minimising blocks move first, by the gradient at x, and the others by the gradient
-/// where those are then: each player reads its own gradient alone, half of each. `move(block, g)` writes x'
-/// of a block, and its state; of a block that waits it is not called.
+/// What methods share whose players move at once or in turns: an option `order`, and steps in which the
+/// minimising blocks move first, by the gradient at x, and the others by the gradient where those are then:
+/// each player reads its own gradient alone, half of each.
 class Turns {
   public:
+    enum class Order { kSimultaneous, kAlternating };
+    Order order = Order::kSimultaneous;
+
+    template <class Method>
+    static Options<Method>& add_order(Options<Method>& options) {
+        return options.choice("order",
+                              static_cast<Order Method::*>(&Method::order),
+                              {"simultaneous", "alternating"},
+                              "whether the maximising blocks see the minimising ones before or after their "
+                              "move");
+    }
+
     /// In declare(), for a method that reads g. Without a block that is maximised nobody waits.
-    void declare(OptimizerSpec& spec, bool alternate) {
+    void declare_turns(OptimizerSpec& spec) {
         players_ = Players(spec);
-        alternates_ = alternate && players_.are_two();
+        alternates_ = order == Order::kAlternating && players_.are_two();
         spec.reads_g();
         if (alternates_) {
             spec.asks(1, L2O_ORACLE_GRADIENT).flag(L2O_OPTIMIZER_ALTERNATES_DRAFT1);
@@ -48,8 +60,10 @@ class Turns {
     }
     [[nodiscard]] double sign(std::size_t block) const { return players_.sign(block); }
 
+    /// @param move  (block, g): writes x' of a block, and its state
+    /// @param wait  (block): writes the state of a block that does not move in this round
     template <class T, class Move, class Wait>
-    void step(const StepIn<T>& in, const StepOut<T>& out, Move&& move, Wait&& wait) const {
+    void take_turns(const StepIn<T>& in, const StepOut<T>& out, Move&& move, Wait&& wait) const {
         const bool half_way = alternates_ && in.round() == 0;
         for (std::size_t k = 0; k < in.blocks(); ++k) {
             if (half_way && players_.is_max(k)) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <l2o/numerics/adam.hpp>
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
@@ -93,17 +94,14 @@ struct BasinHopping {
                  std::int64_t i0,
                  double at) const {
         const double cosine = (1 + std::cos(std::numbers::pi * at / double(round))) / 2;
-        const double rate = learning_rate * cosine / (1 - std::pow(beta1, at + 1));
-        const double root = std::sqrt(1 - std::pow(beta2, at + 1));
+        const double rate = learning_rate * cosine / l2o::numerics::weight_of_mean(beta1, at + 1);
+        const double root = std::sqrt(l2o::numerics::weight_of_mean(beta2, at + 1));
         const T *x = in.x(k).row(row), *g = in.g(k).row(row);
         const T *m = in.state(m_[k]).row(row), *v = in.state(v_[k]).row(row);
         T *m_next = out.state(m_[k]).row(row), *v_next = out.state(v_[k]).row(row);
         for (std::int64_t c = 0; c < in.x(k).cols; ++c) {
-            m_next[c] = T(beta1) * m[c] + T(1 - beta1) * g[c];
-            v_next[c] = T(beta2) * v[c] + T(1 - beta2) * g[c] * g[c];
-            const T step =
-                T(rate * at_.unit(i0 + c)) * m_next[c] / (std::sqrt(v_next[c]) / T(root) + T(1e-8));
-            out.x(k)(row, c) = at_.clamped(i0 + c, x[c] - step);
+            const l2o::numerics::Adam<T> adam(beta1, beta2, rate * at_.unit(i0 + c), root, 1e-8);
+            out.x(k)(row, c) = at_.clamped(i0 + c, x[c] - adam.step(g[c], m[c], v[c], m_next[c], v_next[c]));
         }
     }
 
