@@ -74,16 +74,22 @@ struct Jet {
 };
 
 /// A game of two numbers with coefficients a and b, uniform in a range each. `Own` has
-///   template <class T> Jet<T> jet(T a, T b, T u, T v) const;    Uniform range_of_a() const, range_of_b()
-///   const; template <class T> T distance_of_u(T a, T u) const;         template <class T> T gap(T a, T b, T
-///   u, T v) const,
-/// the last where the duality gap is finite (kHasGap).
+/// `template <class T> Jet<T> jet(T a, T b, T u, T v) const`; where the duality gap is finite (kHasGap)
+/// `template <class T> T gap(T a, T b, T u, T v) const`; and what differs from range_of_a(), range_of_b() and
+/// distance_of_u() here, which are those of Shen et al. 2021 for a solution at (0, 0).
 template <class Own, bool kHasGap>
 class ScalarGame : public Game {
   public:
     struct Uniform {
         double lower, upper;
     };
+
+    static Uniform range_of_a() { return {0.9, 1}; }
+    static Uniform range_of_b() { return {0.9, 1}; }
+    template <class T>
+    static T distance_of_u(T /*a*/, T u) {
+        return std::abs(u);
+    }
 
     template <class T>
     void sample(const Draw& draw, const DataOut<T>& data) const {

@@ -14,8 +14,6 @@ struct Saddle : l2o::plugins::ScalarGame<Saddle, true> {
 
     void declare(l2o::OptimizeeSpec& spec) { declare_game(spec, "0"); }
 
-    static Uniform range_of_a() { return {0.9, 1}; }
-    static Uniform range_of_b() { return {0.9, 1}; }
     template <class T>
     static l2o::plugins::Jet<T> jet(T a, T b, T u, T v) {
         return {.f = a * u * u - b * v * v,
@@ -24,10 +22,6 @@ struct Saddle : l2o::plugins::ScalarGame<Saddle, true> {
                 .f_uu = 2 * a,
                 .f_uv = 0,
                 .f_vv = -2 * b};
-    }
-    template <class T>
-    static T distance_of_u(T, T u) {
-        return std::abs(u);
     }
     template <class T>
     static T gap(T a, T b, T u, T v) {
