@@ -19,6 +19,31 @@ std::int64_t longest_horizon(const TrainSettings& train) {
     return longest;
 }
 
+std::string sizes_of(const l2o_spec& spec) {
+    return std::string("'") + spec.name + "' " + to_string(shape_of(spec, 1));
+}
+
+/// Weights that are learned on one problem have to fit the other; what is derived is derived there.
+void check_same_parameters(const Optimizer& trained, const Optimizer& tested, const std::string& where) {
+    const auto learned = [](const Optimizer& optimizer) {
+        std::vector<const l2o_spec*> specs = optimizer.params();
+        std::erase_if(specs, [](const l2o_spec* spec) { return has(*spec, L2O_SPEC_DERIVED); });
+        return specs;
+    };
+    const std::vector<const l2o_spec*> here = learned(trained), there = learned(tested);
+    const std::size_t n = std::max(here.size(), there.size());
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::string of_training = i < here.size() ? sizes_of(*here[i]) : "none",
+                          of_test = i < there.size() ? sizes_of(*there[i]) : "none";
+        if (of_training == of_test) continue;
+        throw Error(ExitCode::kUsage,
+                    where + ": '" + trained.id() + "' learns the tensor " + of_training +
+                        " on the problem of its training, and needs " + of_test +
+                        " on that of the test; expected problems of the same sizes: set those of "
+                        "'optimizee' and of 'train.optimizee' to the same");
+    }
+}
+
 /// With what it started from.
 double training_seconds(const WeightsReport& report) {
     if (!(report.seconds > 0)) return NAN;
@@ -72,6 +97,7 @@ Entrant make_entrant(const Experiment& experiment,
                             contestant.optimizer.id() +
                             "' is made for the data of the problem itself; set both to 0");
         }
+        check_same_parameters(*entrant.train_optimizer, *entrant.optimizer, contestant.place());
         check_update_probability(train.update_probability, *entrant.train_optimizee);
         check_memory(train, *entrant.train_optimizer, *entrant.train_optimizee);
         check_training(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "framework/cancel.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/create.hpp"
@@ -32,6 +33,43 @@ std::vector<l2o_tensor*> writable(std::vector<Tensor>& tensors) {
     std::vector<l2o_tensor*> out;
     for (Tensor& tensor : tensors) out.push_back(tensor.abi());
     return out;
+}
+
+// Of one call: between two of them somebody may interrupt.
+constexpr std::int64_t kRowsAtOnce = 1024;
+
+void check_interrupted(std::int64_t rows_done, const std::string& id) {
+    if (rows_done > 0 && cancel_flag().load() != 0)
+        throw Error(ExitCode::kInterrupted, "drawing instances of '" + id + "' was interrupted");
+}
+
+/// @param has_shared  whether what all instances share is there already
+void draw(const Optimizee& optimizee,
+          const Key& key,
+          Split split,
+          std::uint64_t first,
+          ProblemData& data,
+          bool has_shared) {
+    CallContext call;
+    const std::string who = "optimizee '" + optimizee.id() + "'";
+    const auto count = static_cast<std::uint32_t>(data.instances);
+    std::vector<l2o_tensor*> drawn = writable(data.tensors);
+    const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
+    std::vector<l2o_tensor*> solved = drawn;
+    bool solves = false;
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+        const l2o_spec& spec = *optimizee.data()[i];
+        (is_by_solve(spec) ? drawn : solved)[i] = nullptr;
+        solves = solves || solved[i] != nullptr;
+        if (has_shared && !is_batched(spec)) drawn[i] = nullptr;
+    }
+    const l2o_optimizee_api& api = optimizee.api();
+    call.check(
+        api.sample(
+            optimizee.raw(), call.with(key), static_cast<std::int32_t>(split), first, count, drawn.data()),
+        who);
+    if (solves && api.solve != nullptr)
+        call.check(api.solve(optimizee.raw(), call.with(key), count, structure.data(), solved.data()), who);
 }
 
 }  // namespace
@@ -101,30 +139,16 @@ ProblemData Optimizee::sample(const Key& key,
             data.tensors.push_back(is_solution(spec) && !with_solutions ? Tensor() : make(spec, count));
         }
     }
-    CallContext call;
-    const std::string who = "optimizee '" + id_ + "'";
-    std::vector<l2o_tensor*> drawn = writable(data.tensors);
-    const std::vector<const l2o_tensor*> structure(drawn.begin(), drawn.end());
-    std::vector<l2o_tensor*> solved = drawn;
-    bool solves = false;
-    for (std::size_t i = 0; i < data_.all().size(); ++i) {
-        (is_by_solve(*data_.all()[i]) ? drawn : solved)[i] = nullptr;
-        solves = solves || solved[i] != nullptr;
-        if (shared != nullptr && !is_batched(*data_.all()[i])) drawn[i] = nullptr;
-    }
     const auto lock = guard();
-    call.check(api_.sample(raw(),
-                           call.with(key),
-                           static_cast<std::int32_t>(split),
-                           first,
-                           static_cast<std::uint32_t>(count),
-                           drawn.data()),
-               who);
-    if (solves && api_.solve != nullptr) {
-        call.check(
-            api_.solve(
-                raw(), call.with(key), static_cast<std::uint32_t>(count), structure.data(), solved.data()),
-            who);
+    for (std::int64_t begin = 0; begin == 0 || begin < count; begin += kRowsAtOnce) {
+        check_interrupted(begin, id_);
+        ProblemData part = slice(data, *this, begin, std::min(kRowsAtOnce, count - begin));
+        draw(*this,
+             key,
+             split,
+             first + static_cast<std::uint64_t>(begin),
+             part,
+             shared != nullptr || begin > 0);
     }
     return data;
 }
@@ -207,14 +231,21 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
 std::vector<Tensor> Optimizee::init_point(const Key& key, std::uint64_t row0, const ProblemData& data) const {
     std::vector<Tensor> x;
     for (const l2o_spec* spec : blocks_.all()) x.push_back(make(*spec, data.instances));
-    const std::vector<l2o_tensor*> out = writable(x);
-    const std::vector<const l2o_tensor*> in = abi_data(data);
     CallContext call;
     const auto lock = guard();
-    call.check(
-        api_.init_point(
-            raw(), call.with(key, row0), static_cast<std::uint32_t>(data.instances), in.data(), out.data()),
-        "optimizee '" + id_ + "'");
+    for (std::int64_t begin = 0; begin == 0 || begin < data.instances; begin += kRowsAtOnce) {
+        check_interrupted(begin, id_);
+        const std::int64_t rows = std::min(kRowsAtOnce, data.instances - begin);
+        const ProblemData part = slice(data, *this, begin, rows);
+        std::vector<Tensor> at;
+        for (Tensor& block : x) at.push_back(block.rows(begin, rows));
+        call.check(api_.init_point(raw(),
+                                   call.with(key, row0 + static_cast<std::uint64_t>(begin)),
+                                   static_cast<std::uint32_t>(rows),
+                                   abi_data(part).data(),
+                                   writable(at).data()),
+                   "optimizee '" + id_ + "'");
+    }
     return x;
 }
 

@@ -4,6 +4,7 @@
 #include <cfenv>
 #include <string>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/float_control.hpp"
 #include "framework/plugin/loss.hpp"
@@ -181,4 +182,57 @@ TEST_CASE("every piece of parallel work computes to nearest and with denormal nu
     CHECK(after == FE_TOWARDZERO);
     CHECK((control.sse & 0x8040U) == 0);
     for (const FloatControl& one : seen) CHECK(one == kStandardFloat);
+}
+
+TEST_CASE("drawing instances and starts in parts gives what drawing all of them gives, to the bit") {
+    constexpr std::int64_t kAll = 2500, kBegin = 1500;
+    const Key key{1, 2};
+    for (const char* id : {"sparse_recovery", "quadratic"}) {
+        CAPTURE(id);
+        const ProblemLab problem({.optimizee = id});
+        const Optimizee& optimizee = problem.optimizee();
+        const ProblemData all = optimizee.sample(key, Split::kTest, 0, kAll, true),
+                          begin = optimizee.sample(key, Split::kTest, 0, kBegin, true),
+                          end = optimizee.sample(key, Split::kTest, kBegin, kAll - kBegin, true);
+        const auto are_parts = [](const Tensor& whole, const Tensor& first, const Tensor& second) {
+            std::vector<double> parts = values(first);
+            const std::vector<double> more = values(second);
+            parts.insert(parts.end(), more.begin(), more.end());
+            return values(whole) == parts;
+        };
+        for (std::size_t i = 0; i < all.tensors.size(); ++i) {
+            const std::string name = optimizee.data()[i]->name;
+            CAPTURE(name);
+            if (has(*optimizee.data()[i], L2O_SPEC_BATCHED)) {
+                CHECK(are_parts(all.tensors[i], begin.tensors[i], end.tensors[i]));
+            } else {
+                CHECK(values(all.tensors[i]) == values(begin.tensors[i]));
+            }
+        }
+        CHECK(are_parts(optimizee.init_point(key, 7, all)[0],
+                        optimizee.init_point(key, 7, begin)[0],
+                        optimizee.init_point(key, 7 + kBegin, end)[0]));
+    }
+}
+
+TEST_CASE("drawing many instances, or their starts, can be interrupted") {
+    const ProblemLab problem({.optimizee = "quadratic"});
+    const Optimizee& optimizee = problem.optimizee();
+    const ProblemData many = optimizee.sample({1, 2}, Split::kTest, 0, 2500, false);
+    const auto interrupted = [](auto&& work) {
+        cancel_flag() = 1;
+        std::string text;
+        try {
+            work();
+        } catch (const Error& error) {
+            CHECK(error.code() == ExitCode::kInterrupted);
+            text = error.what();
+        }
+        cancel_flag() = 0;
+        return text;
+    };
+    const std::string expected = "drawing instances of 'quadratic' was interrupted";
+    CHECK(interrupted([&] { (void)optimizee.sample({1, 2}, Split::kTest, 0, 2500, false); }) == expected);
+    CHECK(interrupted([&] { (void)optimizee.init_point({1, 2}, 0, many); }) == expected);
+    CHECK(interrupted([&] { (void)optimizee.sample({1, 2}, Split::kTest, 0, 100, false); }).empty());
 }
