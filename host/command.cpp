@@ -11,6 +11,7 @@
 #include <streambuf>
 #include <thread>
 
+#include "framework/config/int_limit.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/printable.hpp"
@@ -155,7 +156,11 @@ std::optional<std::int64_t> CommandLine::integer(const std::string& option,
             is_bounded
                 ? fmt::format(
                       "--{} is '{}'; expected a whole number in [{}, {}]", option, text(option), min, max)
-                : fmt::format("--{} is '{}'; expected a whole number >= {}", option, text(option), min));
+                : fmt::format("--{} is '{}'; expected a whole number >= {}{}",
+                              option,
+                              text(option),
+                              min,
+                              framework::int_limit(text(option))));
     }
     return value;
 }
@@ -170,7 +175,12 @@ std::vector<std::pair<std::string, std::string>> key_values(const CommandLine& l
         if (equals == std::string::npos || equals == 0) {
             throw line.refusal("--" + option + " is '" + text + "'; expected key=value");
         }
-        pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+        const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
+        for (const auto& [earlier, first] : pairs)
+            if (earlier == key)
+                throw line.refusal("--" + option + " gives '" + key + "' twice, '" + first + "' and '" +
+                                   value + "'; expected one of them");
+        pairs.emplace_back(key, value);
     }
     return pairs;
 }

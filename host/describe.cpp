@@ -312,11 +312,14 @@ framework::ExitCode describe(const Arguments& given) {
     if (is_first) {
         if (const std::string why = catalog.left_out(name); !why.empty())
             throw framework::Error(framework::ExitCode::kPlugin, why);
+        const std::string id = name.substr(0, name.find('@'));
+        for (const Kind kind : {Kind::kOptimizer, Kind::kOptimizee, Kind::kLoss})
+            if (catalog.look_up(kind, id) != nullptr) (void)catalog.find(kind, name);  // lists the versions
         std::vector<std::string> ids;
         for (const Catalog::Entry& entry : catalog.entries()) ids.push_back(entry.component.id);
         for (const SectionSchema* section : framework::section_schemas()) ids.push_back(section->key);
         throw framework::Error(framework::ExitCode::kUsage,
-                               "unknown plugin '" + name + "'" + framework::did_you_mean(name, ids) +
+                               "unknown plugin '" + name + "'" + framework::did_you_mean(id, ids) +
                                    "; 'l2o list' shows all, and " + section_names() + " are sections");
     }
     if (line->common().wants_json) print_json(all);

@@ -180,6 +180,8 @@ std::vector<Finding> check_library(const Conformance& given,
             throw Error(ExitCode::kUsage, "unknown check '" + name + "'" + did_you_mean(name, known));
     }
     const std::filesystem::path& path = conformance.library;
+    if (std::filesystem::is_directory(path))
+        throw Error(ExitCode::kIo, path.string() + ": is a folder; expected a plugin library, one FILE.so");
     if (!std::filesystem::is_regular_file(path))
         throw Error(ExitCode::kIo, path.string() + ": no such file; expected a plugin library");
     const Catalog catalog(folders);

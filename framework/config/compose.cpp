@@ -1,6 +1,7 @@
 #include "framework/config/compose.hpp"
 
 #include <algorithm>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -104,8 +105,15 @@ void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides
     const Origin origin{.file = "--set", .folder = working_folder(), .is_override = true};
     // All of them first form one tree: `use` given last must not drop the options given before it.
     ConfigNode overlay;
+    std::map<std::string, std::string> given;
     for (const std::string& text : overrides) {
         const ConfigNode setting = single_setting(text, origin);
+        const std::size_t equals = text.find('=');
+        const std::string path = text.substr(0, equals), value = text.substr(equals + 1);
+        if (const auto [earlier, is_new] = given.emplace(path, value); !is_new)
+            throw Error(ExitCode::kUsage,
+                        "--set: " + path + " is given twice, '" + earlier->second + "' and '" + value +
+                            "'; expected one of them");
         refuse_emptied_section(root, setting, "");
         merge_section(overlay, setting);
     }

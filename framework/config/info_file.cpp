@@ -164,7 +164,7 @@ bool is_plain_word(const std::string& text) {
 }
 
 std::string word(const std::string& text) {
-    if (is_plain_word(text)) return text;
+    if (is_plain_word(text) && !text.ends_with('=')) return text;
     std::string quoted = "\"";
     for (const char c : text) {
         switch (c) {

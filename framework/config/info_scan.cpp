@@ -157,6 +157,9 @@ class Scanner {
                 refuse("a brace is part of the word '" + word +
                        "'; expected blanks round braces, or the word in quotes");
             }
+            const bool is_key = expects_ == Expects::kKey;
+            if ((!is_key && word == "=") || (is_key && word.size() > 1 && word.ends_with('=')))
+                refuse("'=' stands behind a key; expected 'key value' without it, or the '=' in quotes");
             if (is_first && word == kSweepKey) turn_list_into_value();
         }
         expects_ = expects_ == Expects::kKey ? Expects::kValue : Expects::kKey;

@@ -5,6 +5,7 @@
 #include <l2o/files/json.hpp>
 #include <utility>
 
+#include "framework/config/int_limit.hpp"
 #include "framework/config/options_text.hpp"
 #include "framework/config/settings.hpp"
 #include "framework/config/value_text.hpp"
@@ -211,7 +212,8 @@ ResolvedOptions resolve_options(std::span<const OptionSchema> schema,
         auto value = ResolvedOptions::store(
             option, text, is_given ? setting->second->origin.folder : std::filesystem::path{});
         if (!value) {
-            const std::string fault = " is '" + text + "'; expected " + expected_value(option);
+            const std::string fault = " is '" + text + "'; expected " + expected_value(option) +
+                                      (option.type == L2O_OPTION_INT ? int_limit(text) : "");
             if (!is_given) {
                 throw Error(ExitCode::kPlugin,
                             owner(context) + ": the default of option '" + option.key + "'" + fault);

@@ -1,9 +1,11 @@
 #include "framework/config/section.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
+#include "framework/config/int_limit.hpp"
 #include "framework/error.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
@@ -79,7 +81,11 @@ std::optional<Value> Section::find(const std::string& key, const std::string& ex
     if (!node) return std::nullopt;
     if (!node->children.empty()) refuse(where(key) + " is a section; expected " + expected);
     std::optional<Value> value = parse(node->value);
-    if (!value) refuse(where(key) + " is '" + node->value + "'; expected " + expected);
+    if (!value) {
+        const bool is_int = std::is_same_v<Value, std::int64_t>;
+        refuse(where(key) + " is '" + node->value + "'; expected " + expected +
+               (is_int ? int_limit(node->value) : ""));
+    }
     return value;
 }
 

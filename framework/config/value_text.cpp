@@ -7,8 +7,11 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <system_error>
 #include <utility>
+
+#include "framework/config/int_limit.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -74,6 +77,16 @@ std::optional<std::int64_t> parse_int(std::string_view text) {
     const auto value = parse_real(text);
     if (!value || *value != std::trunc(*value) || std::abs(*value) > kMaxExact) return std::nullopt;
     return static_cast<std::int64_t>(*value);
+}
+
+std::string int_limit(std::string_view text) {
+    const bool is_negative = text.starts_with('-');
+    const std::string_view digits = text.substr(is_negative ? 1 : 0);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (digits.empty() || !std::all_of(digits.begin(), digits.end(), is_digit) || parse_int(text)) return "";
+    using Limits = std::numeric_limits<std::int64_t>;
+    return is_negative ? " and at least " + std::to_string(Limits::min())
+                       : " and at most " + std::to_string(Limits::max());
 }
 
 std::optional<double> parse_real(std::string_view text) {

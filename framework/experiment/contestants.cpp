@@ -9,6 +9,7 @@
 #include "framework/evaluate/entries.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
+#include "framework/plugin/known_plugins.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
 #include "framework/weights/weights.hpp"
@@ -39,7 +40,7 @@ bool is_learned(const Catalog& catalog, const ConfigNode& node, const std::strin
     if (use == nullptr) {
         const ConfigNode& nearest = optimizer != nullptr ? *optimizer : node;
         refuse(nearest.origin.text() + ": " + path + ".optimizer" + (optimizer != nullptr ? ".use" : "") +
-               " is missing; expected 'optimizer { use ID }'");
+               " is missing; expected 'optimizer { use ID }'" + known_plugins(catalog, Kind::kOptimizer));
     }
     if (use->is_sweep()) {
         refuse(use->find(kSweepKey)->origin.text() + ": " + path +
@@ -178,7 +179,7 @@ Contestant read_contestant(const Catalog& catalog, const Member& member, const S
         contestant.safeguard = safeguard_choice(classic.entry, classic.settings, classic.context);
     }
     contestant.restarts = section.get_int("restarts", 1, {.min = 1});
-    static_cast<void>(section.get_bool(kUntrainedKey, false));  // without `train` and `weights`, that is all
+    static_cast<void>(section.has(kUntrainedKey));  // read by is_untrained(); without it, that is all
     if (section.has("tune")) contestant.tune = read_tune(section, contestant);
     std::vector<SettingText> from_weights;
     if (section.has("weights")) {

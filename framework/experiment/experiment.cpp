@@ -178,6 +178,24 @@ std::string resolved_info(const Catalog& catalog, ConfigNode root, const Experim
     return to_info(root);
 }
 
+/// At their own place, not at that of who takes them over.
+void refuse_unknown_settings(const ConfigNode& node, const SectionSchema& schema, const std::string& path) {
+    if (!schema.plugin.empty() || schema.nests) return;
+    std::vector<std::string> known;
+    for (const OptionSchema& option : schema.options) known.push_back(option.key);
+    for (const SectionSchema& section : schema.sections) known.push_back(section.key);
+    const bool takes_any = std::ranges::find(known, kAnyKey) != known.end();
+    if (!takes_any) refuse_other_keys(node, path, known);
+    for (const ConfigNode& child : node.children) {
+        const auto is_its = [&](const SectionSchema& section) {
+            return section.key == child.key || section.key == kAnyKey;
+        };
+        const auto section = std::ranges::find_if(schema.sections, is_its);
+        if (section == schema.sections.end() || child.is_sweep()) continue;
+        refuse_unknown_settings(child, *section, path + "." + child.key);
+    }
+}
+
 /// Everybody who takes part, complete, also in the section itself.
 std::vector<Member> complete_members(const Catalog& catalog,
                                      ConfigNode& contestants,
@@ -214,6 +232,7 @@ Experiment read_experiment(const Catalog& catalog, const Config& config, std::op
     std::optional<ConfigNode> train;
     if (const ConfigNode* shared = tree.find("train")) {
         train = *shared;
+        refuse_unknown_settings(*train, train_schema(), "train");
         // Also what no contestant takes over.
         static_cast<void>(swept_keys(*train, "train"));
         ConfigNode nobody;

@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "framework/error.hpp"
+#include "framework/plugin/known_plugins.hpp"
+#include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 
@@ -27,7 +29,17 @@ const Catalog::Entry& find_at(const Catalog& catalog,
     }
 }
 
+std::string known_plugins(const Catalog& catalog, Kind kind) {
+    std::vector<std::string> ids;
+    for (const Catalog::Entry& entry : catalog.entries())
+        if (entry.component.kind == kind) ids.push_back(entry.component.id);
+    return did_you_mean("", ids);
+}
+
 PluginChoice read_unchecked_choice(const Catalog& catalog, Kind kind, const Section& section) {
+    if (!section.has("use"))
+        throw Error(ExitCode::kUsage,
+                    section.where("use") + " is missing; expected 'use ID'" + known_plugins(catalog, kind));
     const std::string id = section.require_string("use");
     return {.entry = find_at(catalog, kind, id, section.where("use")),
             .settings = section.rest(),

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "framework/config/options_text.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/store/paths.hpp"
@@ -128,6 +129,29 @@ std::map<std::string, Inferred> infer_options(const Optimizee& probe,
     return inferred;
 }
 
+/// A number that a file gives twice, as a tensor and as an option, has to be one number.
+void check_agreement(const TensorFile& file, const Texts& given) {
+    for (const auto& [key, text] : given) {
+        const auto tensor = file.tensors.find(key);
+        const std::optional<double> number = parse_real(text);
+        if (tensor == file.tensors.end() || !number) continue;
+        const bool is_single = tensor->second.dtype() == Dtype::kF32;
+        const double expected = is_single ? double(static_cast<float>(*number)) : *number;
+        for (std::int64_t i = 0; i < tensor->second.size(); ++i) {
+            if (tensor->second.value(i) == expected) continue;
+            refuse(
+                file.path,
+                fmt::format("tensor '{}'{} is {}, and option '{}' of metadata 'l2o.options' is {}; expected "
+                            "one of them, or the same number",
+                            key,
+                            place_text(tensor->second, i),
+                            number_text(tensor->second, i),
+                            key,
+                            text));
+        }
+    }
+}
+
 /// The starts of a file, checked.
 Tensor take_start(TensorFile& file, const Optimizee& optimizee, ProblemData& data) {
     const auto found = file.tensors.find(kStart);
@@ -216,6 +240,7 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
     problem.optimizee = create({});
     if (const auto inferred = infer_options(*problem.optimizee, file, given); !inferred.empty())
         problem.optimizee = create(inferred);
+    check_agreement(file, given);
     TensorFile rest{.path = file.path, .tensors = {}, .metadata = {}};
     if (auto start = file.tensors.extract(kStart)) rest.tensors.insert(std::move(start));
     problem.data = problem.optimizee->bind(file.tensors, file.path);

@@ -135,7 +135,10 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
          2,
          "c.info:4: contestants.descent.optimizer.learning_rate is '-1'; expected a number > 0"},
         {classic("n 3", "n 3.5"), 2, "c.info:3: optimizee.n is '3.5'; expected a whole number >= 1"},
-        {classic("n 3", "n 99999999999999999999"), 2, "c.info:3: optimizee.n is '99999999999999999999'"},
+        {classic("n 3", "n 99999999999999999999"),
+         2,
+         "c.info:3: optimizee.n is '99999999999999999999'; expected a whole number >= 1 and at most "
+         "9223372036854775807"},
         {classic("n 3", "n 2000000000"), 2, "shape [4, 2000000000, 2000000000]: too large"},
         {classic("iterations 5", "iterations 0"),
          2,

@@ -67,6 +67,10 @@ TEST_CASE("l2o check refuses what is no check, no option, no optimizee or no lib
     CHECK(contains(run_l2o("check").refusal(),
                    "2 l2o: error: l2o check: the file of a plugin library is missing"));
     CHECK(contains(run_l2o("check nothing.so").refusal(), "5 l2o: error: nothing.so: no such file"));
+    CHECK(contains(run_l2o("check .").refusal(),
+                   "5 l2o: error: .: is a folder; expected a plugin library, one FILE.so"));
+    CHECK(contains(run_l2o("check nothing.so --set a=1 --set b=1 --set a=2").refusal(),
+                   "2 l2o: error: --set gives 'a' twice, '1' and '2'; expected one of them"));
     CHECK(contains(run_l2o("check --only vpj" + kSound).refusal(),
                    "2 l2o: error: unknown check 'vpj'; did you mean 'vjp'?"));
     CHECK(contains(run_l2o("check --set learning_rat=1" + kSound).refusal(),

@@ -76,7 +76,10 @@ TEST_CASE("--threads is a whole number from 1") {
 
 TEST_CASE("--seed is a whole number from 0") {
     CHECK(contains(run_l2o("list --seed x").refusal(),
-                   "2 l2o: error: --seed is 'x'; expected a whole number >= 0"));
+                   "2 l2o: error: --seed is 'x'; expected a whole number >= 0;"));
+    CHECK(contains(run_l2o("list --seed 99999999999999999999").refusal(),
+                   "2 l2o: error: --seed is '99999999999999999999'; expected a whole number >= 0 and at most "
+                   "9223372036854775807;"));
 }
 
 TEST_CASE("a folder of plugins that is none is refused") {

@@ -186,6 +186,14 @@ TEST_CASE("l2o solve --help lists the problems that are here") {
     CHECK(contains(run_l2o("solve --help").out, " quadratic"));
 }
 
+TEST_CASE("l2o describe of a version that there is not lists those that there are") {
+    CHECK(contains(run_l2o("describe quadratic@9.0.0").refusal(),
+                   "2 l2o: error: unknown optimizee 'quadratic@9.0.0'; expected a version that there is: "
+                   "quadratic@"));
+    CHECK(contains(run_l2o("describe quadratik@9.0.0").refusal(),
+                   "2 l2o: error: unknown plugin 'quadratik@9.0.0'; did you mean 'quadratic'?"));
+}
+
 TEST_CASE("l2o describe knows the nearest id") {
     CHECK(contains(run_l2o("describe quadratik").refusal(),
                    "2 l2o: error: unknown plugin 'quadratik'; did you mean 'quadratic'?"));

@@ -188,6 +188,16 @@ TEST_CASE("a tensor that is an option has the option's range") {
                 text + "'; expected a number > 0"));
         CHECK_FALSE(std::filesystem::exists(problem.folder / "out.safetensors"));
     }
+    Problem twice("lasso");
+    twice.add("A", {3, 4});
+    twice.add("b", {2, 3});
+    twice.add("lambda", {}, {0.25});
+    twice.metadata["l2o.options"] = R"({"lambda": 0.5})";
+    CHECK(contains(twice.solve("--optimizer fista").refusal(),
+                   "2 l2o: error: p.safetensors: tensor 'lambda' is 0.25, and option 'lambda' of metadata "
+                   "'l2o.options' is 0.5; expected one of them, or the same number"));
+    twice.metadata["l2o.options"] = R"({"lambda": 0.25})";
+    CHECK(twice.solve("--optimizer fista").code == 0);
     Problem narrow("lasso", Dtype::kF32);
     narrow.add("A", {3, 4});
     narrow.add("b", {2, 3});

@@ -71,7 +71,11 @@ TEST_CASE("overrides: only the first '=' divides, and a value may be empty") {
     CHECK(composed("", {"a=b=c=", "d=", "e= f"}) == "a b=c=\nd \"\"\ne \" f\"\n");
 }
 
-TEST_CASE("overrides: the later one wins") { CHECK(composed("a 1\n", {"a=2", "a=3"}) == "a 3\n"); }
+TEST_CASE("overrides: one that is given twice is refused with both values") {
+    CHECK(refusal([] {
+              (void)composed("a { b 1 }\n", {"a.b=2", "c=1", "a.b=3"});
+          }) == "2 --set: a.b is given twice, '2' and '3'; expected one of them");
+}
 
 TEST_CASE("overrides: another `use` drops the file's options, never another override") {
     CHECK(composed("o { use adam lr 1 beta1 0 }\n", {"o.lr=5", "o.use=sgd"}) ==

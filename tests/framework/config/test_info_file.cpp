@@ -110,6 +110,12 @@ TEST_CASE("info: faults of syntax name file and line") {
           "2 run.info:101: sections are nested more than 100 deep; expected fewer, is a '}' missing?");
     CHECK(parse_refusal("\n# a comment\n") ==
           "2 run.info:2: '#' is no directive; expected '#include \"file.info\"', or ';' before a comment");
+    for (const char* text : {"a 1\nname = b\n", "a 1\nname= b\n", "a 1 c = 2\n"})
+        CHECK(parse_refusal(text).find(
+                  "'=' stands behind a key; expected 'key value' without it, or the '=' in quotes") !=
+              std::string::npos);
+    CHECK(parse_refusal("a 1\nname = b\n").starts_with("2 run.info:2: "));
+    CHECK(to_info(parse_info("name \"=\"\nab=2 3\n", "run.info")).find("name \"=\"\n") == 0);
     CHECK(parse_refusal("a { lr 1e-3}\n") ==
           "2 run.info:1: a brace is part of the word '1e-3}'; expected blanks round braces, or the word in "
           "quotes");
