@@ -163,9 +163,11 @@ TEST_CASE("run: what cannot be evaluated is refused before anything is trained o
           "3 contestants.ista: optimizer 'ista' needs the problem data 'A', which 'quadratic' does not offer "
           "(it offers W, y)");
     CHECK(refusal([&] { (void)run(folder, {}, "train { optimizee { m 5 } }"); }) ==
-          "2 contestants.lista: 'lista' learns the tensor 'shared.B' [6, 5] on the problem of its training, and "
+          "2 contestants.lista: 'lista' learns the tensor 'shared.B' [6, 5] on the problem of its training, "
+          "and "
           "needs "
-          "'shared.B' [6, 4] on that of the test; expected problems of the same sizes: set those of 'optimizee' "
+          "'shared.B' [6, 4] on that of the test; expected problems of the same sizes: set those of "
+          "'optimizee' "
           "and of "
           "'train.optimizee' to the same");
     CHECK_FALSE(fs::exists(folder / "runs"));
