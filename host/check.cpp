@@ -66,12 +66,6 @@ Usage usage() {
     return usage;
 }
 
-std::map<std::string, std::string> settings(const CommandLine& line, const std::string& option) {
-    std::map<std::string, std::string> out;
-    for (const auto& [key, value] : key_values(line, option)) out.insert_or_assign(key, value);
-    return out;
-}
-
 void print(const Finding& finding, std::string& component) {
     const std::string title =
         finding.component + (finding.optimizee.empty() ? "" : ", on " + finding.optimizee);
@@ -99,9 +93,9 @@ framework::ExitCode check(const Arguments& given) {
     conformance.components = line->texts("component");
     conformance.only = line->texts("only");
     conformance.thorough = line->has("thorough");
-    conformance.settings = settings(*line, "set");
+    conformance.settings = given_settings(*line, "set");
     conformance.optimizee = line->text("optimizee");
-    conformance.optimizee_settings = settings(*line, "optimizee-set");
+    conformance.optimizee_settings = given_settings(*line, "optimizee-set");
     if (const auto limit = line->integer("time-limit", 1, 1'000'000))
         conformance.time_limit_s = static_cast<double>(*limit);
 

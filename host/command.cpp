@@ -175,14 +175,20 @@ std::vector<std::pair<std::string, std::string>> key_values(const CommandLine& l
         if (equals == std::string::npos || equals == 0) {
             throw line.refusal("--" + option + " is '" + text + "'; expected key=value");
         }
-        const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
-        for (const auto& [earlier, first] : pairs)
-            if (earlier == key)
-                throw line.refusal("--" + option + " gives '" + key + "' twice, '" + first + "' and '" +
-                                   value + "'; expected one of them");
-        pairs.emplace_back(key, value);
+        pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
     }
     return pairs;
+}
+
+std::map<std::string, std::string> given_settings(const CommandLine& line, const std::string& option) {
+    std::map<std::string, std::string> settings;
+    for (const auto& [key, value] : key_values(line, option)) {
+        const auto [earlier, is_new] = settings.emplace(key, value);
+        if (!is_new)
+            throw line.refusal("--" + option + " gives '" + key + "' twice, '" + earlier->second + "' and '" +
+                               value + "'; expected one of them");
+    }
+    return settings;
 }
 
 Arguments verb_first(const Arguments& given) {

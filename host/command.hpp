@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -70,6 +71,9 @@ class CommandLine {
 /// "k=v" texts of an option, split. Throws Error(kUsage) naming the text.
 std::vector<std::pair<std::string, std::string>> key_values(const CommandLine& line,
                                                             const std::string& option);
+
+/// The same of an option that takes settings, each of them once.
+std::map<std::string, std::string> given_settings(const CommandLine& line, const std::string& option);
 
 /// Moves the options that every verb takes from before the verb to its arguments: {"--quiet", "list"} becomes
 /// {"list", "--quiet"}.

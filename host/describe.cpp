@@ -76,8 +76,7 @@ std::string need_texts(const std::vector<framework::Need>& needs) {
 /// What an optimizee publishes; under "refusal" why that is not known.
 nlohmann::json published(const CommandLine& line, const Catalog::Entry& entry) {
     constexpr double kTimeLimitS = 60;
-    std::map<std::string, std::string> settings;
-    for (const auto& [key, value] : key_values(line, "set")) settings.insert_or_assign(key, value);
+    const std::map<std::string, std::string> settings = given_settings(line, "set");
     try {
         return published_in_child(entry, settings, kTimeLimitS);
     } catch (const framework::Error& error) {

@@ -125,8 +125,8 @@ PlannedOptimizer create_optimizer(const CommandLine& line,
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
     const Origin command_line{.file = "--set", .folder = working_folder(), .is_override = true};
-    for (auto& [key, text] : key_values(line, "set"))
-        settings.push_back({.key = key, .text = text, .origin = command_line});
+    for (SettingText& setting : settings_from(given_settings(line, "set"), command_line))
+        settings.push_back(std::move(setting));
     const OptionContext context{.origin = "l2o solve",
                                 .path = "optimizer",
                                 .kind = name_of(Kind::kOptimizer),
@@ -194,10 +194,9 @@ Guard guard_of(const CommandLine& line,
         return {};
     }
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("safeguard"));
-    std::vector<SettingText> settings;
-    const Origin origin{.file = "--safeguard-set", .folder = working_folder(), .is_override = true};
-    for (auto& [name, text] : key_values(line, "safeguard-set"))
-        settings.push_back({.key = name, .text = text, .origin = origin});
+    const std::vector<SettingText> settings =
+        settings_from(given_settings(line, "safeguard-set"),
+                      {.file = "--safeguard-set", .folder = working_folder(), .is_override = true});
     const SafeguardChoice choice = safeguard_choice(entry,
                                                     settings,
                                                     {.origin = "l2o solve",
