@@ -150,9 +150,11 @@ void OptimizerBench::evaluate(Moment& moment) const {
 
 void OptimizerBench::spoil_unused(Moment& moment, double garbage) const {
     if ((flags() & L2O_OPTIMIZER_ALTERNATES_DRAFT1) == 0) return;
+    const bool asks = optimizer_->info().max_questions > 0, max_moves = moment.t % 2 != 0;
     for (std::size_t k = 0; k < optimizee_->blocks().size(); ++k) {
-        const bool is_asked = has(*optimizee_->blocks()[k], L2O_SPEC_MAXIMISED);
-        std::vector<Tensor>& unused = is_asked ? moment.g : moment.qg;
+        const bool is_max = has(*optimizee_->blocks()[k], L2O_SPEC_MAXIMISED);
+        if (!asks && is_max == max_moves) continue;
+        std::vector<Tensor>& unused = asks && !is_max ? moment.qg : moment.g;
         for (std::int64_t i = 0; k < unused.size() && i < unused[k].size(); ++i) set(unused[k], i, garbage);
     }
 }

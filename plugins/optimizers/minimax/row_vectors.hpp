@@ -54,6 +54,21 @@ layers::Value<T> norm(const RowVector<T>& a, layers::Value<T> unit) {
         unit,
         sum);
 }
+/// The same, in units of the sum of its |entries|.
+template <class T>
+layers::Value<T> norm(const RowVector<T>& a) {
+    const auto size = [](auto e) {
+        using std::abs;
+        return abs(e);
+    };
+    const auto above_0 = [](auto sum) {
+        using std::max;
+        return max(sum, decltype(sum)(std::numeric_limits<T>::min()));
+    };
+    layers::Value<T> sum;
+    for (const layers::Value<T>& block : a) sum = sum + row_sum(size, block);
+    return norm(a, map(above_0, sum));
+}
 template <class T>
 RowVector<T> state_of(layers::Step<T>& step, const BlockStates& states) {
     RowVector<T> all;

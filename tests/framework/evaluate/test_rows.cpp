@@ -54,6 +54,7 @@ std::vector<Pair> pairs_that_ask() {
         {saddle, alone("use k_beam\n"), true},
         {saddle, alone("use negative_momentum\n"), true},
         {saddle, alone("use adam_descent_ascent\n order alternating\n"), true},
+        {saddle, alone("use l2o_minmax\n"), true},
         {kSparse, alone(armijo), false},
         {kSparse, alone(projected), false},
         {kSparse, alone(nag), false},

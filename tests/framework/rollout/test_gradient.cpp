@@ -125,6 +125,19 @@ TEST_CASE("learned_extragradient on rotated_saddle: the gradient goes through th
     check_error(rig.gradient_error(1e-3, true));
 }
 
+TEST_CASE(
+    "l2o_minmax on rotated_saddle: the gradient goes through the other player's last gradient to 1e-6") {
+    for (const char* loss : {"minmax_gain", "residual_ratio"}) {
+        CAPTURE(loss);
+        Rig rig({.lab = {.optimizer = "l2o_minmax",
+                         .options = {{"hidden", "4"}},
+                         .problem = {.optimizee = "rotated_saddle"},
+                         .horizon = kHorizon},
+                 .loss = loss});
+        check_error(rig.gradient_error(1e-5));
+    }
+}
+
 TEST_CASE("a step that reads f, with a learned start of its state: the meta-gradient equals differences") {
     for (const std::string optimizee : {"quadratic", "rastrigin"}) {
         CAPTURE(optimizee);

@@ -33,6 +33,10 @@ class Lstm {
     LstmForm form = LstmForm::kSonnet;
     /// The output is c', which forward() sets as the state, instead of h'.
     bool reads_cell = false;
+    /// Of states per coordinate, by block: whether it runs there and has one; empty: at all.
+    std::vector<bool> runs_at;
+    /// What h and c are multiplied by before they are read.
+    double memory = 1;
 
     void declare(OptimizerSpec& spec, const Names& names, Index inputs, Index hidden, StatesOf states) {
         const bool per_coordinate = states == kPerCoordinate;
@@ -52,6 +56,10 @@ class Lstm {
                                   .flags = flags});
         };
         for (std::size_t k = 0; k < blocks; ++k) {
+            if (per_coordinate && !runs_at.empty() && !runs_at[k]) {
+                states_.emplace_back();
+                continue;
+            }
             const State h = add(names.h, "LSTM: output", k);
             states_.push_back({h, add(names.c, "LSTM: cell", k)});
         }
@@ -102,6 +110,7 @@ class Lstm {
         void forward(std::size_t k, const Tile& tile, const Block<const T>& in, bool taped) const {
             load(step_.values_of(of_.h(k)), of_.hidden_, tile, h_);
             load(step_.values_of(of_.c(k)), of_.hidden_, tile, c_);
+            fade(tile, h_), fade(tile, c_);
             numerics::lstm_forward(
                 cell_, tile.count, {in, h_, c_}, {h_next_, c_next_}, taped ? tape_ : Block<T>{});
             if (const View<T> to = step_.written(of_.h(k))) store<false>(h_next_, of_.hidden_, tile, to);
@@ -127,6 +136,7 @@ class Lstm {
                                {h_bar_, c_bar_},
                                numerics::LstmGradient<T, double>{sums_[0], sums_[1], in_bar, h_bar_, c_bar_},
                                workspace_);
+            fade(tile, h_bar_), fade(tile, c_bar_);
             if (const View<T> to = step_.accumulator_of(of_.h(k))) store<true>(h_bar_, of_.hidden_, tile, to);
             if (const View<T> to = step_.accumulator_of(of_.c(k))) store<true>(c_bar_, of_.hidden_, tile, to);
         }
@@ -159,6 +169,10 @@ class Lstm {
                 load(from, of_.hidden_, tile, to);
             else
                 std::fill_n(to.data, of_.hidden_ * kTile, T(0));
+        }
+        void fade(const Tile& tile, const Block<T>& of) const {
+            for (Index i = 0; i < of_.hidden_ && of_.memory != 1; ++i)
+                for (Index j = 0; j < tile.count; ++j) *of.at(i, j) *= T(of_.memory);
         }
         /// From torch's form to that of the kernel, which adds 1 to the bias of f.
         void pack(T* w, T* b) const {

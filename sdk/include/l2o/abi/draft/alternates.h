@@ -6,7 +6,8 @@
 
 /* Bit of l2o_optimizer_info.flags, where some block is maximised: of the gradient at x a step uses the
  * blocks that are minimised alone, of the gradients at its questions those that are maximised alone. Each
- * is charged as half a gradient; of the blocks that are not used an answer holds no numbers. */
+ * is charged as half a gradient; of the blocks that are not used an answer holds no numbers. A method that asks
+ * nothing moves one player in a step: it uses the blocks that are minimised in even steps, the others in odd ones. */
 #define L2O_OPTIMIZER_ALTERNATES_DRAFT1 (UINT64_C(1) << 62)
 
 #endif
