@@ -27,6 +27,14 @@ Tensor member_of(const Tensor& tensor, std::int64_t k, Shape shape) {
                           static_cast<std::byte*>(const_cast<void*>(tensor.data())) + k * bytes);
 }
 
+bool is_same_row(const Tensor& a, const Tensor& b, std::int64_t row) {
+    const auto bytes = static_cast<std::size_t>(a.bytes() / a.shape()[0]);
+    const std::size_t at = static_cast<std::size_t>(row) * bytes;
+    return std::memcmp(static_cast<const std::byte*>(a.data()) + at,
+                       static_cast<const std::byte*>(b.data()) + at,
+                       bytes) == 0;
+}
+
 Shape with_leading(std::int64_t n, const Shape& shape) {
     Shape out{n};
     out.insert(out.end(), shape.begin(), shape.end());
@@ -251,8 +259,8 @@ void Stepper::hvp(const TensorSet& x_rows,
                 scene_.optimizee.id());
 }
 
-/// Answers and charges what each row wants.
-void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
+/// Answers and charges what each row wants; who asks where it is has paid for that point then.
+void Stepper::answer(Point& from, Round& round, std::int64_t t) {
     for (std::int64_t k = 0; k < round.n; ++k) {
         std::uint32_t kinds = 0;
         for (const std::int32_t wants : wanted_of(round, k)) kinds |= static_cast<std::uint32_t>(wants);
@@ -265,11 +273,22 @@ void Stepper::answer(const Point& from, Round& round, std::int64_t t) {
         evaluate_rows(at.in(), t, f ? qf.abi() : nullptr, g ? answered(gradients) : nullptr);
         std::int64_t row = -1;
         for (const std::int32_t wants : wanted_of(round, k)) {
-            if (++row; wants == 0 || !charge(row, static_cast<std::uint32_t>(wants), 0, false)) continue;
+            if (++row; wants == 0) continue;
+            const auto kinds_of_row = static_cast<std::uint32_t>(wants);
+            const bool is_here = is_at(from, at, row);
+            if (!charge(row, kinds_of_row, is_here ? from.paid_at(row) : 0, is_here)) continue;
+            if (is_here) from.pay(row, kinds_of_row);
             if (ledger_->keeps_best())
                 ledger_->offer(row / points_.rows_per_instance, qf.value(row), at, row);
         }
     }
+}
+
+/// Whether a question is the point itself, to the bit. Half a gradient there is not the other half.
+bool Stepper::is_at(const Point& from, const TensorSet& x_rows, std::int64_t row) const {
+    for (std::size_t k = 0; k < x_rows.size(); ++k)
+        if (!is_same_row(from.x_rows[k], x_rows[k], row)) return false;
+    return !alternates_;
 }
 
 /// Of an answer, without the blocks that are not used.

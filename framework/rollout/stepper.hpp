@@ -112,7 +112,8 @@ class Stepper {
     void evaluate_missing(Point& point, std::int64_t t, std::uint32_t kinds);
     [[nodiscard]] bool charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate);
     void pay(Point& point, std::uint32_t kinds);
-    void answer(const Point& from, Round& round, std::int64_t t);
+    void answer(Point& from, Round& round, std::int64_t t);
+    [[nodiscard]] bool is_at(const Point& from, const TensorSet& x_rows, std::int64_t row) const;
     [[nodiscard]] l2o_out answered(const TensorSet& gradients);
     [[nodiscard]] bool is_answered(std::size_t block) const;
     void expect_end(std::uint32_t round) const;

@@ -186,6 +186,45 @@ TEST_CASE("the value at the end is charged once, and the budget holds for it") {
     CHECK(end.f->value(0) >= limited.ledger().best_f()[0]);
 }
 
+TEST_CASE("a budget of what steps cost buys them, also of a method that asks where it is") {
+    for (const auto& [optimizer, options] : {std::pair{"lbfgs", l2o::test::OptionText{}},
+                                             {"nag", {}},
+                                             {"extragradient", {}},
+                                             {"gradient_descent", {{"step_rule", "armijo"}}}}) {
+        const std::string id = optimizer;
+        CAPTURE(id);
+        Trip trip({.optimizer = optimizer,
+                   .options = options,
+                   .problem = {.optimizee = "quadratic", .options = {{"n", "4"}}, .instances = 1}});
+        for (const std::int64_t steps : {1, 2, 3}) {
+            CAPTURE(steps);
+            const Course free_course = trip.course(steps);
+            Rollout free = trip.rollout(free_course);
+            for (free.start(trip.x0()); !free.is_over();) free.step();
+            Course course = trip.course(20);
+            course.max_evaluations = free.ledger().evaluations()[0].points;
+            Rollout limited = trip.rollout(course);
+            for (limited.start(trip.x0()); !limited.is_over();) limited.step();
+            CHECK(limited.last_moved() == steps);
+            CHECK(limited.ledger().evaluations()[0].points == course.max_evaluations);
+            CHECK(values(limited.answers()[0]) == values(free.answers()[0]));
+        }
+    }
+}
+
+TEST_CASE("a point that was asked for where a row ends is not paid for again") {
+    Trip trip({.optimizer = "lbfgs",
+               .problem = {.optimizee = "quadratic", .options = {{"n", "4"}}, .instances = 1}});
+    Course course = trip.course(20);
+    course.max_evaluations = 1;
+    Rollout rollout = trip.rollout(course);
+    for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+    CHECK(rollout.ledger().evaluations()[0].points == 1);
+    CHECK(rollout.ledger().evaluations()[0].values == 1);
+    CHECK(rollout.ledger().evaluations()[0].gradients == 1);  // x_0, with its gradient
+    CHECK(values(rollout.answers()[0]) == values(trip.x0()[0]));
+}
+
 TEST_CASE("a method that evaluates nothing has no best point, not even its end, of which it pays the value") {
     Trip trip({.optimizer = "ista", .problem = {.optimizee = "lasso", .instances = 2}});
     Course course = trip.course(5);
