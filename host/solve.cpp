@@ -258,6 +258,13 @@ std::vector<double> final_values(const Solution& solution) {
     return values;
 }
 
+/// Whether f is finite at the start of any instance.
+bool starts_finite(const Solution& solution) {
+    for (std::int64_t row = 0; row < solution.f.shape()[1]; ++row)
+        if (std::isfinite(solution.f.value(row))) return true;
+    return false;
+}
+
 /// The least f that instances have paid for, of those that have paid for any.
 Distribution best_values(const Solution& solution) {
     std::vector<double> values;
@@ -396,9 +403,15 @@ ExitCode solve(const Arguments& given) {
     const std::chrono::duration<double> total = std::chrono::steady_clock::now() - begin;
     std::optional<Error> failure;
     if (f.finite == 0)
-        failure.emplace(ExitCode::kNumerical,
-                        "'" + optimizer->id() + "' diverged: no instance ends with a finite f; " +
-                            line->text("output") + " was written all the same; try a smaller step");
+        failure.emplace(
+            ExitCode::kNumerical,
+            (starts_finite(solution)
+                 ? "'" + optimizer->id() +
+                       "' diverged: no instance ends with a finite f; try a smaller step; "
+                 : "f of '" + problem.optimizee->id() +
+                       "' is not finite at any start, before the first step: look at the problem, "
+                       "not at who solves it; ") +
+                line->text("output") + " was written all the same");
     print(solution, job, line->text("output"), f, total.count(), failure, line->common().wants_json);
     if (!solution.gave_up.empty()) note(line->common(), "gave up: " + solution.gave_up);
     if (failure) throw Error(*failure);

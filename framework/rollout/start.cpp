@@ -1,7 +1,10 @@
 #include "framework/rollout/start.hpp"
 
+#include <cmath>
 #include <l2o/numerics/philox.hpp>
+#include <string>
 
+#include "framework/plugin/call.hpp"
 #include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -39,6 +42,32 @@ std::vector<Tensor> start_particles(const Optimizee& optimizee,
                 numerics::derive_key(key, kParticleTag, static_cast<std::uint64_t>(p)), row0, data),
             p);
     return all;
+}
+
+bool has_finite_start(const Optimizee& optimizee,
+                      const Key& key,
+                      const ProblemData& data,
+                      const std::vector<Tensor>& x0) {
+    const std::string who = "optimizee '" + optimizee.id() + "'";
+    CallContext call;
+    call.reserve_scratch(CallContext::scratch_of(optimizee.info(), data.instances, who));
+    const std::vector<const l2o_tensor*> tensors = abi_data(data);
+    std::vector<const l2o_tensor*> x;
+    for (const Tensor& block : x0) x.push_back(block.abi());
+    l2o_points points{};
+    points.batch = static_cast<std::uint32_t>(data.instances);
+    points.rows_per_instance = 1;
+    points.data = tensors.data();
+    points.x = x.data();
+    points.batch_key[0] = key[0];
+    points.batch_key[1] = key[1];
+    Tensor f(optimizee.dtype(), {data.instances});
+    const l2o_eval_out out{f.abi(), nullptr};
+    const auto lock = optimizee.guard();
+    call.check(optimizee.api().eval(optimizee.raw(), call.with(key), &points, &out), who);
+    for (std::int64_t row = 0; row < f.size(); ++row)
+        if (std::isfinite(f.value(row))) return true;
+    return false;
 }
 
 }  // namespace l2o::framework

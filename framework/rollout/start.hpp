@@ -19,4 +19,13 @@ namespace l2o::framework {
                                                   const std::vector<Tensor>& x0,
                                                   std::int64_t particles);
 
+/// Whether f is finite at any of these starts.
+/// @param key   names the minibatch of a stochastic problem.
+/// @param data  of these rows.
+/// @throw Diverged, Error: what the problem says of it.
+[[nodiscard]] bool has_finite_start(const Optimizee& optimizee,
+                                    const Key& key,
+                                    const ProblemData& data,
+                                    const std::vector<Tensor>& x0);
+
 }  // namespace l2o::framework

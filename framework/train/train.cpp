@@ -4,6 +4,7 @@
 
 #include "framework/cancel.hpp"
 #include "framework/error.hpp"
+#include "framework/rollout/start.hpp"
 #include "framework/train/back_propagation.hpp"
 #include "framework/train/covariance_search.hpp"
 #include "framework/train/evolution.hpp"
@@ -83,6 +84,11 @@ TrainResult Trainer::run() try {
     if (log_) log_->sync();
     if (cursor_.meta_steps == 0 && cursor_.skipped > 0) {
         const bool lacks_solutions = cursor_.unsolved > 0;
+        if (!lacks_solutions && !has_numbers())
+            throw Error(ExitCode::kNumerical,
+                        "training of '" + task_.name + "': f of '" + optimizee_.id() +
+                            "' is not finite at any start, before the first step: look at the problem ('l2o "
+                            "check'), not at who solves it");
         throw Error(ExitCode::kNumerical,
                     "training of '" + task_.name + "': all " + std::to_string(cursor_.skipped) +
                         (lacks_solutions ? " windows taught nothing" : " windows diverged") +
@@ -109,6 +115,14 @@ TrainResult Trainer::run() try {
     throw Error(ExitCode::kInterrupted,
                 "training of '" + task_.name + "' interrupted, " + error.what() +
                     (has_checkpoint_ ? "; its state is in " + files_.checkpoint.string() : ""));
+}
+
+/// At the starts of the first instances.
+bool Trainer::has_numbers() const {
+    const ProblemData data = optimizee_.sample(
+        keys_.train_data, Split::kTrain, first_instance(0, settings_), settings_.batch, false);
+    return has_finite_start(
+        optimizee_, keys_.train_steps, data, optimizee_.init_point(keys_.train_start, 0, data));
 }
 
 void Trainer::prepare() {

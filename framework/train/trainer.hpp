@@ -38,6 +38,7 @@ class Trainer {
         return std::chrono::duration<double>(Clock::now() - start).count();
     }
     void prepare();
+    [[nodiscard]] bool has_numbers() const;
     /// What a training that begins anew in a folder, or from an earlier checkpoint, recorded before goes.
     void open_log();
     /// @return whether it was the last one.

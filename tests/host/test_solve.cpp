@@ -251,8 +251,15 @@ TEST_CASE("if every instance diverges the output is written and the exit code is
         problem.solve("--optimizer gradient_descent --set learning_rate=1e9 --iterations 200");
     CHECK(contains(outcome.refusal(),
                    "4 l2o: error: 'gradient_descent' diverged: no instance ends with a finite f"));
+    CHECK(contains(outcome.refusal(), "; try a smaller step; out.safetensors was written all the same"));
     CHECK(contains(outcome.out, "2 of 2 instances"));
     CHECK(problem.output().at("f").shape() == Shape{201, 2});
+    problem.tensors.erase("x0");
+    problem.add("x0", {2, 2}, Numbers(4, 1e200));
+    CHECK(
+        contains(problem.solve("--optimizer gradient_descent --set learning_rate=1e-9").refusal(),
+                 "4 l2o: error: f of 'quadratic' is not finite at any start, before the first step: look at "
+                 "the problem, not at who solves it; out.safetensors was written all the same"));
 }
 
 TEST_CASE("--max-evaluations ends an instance before the step that it could not pay for, with its end") {

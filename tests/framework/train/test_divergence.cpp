@@ -240,6 +240,14 @@ TEST_CASE("a training whose every window diverges is a numerical error with the 
           "smaller steps (output_scale, learning_rate) or set train.clip_norm");
 }
 
+TEST_CASE("a training on a problem whose f is no number at any start is told of the problem") {
+    Trainee trainee({.problem = {{"n", "3"}, {"init_std", "1e200"}}},
+                    {.epochs = 3, .horizon = 2, .unroll = 2, .batch = 2});
+    CHECK(refusal([&] { trainee.train(); }) ==
+          "4 training of 'trainee': f of 'quadratic' is not finite at any start, before the first step: look "
+          "at the problem ('l2o check'), not at who solves it");
+}
+
 TEST_CASE("instances that cannot be drawn are a numerical error with the problem's words") {
     Trainee trainee({.optimizee = "stopping", .problem = {{"stops_at", "0"}}});
     CHECK(refusal([&] { trainee.train(); }) == "4 training of 'trainee': the well is dry");
