@@ -5,6 +5,16 @@
 #include "framework/train/checkpoint.hpp"
 
 namespace l2o::framework {
+namespace {
+
+Shards::Options differentiated(const Lesson& lesson) {
+    Shards::Options options = shards_of(lesson);
+    options.unroll.second_order = lesson.settings.second_order;
+    options.unroll.subsample = lesson.settings.coordinate_subsample;
+    return options;
+}
+
+}  // namespace
 
 BackPropagation::BackPropagation(const Lesson& lesson)
     : lesson_(lesson),
@@ -17,16 +27,7 @@ BackPropagation::BackPropagation(const Lesson& lesson)
               lesson.loss,
               lesson.phi,
               lesson.keys,
-              {.split = Split::kTrain,
-               .batch = lesson.settings.batch,
-               .shard_rows = lesson.settings.shard_rows,
-               .rates = lesson.stage.rates,
-               .unroll = {.second_order = lesson.settings.second_order,
-                          .horizon = lesson.stage.horizon,
-                          .memory_bytes = lesson.settings.memory_bytes,
-                          .subsample = lesson.settings.coordinate_subsample,
-                          .update_probability = lesson.settings.update_probability},
-               .with_solutions = lesson.stage.with_solutions},
+              differentiated(lesson),
               lesson.threads) {
     lesson_.batches.forget_prefixes();
 }

@@ -5,6 +5,7 @@
 
 #include "framework/rollout/unroll.hpp"
 #include "framework/store/safetensors.hpp"
+#include "framework/train/shards.hpp"
 #include "framework/train/stages.hpp"
 #include "framework/train/training_batches.hpp"
 
@@ -52,6 +53,18 @@ class Estimator {
     /// Evaluations that all trajectories together have paid for since this was made, see Unroll::paid().
     [[nodiscard]] virtual double paid() const = 0;
 };
+
+/// What training by whole batches shares: the gradient of the loss, or that of imitation.
+[[nodiscard]] inline Shards::Options shards_of(const Lesson& lesson) {
+    return {.split = Split::kTrain,
+            .batch = lesson.settings.batch,
+            .shard_rows = lesson.settings.shard_rows,
+            .rates = lesson.stage.rates,
+            .unroll = {.horizon = lesson.stage.horizon,
+                       .memory_bytes = lesson.settings.memory_bytes,
+                       .update_probability = lesson.settings.update_probability},
+            .with_solutions = lesson.stage.with_solutions};
+}
 
 /// The first instance of trajectory number `index`: new ones every time, of other trainings too, or a fixed
 /// training set in turns, which another training takes up at another batch.

@@ -19,14 +19,7 @@ Imitation::Imitation(const Lesson& lesson)
               lesson.loss,
               lesson.phi,
               lesson.keys,
-              {.split = Split::kTrain,
-               .batch = lesson.settings.batch,
-               .shard_rows = lesson.settings.shard_rows,
-               .rates = lesson.stage.rates,
-               .unroll = {.horizon = lesson.stage.horizon,
-                          .memory_bytes = lesson.settings.memory_bytes,
-                          .update_probability = lesson.settings.update_probability},
-               .with_solutions = lesson.stage.with_solutions},
+              shards_of(lesson),
               lesson.threads) {
     if (teacher_.info().particles > 0) {
         const OptionContext& context = lesson.settings.imitation->teacher.context;
