@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "framework/check/checks.hpp"
+#include "framework/check/first_nan.hpp"
 #include "framework/check/optimizer_bench.hpp"
 #include "framework/error.hpp"
+#include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -121,14 +123,12 @@ std::string check_finite_step(const Subject& subject) {
     const OptimizerBench bench(subject, widest(subject));
     Moment moment = bench.first(bench.optimizer());
     const auto expect_numbers = [](const std::string& what, const Tensor& tensor) {
-        for (std::int64_t i = 0; tensor && i < tensor.size(); ++i)
-            if (std::isnan(tensor.value(i)))
-                throw Broken(
-                    fmt::format("element {} of {} is nan, after numbers alone; expected a number", i, what));
+        if (const std::int64_t i = first_nan(tensor); i >= 0)
+            throw Broken(
+                fmt::format("element {} of {} is nan, after numbers alone; expected a number", i, what));
     };
     for (const Tensor& g : moment.g)
-        for (std::int64_t i = 0; i < g.size(); ++i)
-            if (!std::isfinite(g.value(i))) throw NotApplicable("the gradient at the start is not finite");
+        if (!all_finite(g)) throw NotApplicable("the gradient at the start is not finite");
     for (std::size_t i = 0; i < moment.state.size(); ++i)
         expect_numbers(std::string("state '") + bench.optimizer().state()[i]->name + "' at the start",
                        moment.state[i]);

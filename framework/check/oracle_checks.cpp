@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "framework/check/checks.hpp"
+#include "framework/check/first_nan.hpp"
 #include "framework/check/optimizee_bench.hpp"
 #include "framework/check/rounding.hpp"
 #include "framework/check/slopes.hpp"
@@ -34,11 +35,9 @@ std::string check_finite_start(const Subject& subject) {
     eval.run();
     for (const GuardedSet* set : {&start.x, &eval.f, &eval.g}) {
         for (std::size_t i = 0; i < set->size(); ++i) {
-            const Tensor& tensor = (*set)[i];
-            for (std::int64_t e = 0; tensor && e < tensor.size(); ++e)
-                if (std::isnan(tensor.value(e)))
-                    throw Broken(fmt::format(
-                        "element {} of {} is nan at a start; expected a number", e, set->name(i)));
+            if (const std::int64_t e = first_nan((*set)[i]); e >= 0)
+                throw Broken(
+                    fmt::format("element {} of {} is nan at a start; expected a number", e, set->name(i)));
         }
     }
     if (bench->optimizee().metrics().empty()) return "";
