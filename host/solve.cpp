@@ -74,7 +74,7 @@ Usage usage(const std::string& optimizees) {
             "4.\n\n"
             "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
             "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
-            "takes the options of both; see 'l2o describe safeguard'.\n",
+            "takes the options of both; see 'l2o describe safeguard', also for games.\n",
         .examples =
             "  l2o solve --optimizer fista --problem lasso.safetensors --output x.safetensors\n"
             "  l2o solve --optimizer adam --set learning_rate=0.1 --problem p.safetensors \\\n"
@@ -207,7 +207,7 @@ Guard guard_of(const CommandLine& line,
                     entry, choice.classic.resolve(), task_of(*problem.optimizee, 0)),
                 .params = {},
                 .rule = choice.rule};
-    check_safeguard(optimizer, *guard.classic, *problem.optimizee, "--safeguard");
+    check_safeguard(optimizer, *guard.classic, guard.rule.test, *problem.optimizee, "--safeguard");
     guard.params = TensorSet(guard.classic->init_params(key, problem.data));
     return guard;
 }

@@ -400,8 +400,9 @@ SectionSchema make_safeguard_schema() {
                "In a contestant: every step of its optimizer is tested, start by start, and one "
                "that fails is replaced by a step of a classic optimizer, so that a learned "
                "optimizer converges on problems it was never trained for. The share of replaced "
-               "steps is reported, the evaluations of the test are charged. In 'l2o solve': "
-               "--safeguard ID, --safeguard-set KEY=VALUE.");
+               "steps is reported, the evaluations of the test are charged. With test ahead, for games, "
+               "both have a track of their own, and take turns. Training sees nothing of it. In 'l2o "
+               "solve': --safeguard ID, --safeguard-set KEY=VALUE; 'use' is ID there.");
     schema.options.insert(schema.options.end(), safeguard_schema().begin(), safeguard_schema().end());
     return schema;
 }

@@ -84,7 +84,11 @@ void check_course(const Course& course, const Optimizee& optimizee, const std::s
         check_successor(first, course.then->optimizer, where);
     }
     if (course.first.safeguard)
-        check_safeguard(first, course.first.safeguard->classic, optimizee, where + ": safeguard");
+        check_safeguard(first,
+                        course.first.safeguard->classic,
+                        course.first.safeguard->rule.test,
+                        optimizee,
+                        where + ": safeguard");
     if (course.restarts > 1) check_restarts(course, optimizee, where);
     if (course.answer == Answer::kBest && !can_keep_best(optimizee))
         refuse(where,

@@ -112,6 +112,7 @@ class Ledger {
     /// Whether the row can pay for f where it is, if it has to.
     [[nodiscard]] bool affords_end(std::int64_t row) const;
     [[nodiscard]] double cost_of_value() const { return cost_[L2O_ORACLE_VALUE]; }
+    [[nodiscard]] double cost_of_gradient() const { return cost_[L2O_ORACLE_GRADIENT]; }
     [[nodiscard]] const std::vector<Evaluations>& evaluations() const { return evaluations_; }  ///< [B]
 
     [[nodiscard]] bool keeps_best() const { return !best_f_.empty(); }

@@ -6,6 +6,7 @@
 
 #include "framework/rollout/arithmetic.hpp"
 #include "framework/rollout/safe_steps.hpp"
+#include "framework/rollout/safe_tracks.hpp"
 #include "framework/rollout/start.hpp"
 
 namespace l2o::framework {
@@ -19,7 +20,7 @@ bool evaluates(const Optimizer& optimizer) {
 }
 bool evaluates(const Leg& leg) {
     return evaluates(leg.optimizer) ||
-           (leg.safeguard && (leg.safeguard->rule.test == SafeguardRule::Test::kObjective ||
+           (leg.safeguard && (leg.safeguard->rule.test != SafeguardRule::Test::kResidual ||
                               evaluates(leg.safeguard->classic)));
 }
 
@@ -58,8 +59,13 @@ struct Rollout::Run {
           begin(first),
           end(last) {
         stepper.charge_to(ledger);
-        if (leg.safeguard) safe.emplace(stepper, scene, *leg.safeguard);
         PointParts parts = stepper.parts();
+        if (leg.safeguard && leg.safeguard->rule.test == SafeguardRule::Test::kAhead) {
+            safe = std::make_unique<SafeTracks>(stepper, scene, *leg.safeguard);
+            parts.g = false;  // the tracks have theirs
+        } else if (leg.safeguard) {
+            safe = std::make_unique<SafeSteps>(stepper, scene, *leg.safeguard);
+        }
         parts.f = true;
         for (Point* point : {&from, &to}) *point = Point(stepper.layout(), parts);
         parts.state = false;
@@ -84,7 +90,7 @@ struct Rollout::Run {
 
     Scene scene;
     Stepper stepper;
-    std::optional<SafeSteps> safe;
+    std::unique_ptr<Guard> safe;
     Point from, to, seen;  // seen: looked at, outside of the trajectory
     std::int64_t begin, end;
 };
@@ -331,7 +337,7 @@ const Point& Rollout::iterate(bool with_next) {
     Run& run = now();
     if (run.from.has_f) return run.from;
     if (with_next || is_over_) {
-        const bool wants_g = !is_over_ && run.scene.optimizer.reads_g();
+        const bool wants_g = !is_over_ && run.scene.optimizer.reads_g() && !run.from.g.empty();
         run.stepper.evaluate(run.from, leg_t(), true, wants_g, kFree);
         return run.from;
     }

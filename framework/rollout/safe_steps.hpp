@@ -2,14 +2,15 @@
 
 #include <vector>
 
+#include "framework/rollout/guard.hpp"
 #include "framework/rollout/safeguard.hpp"
 #include "framework/rollout/stepper.hpp"
 
 namespace l2o::framework {
 
-/// The steps of an optimizer under a safeguard: a row of x_{k+1} is the optimizer's proposal if that passes
-/// the test, and the classic step T(x_k) if not. Whatever the optimizer proposes, the trajectory comes to
-/// rest where that of T does.
+/// Tests residual and objective of a SafeguardRule: a row of x_{k+1} is the optimizer's proposal if that
+/// passes the test, and the classic step T(x_k) if not. Whatever the optimizer proposes, the trajectory comes
+/// to rest where that of T does.
 ///
 /// The optimizer's state is that which its own step left, on rows that were refused as well: a layer is used
 /// once, a moment has seen the gradient at x_k. Where a state follows from x (FISTA's y) it then belongs to
@@ -18,26 +19,17 @@ namespace l2o::framework {
 ///
 /// Both charge the optimizer's ledger. Test residual: T at the start, at every proposal, and once more where
 /// a row was refused. Test objective: T at every point; f at the start, at every proposal and at T(x). The
-/// gradient that T has taken serves the optimizer, too.
-///
-/// No allocation per step. [one thread]
-class SafeSteps {
+/// gradient that T has taken serves the optimizer, too. [one thread]
+class SafeSteps final : public Guard {
   public:
     /// @param stepper  of the optimizer and this scene; both outlive *this, as does what the safeguard
     /// borrows.
     SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safeguard);
-    SafeSteps(const SafeSteps&) = delete;
-    SafeSteps& operator=(const SafeSteps&) = delete;
 
-    /// The next step is the first of another trajectory.
-    void restart() { has_begun_ = false; }
-    /// In place of Stepper::advance.
-    void advance(Point& from, Point& to, std::int64_t t);
-
-    /// The row is stepped and charged no more.
-    void end(std::int64_t row);
-    /// Whether the last step of the row was a classic one.
-    [[nodiscard]] bool fell_back(std::int64_t row) const {
+    void restart() override { has_begun_ = false; }
+    void advance(Point& from, Point& to, std::int64_t t) override;
+    void end(std::int64_t row) override;
+    [[nodiscard]] bool fell_back(std::int64_t row) const override {
         return refused_[static_cast<std::size_t>(row)] != 0;
     }
 

@@ -187,14 +187,15 @@ void Stepper::name_minibatch(std::int64_t t) {
 /// @return whether the row has paid for it.
 bool Stepper::charge(std::int64_t row, std::uint32_t kinds, std::uint32_t paid, bool at_iterate) {
     const std::int64_t instance = row / points_.rows_per_instance;
-    return !has_ended(instance) && ledger_->charge(instance, kinds, paid, at_iterate, share_);
+    return !has_ended(instance) && ledger_->charge(ledger_row0_ + instance, kinds, paid, at_iterate, share_);
 }
 
 /// Of a point where what the rows pay for is known.
 void Stepper::pay(Point& point, std::uint32_t kinds) {
     if ((kinds & ~point.paid_by_all) == 0) return;
-    if (ended_ == 0 && layout_.rows == layout_.batch && point.paid_by_all == 0 && point.paid.empty() &&
-        ledger_->charge_all(kinds, share_)) {
+    const auto charged = static_cast<std::int64_t>(ledger_->evaluations().size());
+    if (ended_ == 0 && layout_.rows == layout_.batch && layout_.batch == charged && point.paid_by_all == 0 &&
+        point.paid.empty() && ledger_->charge_all(kinds, share_)) {
         point.paid_by_all = kinds;
         return;
     }
@@ -203,7 +204,8 @@ void Stepper::pay(Point& point, std::uint32_t kinds) {
         const std::uint32_t paid = point.paid_at(row);
         if ((kinds & ~paid) == 0 || !charge(row, kinds, paid, true)) continue;
         if (ledger_->keeps_best() && (point.known_at(row) & L2O_ORACLE_VALUE) != 0)
-            ledger_->offer(row / points_.rows_per_instance, point.f_rows.value(row), point.x_rows, row);
+            ledger_->offer(
+                ledger_row0_ + row / points_.rows_per_instance, point.f_rows.value(row), point.x_rows, row);
         if (may_be_refused) point.pay(row, kinds);
     }
     if (!may_be_refused) point.paid_by_all |= kinds;
@@ -279,7 +281,7 @@ void Stepper::answer(Point& from, Round& round, std::int64_t t) {
             if (!charge(row, kinds_of_row, is_here ? from.paid_at(row) : 0, is_here)) continue;
             if (is_here) from.pay(row, kinds_of_row);
             if (ledger_->keeps_best())
-                ledger_->offer(row / points_.rows_per_instance, qf.value(row), at, row);
+                ledger_->offer(ledger_row0_ + row / points_.rows_per_instance, qf.value(row), at, row);
         }
     }
 }
@@ -494,7 +496,7 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     updates_.hold(scene_.key, t, from, to);
     const double own = scene_.optimizer.info().points_per_step;
     for (std::int64_t row = 0; row < layout_.batch && own > 0; ++row)
-        if (!has_ended(row)) ledger_->charge_own(row, own);
+        if (!has_ended(row)) ledger_->charge_own(ledger_row0_ + row, own);
     if (ended_ > 0 || newly_ended_) end_rows(from, to);
 }
 

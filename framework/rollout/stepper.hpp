@@ -36,9 +36,13 @@ class Stepper {
     Stepper(const Stepper&) = delete;
     Stepper& operator=(const Stepper&) = delete;
 
-    /// Charges this ledger, of the same batch, which outlives this, instead of one of its own. Where it keeps
-    /// the best point, a gradient brings its value.
-    void charge_to(Ledger& ledger) { ledger_ = &ledger; }
+    /// Charges this ledger, which outlives this, instead of one of its own. Where it keeps the best point, a
+    /// gradient brings its value.
+    /// @param row0  of the ledger: row 0 of this batch, which may be a part of the ledger's.
+    void charge_to(Ledger& ledger, std::int64_t row0 = 0) {
+        ledger_ = &ledger;
+        ledger_row0_ = row0;
+    }
     [[nodiscard]] Ledger& ledger() const { return *ledger_; }
     /// Also of a method that uses half of each: for whoever shares its points.
     void charge_whole_gradients() { share_ = 1; }
@@ -136,6 +140,7 @@ class Stepper {
     SparseUpdates updates_;
     Ledger own_ledger_;
     Ledger* ledger_ = &own_ledger_;
+    std::int64_t ledger_row0_ = 0;
     std::vector<std::int32_t> row_status_;
     std::int64_t ended_ = 0;  // rows
     std::unique_ptr<const Slices> slices_;

@@ -116,7 +116,7 @@ struct Solver::Model {
         const SafeguardChoice choice = safeguard_choice(
             entry, settings_of(settings.safeguard_options), context_of(entry, "safeguard_options"));
         classic = std::make_unique<const Optimizer>(entry, choice.classic.resolve(), task);
-        check_safeguard(*optimizer, *classic, *problem.optimizee, "solver: safeguard");
+        check_safeguard(*optimizer, *classic, choice.rule.test, *problem.optimizee, "solver: safeguard");
         classic_params = TensorSet(classic->init_params(keys.init_params, problem.data));
         course->first.safeguard.emplace(Safeguard{*classic, classic_params, choice.rule});
     }

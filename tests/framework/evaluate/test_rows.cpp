@@ -84,6 +84,12 @@ std::vector<Pair> pairs_that_ask() {
             for (const std::string& guarded : {half_way, extragradient, far})
                 pairs.push_back({saddle, by(guarded, classic, test), true});
     }
+    for (const std::string& guarded : {half_way, extragradient, far})
+        for (const char* classic : {"use halpern\n", "use adam_descent_ascent\n"})
+            pairs.push_back({saddle,
+                             alone(guarded) + "safeguard { " + classic +
+                                 " test ahead\n trial 3\n pause 5\n stall 4\n retry 2 }",
+                             true});
     return pairs;
 }
 

@@ -286,16 +286,16 @@ TEST_CASE("safeguard: what cannot be a safeguard, or not be safeguarded, is refu
     const auto refused = [](const std::string& guarded,
                             const std::string& classic,
                             const std::string& optimizee = "quadratic",
-                            const OptionText& options = {}) {
+                            Test test = Test::kResidual) {
         Lab lab(
             {.optimizer = guarded,
-             .options = options,
              .problem = {.optimizee = optimizee,
                          .options = optimizee == "lasso" ? OptionText{{"m", "4"}, {"n", "6"}} : OptionText{},
                          .instances = 2}});
         const auto other = create(classic, {}, lab.problem().optimizee());
         return refusal([&] {
-            check_safeguard(lab.optimizer(), *other, lab.problem().optimizee(), "contestants.it.safeguard");
+            check_safeguard(
+                lab.optimizer(), *other, test, lab.problem().optimizee(), "contestants.it.safeguard");
         });
     };
     CHECK(refused("adam", "gradient_descent") == "no error");
@@ -312,6 +312,18 @@ TEST_CASE("safeguard: what cannot be a safeguard, or not be safeguarded, is refu
     CHECK(refused("adam", "gradient_descent", "noisy_quartic") ==
           "2 contestants.it.safeguard: 'noisy_quartic' draws its objective anew at every step, so that steps "
           "cannot be compared; remove the safeguard");
+
+    CHECK(refused("extragradient", "halpern", "rotated_saddle", Test::kAhead) == "no error");
+    CHECK(refused("extragradient", "adam_descent_ascent", "rotated_saddle", Test::kAhead) == "no error");
+    CHECK(refused("extragradient", "learned_extragradient", "rotated_saddle", Test::kAhead) ==
+          "2 contestants.it.safeguard: 'learned_extragradient' is learned; expected a classic optimizer, "
+          "such as 'halpern'");
+    CHECK(refused("adam", "gradient_descent", "quadratic", Test::kAhead) ==
+          "2 contestants.it.safeguard: test is ahead, and 'quadratic' is no game: no player moves f up; "
+          "expected test residual or objective");
+    CHECK(refused("lista", "ista", "lasso", Test::kAhead) ==
+          "2 contestants.it.safeguard: test is ahead, and 'lista' has layers, one per step, where a track "
+          "goes on for ever; expected test residual or objective");
 }
 
 TEST_CASE("safeguard: its settings are told from those of the classic optimizer, and checked") {
@@ -338,11 +350,41 @@ TEST_CASE("safeguard: its settings are told from those of the classic optimizer,
     CHECK(
         refused({{"tests", "objective"}}) ==
         "2 run.info:7: contestants.it.safeguard: neither the safeguard nor 'ista' has an option 'tests'; did "
-        "you mean 'test'? known: alpha, bound, recent, step_size, test, theta");
+        "you mean 'test'? known: alpha, blow_up, bound, lead, pause, recent, retry, stall, step_size, test, "
+        "theta, trial");
     CHECK(refused({{"alpha", "1"}}) ==
           "2 run.info:7: contestants.it.safeguard.alpha is '1'; expected a number in (0, 1)");
     CHECK(refused({{"test", "value"}}) ==
-          "2 run.info:7: contestants.it.safeguard.test is 'value'; expected one of: residual, objective");
+          "2 run.info:7: contestants.it.safeguard.test is 'value'; expected one of: residual, objective, "
+          "ahead");
+    CHECK(refused({{"test", "objective"}, {"pause", "7"}}) ==
+          "2 run.info:7: contestants.it.safeguard.pause is set, and test is 'objective', which does not read "
+          "it; remove it, or set test to ahead");
+    CHECK(refused({{"test", "ahead"}, {"theta", "0.5"}}) ==
+          "2 run.info:7: contestants.it.safeguard.theta is set, and test is 'ahead', which does not read it; "
+          "remove it, or set test to residual or objective");
+    const SafeguardRule ahead = read({{"test", "ahead"},
+                                      {"lead", "3"},
+                                      {"retry", "0.25"},
+                                      {"trial", "5"},
+                                      {"pause", "6"},
+                                      {"stall", "7"},
+                                      {"blow_up", "8"}})
+                                    .rule;
+    CHECK(ahead.test == Test::kAhead);
+    CHECK(ahead.lead == 3);
+    CHECK(ahead.retry == 0.25);
+    CHECK(ahead.trial == 5);
+    CHECK(ahead.pause == 6);
+    CHECK(ahead.stall == 7);
+    CHECK(ahead.blow_up == 8);
+    const SafeguardRule as_given = read({{"test", "ahead"}}).rule, as_built{};
+    CHECK(as_given.lead == as_built.lead);
+    CHECK(as_given.retry == as_built.retry);
+    CHECK(as_given.trial == as_built.trial);
+    CHECK(as_given.pause == as_built.pause);
+    CHECK(as_given.stall == as_built.stall);
+    CHECK(as_given.blow_up == as_built.blow_up);
     CHECK(refused({{"step_size", "1"}})
               .starts_with("2 run.info:7: contestants.it.safeguard.step_size is '1'; expected one of: "
                            "spectral, frobenius"));

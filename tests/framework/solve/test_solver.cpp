@@ -248,6 +248,33 @@ TEST_CASE("solver: a safeguard and a method that goes on bring a diverging netwo
     CHECK(best.fallback_rate() == 0);
 }
 
+TEST_CASE("solver: in a game, what runs away is safeguarded by a classic track; nothing is allocated") {
+    Files files({.optimizer = "gradient_descent_ascent",
+                 .options = {{"learning_rate", "1"}},
+                 .problem = {.optimizee = "rotated_saddle", .instances = 3}});
+    SolverSettings settings = files.both();
+    settings.iterations = 500;
+    settings.batch = 3;
+    settings.safeguard = "halpern";
+    CHECK(refused(settings) ==
+          "2 solver: safeguard: 'halpern' keeps a state ('start.u'), and a safeguard needs a step that "
+          "depends on x alone; expected one such as 'ista' or 'gradient_descent'");
+    settings.safeguard_options = {{"test", "ahead"}};
+    Solver solver(settings);
+    const std::vector<double> x = values(solver.solve());
+    for (const double coordinate : x) CHECK(std::abs(coordinate) < 0.1);
+    CHECK(solver.fallback_rate() > 0.8);
+    CHECK(values(solver.solve()) == x);
+
+    settings.safeguard = "gradient_descent_ascent";  // which asks nothing
+    Solver other(settings);
+    other.solve();
+    CHECK(other.fallback_rate() > 0.8);
+    const std::int64_t before = allocations();
+    other.solve();
+    CHECK(allocations() == before);
+}
+
 TEST_CASE("solver: others for further threads share the model and outlive it, and disturb nobody") {
     Files files(kAlista);
     auto solver = std::make_unique<Solver>(files.both());
