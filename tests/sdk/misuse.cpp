@@ -78,6 +78,17 @@ struct BothSteps : l2o::layers::Layered<BothSteps> {
 };
 template class l2o::Optimizer<BothSteps>;
 
+// says: forward is missing or cannot be called
+struct ForwardNotConst : l2o::layers::Layered<ForwardNotConst> {
+    static constexpr l2o::About about = kAbout;
+    void declare(l2o::OptimizerSpec& spec) { measure(spec); }
+    template <class T>
+    void forward(l2o::layers::Step<T>& step) {
+        step.set_x(step.x());
+    }
+};
+template class l2o::Optimizer<ForwardNotConst>;
+
 struct Bowl {
     static constexpr l2o::About about = kAbout;
     void declare(l2o::OptimizeeSpec&) {}

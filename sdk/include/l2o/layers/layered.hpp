@@ -260,6 +260,9 @@ class Layered {
     }
     /// @throw Failure if declare() did not end with measure(spec)
     void check_declared(const OptimizerSpec& spec) const {
+        static_assert(kCanForward<float> || kCanForward<double>,
+                      "forward is missing or cannot be called; expected 'template <class T> void "
+                      "forward(l2o::layers::Step<T>&) const'");
         static_assert(std::is_same_v<decltype(&Method::template step<double>),
                                      void (Layered::*)(const StepIn<double>&, const StepOut<double>&) const>,
                       "step is there beside forward(), which it would hide; expected one of both");
@@ -319,6 +322,10 @@ class Layered {
     }
 
   private:
+    template <class T>
+    static constexpr bool kCanForward = requires(const Method& m, Step<T>& step) {
+        m.forward(step);
+    };
     struct Lists {
         std::int64_t batch;
         detail::Shapes states, blocks, data, f;
