@@ -7,19 +7,20 @@
 #include <l2o/sdk/planned_steps.hpp>
 #include <numbers>
 #include <string>
+#include <utility>
 
 namespace l2o {
 
 /// What methods with a learning rate share: how it depends on the step t = 0, 1, ... With T the planned
-/// number of steps and w = warm_up T it rises as (t + 1) / w, and then falls from 1 to final_rate until
-/// decay_until T, along a line, an exponential or half a cosine (Loshchilov & Hutter 2017, "SGDR: stochastic
-/// gradient descent with warm restarts", equation 5, without restarts; warm-up: Goyal et al. 2017, "Accurate,
-/// large minibatch SGD", section 2.2).
+/// number of steps and w = warm_up T it rises as (t + 1) / w, stays until decay_from T, and falls from 1 to
+/// final_rate until decay_until T, along a line, an exponential or half a cosine (Loshchilov & Hutter 2017,
+/// "SGDR: stochastic gradient descent with warm restarts", equation 5, without restarts; warm-up: Goyal et
+/// al. 2017, "Accurate, large minibatch SGD", section 2.2).
 class Schedule {
   public:
     enum class Form { kConstant, kLinear, kCosine, kExponential };
     Form schedule = Form::kConstant;
-    double warm_up = 0, decay_until = 1, final_rate = 0;
+    double warm_up = 0, decay_from = 0, decay_until = 1, final_rate = 0;
     std::int64_t schedule_steps = 0;
 
     template <class Method>
@@ -30,6 +31,10 @@ class Schedule {
                     {"constant", "linear", "cosine", "exponential"},
                     "how the learning rate falls behind its warm-up")
             .real("warm_up", &Method::warm_up, "share of the steps in which it rises", kFraction)
+            .real("decay_from",
+                  &Method::decay_from,
+                  "share of the steps before which it does not fall",
+                  kFraction)
             .real("decay_until",
                   &Method::decay_until,
                   "share of the steps after which it is at its end",
@@ -45,9 +50,11 @@ class Schedule {
     void plan(const OptimizerSpec& spec) {
         if (!varies()) return;
         steps_ = planned_steps(spec, schedule_steps, "schedule_steps");
-        if (warm_up >= decay_until && schedule != Form::kConstant)
-            invalid("warm_up is " + std::to_string(warm_up) + ", and decay_until " +
-                    std::to_string(decay_until) + "; expected it to be less");
+        if (schedule == Form::kConstant) return;
+        for (const auto& [name, share] : {std::pair{"warm_up", warm_up}, {"decay_from", decay_from}})
+            if (share >= decay_until)
+                invalid(std::string(name) + " is " + std::to_string(share) + ", and decay_until " +
+                        std::to_string(decay_until) + "; expected it to be less");
         if (schedule == Form::kExponential && final_rate == 0)
             invalid("final_rate is 0, where no exponential ends; expected a share above 0");
     }
@@ -57,7 +64,8 @@ class Schedule {
         const double up = warm_up * steps_, at = double(t);
         if (at < up) return std::min(1.0, (at + 1) / up);
         if (schedule == Form::kConstant) return 1;
-        const double part = std::min(1.0, (at - up) / (decay_until * steps_ - up));
+        const double from = std::max(up, decay_from * steps_),
+                     part = std::clamp((at - from) / (decay_until * steps_ - from), 0.0, 1.0);
         if (schedule == Form::kExponential) return std::pow(final_rate, part);
         const double left =
             schedule == Form::kLinear ? 1 - part : (1 + std::cos(std::numbers::pi * part)) / 2;

@@ -152,6 +152,17 @@ TEST_CASE("schedule: the rate rises in the warm-up, and falls along a line or ha
         {0.05, 0.1, 0.1, 0.0875, 0.075, 0.0625, 0.05, 0.05, 0.05});
 }
 
+TEST_CASE("schedule: before decay_from the rate stays, and falls to its end from there") {
+    check_rates(rates({{"schedule", "linear"}, {"decay_from", "0.5"}}, 8, 9),
+                {0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0});
+    check_rates(rates({{"schedule", "linear"}, {"decay_from", "0.5"}, {"warm_up", "0.25"}}, 8, 6),
+                {0.05, 0.1, 0.1, 0.1, 0.1, 0.075});
+    CHECK_THROWS_WITH_AS(
+        rates({{"schedule", "linear"}, {"decay_from", "0.5"}, {"decay_until", "0.25"}}, 10, 0),
+        doctest::Contains("decay_from is 0.500000, and decay_until 0.250000; expected it to be less"),
+        l2o::framework::Error);
+}
+
 TEST_CASE("schedule: its steps may be given, where they are not known or are others") {
     check_rates(rates({{"schedule", "linear"}, {"schedule_steps", "2"}}, 0, 3), {0.1, 0.05, 0});
     check_rates(rates({{"schedule", "linear"}, {"schedule_steps", "2"}}, 100, 3), {0.1, 0.05, 0});
