@@ -20,11 +20,11 @@ struct RobustLeastSquares : l2o::plugins::Game {
             "that W needs no projection (the best P has norm rho). max_P f is phi(x) = 1/2 (|Ax - b| + rho "
             "sqrt(1 + |x|^2))^2, and its minimiser solves (A'A + mu I) x = A'b, mu = rho |Ax - b| / sqrt(1 "
             "+ |x|^2): the solution, by bisection. A has singular values that fall geometrically, b = A z + "
-            "noise, z normal, x_0 and W_0 uniform on [-0.5, 0.5]. El Ghaoui & Lebret 1997, \"Robust "
-            "solutions to least-squares problems with uncertain data\", section 3."};
+            "noise, z normal, x_0 uniform on [-0.5, 0.5], W_0 of any direction. El Ghaoui & Lebret 1997, "
+            "\"Robust solutions to least-squares problems with uncertain data\", section 3."};
 
     std::int64_t m = 30, n = 10;
-    double rho = 0.1, noise = 0.1, condition_number = 50;
+    double rho = 0.1, noise = 0.1, condition_number = 50, start_norm = 1;
 
     static l2o::Options<RobustLeastSquares> options() {
         using Own = RobustLeastSquares;
@@ -33,7 +33,11 @@ struct RobustLeastSquares : l2o::plugins::Game {
             .integer("n", &Own::n, "columns of A", l2o::at_least(1))
             .real("rho", &Own::rho, "Frobenius norm of the perturbation", l2o::kPositive)
             .real("noise", &Own::noise, "standard deviation of b - A z", l2o::kPositive)
-            .real("condition_number", &Own::condition_number, "of A", l2o::at_least(1));
+            .real("condition_number", &Own::condition_number, "of A", l2o::at_least(1))
+            .real("start_norm",
+                  &Own::start_norm,
+                  "|W_0|: f does not see it, but a step turns W by its length / |W|",
+                  l2o::kPositive);
         return options;
     }
 
@@ -63,6 +67,17 @@ struct RobustLeastSquares : l2o::plugins::Game {
             const auto [a, b] = l2o::plugins::draw_system(random, m, n, condition_number, noise);
             as(data[a_].row(row), n) = a.cast<T>();
             row_vector(data[b_].row(row), m) = b.transpose().cast<T>();
+        }
+    }
+
+    template <class T>
+    void init_point(const l2o_call& call, const l2o::DataIn<T>& data, const l2o::Tensors<T>& x) const {
+        Game::init_point(call, data, x);
+        for (std::int64_t row = 0; row < x[kV].rows; ++row) {
+            Stream random(call.key, call.row0 + std::uint64_t(row), kV);
+            VectorXd w(m * (n + 1));
+            for (double& entry : w) entry = random.normal();
+            row_vector(x[kV].row(row), w.size()) = (start_norm / w.norm() * w).transpose().cast<T>();
         }
     }
 

@@ -100,6 +100,22 @@ TEST_CASE("robust_least_squares: the gradient in W is orthogonal to W, whose len
     CHECK(lab.objective()[0] == doctest::Approx(before).epsilon(1e-14));
 }
 
+TEST_CASE(
+    "robust_least_squares: W_0 has the length start_norm, of which f does not depend, and its direction") {
+    const auto at = [](const char* start_norm) {
+        return ProblemLab({.optimizee = "robust_least_squares", .options = {{"start_norm", start_norm}}});
+    };
+    ProblemLab one = at("1"), three = at("3");
+    const auto w = matrix(one.x()[1]), thrice = matrix(three.x()[1]);
+    for (Eigen::Index i = 0; i < 4; ++i) {
+        CHECK(w.row(i).norm() == doctest::Approx(1).epsilon(1e-14));
+        CHECK((thrice.row(i) - 3 * w.row(i)).norm() <= 1e-14);
+    }
+    CHECK(std::abs(w.row(0).dot(w.row(1))) < 0.28);  // 5 / sqrt(330)
+    CHECK(values(one.x()[0]) == values(three.x()[0]));
+    CHECK(relative_error(one.objective(), three.objective()) <= 1e-14);
+}
+
 TEST_CASE("robust_least_squares: the singular values of A fall geometrically to 1 / condition_number") {
     ProblemLab lab({.optimizee = "robust_least_squares", .options = kSmall, .instances = 1});
     const System s = system_of(lab, 6, 3, 0);
