@@ -26,17 +26,21 @@ class Game {
     }
 
   protected:
+    static void declare_players(OptimizeeSpec& spec, TensorSpec u, TensorSpec v) {
+        v.flags |= L2O_SPEC_MAXIMISED;
+        spec.block(std::move(u));
+        spec.block(std::move(v));
+        spec.info.cost_value = 1;
+        spec.info.cost_gradient = 2;
+    }
+    /// With what a game of a known solution is measured by.
     /// @param solution  what the distances are to; flags: of the metrics of distance
     void declare_players(OptimizeeSpec& spec,
                          TensorSpec u,
                          TensorSpec v,
                          const std::string& solution,
                          std::uint64_t flags = 0) {
-        v.flags |= L2O_SPEC_MAXIMISED;
-        spec.block(std::move(u));
-        spec.block(std::move(v));
-        spec.info.cost_value = 1;
-        spec.info.cost_gradient = 2;
+        declare_players(spec, std::move(u), std::move(v));
         d_u_ = spec.metric("d_u", "sum over coordinates of |u - " + solution + "|", flags);
         d_v_ = spec.metric("d_v", "the same of v", flags);
         distance_ = spec.metric("distance", "d_u + d_v", flags);
