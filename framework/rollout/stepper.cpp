@@ -261,7 +261,8 @@ void Stepper::hvp(const TensorSet& x_rows,
                 scene_.optimizee.id());
 }
 
-/// Answers and charges what each row wants; who asks where it is has paid for that point then.
+/// Answers and charges what each row wants. Who asks where it is owes nothing for that point then; what it
+/// paid for before is charged with the question all the same.
 void Stepper::answer(Point& from, Round& round, std::int64_t t) {
     for (std::int64_t k = 0; k < round.n; ++k) {
         std::uint32_t kinds = 0;
@@ -278,7 +279,7 @@ void Stepper::answer(Point& from, Round& round, std::int64_t t) {
             if (++row; wants == 0) continue;
             const auto kinds_of_row = static_cast<std::uint32_t>(wants);
             const bool is_here = is_at(from, at, row);
-            if (!charge(row, kinds_of_row, is_here ? from.paid_at(row) : 0, is_here)) continue;
+            if (!charge(row, kinds_of_row, 0, is_here)) continue;
             if (is_here) from.pay(row, kinds_of_row);
             if (ledger_->keeps_best())
                 ledger_->offer(ledger_row0_ + row / points_.rows_per_instance, qf.value(row), at, row);
