@@ -16,14 +16,14 @@ namespace {
 //   after a proposal that was no jump  A <- beta A + (1 - beta) (g(y) - g(x))^2,  D <- ... (y - x)^2,
 //   h = sqrt(A / D): the curvature of every coordinate, as of a secant;
 //   with probability J(t / T) y = x + a jump of one random coordinate, of each other one with probability
-//   1 / n, by +- exp(mu + delta z), z ~ N(0, 1);  else y = x - clip(e^a g / h, +- cap).
+//   e^r / n, by +- exp(mu + delta z), z ~ N(0, 1);  else y = x - clip(e^a g / h, +- cap).
 // Adapting: mu <- mu + c * mean over the particles of (ln |jump| - mu), where the jump improved.
-// Learned: T, J (a logit that is linear in t / T), mu, delta, a, cap, beta and c.
+// Learned: T, J (a logit that is linear in t / T), mu, delta, r, a, cap, beta and c.
 struct LearnedJumps {
     static constexpr l2o::About about{
         .id = "learned_jumps",
-        .version = "1.0.0",
-        .title = "Particles that jump and descend, 8 or 9 learned numbers",
+        .version = "2.0.0",
+        .title = "Particles that jump and descend, 9 or 10 learned numbers",
         .doc =
             "Every particle descends by steps of a diagonal secant, or jumps in a few coordinates, and keeps "
             "a point that is better, or worse by no more than a temperature allows. Temperature, share and "
@@ -47,7 +47,7 @@ struct LearnedJumps {
         spec.minimises().keeps_bounds().reads_f().reads_g().flag(L2O_FLAG_STOCHASTIC);
         rest_.bind(spec, particles);
         steps_ = l2o::planned_steps(spec, steps, "steps", particles);
-        learned_.bind(spec, std::span(kNumbers).first(adapt ? 9 : 8));
+        learned_.bind(spec, std::span(kNumbers).first(adapt ? 10 : 9));
         length_ = spec.state({.name = "length", .doc = "mu", .batched = true});
     }
 
@@ -81,7 +81,7 @@ struct LearnedJumps {
             out.state(length_)[b] = T(mu);
             for (std::int64_t p = 0; p < particles; ++p) {
                 if (random.uniform() < jumps)
-                    jump(out, b, p, mu, std::exp(learned(kSpread)), random);
+                    jump(out, b, p, mu, std::exp(learned(kSpread)), std::exp(learned(kOthers)), random);
                 else
                     descend(out, b, p, std::exp(learned(kStep)), std::exp(learned(kCap)));
             }
@@ -89,13 +89,14 @@ struct LearnedJumps {
     }
 
   private:
-    enum Number { kHeat, kFirst, kLast, kLength, kSpread, kStep, kCap, kMemory, kAdapt };
+    enum Number { kHeat, kFirst, kLast, kLength, kSpread, kOthers, kStep, kCap, kMemory, kAdapt };
     static constexpr l2o::plugins::LearnedNumbers::Number kNumbers[] = {
         {"log_temperature", "ln T", 0},
         {"jumps_first", "logit of J at t = 0", 0.5},
         {"jumps_last", "logit of J at the end", 0.5},
         {"log_length", "mu; adapting: at t = 0", 0.7},
-        {"log_spread", "ln delta", -0.3},
+        {"log_spread", "ln delta", -1},
+        {"log_others", "r: e^r other coordinates jump along, in the mean", 0},
         {"log_step", "a", -0.3},
         {"log_cap", "ln cap", -1.5},
         {"memory", "logit of beta", 2},
@@ -108,12 +109,13 @@ struct LearnedJumps {
               std::int64_t p,
               double mu,
               double delta,
+              double others,
               l2o::numerics::Stream& random) const {
         const auto n = rest_.at.size();
         const auto chosen = std::min(n - 1, static_cast<std::int64_t>(double(n) * random.uniform()));
         double of_chosen = 0;
         rest_.propose(out, b, p, [&](std::int64_t i, T, T) {
-            if (i != chosen && double(n) * random.uniform() >= 1) return 0.0;
+            if (i != chosen && double(n) * random.uniform() >= others) return 0.0;
             const double side = random.uniform() < 0.5 ? -1 : 1, length = mu + delta * random.normal();
             if (i == chosen) of_chosen = length;
             return side * std::exp(length) * rest_.at.unit(i);
