@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kDirections = 8, kMayFail = 2;
 constexpr double kTolerance = 1e-7, kLeast = 5e-7;
-constexpr double kGrowsAtJump = 625;  // from the largest step to the smallest, a 10^4-th of it
+constexpr double kGrowsAtJump = 625;  // from the largest step to the smallest, a 10^5-th of it
 
 /// Random, of each element's own size, so that the logarithm of a small one is still smooth along it: a mean
 /// of squares may span many decades. Zeros are moved a little.
@@ -66,7 +66,7 @@ bool check_slopes(const std::string& what,
         // do not agree kinks lie close, and rounding is the smaller evil.
         bool is_right = false;
         double difference = 0, before = 0, first = NAN, rounding = 0;
-        for (const double h : {1e-3, 1e-4, 1e-5, 1e-6, 1e-7}) {
+        for (const double h : {1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8}) {
             const auto slope = [&](double step) { return (at(step) - at(-step)) / (2 * step); };
             const auto near = [&](double one, double other) {
                 rounding = 20 * std::numeric_limits<double>::epsilon() * size / h;
