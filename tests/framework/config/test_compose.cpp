@@ -68,7 +68,7 @@ TEST_CASE("overrides: a path sets an existing leaf and creates a missing one") {
 }
 
 TEST_CASE("overrides: only the first '=' divides, and a value may be empty") {
-    CHECK(composed("", {"a=b=c=", "d=", "e= f"}) == "a b=c=\nd \"\"\ne \" f\"\n");
+    CHECK(composed("", {"a=b=c=", "d=", "e= f"}) == "a \"b=c=\"\nd \"\"\ne \" f\"\n");
 }
 
 TEST_CASE("overrides: one that is given twice is refused with both values") {

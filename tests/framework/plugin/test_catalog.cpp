@@ -93,7 +93,7 @@ TEST_CASE(
     REQUIRE(catalog.entries().size() == 1);
     const Catalog::Entry& adam = catalog.entries()[0];
     CHECK(adam.component.id == "adam");
-    CHECK(adam.component.options.size() == 10);
+    CHECK(adam.component.options.size() == 11);
     CHECK(std::string(Catalog::load(adam).table.id) == "adam");
     const auto id = [](const char* name) { return LibraryFile(built() / name).build().id.substr(0, 12); };
     const std::string library = fs::canonical(folder / "l2o_optimizer_gradient_descent.so").string();
