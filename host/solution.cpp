@@ -62,7 +62,8 @@ class Shard {
                 if (cancel_flag().load() != 0)
                     throw Error(ExitCode::kInterrupted, "interrupted; nothing was written");
                 rollout_.step();
-                record(next++);
+                // One that no row can pay for is no iteration.
+                for (; next <= rollout_.iteration(); ++next) record(next);
             }
             for (; next <= job_.course.iterations; ++next) record(next);  // where all rows stay
         } catch (const Diverged& diverged) {

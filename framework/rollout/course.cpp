@@ -26,6 +26,10 @@ void check_successor(const Optimizer& first, const Optimizer& then, const std::s
         refuse(where, "continue_with: a population cannot take over, nor be taken over");
 }
 
+bool evaluates(const Optimizer& optimizer) {
+    return optimizer.reads_f() || optimizer.reads_g() || optimizer.info().max_questions > 0;
+}
+
 void check_restarts(const Course& course, const Optimizee& optimizee, const std::string& where) {
     const Optimizer& first = course.first.optimizer;
     const std::string restarts = "restarts is " + std::to_string(course.restarts);
@@ -41,6 +45,12 @@ void check_restarts(const Course& course, const Optimizee& optimizee, const std:
         refuse(where,
                restarts + ", and the points of '" + optimizee.id() +
                    "' cannot be compared: its f is that of a minibatch, or of players; expected 1");
+    if (!evaluates(course.first))
+        refuse(
+            where,
+            restarts + ", and '" + first.id() +
+                "' pays for no point, so that its starts cannot be compared; expected a method that reads f "
+                "or its gradient, or 1");
     const auto fits = [&](std::int64_t budget) { return budget >= course.restarts; };
     if (!fits(course.iterations) ||
         (course.max_evaluations > 0 && !fits(std::int64_t(course.max_evaluations))))
@@ -57,6 +67,12 @@ void check_restarts(const Course& course, const Optimizee& optimizee, const std:
 std::int64_t Course::first_iterations() const {
     const std::int64_t layers = first.optimizer.info().max_steps;
     return layers > 0 ? std::min(iterations, layers) : iterations;
+}
+
+bool evaluates(const Leg& leg) {
+    return evaluates(leg.optimizer) ||
+           (leg.safeguard && (leg.safeguard->rule.test != SafeguardRule::Test::kResidual ||
+                              evaluates(leg.safeguard->classic)));
 }
 
 bool can_keep_best(const Optimizee& optimizee) {

@@ -21,6 +21,9 @@ struct Leg {
     std::optional<Safeguard> safeguard{};
 };
 
+/// Whether it asks for f or g, rather than to take what it needs from the data by itself.
+[[nodiscard]] bool evaluates(const Leg& leg);
+
 /// How trajectories are to go.
 struct Course {
     Leg first;

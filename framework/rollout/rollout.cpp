@@ -14,16 +14,6 @@ namespace {
 
 bool is_population(const Optimizer& optimizer) { return optimizer.info().particles > 0; }
 
-/// Or takes what it needs from the data by itself.
-bool evaluates(const Optimizer& optimizer) {
-    return optimizer.reads_f() || optimizer.reads_g() || optimizer.info().max_questions > 0;
-}
-bool evaluates(const Leg& leg) {
-    return evaluates(leg.optimizer) ||
-           (leg.safeguard && (leg.safeguard->rule.test != SafeguardRule::Test::kResidual ||
-                              evaluates(leg.safeguard->classic)));
-}
-
 bool is_finite_row(const TensorSet& x, std::int64_t row, std::int64_t rows) {
     return std::ranges::all_of(x.tensors(), [&](const Tensor& block) {
         return with_values(
@@ -147,7 +137,6 @@ void Rollout::start(const std::vector<Tensor>& x0) {
     iteration_ = last_moved_ = guarded_steps_ = fallbacks_ = 0;
     start_ = 0;
     is_over_ = false;
-    std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
     begin_start(x0);
     if (course_.iterations == 0) finish();
 }
@@ -157,6 +146,7 @@ void Rollout::begin_start(const std::vector<Tensor>& x0) {
     start_begin_ = iteration_;
     start_end_ = course_.iterations * (start_ + 1) / course_.restarts;
     is_waiting_ = false;
+    std::fill(has_paid_for_end_.begin(), has_paid_for_end_.end(), false);
     if (ledger_.is_limited())
         ledger_.grant(std::floor(course_.max_evaluations * double(start_ + 1) / double(course_.restarts)));
     Run& run = now();
@@ -179,6 +169,8 @@ void Rollout::begin_start(const std::vector<Tensor>& x0) {
 /// batch would begin anew.
 void Rollout::end_start() {
     if (start_ + 1 == course_.restarts) return finish();
+    // Where a start can pay for one point alone, that is where it begins.
+    pay_for_ends([&](std::int64_t row) { return ledger_.affords_end(row); });
     is_waiting_ = iteration_ < start_end_;
     if (is_waiting_) return;
     ++start_;

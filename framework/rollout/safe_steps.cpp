@@ -80,6 +80,11 @@ SafeSteps::SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safe
     if (rule_.bound == Bound::kRecentMax) newest_.resize(rows * static_cast<std::size_t>(rule_.recent));
 }
 
+void SafeSteps::restart() {
+    has_begun_ = false;
+    classic_.init_state(at_);  // rows go on that had ended
+}
+
 void SafeSteps::end(std::int64_t row) {
     stepper_.end(row, L2O_ROW_CONVERGED);
     classic_.end(row, L2O_ROW_CONVERGED);

@@ -26,7 +26,7 @@ class SafeSteps final : public Guard {
     /// borrows.
     SafeSteps(Stepper& stepper, const Scene& scene, const Safeguard& safeguard);
 
-    void restart() override { has_begun_ = false; }
+    void restart() override;
     void advance(Point& from, Point& to, std::int64_t t) override;
     void end(std::int64_t row) override;
     [[nodiscard]] bool fell_back(std::int64_t row) const override {

@@ -324,6 +324,24 @@ TEST_CASE(
     CHECK(numbers(problem.output().at("x")) == numbers(file.at("x")));
 }
 
+TEST_CASE("--restarts with a budget that ends within the share of a start: f is where it belongs") {
+    Problem problem = small_quadratic();
+    problem.metadata["l2o.options"] = R"({"init_std": 1})";
+    for (const char* evaluations : {"4", "5", "12"}) {
+        REQUIRE(problem
+                    .solve("--optimizer adam --iterations 12 --restarts 4 --max-evaluations " +
+                           std::string(evaluations))
+                    .refusal() == "0 ");
+        const TensorFile file = problem.output();
+        REQUIRE(file.at("f").shape() == Shape{13, 2});
+        for (std::int64_t row = 0; row < 2; ++row) {
+            CHECK(file.at("f").value(2 * 12 + row) == file.at("f_best").value(row));
+            for (std::int64_t t = 1; t <= 12; ++t)
+                CHECK(file.at("f").value(2 * t + row) <= file.at("f").value(2 * t - 2 + row));
+        }
+    }
+}
+
 TEST_CASE("--restarts is refused where it makes no sense") {
     Problem problem = small_quadratic(), lasso = small_lasso();
     CHECK(contains(problem.solve("--optimizer adam --restarts 0").refusal(), "--restarts"));

@@ -475,6 +475,46 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("restarts: with one evaluation for each, every start pays for the point where it begins") {
+    for (const char* optimizer : {"adam", "random_search", "gradient_descent"}) {
+        CAPTURE(optimizer);
+        Trip trip(on_rastrigin(optimizer, {}));
+        Course course = trip.course(4);
+        course.restarts = 4;
+        course.max_evaluations = 4;
+        course.pays_for_end = true;
+        course.keeps_improvements = true;
+        Rollout rollout = trip.rollout(course);
+        for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+        CHECK(rollout.iteration() <= 4);
+        for (std::size_t row = 0; row < 3; ++row) {
+            CHECK(rollout.ledger().evaluations()[row].points == 4);
+            REQUIRE(!rollout.ledger().improvements()[row].empty());
+            CHECK(rollout.ledger().improvements()[row][0].evaluations == 1);
+        }
+    }
+}
+
+TEST_CASE("restarts: under a budget a safeguard tests every start") {
+    Trip trip(on_rastrigin("gradient_descent", {{"learning_rate", "1e6"}}));
+    const Lab classic(on_rastrigin("gradient_descent", {{"learning_rate", "0.001"}}));
+    const TensorSet none;
+    for (const auto test : {SafeguardRule::Test::kResidual, SafeguardRule::Test::kObjective}) {
+        Course course = trip.course(100);
+        course.restarts = 4;
+        course.max_evaluations = 120;
+        course.first.safeguard.emplace(Safeguard{classic.optimizer(), none, {.test = test}});
+        Rollout rollout = trip.rollout(course);
+        for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+        CHECK(rollout.iteration() > 75);  // in the last start
+        CHECK(rollout.fallbacks() == rollout.guarded_steps());
+        for (const Evaluations& row : rollout.ledger().evaluations()) {
+            CHECK(row.gradients <= row.points);
+            CHECK(row.points <= 120);
+        }
+    }
+}
+
 TEST_CASE("restarts: what cannot start again is refused, and says why") {
     Trip swarm(on_rastrigin("particle_swarm", {{"particles", "3"}})),
         layers({.optimizer = "lista", .problem = {.optimizee = "lasso"}}),
@@ -496,4 +536,9 @@ TEST_CASE("restarts: what cannot start again is refused, and says why") {
           "it: restarts is 8, and the points of 'noisy_quartic' cannot be compared: its f is that of a "
           "minibatch, or "
           "of players; expected 1");
+    Trip blind({.optimizer = "ista", .problem = {.optimizee = "lasso"}});
+    CHECK(
+        refused(blind, 16) ==
+        "it: restarts is 8, and 'ista' pays for no point, so that its starts cannot be compared; expected a "
+        "method that reads f or its gradient, or 1");
 }

