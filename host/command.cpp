@@ -11,7 +11,6 @@
 #include <streambuf>
 #include <thread>
 
-#include "framework/config/int_limit.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/store/atomic_file.hpp"
 #include "framework/text/printable.hpp"

@@ -5,7 +5,6 @@
 #include <l2o/files/json.hpp>
 #include <utility>
 
-#include "framework/config/int_limit.hpp"
 #include "framework/config/options_text.hpp"
 #include "framework/config/settings.hpp"
 #include "framework/config/value_text.hpp"

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "framework/config/int_limit.hpp"
+#include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"

@@ -11,8 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "framework/config/int_limit.hpp"
-
 namespace l2o::framework {
 namespace {
 

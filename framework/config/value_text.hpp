@@ -26,6 +26,9 @@ struct Range {
 std::optional<bool> parse_bool(std::string_view text);  ///< true false yes no on off 1 0
 /// A whole number; also in the form of a real one ("1e6") where that is exact.
 std::optional<std::int64_t> parse_int(std::string_view text);
+/// What to add to the range in a message on a text that is a whole number, and too large for parse_int():
+/// " and at most 9223372036854775807"; else "".
+std::string int_limit(std::string_view text);
 std::optional<double> parse_real(std::string_view text);  ///< finite
 /// Whole numbers separated by commas, blanks allowed; "" is the empty list.
 std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text);

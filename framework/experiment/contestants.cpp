@@ -9,7 +9,7 @@
 #include "framework/evaluate/entries.hpp"
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/experiment/train_section.hpp"
-#include "framework/plugin/known_plugins.hpp"
+#include "framework/plugin/choice.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
 #include "framework/weights/weights.hpp"

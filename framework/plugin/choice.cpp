@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "framework/error.hpp"
-#include "framework/plugin/known_plugins.hpp"
 #include "framework/text/suggest.hpp"
 
 namespace l2o::framework {

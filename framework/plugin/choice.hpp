@@ -30,5 +30,7 @@ struct PluginChoice {
                                             Kind kind,
                                             const std::string& id,
                                             const std::string& where);
+/// "; known: fista, ista": the tail of a message on a plugin that is not named.
+[[nodiscard]] std::string known_plugins(const Catalog& catalog, Kind kind);
 
 }  // namespace l2o::framework

@@ -27,18 +27,23 @@ enum Setting : std::size_t {
 /// Of those behind `test`: whether test ahead reads it, else the others do.
 bool is_of_ahead(Setting key) { return key >= kLead; }
 
-void check_map(const Optimizer& classic, const std::string& where) {
-    const std::string id = where + ": '" + classic.id() + "'";
+bool is_game(const Optimizee& optimizee) {
+    return std::ranges::any_of(optimizee.blocks(),
+                               [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); });
+}
+
+void check_map(const Optimizer& classic, const Optimizee& optimizee, const std::string& where) {
+    const std::string id = where + ": '" + classic.id() + "'",
+                      expected = is_game(optimizee)
+                                     ? "; expected test ahead, or one such as 'gradient_descent_ascent'"
+                                     : "; expected one such as 'ista' or 'gradient_descent'";
     if (!classic.state().empty())
         throw Error(ExitCode::kUsage,
                     id + " keeps a state ('" + classic.state().front()->name +
-                        "'), and a safeguard needs a step that depends on x alone; expected one such as "
-                        "'ista' or 'gradient_descent'");
+                        "'), and a safeguard needs a step that depends on x alone" + expected);
     constexpr std::uint64_t kNoMap = L2O_FLAG_STOCHASTIC | L2O_OPTIMIZER_STARTS_AT_ZERO;
     if ((classic.info().flags & kNoMap) != 0 || classic.info().max_steps > 0)
-        throw Error(
-            ExitCode::kUsage,
-            id + " is not the same map at every step; expected one such as 'ista' or 'gradient_descent'");
+        throw Error(ExitCode::kUsage, id + " is not the same map at every step" + expected);
 }
 
 /// Of two tracks: both begin anywhere, and go on for ever, and |F| says how far they have come.
@@ -59,8 +64,7 @@ void check_tracks(const Optimizer& guarded,
                    "' is defined from x = 0 only, where a track begins anew at its best point; expected test "
                    "residual or objective");
     }
-    if (std::ranges::none_of(optimizee.blocks(),
-                             [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); }))
+    if (!is_game(optimizee))
         refuse("'" + optimizee.id() +
                "' is no game: no player moves f up; expected test residual or objective");
     if (std::ranges::any_of(optimizee.blocks(),
@@ -198,7 +202,7 @@ void check_safeguard(const Optimizer& guarded,
     if (test == Test::kAhead) {
         check_tracks(guarded, classic, optimizee, where);
     } else {
-        check_map(classic, where);
+        check_map(classic, optimizee, where);
     }
 }
 

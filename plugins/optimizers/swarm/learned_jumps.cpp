@@ -68,6 +68,8 @@ struct LearnedJumps {
         const double first = learned(kFirst), time = std::min(1.0, double(in.t()) / steps_),
                      jumps = logistic(first + (learned(kLast) - first) * time),
                      c = adapt ? std::exp(learned(kAdapt)) : 0;
+        const double delta = std::exp(learned(kSpread)), others = std::exp(learned(kOthers)),
+                     size = std::exp(learned(kStep)), cap = std::exp(learned(kCap));
         const T temperature = T(std::exp(learned(kHeat))), beta = T(logistic(learned(kMemory)));
         for (std::int64_t b = 0; b < in.batch(); ++b) {
             l2o::numerics::Stream random(in.call.key,
@@ -81,9 +83,9 @@ struct LearnedJumps {
             out.state(length_)[b] = T(mu);
             for (std::int64_t p = 0; p < particles; ++p) {
                 if (random.uniform() < jumps)
-                    jump(out, b, p, mu, std::exp(learned(kSpread)), std::exp(learned(kOthers)), random);
+                    jump(out, b, p, mu, delta, others, random);
                 else
-                    descend(out, b, p, std::exp(learned(kStep)), std::exp(learned(kCap)));
+                    descend(out, b, p, size, cap);
             }
         }
     }
