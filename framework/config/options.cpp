@@ -211,8 +211,9 @@ ResolvedOptions resolve_options(std::span<const OptionSchema> schema,
         auto value = ResolvedOptions::store(
             option, text, is_given ? setting->second->origin.folder : std::filesystem::path{});
         if (!value) {
-            const std::string fault = " is '" + text + "'; expected " + expected_value(option) +
-                                      (option.type == L2O_OPTION_INT ? int_limit(text) : "");
+            const std::string fault =
+                " is '" + text + "'; expected " + expected_value(option) +
+                (option.type == L2O_OPTION_INT && !std::isfinite(option.max) ? int_limit(text) : "");
             if (!is_given) {
                 throw Error(ExitCode::kPlugin,
                             owner(context) + ": the default of option '" + option.key + "'" + fault);

@@ -1,7 +1,7 @@
 #include "framework/config/section.hpp"
 
 #include <algorithm>
-#include <type_traits>
+#include <cmath>
 #include <unordered_map>
 #include <utility>
 
@@ -76,16 +76,17 @@ const ConfigNode* Section::ask(const std::string& key) const {
 }
 
 template <typename Value, typename Parse>
-std::optional<Value> Section::find(const std::string& key, const std::string& expected, Parse parse) const {
+std::optional<Value> Section::find(const std::string& key,
+                                   const std::string& expected,
+                                   Parse parse,
+                                   bool is_open_int) const {
     const ConfigNode* node = ask(key);
     if (!node) return std::nullopt;
     if (!node->children.empty()) refuse(where(key) + " is a section; expected " + expected);
     std::optional<Value> value = parse(node->value);
-    if (!value) {
-        const bool is_int = std::is_same_v<Value, std::int64_t>;
+    if (!value)
         refuse(where(key) + " is '" + node->value + "'; expected " + expected +
-               (is_int ? int_limit(node->value) : ""));
-    }
+               (is_open_int ? int_limit(node->value) : ""));
     return value;
 }
 
@@ -98,10 +99,11 @@ Value Section::must(const std::optional<Value>& value,
 }
 
 std::optional<std::int64_t> Section::find_int(const std::string& key, const Range& range) const {
-    return find<std::int64_t>(key, expected_int(range), [&](const std::string& text) {
+    const auto parse = [&](const std::string& text) {
         const auto value = parse_int(text);
         return value && range.contains(static_cast<double>(*value)) ? value : std::nullopt;
-    });
+    };
+    return find<std::int64_t>(key, expected_int(range), parse, !std::isfinite(range.max));
 }
 
 std::optional<double> Section::find_real(const std::string& key, const Range& range) const {

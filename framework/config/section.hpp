@@ -76,7 +76,10 @@ class Section {
 
     const ConfigNode* ask(const std::string& key) const;
     template <typename Value, typename Parse>
-    std::optional<Value> find(const std::string& key, const std::string& expected, Parse parse) const;
+    std::optional<Value> find(const std::string& key,
+                              const std::string& expected,
+                              Parse parse,
+                              bool is_open_int = false) const;
     template <typename Value>
     Value must(const std::optional<Value>& value, const std::string& key, const std::string& expected) const;
     std::optional<std::int64_t> find_int(const std::string& key, const Range& range) const;

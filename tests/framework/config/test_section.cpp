@@ -129,6 +129,11 @@ TEST_CASE("section: texts that only begin like a number are none") {
         CHECK(refusal([&] { section(std::string("x ") + text).get_int("x", 0); }) != "no error");
     }
     CHECK(section("x 9223372036854775807").get_int("x", 0) == std::numeric_limits<std::int64_t>::max());
+    CHECK(refusal([&] { section("x 9223372036854775808").get_int("x", 0, {.min = 1}); }) ==
+          "2 run.info:1: x is '9223372036854775808'; expected a whole number >= 1 and at most "
+          "9223372036854775807");
+    CHECK(refusal([&] { section("x 9223372036854775808").get_int("x", 1, {.min = 1, .max = 9}); }) ==
+          "2 run.info:1: x is '9223372036854775808'; expected a whole number in [1, 9]");
     for (const char* text : {"4G", "-1", "GiB", "1e30", "4 Gib", ""}) {
         CAPTURE(text);
         CHECK(refusal([&] { section(std::string("x \"") + text + "\"").get_bytes("x", 0); }) != "no error");
