@@ -57,7 +57,7 @@ struct Rollout::Run {
             safe = std::make_unique<SafeSteps>(stepper, scene, *leg.safeguard);
         }
         parts.f = true;
-        for (Point* point : {&from, &to}) *point = Point(stepper.layout(), parts);
+        for (Point& point : points) point = Point(stepper.layout(), parts);
         parts.state = false;
         parts.g = false;
         seen = Point(stepper.layout(), parts);
@@ -65,9 +65,9 @@ struct Rollout::Run {
 
     void advance(std::int64_t t) {
         if (safe) {
-            safe->advance(from, to, t);
+            safe->advance(*from, *to, t);
         } else {
-            stepper.advance(from, to, t);
+            stepper.advance(*from, *to, t);
         }
     }
     void end_row(std::int64_t row) {
@@ -81,7 +81,9 @@ struct Rollout::Run {
     Scene scene;
     Stepper stepper;
     std::unique_ptr<Guard> safe;
-    Point from, to, seen;  // seen: looked at, outside of the trajectory
+    Point points[2];
+    Point *from = &points[0], *to = &points[1];
+    Point seen;  // looked at, outside of the trajectory
     std::int64_t begin, end;
 };
 
@@ -155,13 +157,13 @@ void Rollout::begin_start(const std::vector<Tensor>& x0) {
     if (particles > 0) {
         const std::vector<Tensor> all =
             start_particles(optimizee_, key_of_start(starts_, start_), row0_, data_, x0, particles);
-        for (std::size_t k = 0; k < all.size(); ++k) copy_values(run.from.x[k], all[k]);
+        for (std::size_t k = 0; k < all.size(); ++k) copy_values(run.from->x[k], all[k]);
     } else {
-        for (std::size_t k = 0; k < x0.size(); ++k) copy_values(run.from.x[k], x0[k]);
+        for (std::size_t k = 0; k < x0.size(); ++k) copy_values(run.from->x[k], x0[k]);
     }
-    run.from.forget();
+    run.from->forget();
     if (run.safe) run.safe->restart();
-    run.stepper.init_state(run.from);
+    run.stepper.init_state(*run.from);
     ledger_.set_answer(answer_at());
 }
 
@@ -221,10 +223,10 @@ bool Rollout::hold_spent_rows() {
     for (std::int64_t row = 0; row < data_.instances; ++row) {
         if (!goes_on_[static_cast<std::size_t>(row)]) continue;
         const bool owes =
-            answer == AnswerAt::kRecommended || (answer == AnswerAt::kIterate && run.to.paid_at(row) == 0);
+            answer == AnswerAt::kRecommended || (answer == AnswerAt::kIterate && run.to->paid_at(row) == 0);
         if (ledger_.is_spent(row) || (owes && !ledger_.affords_end(row))) {
             run.end_row(row);
-            run.stepper.hold_row(run.from, run.to, row);
+            run.stepper.hold_row(*run.from, *run.to, row);
             continue;
         }
         has_any_moved = true;
@@ -240,12 +242,12 @@ void Rollout::hand_over() {
     ++leg_;
     ledger_.set_answer(answer_at());
     Run& next = now();
-    next.from.x.copy_from(last.from.x);
-    next.from.forget();
+    next.from->x.copy_from(last.from->x);
+    next.from->forget();
     for (std::int64_t row = 0; row < data_.instances && !is_stochastic_; ++row)
-        take_known(last.from, next.from, row);
-    next.from.settle();
-    next.stepper.init_state(next.from);
+        take_known(*last.from, *next.from, row);
+    next.from->settle();
+    next.stepper.init_state(*next.from);
     for (std::int64_t row = 0; row < data_.instances; ++row)
         if (last.stepper.has_ended(row))
             next.stepper.end(row, last.stepper.row_status()[static_cast<std::size_t>(row)]);
@@ -284,7 +286,7 @@ double Rollout::due(std::int64_t row) const {
     const AnswerAt answer = answer_at();
     const bool is_paid = has_paid_for_end_[static_cast<std::size_t>(row)] ||
                          (answer == AnswerAt::kBest && ledger_.has_best(row)) ||
-                         (answer != AnswerAt::kRecommended && run.from.paid_at(row * particles) != 0);
+                         (answer != AnswerAt::kRecommended && run.from->paid_at(row * particles) != 0);
     return is_paid ? 0 : ledger_.cost_of_value();
 }
 
@@ -303,7 +305,7 @@ Rollout::View Rollout::look(bool with_next) {
     const bool is_best_alone = answer == AnswerAt::kBest &&
                                std::ranges::none_of(ledger_.best_f(), [](double f) { return std::isnan(f); });
     if (answer == AnswerAt::kRecommended) {
-        run.stepper.recommend(run.from, leg_t(), run.seen.x);
+        run.stepper.recommend(*run.from, leg_t(), run.seen.x);
         run.seen.forget();
         run.stepper.evaluate(run.seen, leg_t(), true, false, kFree);
     } else if (!is_best_alone) {
@@ -317,9 +319,9 @@ Rollout::View Rollout::look(bool with_next) {
 const TensorSet& Rollout::answers() {
     Run& run = now();
     const AnswerAt answer = answer_at();
-    if (answer == AnswerAt::kIterate) return run.from.x;
-    if (answer == AnswerAt::kBest) return best_x(run.from);
-    run.stepper.recommend(run.from, leg_t(), run.seen.x);
+    if (answer == AnswerAt::kIterate) return run.from->x;
+    if (answer == AnswerAt::kBest) return best_x(*run.from);
+    run.stepper.recommend(*run.from, leg_t(), run.seen.x);
     run.seen.forget();
     return run.seen.x;
 }
@@ -327,13 +329,13 @@ const TensorSet& Rollout::answers() {
 /// The iterates with their f.
 const Point& Rollout::iterate(bool with_next) {
     Run& run = now();
-    if (run.from.has_f) return run.from;
+    if (run.from->has_f) return *run.from;
     if (with_next || is_over_) {
-        const bool wants_g = !is_over_ && run.scene.optimizer.reads_g() && !run.from.g.empty();
-        run.stepper.evaluate(run.from, leg_t(), true, wants_g, kFree);
-        return run.from;
+        const bool wants_g = !is_over_ && run.scene.optimizer.reads_g() && !run.from->g.empty();
+        run.stepper.evaluate(*run.from, leg_t(), true, wants_g, kFree);
+        return *run.from;
     }
-    run.seen.x.copy_from(run.from.x);
+    run.seen.x.copy_from(run.from->x);
     run.seen.forget();
     run.stepper.evaluate(run.seen, leg_t(), true, false, kFree);
     return run.seen;
