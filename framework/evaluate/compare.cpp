@@ -83,6 +83,64 @@ Reached first_reached(
     return {};
 }
 
+/// What compare() says, of any number that a row of a curve has.   @param sign  -1: higher is better
+template <class Number>
+std::vector<Comparison> compare_by(const Number& number,
+                                   const std::vector<Curve>& curves,
+                                   const Judging& judging,
+                                   const std::vector<std::size_t>& counted,
+                                   double sign) {
+    const std::vector<Entry> entries = entries_of(curves);
+    const auto reference = std::ranges::find(entries, judging.reference, &Entry::name);
+    if (reference == entries.end() || counted.empty()) return {};
+    /// By instance, of two trainings.
+    const auto differences_of = [&](const Curve& curve, const Curve& other) {
+        std::vector<double> rows;
+        for (const std::size_t row : counted)
+            rows.push_back(
+                difference_of(loss_of(number(curve, row), sign), loss_of(number(other, row), sign)));
+        std::vector<double> differences = per_instance(rows, judging.starts);
+        for (double& difference : differences) difference *= sign;
+        return differences;
+    };
+    std::vector<Comparison> comparisons;
+    std::vector<double> p;
+    for (const Entry& entry : entries) {
+        if (&entry == &*reference) continue;
+        SeedDifferences all;
+        double wins = 0, pairs = 0;
+        for (const std::size_t member : entry.members) {
+            all.emplace_back();
+            for (const std::size_t other : reference->members) {
+                all.back().push_back(differences_of(curves[member], curves[other]));
+                for (const double difference : all.back().back())
+                    wins += sign * difference < 0 ? 1 : difference == 0 ? 0.5 : 0;
+                pairs += static_cast<double>(all.back().back().size());
+            }
+        }
+        const OverSeeds result = compare_over_seeds(all);
+        comparisons.push_back({.contestant = entry.name,
+                               .difference = result.difference,
+                               .interval = result.interval,
+                               .better = wins / pairs,
+                               .signed_rank = result.signed_rank,
+                               .p = result.p,
+                               .degrees = result.degrees,
+                               .instances = std::ssize(all.front().front()),
+                               .trainings = std::ssize(entry.members),
+                               .reference_trainings = std::ssize(reference->members)});
+        p.push_back(result.p);
+    }
+    const std::vector<double> adjusted = holm(p);
+    for (std::size_t i = 0; i < adjusted.size(); ++i) comparisons[i].p_holm = adjusted[i];
+    return comparisons;
+}
+
+double paid_to_target(const Curve& curve, std::size_t row) {
+    const Reached& reached = curve.reached[row];
+    return reached.iteration >= 0 ? reached.evaluations : kInfinity;
+}
+
 }  // namespace
 
 std::vector<std::size_t> Judging::counted(const std::string& of_metric, std::size_t rows) const {
@@ -130,63 +188,23 @@ void find_reached(std::vector<Curve>& curves, const Judging& judging) {
 std::vector<Comparison> compare(const std::vector<Curve>& curves,
                                 const Judging& judging,
                                 const std::string& metric) {
-    const std::vector<Entry> entries = entries_of(curves);
-    const auto reference = std::ranges::find(entries, judging.reference, &Entry::name);
-    if (reference == entries.end()) return {};
-    const double sign = judging.higher_is_better.contains(metric) ? -1 : 1;
+    if (curves.empty()) return {};
     const std::size_t index = shown_metric(curves.front().metrics, metric);
-    const std::vector<std::size_t> counted = judging.counted(metric, curves.front().final_rows[index].size());
-    if (counted.empty()) return {};
-    /// By instance, of two trainings.
-    const auto differences_of = [&](const Curve& curve, const Curve& other) {
-        std::vector<double> rows;
-        for (const std::size_t row : counted)
-            rows.push_back(difference_of(loss_of(curve.final_rows[index][row], sign),
-                                         loss_of(other.final_rows[index][row], sign)));
-        std::vector<double> differences = per_instance(rows, judging.starts);
-        for (double& difference : differences) difference *= sign;
-        return differences;
-    };
-    std::vector<Comparison> comparisons;
-    std::vector<double> p;
-    for (const Entry& entry : entries) {
-        if (&entry == &*reference) continue;
-        SeedDifferences all;
-        double wins = 0, pairs = 0;
-        for (const std::size_t member : entry.members) {
-            all.emplace_back();
-            for (const std::size_t other : reference->members) {
-                all.back().push_back(differences_of(curves[member], curves[other]));
-                for (const double difference : all.back().back())
-                    wins += sign * difference < 0 ? 1 : difference == 0 ? 0.5 : 0;
-                pairs += static_cast<double>(all.back().back().size());
-            }
-        }
-        const OverSeeds result = compare_over_seeds(all);
-        comparisons.push_back({.contestant = entry.name,
-                               .difference = result.difference,
-                               .interval = result.interval,
-                               .better = wins / pairs,
-                               .signed_rank = result.signed_rank,
-                               .p = result.p,
-                               .degrees = result.degrees,
-                               .instances = std::ssize(all.front().front()),
-                               .trainings = std::ssize(entry.members),
-                               .reference_trainings = std::ssize(reference->members)});
-        p.push_back(result.p);
-    }
-    const std::vector<double> adjusted = holm(p);
-    for (std::size_t i = 0; i < adjusted.size(); ++i) comparisons[i].p_holm = adjusted[i];
-    return comparisons;
+    return compare_by([index](const Curve& curve, std::size_t row) { return curve.final_rows[index][row]; },
+                      curves,
+                      judging,
+                      judging.counted(metric, curves.front().final_rows[index].size()),
+                      judging.higher_is_better.contains(metric) ? -1 : 1);
 }
 
 std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging) {
     const std::vector<Entry> entries = entries_of(curves);
     std::vector<Arrival> all;
+    const std::vector<std::size_t> counted =
+        curves.empty() ? std::vector<std::size_t>{}
+                       : judging.counted(judging.metric, curves.front().reached.size());
     double reference_seconds = NAN, reference_evaluations = NAN;
     for (const Entry& entry : entries) {
-        const std::vector<std::size_t> counted =
-            judging.counted(judging.metric, curves[entry.members.front()].reached.size());
         if (counted.empty()) {
             all.push_back({NAN, NAN, NAN, NAN, NAN});
             continue;
@@ -199,15 +217,17 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
                 const bool is_reached = reached.iteration >= 0;
                 arrived += is_reached ? 1 : 0;
                 iterations.push_back(is_reached ? static_cast<double>(reached.iteration) : kInfinity);
-                evaluations.push_back(is_reached ? reached.evaluations : kInfinity);
+                evaluations.push_back(paid_to_target(curves[member], row));
                 seconds.push_back(is_reached ? reached.seconds : kInfinity);
             }
         }
+        std::sort(evaluations.begin(), evaluations.end());
         all.push_back({.share = arrived / static_cast<double>(iterations.size()),
                        .iterations = median_of(iterations),
                        .evaluations = median_of(evaluations),
                        .seconds = median_of(seconds),
-                       .break_even = NAN});
+                       .break_even = NAN,
+                       .evaluations_95 = quantile(evaluations, 0.95)});
         if (entry.name != judging.reference) continue;
         reference_seconds = all.back().seconds;
         reference_evaluations = all.back().evaluations;
@@ -221,6 +241,10 @@ std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& j
         way.break_even = solves(entries[i].training_seconds, reference_seconds - way.seconds);
         way.break_even_by_evaluations =
             solves(entries[i].training_evaluations, reference_evaluations - way.evaluations);
+    }
+    for (const Comparison& comparison : compare_by(paid_to_target, curves, judging, counted, 1)) {
+        const auto entry = std::ranges::find(entries, comparison.contestant, &Entry::name);
+        all[static_cast<std::size_t>(entry - entries.begin())].evaluations_p = comparison.p_holm;
     }
     return all;
 }

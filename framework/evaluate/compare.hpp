@@ -88,6 +88,10 @@ struct Arrival {
     /// infinite.
     double break_even = 0;
     double break_even_by_evaluations = NAN;  ///< the same for the evaluations of both
+    double evaluations_95 = NAN;             ///< those that 95 % of the rows arrive within
+    /// Of "as many evaluations as the reference", paired as in compare(), Holm's correction; NAN of the
+    /// reference.
+    double evaluations_p = NAN;
 };
 /// One per entry.   @pre find_reached()
 [[nodiscard]] std::vector<Arrival> arrivals(const std::vector<Curve>& curves, const Judging& judging);

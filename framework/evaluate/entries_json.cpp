@@ -30,6 +30,8 @@ json json_of(const Arrival& arrival) {
     return {{"share", arrival.share},
             {"iterations", arrival.iterations},
             {"evaluations", arrival.evaluations},
+            {"evaluations_95", arrival.evaluations_95},
+            {"evaluations_p_holm", arrival.evaluations_p},
             {"seconds", arrival.seconds},
             {"break_even_solves", arrival.break_even},
             {"break_even_by_evaluations", arrival.break_even_by_evaluations}};

@@ -234,7 +234,9 @@ void write_summary(const std::filesystem::path& path,
                    "fallback_rate",
                    "trainings",
                    "training_evaluations",
-                   "break_even_by_evaluations"});
+                   "break_even_by_evaluations",
+                   "evaluations_to_target_95",
+                   "evaluations_to_target_p_holm"});
     std::map<std::string, std::vector<Comparison>> comparisons;
     for (const std::string& metric : curves.front().metrics)
         comparisons[metric] = compare(curves, judging, metric);
@@ -263,8 +265,10 @@ void write_summary(const std::filesystem::path& path,
             cells.push_back(number_or_empty(curve.fallback_rate));
             cells.emplace_back(entries[i].is_trained() ? entries[i].members.size() : std::size_t{0});
             cells.push_back(number_or_empty(entries[i].training_evaluations));
-            cells.push_back(number_or_empty(
-                curve.metrics[metric] == judging.metric ? ways[i].break_even_by_evaluations : NAN));
+            const bool has_way = curve.metrics[metric] == judging.metric;
+            for (const double number :
+                 {ways[i].break_even_by_evaluations, ways[i].evaluations_95, ways[i].evaluations_p})
+                cells.push_back(number_or_empty(has_way ? number : NAN));
             csv.add_row(cells);
         }
     }

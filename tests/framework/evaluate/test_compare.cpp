@@ -195,6 +195,28 @@ TEST_CASE("arrival: the median counts who never arrives, and a training is paid 
     CHECK(std::isnan(ways[3].break_even));
 }
 
+TEST_CASE("arrival: evaluations are paired with those of the reference, who never arrives taking the most") {
+    constexpr std::size_t kRows = 12;
+    std::vector<Curve> curves{curve("ref", Points(3, std::vector<double>(kRows, 9))),
+                              curve("sooner", Points(3, std::vector<double>(kRows, 9))),
+                              curve("same", Points(3, std::vector<double>(kRows, 9)))};
+    for (std::size_t row = 0; row < kRows; ++row) {
+        const double paid = 20 + static_cast<double>(row);
+        curves[0].reached.push_back({.iteration = 5, .evaluations = paid, .seconds = 0});
+        curves[1].reached.push_back({.iteration = 5, .evaluations = paid / 2, .seconds = 0});
+    }
+    curves[0].reached.back() = {};
+    curves[2].reached = curves[0].reached;
+    const std::vector<Arrival> ways = arrivals(curves, judging());
+    CHECK(std::isnan(ways[0].evaluations_p));
+    CHECK(ways[0].evaluations_95 == kInfinity);
+    CHECK(ways[1].evaluations_95 == doctest::Approx((20 + 0.95 * 11) / 2));
+    // Twelve differences of one sign and of many sizes: 2 / 2^12; of two entries the first of Holm's steps.
+    CHECK(ways[1].evaluations_p == doctest::Approx(2 * 2.0 / 4096));
+    CHECK(ways[2].evaluations_p == 1);
+    CHECK(std::isnan(arrivals(curves, judging("nobody"))[1].evaluations_p));
+}
+
 TEST_CASE("profile: the example of three rows done by hand") {
     // Evaluations to the target:  a: 10 20 -   b: 20 10 -   nobody gets row 2.
     std::vector<Curve> curves{curve("a", {{9, 9, 9}, {1, 9, 9}, {1, 1, 9}}),

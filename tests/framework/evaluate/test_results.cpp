@@ -207,12 +207,13 @@ TEST_CASE(
           "training_"
           "seconds,finite,rows,reference,difference,difference_low,difference_high,better,p,p_holm,reached,"
           "iterations_to_target,evaluations_to_target,seconds_to_target,break_even_solves,"
-          "fallback_rate,trainings,training_evaluations,break_even_by_evaluations\n"
-          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,,0,0,\n"
-          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,,0,0,\n"
-          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625,1,2000,\n"
+          "fallback_rate,trainings,training_evaluations,break_even_by_evaluations,"
+          "evaluations_to_target_95,evaluations_to_target_p_holm\n"
+          "a,objective,2,1,3,2.25,16,0,16,0.0123,0,3,4,,,,,,,,,,,,,,0,0,,,\n"
+          "a,nmse_db,1,0,2,1.25,16,0,16,0.0123,0,3,4,,,,,,,,0.75,5,5,1.25,,,0,0,,inf,\n"
+          "b,objective,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,0,0,0,0.5,1,1,,,,,,0.0625,1,2000,,,\n"
           "b,nmse_db,2,1,3,2.25,16,0,16,0.0123,10,4,4,a,-2.5,-4,-1,1,0.125,0.125,1,1,1,0.25,10,0.0625,1,2000,"
-          "500\n");
+          "500,1,0.125\n");
 }
 
 TEST_CASE("results: the second table is against the reference, and says on what and how far") {
