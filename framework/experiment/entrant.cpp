@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
+#include "framework/rollout/course.hpp"
 #include "framework/rollout/sparse_updates.hpp"
 #include "framework/rollout/start_share.hpp"
 #include "framework/train/shards.hpp"
@@ -80,10 +81,14 @@ Entrant make_entrant(const Experiment& experiment,
     }
     if (contestant.train && may_train) {
         const TrainSettings& train = *contestant.train;
-        entrant.train_optimizee =
-            augmented(std::make_unique<const Optimizee>(
-                          train.optimizee.entry, train.optimizee.resolve(), experiment.dtype),
-                      train.augmentation);
+        auto own = std::make_unique<const Optimizee>(
+            train.optimizee.entry, train.optimizee.resolve(), experiment.dtype);
+        if (train.augmentation.convex_term > 0 && is_game(*own))
+            throw Error(ExitCode::kUsage,
+                        "contestants." + contestant.group +
+                            ".train.convex_term adds a function that is minimised, and '" + own->id() +
+                            "' is a game between two players; set it to 0");
+        entrant.train_optimizee = augmented(std::move(own), train.augmentation);
         entrant.train_optimizer =
             std::make_unique<Optimizer>(contestant.optimizer.entry,
                                         contestant.optimizer.resolve(),

@@ -75,10 +75,13 @@ bool evaluates(const Leg& leg) {
                               evaluates(leg.safeguard->classic)));
 }
 
+bool is_game(const Optimizee& optimizee) {
+    return std::ranges::any_of(optimizee.blocks(),
+                               [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); });
+}
+
 bool can_keep_best(const Optimizee& optimizee) {
-    return (optimizee.info().flags & L2O_FLAG_STOCHASTIC) == 0 &&
-           std::ranges::none_of(optimizee.blocks(),
-                                [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); });
+    return (optimizee.info().flags & L2O_FLAG_STOCHASTIC) == 0 && !is_game(optimizee);
 }
 
 void check_course(const Course& course, const Optimizee& optimizee, const std::string& where) {

@@ -43,6 +43,8 @@ struct Course {
     [[nodiscard]] std::int64_t first_iterations() const;
 };
 
+/// Whether a player moves f up.
+[[nodiscard]] bool is_game(const Optimizee& optimizee);
 /// Whether one point can be better than another: f is not that of a minibatch, and no player moves it up.
 [[nodiscard]] bool can_keep_best(const Optimizee& optimizee);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "framework/error.hpp"
+#include "framework/rollout/course.hpp"
 #include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
@@ -26,11 +27,6 @@ enum Setting : std::size_t {
 
 /// Of those behind `test`: whether test ahead reads it, else the others do.
 bool is_of_ahead(Setting key) { return key >= kLead; }
-
-bool is_game(const Optimizee& optimizee) {
-    return std::ranges::any_of(optimizee.blocks(),
-                               [](const l2o_spec* block) { return has(*block, L2O_SPEC_MAXIMISED); });
-}
 
 void check_map(const Optimizer& classic, const Optimizee& optimizee, const std::string& where) {
     const std::string id = where + ": '" + classic.id() + "'",

@@ -32,7 +32,7 @@ struct BestValue {
                        "of a population: its best particle, or the mean over all of them");
         return options;
     }
-    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F); }
+    static void declare(l2o::LossSpec& spec) { spec.minimises().reads(L2O_LOSS_READS_F); }
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {

@@ -29,7 +29,9 @@ struct JacobianRegularized {
         return options;
     }
 
-    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F | L2O_LOSS_READS_G).additive(); }
+    static void declare(l2o::LossSpec& spec) {
+        spec.minimises().reads(L2O_LOSS_READS_F | L2O_LOSS_READS_G).additive();
+    }
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {

@@ -19,7 +19,7 @@ struct LogImprovement {
             "window learns nothing. The objective must be >= 0. Of a population, the mean over the "
             "particles, each relative to its own start."};
 
-    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F).windows(); }
+    static void declare(l2o::LossSpec& spec) { spec.minimises().reads(L2O_LOSS_READS_F).windows(); }
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {

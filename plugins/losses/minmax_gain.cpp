@@ -16,7 +16,7 @@ struct MinmaxGain {
             "each move with its own gain alone: train.unroll 1. Of a population, the mean over the "
             "particles."};
 
-    static void declare(l2o::LossSpec& spec) { spec.reads(L2O_LOSS_READS_F).additive(); }
+    static void declare(l2o::LossSpec& spec) { spec.needs_players().reads(L2O_LOSS_READS_F).additive(); }
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {

@@ -28,7 +28,7 @@ struct TrajectorySum {
     }
 
     void declare(l2o::LossSpec& spec) const {
-        spec.reads(L2O_LOSS_READS_F).windows();
+        spec.minimises().reads(L2O_LOSS_READS_F).windows();
         if (weights == Weights::kUniform) spec.additive();
     }
 

@@ -121,7 +121,7 @@ TEST_CASE("learned_extragradient on rotated_saddle: the gradient goes through th
     Rig rig({.lab = {.optimizer = "learned_extragradient",
                      .problem = {.optimizee = "rotated_saddle"},
                      .horizon = kHorizon},
-             .loss = "trajectory_sum"});
+             .loss = "minmax_gain"});
     check_error(rig.gradient_error(1e-3, true));
 }
 

@@ -53,7 +53,7 @@ TEST_CASE("under any budget the gradient has the bits of the one that keeps all 
     using Case = std::pair<std::string, std::string>;
     for (const Case& tried : {Case{"learned_momentum", "trajectory_sum"},
                               Case{"l2o_dm", "trajectory_sum"},
-                              Case{"learned_extragradient", "trajectory_sum"},
+                              Case{"learned_extragradient", "minmax_gain"},
                               Case{"learned_scouts", "trajectory_sum"},
                               Case{"learned_decay", "trajectory_sum"},
                               Case{"learned_momentum", "jacobian_regularized"}}) {

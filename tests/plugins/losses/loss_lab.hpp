@@ -21,6 +21,7 @@ class LossLab {
         OptionText options{};
         std::int64_t batch = 3, len = 5, t0 = 0, horizon = 4, particles = 0;
         std::vector<framework::Shape> blocks{{2}};
+        bool is_game = false;  ///< the last block is maximised
     };
     explicit LossLab(const Setup& setup, const std::string& optimizee = "quadratic")
         : setup_(setup), problem_({.optimizee = optimizee}), loss_(entry(setup), resolve(setup), task()) {
@@ -112,7 +113,10 @@ class LossLab {
         framework::Task task = framework::task_of(problem_.optimizee(), setup_.horizon);
         task.blocks.clear();
         for (const framework::Shape& shape : setup_.blocks) {
-            const auto i = specs_.add({.name = "x", .shape = shape, .batched = true}, L2O_DTYPE_F64);
+            const bool is_max = setup_.is_game && &shape == &setup_.blocks.back();
+            const auto i = specs_.add(
+                {.name = "x", .shape = shape, .batched = true, .flags = is_max ? L2O_SPEC_MAXIMISED : 0},
+                L2O_DTYPE_F64);
             task.blocks.push_back(specs_.at(i));
         }
         return task;

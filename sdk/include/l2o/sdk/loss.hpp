@@ -95,9 +95,31 @@ class LossSpec {
     LossSpec& additive() { return info.flags |= L2O_LOSS_ADDITIVE | L2O_LOSS_WINDOWS, *this; }
     /// A window may be scored by itself.
     LossSpec& windows() { return info.flags |= L2O_LOSS_WINDOWS, *this; }
+    /// Refuses a minimax problem: a low f is good.
+    LossSpec& minimises() {
+        if (const l2o_spec* block = maximised())
+            refuse("block '" + std::string(block->name) +
+                   "' is to be maximised, and this loss only says how low f is; use one that is made for "
+                   "minimax problems, for example 'residual_ratio'");
+        return *this;
+    }
+    /// Refuses any other than a minimax problem.
+    LossSpec& needs_players() {
+        if (maximised() == nullptr)
+            refuse(
+                "no block is to be maximised, and this loss says what two players gain; use one that is made "
+                "for minimization, for example 'trajectory_sum'");
+        return *this;
+    }
     LossSpec& drop(std::uint64_t flags) { return info.flags &= ~flags, *this; }
 
   private:
+    [[nodiscard]] const l2o_spec* maximised() const {
+        for (std::size_t k = 0; k < blocks(); ++k)
+            if ((block(k).flags & L2O_SPEC_MAXIMISED) != 0) return &block(k);
+        return nullptr;
+    }
+
     const l2o_problem& problem_;
     const char* needs_;
 };
