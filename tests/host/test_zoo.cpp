@@ -102,6 +102,27 @@ TEST_CASE("zoo: AdafacMLP trains the network of the quickstart further in 200 st
 }
 #endif
 
+TEST_CASE("zoo: learned steps for games are at a solution after 24 partial gradients, as their cards say") {
+    auto distance = evaluate("games",
+                             weights_of("games_twin") + " " + weights_of("games_secant") +
+                                 " --untrained evaluate.iterations=24 evaluate.max_evaluations=24",
+                             "mean_distance");
+    CHECK(distance["games_twin"] < 1e-8);
+    CHECK(distance["games_secant"] < 1e-8);
+    CHECK(distance["extragradient"] > 1e-3);
+}
+
+TEST_CASE("zoo: the learned secant step for games of five numbers is closer than Halpern's iteration") {
+    auto distance =
+        evaluate("games",
+                 weights_of("games_secant_5") +
+                     " --untrained optimizee.use=matrix_game optimizee.d=5 evaluate.iterations=1000 "
+                     "evaluate.max_evaluations=2000 evaluate.starts=1 evaluate.metrics_every=1000",
+                 "mean_distance");
+    CHECK(distance["games_secant_5"] < 0.05);
+    CHECK(distance["halpern"] > 0.1);
+}
+
 TEST_CASE("zoo: L2O-DM and L2O-RNNProp come close to the minimum of Lasso problems, as their cards say") {
     auto loss = evaluate("../paper/fig6b_free",
                          "--weights dm='" + kZoo + "/lasso_dm.safetensors' --weights rnnprop='" + kZoo +

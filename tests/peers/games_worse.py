@@ -2,8 +2,8 @@
 
     python tests/peers/games_worse.py RUN_FOLDER [ROWS.csv]
 
-Of every contestant: means and medians of the run, and the starts at which its last distance, residual is more than 1.1
-times that of the contestant `halpern`. With the rows of a run with evaluate.metric=residual, as `l2o export RUN_FOLDER
+Of every contestant: means and medians of the run, the starts at which its last distance is less than that of the
+contestant `halpern`, and those at which its distance, residual is more than 1.1 times as much. With the rows of a run with evaluate.metric=residual, as `l2o export RUN_FOLDER
 --csv ROWS.csv` writes them, also those at which its last residual is more than 1.1 times the least that `halpern` had
 recorded by 9/10 of the evaluations, and the largest ratio to that.
 """
@@ -33,10 +33,11 @@ for contestant, distances in last["distance"].items():
         sum(value > 1.1 * last[metric]["halpern"][start] for start, value in last[metric][contestant].items())
         for metric in ("distance", "residual")
     ]
+    closer = sum(value < last["distance"]["halpern"][start] for start, value in distances.items())
     text = (
         f"{contestant}: {len(distances)} starts, distance mean {fmean(distances.values()):.3g} "
         f"median {median(distances.values()):.3g}, d_u mean {fmean(last['d_u'][contestant].values()):.3g}; "
-        f"worse by distance {worse[0]}, residual {worse[1]}"
+        f"closer {closer}, worse by distance {worse[0]}, residual {worse[1]}"
     )
     if least:
         ratios = [value / least[start] for start, value in last["residual"][contestant].items()]
