@@ -314,11 +314,27 @@ SectionSchema make_train_schema() {
              "layer "
              "and its state stay as they are, and nothing is learned from it. HALO (Li et al. 2020) has 0.1, "
              "0.3, 0.5 and the loss jacobian_regularized",
-         .options = {
-             real(
-                 "first", train.update_probability.first, 0, 1, kOpenMin, "of the first third of the layers"),
-             real("middle", train.update_probability.middle, 0, 1, kOpenMin, "of the second third"),
-             real("last", train.update_probability.last, 0, 1, kOpenMin, "of the last third")}}};
+         .options = {real("first",
+                          train.update_probability.first,
+                          0,
+                          1,
+                          kOpenMin,
+                          "of the first third of the layers"),
+                     real("middle", train.update_probability.middle, 0, 1, kOpenMin, "of the second third"),
+                     real("last", train.update_probability.last, 0, 1, kOpenMin, "of the last third")}},
+        {.key = "self_paced",
+         .doc =
+             "a curriculum of instances: each window is learned from those rows of a batch alone that have "
+             "the least score, which is the sum of the squared norms of their gradients where the windows "
+             "of the trajectory began, so far. From trajectory to trajectory more of them count, all of "
+             "them after `epochs`. Shen et al. 2021 train Twin-L2O so, with a share of 0.2 and 80 epochs",
+         .options = {real("share",
+                          train.self_paced.share,
+                          0,
+                          1,
+                          kOpenMin,
+                          "of the rows that count in the first trajectory; 1: all, always"),
+                     count("epochs", train.self_paced.epochs, 1, "trajectories until all rows count")}}};
     return schema;
 }
 

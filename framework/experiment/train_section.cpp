@@ -157,6 +157,14 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     train.update_probability = {.first = update.get_real("first"),
                                 .middle = update.get_real("middle"),
                                 .last = update.get_real("last")};
+    const Settings self_paced = section.child("self_paced");
+    train.self_paced = {.share = self_paced.get_real("share"), .epochs = self_paced.get_int("epochs")};
+    if (train.self_paced.share < 1 &&
+        (train.estimator != EstimatorKind::kBptt || train.schedule == Schedule::kLayerwise))
+        throw Error(ExitCode::kUsage,
+                    self_paced.where("share") +
+                        " is below 1, which is for the estimator bptt and the schedules flat and curriculum; "
+                        "expected 1, or such a training");
     train.memory_bytes = section.get_bytes("memory");
     train.shard_rows = section.get_int("shard_rows");
     train.checkpoint_every_s = section.get_real("checkpoint_every_s");

@@ -79,6 +79,7 @@ std::string training_hash(const Experiment& experiment, const Contestant& contes
     if (train.coordinate_subsample < 1) text["coordinate_subsample"] = train.coordinate_subsample;
     if (const UpdateProbability& p = train.update_probability; !p.is_one())
         text["update_probability"] = {p.first, p.middle, p.last};
+    if (train.self_paced.share < 1) text["self_paced"] = {train.self_paced.share, train.self_paced.epochs};
     if (!train.augmentation.is_none())
         text["augmentation"] = {train.augmentation.random_scaling, train.augmentation.convex_term};
     return sha1_hex(text.dump());

@@ -6,9 +6,6 @@
 #include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
-namespace {
-
-/// Of every row.
 void add_squares(const TensorSet& set, std::vector<double>& squares) {
     for (const Tensor& tensor : set.tensors()) {
         with_values(
@@ -20,8 +17,6 @@ void add_squares(const TensorSet& set, std::vector<double>& squares) {
             tensor);
     }
 }
-
-}  // namespace
 
 void SecondOrderOracle::reserve() {
     Point point(stepper_.layout(), {.g = true, .f = false, .state = false});

@@ -13,6 +13,9 @@ enum class SecondOrder {
     kFd,     ///< central differences of two of its gradients
 };
 
+/// Adds |v|^2 of every row.   @param squares  [B]; rows of a population are those of its particles
+void add_squares(const TensorSet& set, std::vector<double>& squares);
+
 /// The objective's gradients and products with its Hessian, on the way back: free. What is returned is valid
 /// until the next call. [one thread]
 class SecondOrderOracle {

@@ -89,8 +89,14 @@ void TrajectoryLoss::give_up() {
     with_values([](auto row) { std::fill(row.begin(), row.end(), NAN); }, per_row_);
 }
 
-void TrajectoryLoss::differentiate(const Span& span, double cot) {
-    with_values([&](auto row) { std::fill(row.begin(), row.end(), cot); }, row_cot_);
+void TrajectoryLoss::differentiate(const Span& span, double cot, const std::vector<double>& weights) {
+    with_values(
+        [&](auto row) {
+            using T = typename decltype(row)::value_type;
+            for (std::size_t b = 0; b < row.size(); ++b)
+                row[b] = static_cast<T>(weights.empty() ? cot : cot * weights[b]);
+        },
+        row_cot_);
     if (f_cot_) f_cot_.zero();
     x_cot_.zero();
     g_cot_.zero();

@@ -31,7 +31,8 @@ class TrajectoryLoss {
     void give_up();
 
     /// Cotangents of all points: cot * d(sum of the rows)/d(f, x, g).   @pre score() of the same span
-    void differentiate(const Span& span, double cot);
+    /// @param weights  of the rows in that sum; empty: all 1
+    void differentiate(const Span& span, double cot, const std::vector<double>& weights);
     /// cot.x += d loss / d x_j: directly, through g_j by the Hessian there, and through f_j by the gradient
     /// there; cot.f holds what the step from x_j adds to the cotangent of f_j.   @pre differentiate()
     void back(std::int64_t j, Point& point, std::int64_t t, Point& cot);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "framework/error.hpp"
 #include "framework/rollout/arithmetic.hpp"
@@ -73,12 +74,14 @@ Unroll::Unroll(const Scene& scene, const Loss& loss, const UnrollOptions& option
       step_reverse_(scene, stepper_, oracle_, options.second_order),
       slice_reverse_(scene, stepper_, recording_, options.subsample, options.threads),
       current_(stepper_.layout(), {.g = false, .f = false, .state = true}) {
+    if (options.has_scores) scores_ = Tensor(Dtype::kF64, {stepper_.layout().batch});
     refuse_what_cannot_be_trained(scene, loss, options, reverses_slices_);
 }
 
 void Unroll::start(const std::vector<Tensor>& x0) {
     for (std::size_t k = 0; k < x0.size(); ++k) copy_values(current_.x[k], x0[k]);
     t_ = 0;
+    if (scores_) scores_.zero();
     stepper_.init_state(current_);
 }
 
@@ -88,6 +91,7 @@ void Unroll::restore(std::int64_t t, const std::vector<const Tensor*>& carried) 
     for (Tensor& h : current_.state.tensors()) {
         std::memcpy(h.data(), carried.at(i++)->data(), static_cast<std::size_t>(h.bytes()));
     }
+    if (scores_) copy_values(scores_, *carried.at(i));
     t_ = t;
 }
 
@@ -95,7 +99,22 @@ std::vector<const Tensor*> Unroll::carried() const {
     std::vector<const Tensor*> out;
     for (const Tensor& x : current_.x.tensors()) out.push_back(&x);
     for (const Tensor& h : current_.state.tensors()) out.push_back(&h);
+    if (scores_) out.push_back(&scores_);
     return out;
+}
+
+void Unroll::add_scores() {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const std::span<double> scores = scores_.values<double>();
+    std::vector<double> squares(scores.size(), 0);
+    try {
+        if (oracle_.bytes() == 0) oracle_.reserve();
+        add_squares(oracle_.gradient(current_.x_rows, t_), squares);
+    } catch (const Diverged&) {
+        squares.assign(squares.size(), kInfinity);
+    }
+    for (std::size_t row = 0; row < squares.size(); ++row)
+        scores[row] += std::isnan(squares[row]) ? kInfinity : squares[row];
 }
 
 std::int64_t Unroll::bytes() const {
@@ -179,7 +198,7 @@ Unroll::Window Unroll::window(std::int64_t n, double cot, TensorSet& gradient, s
     try {
         Window window = run(n, true);
         if (window.is_finite) {
-            loss_.differentiate(span(n), cot);
+            loss_.differentiate(span(n), cot, row_weights_);
             reverse(n, first_reverse, gradient);
         }
         t_ += n;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/rollout/recording.hpp"
@@ -21,6 +22,7 @@ struct UnrollOptions {
     double subsample = 1;
     int threads = 1;  ///< for the slices of a coordinate-wise optimizer
     UpdateProbability update_probability{};
+    bool has_scores = false;  ///< of rows, see add_scores(): they are among what is carried
 };
 
 /// Back-propagation through time across plugins: the optimizer differentiates its own step, the loss its
@@ -45,9 +47,16 @@ class Unroll {
     void set_horizon(std::int64_t horizon) { options_.horizon = horizon; }
     /// Goes on at t with these tensors: x, then state.
     void restore(std::int64_t t, const std::vector<const Tensor*>& carried);
-    /// x, then state: what restore() takes.
+    /// x, then state, then scores: what restore() takes.
     [[nodiscard]] std::vector<const Tensor*> carried() const;
     [[nodiscard]] std::int64_t t() const { return t_; }
+
+    /// Adds |g|^2 of every row, where the next window starts, to scores(), which are 0 at the start of a
+    /// trajectory; inf where that is no number. Not paid for.   @pre has_scores
+    void add_scores();
+    [[nodiscard]] const Tensor& scores() const { return scores_; }  ///< [B], float64
+    /// Factors of the rows in the gradients of the windows to come; empty: all 1.
+    void set_row_weights(std::vector<double> weights) { row_weights_ = std::move(weights); }
 
     /// Score of a window.
     struct Window {
@@ -102,7 +111,9 @@ class Unroll {
     SliceReverse slice_reverse_;  // if reverses_slices_
     std::int64_t t_ = 0;          // of the window's start
     double paid_ = 0;
-    Point current_;                  // where the next window starts
+    Point current_;  // where the next window starts
+    Tensor scores_;
+    std::vector<double> row_weights_{};
     Point cot_, before_;             // cotangents after and before the step in hand
     std::vector<TensorSet> misses_;  // imitation: x' - the teacher's x, by step
 };

@@ -11,6 +11,7 @@ Shards::Options differentiated(const Lesson& lesson) {
     Shards::Options options = shards_of(lesson);
     options.unroll.second_order = lesson.settings.second_order;
     options.unroll.subsample = lesson.settings.coordinate_subsample;
+    options.unroll.has_scores = lesson.settings.self_paced.share < 1;
     return options;
 }
 
@@ -35,6 +36,7 @@ BackPropagation::BackPropagation(const Lesson& lesson)
 std::int64_t BackPropagation::start(std::uint64_t index) {
     const std::uint64_t first = first_instance(index, lesson_.settings);
     shards_.set_horizon(lesson_.stage.horizon_of(lesson_.keys, index));
+    shards_.set_share(lesson_.settings.self_paced.at(index));
     if (lesson_.settings.instances == 0) {
         shards_.start(index, shards_.draw(first));
         return 0;

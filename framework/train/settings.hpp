@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -27,6 +28,17 @@ enum class EstimatorKind { kBptt, kEs, kPes, kCmaEs };
 struct ImitationSettings {
     PluginChoice teacher;
     double probability = 0.3;  ///< of a trajectory
+};
+
+/// `self_paced { ... }`: windows are differentiated on the rows of a batch with the least scores alone.
+struct SelfPaced {
+    double share = 1;          ///< of the rows, in the first trajectory; 1: always all
+    std::int64_t epochs = 80;  ///< trajectories until it is 1, on a line
+
+    [[nodiscard]] double at(std::uint64_t trajectory) const {
+        return std::min(1.0,
+                        share + (1 - share) * static_cast<double>(trajectory) / static_cast<double>(epochs));
+    }
 };
 
 /// `stages { NAME { ... } }`: a part of a flat training, or of a curriculum; what it leaves out is that of
@@ -69,6 +81,7 @@ struct TrainSettings {
     SecondOrder second_order = SecondOrder::kDrop;
     double coordinate_subsample = 1;  ///< share of the coordinates that a window is differentiated on
     UpdateProbability update_probability{};
+    SelfPaced self_paced{};
     std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together, and as much again for a
                                      ///< fixed training set; 0: unlimited
     std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <l2o/numerics/philox.hpp>
+#include <utility>
 
 #include "framework/error.hpp"
 #include "framework/plugin/unsolved.hpp"
@@ -229,7 +231,31 @@ Unroll::Window Shards::all_with_gradient(TensorSet& gradient, Body&& body) {
     return sum;
 }
 
+void Shards::choose_rows() {
+    all([](Shard& shard) {
+        shard.unroll.add_scores();
+        return Unroll::Window{};
+    });
+    std::vector<std::pair<double, std::size_t>> rows;  // score, number
+    for (const auto& shard : shards_)
+        for (const double score : shard->unroll.scores().values<double>())
+            rows.emplace_back(score, rows.size());
+    std::ranges::sort(rows);
+    const auto batch = static_cast<double>(rows.size());
+    const double chosen = std::max(1.0, std::floor(share_ * batch));
+    std::vector<double> weights(rows.size(), 0);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(chosen); ++i)
+        weights[rows[i].second] = batch / chosen;
+    auto first = weights.begin();
+    for (const auto& shard : shards_) {
+        const auto last = first + shard->unroll.scores().size();
+        shard->unroll.set_row_weights(std::vector<double>(first, last));
+        first = last;
+    }
+}
+
 Unroll::Window Shards::window(std::int64_t n, double cot, TensorSet& gradient, std::int64_t first_reverse) {
+    if (options_.unroll.has_scores) choose_rows();
     return all_with_gradient(gradient, [&](Shard& shard, TensorSet& own) {
         return shard.unroll.window(n, cot, own, first_reverse);
     });

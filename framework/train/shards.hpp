@@ -49,6 +49,9 @@ class Shards {
     void start(std::uint64_t index, const ProblemData& instances);
     /// Length of the trajectories that are started from now on.
     void set_horizon(std::int64_t horizon);
+    /// Windows from now on are differentiated on this share of the rows, those with the least score, see
+    /// Unroll::add_scores(), each with the factor that leaves the sum of them 1; 1: all. At least one row.
+    void set_share(double share) { share_ = share; }
     /// Runs n steps. @return false if they diverged.
     bool advance(std::int64_t n);
     /// Goes on in the middle of it: t, and what carried() gave.
@@ -92,6 +95,7 @@ class Shards {
         Unroll unroll;
         TensorSet gradient;  // empty in the first shard, which writes to the sum
     };
+    void choose_rows();
     template <class Body>
     Unroll::Window all(Body&& body);
     template <class Body>
@@ -103,6 +107,7 @@ class Shards {
     Options options_;
     int threads_;
     bool with_solutions_;
+    double share_ = 1;
     std::string loss_needing_solutions_;  // "": it needs none
     std::vector<bool> unsolved_;  // rows of the trajectory that lack one that the loss needs; empty: none
     ProblemData data_;  // of the whole batch; shards borrow its rows, its shared tensors are drawn once

@@ -193,6 +193,13 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
          "train.update_probability.last is 0.1, and 'quadratic' has no layer in that third: it has one, "
          "which is "
          "the middle; set it to 1, and middle instead"},
+        {learned("loss {", "estimator es self_paced { share 0.5 } loss {"),
+         2,
+         "train.self_paced.share is below 1, which is for the estimator bptt and the schedules flat and "
+         "curriculum; expected 1, or such a training"},
+        {learned("loss {", "self_paced { share 0 } loss {"),
+         2,
+         "train.self_paced.share is '0'; expected a number in (0, 1]"},
         {learned("loss {", "random_scaling -1 loss {"),
          2,
          "train.random_scaling is '-1'; expected a number >= 0"},

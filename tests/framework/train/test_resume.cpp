@@ -134,6 +134,13 @@ Trainee drawn() {
     return trainee;
 }
 
+/// Rows that are learned from are chosen by what carried on.
+Trainee paced() {
+    Trainee trainee = windows_of(Dtype::kF64);
+    trainee.settings().self_paced = {.share = 0.4, .epochs = 2};
+    return trainee;
+}
+
 /// What an uninterrupted training gives.
 struct Reference {
     explicit Reference(Trainee& trainee) {
@@ -190,7 +197,8 @@ TEST_CASE(
                               pes_in_stages,
                               imitating,
                               growing,
-                              drawn}) {
+                              drawn,
+                              paced}) {
         Trainee trainee = make();
         const Reference reference(trainee);
         CAPTURE(trainee.optimizer().id());
