@@ -212,7 +212,7 @@ std::vector<Finding> check_library(const Conformance& given,
                  loads);
             send_finding(loads);
             if (loaded == nullptr) return;
-            const bool is_fuzz = conformance.fuzz.cases > 0 || conformance.fuzz.only;
+            const bool is_fuzz = conformance.fuzz.is_asked();
             if (is_wanted(conformance, kManifest) && !is_fuzz) {
                 send_finding(judge({.component = kLibrary, .check = kManifest, .rule = kManifestRule},
                                    limit_of(conformance),

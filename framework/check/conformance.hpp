@@ -31,6 +31,7 @@ struct Fuzz {
     std::uint64_t cases = 0;  ///< 0: none
     std::uint64_t seed = 0;
     std::optional<std::uint64_t> only{};  ///< this one of them
+    [[nodiscard]] bool is_asked() const { return cases > 0 || only; }
 };
 
 /// For Conformance::optimizee: every optimizee that suits.
@@ -46,7 +47,7 @@ struct Conformance {
     /// those that answer most (Hessian products, proximal points), or all, if thorough.
     std::string optimizee{};
     std::map<std::string, std::string> optimizee_settings{};  ///< with kAllOptimizees of "ID.KEY"
-    std::optional<double> time_limit_s{};                     ///< of one check; 60, or 600, if thorough
+    std::optional<double> time_limit_s{};  ///< of one check; 60, or 600 if thorough or drawn
     bool thorough = false;  ///< also what takes thousands of calls, long runs, or large batches
     Fuzz fuzz{};
     /// What a command that repeats a random case says beside it: " --plugin-path plugins".

@@ -73,8 +73,9 @@ std::map<std::string, std::string> settings_for(const Conformance& conformance, 
 }
 
 double limit_of(const Conformance& conformance) {
-    constexpr double kLimit = 60, kThoroughLimit = 600;
-    return conformance.time_limit_s.value_or(conformance.thorough ? kThoroughLimit : kLimit);
+    constexpr double kLimit = 60, kLongLimit = 600;
+    const bool is_long = conformance.thorough || conformance.fuzz.is_asked();
+    return conformance.time_limit_s.value_or(is_long ? kLongLimit : kLimit);
 }
 
 Finding about(const Subject& subject, const char* check, const char* rule) {

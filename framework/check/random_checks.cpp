@@ -36,11 +36,13 @@ std::string command_of(const Conformance& conformance, const Subject& drawn, std
                               index);
 }
 
-/// What came of a case: in one child, check by check. @return whether it was created.
+/// What came of a case: in one child, check by check.   @return whether it was created.
+/// @param alive  called at least as often as one check may take
 bool check_case(const Conformance& conformance,
                 const FuzzCase& one,
                 const std::string& command,
-                const Found& on_found) {
+                const Found& on_found,
+                const std::function<void()>& alive) {
     bool is_refused = false;
     Finding current = about(one.subject, kCreates, kCreatesRule);
     const auto fail = [&](const std::string& text) {
@@ -68,6 +70,7 @@ bool check_case(const Conformance& conformance,
     const std::string ended = run_in_child(
         run,
         [&](const std::string& line) {
+            alive();
             const json message = json::parse(line);
             if (message.contains("refused")) {
                 is_refused = true;
@@ -120,11 +123,12 @@ void check_random(const Conformance& conformance,
     for (std::uint64_t i = first; i < last; ++i) {
         const FuzzCase one = fuzz_case(subject, partners, fuzz.seed, i);
         bool has_failed = false;
+        const auto on_failed = [&](const Finding& found) {
+            has_failed = true;
+            on_found(found);
+        };
         const bool is_created =
-            check_case(conformance, one, command_of(conformance, one.subject, i), [&](const Finding& found) {
-                has_failed = true;
-                on_found(found);
-            });
+            check_case(conformance, one, command_of(conformance, one.subject, i), on_failed, alive);
         checked += is_created ? 1 : 0;
         failed += has_failed ? 1 : 0;
         alive();

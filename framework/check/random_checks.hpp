@@ -7,7 +7,7 @@
 
 namespace l2o::framework {
 
-/// Random cases of a component. @param alive  called after each.
+/// Random cases of a component. @param alive  called before a check, and after.
 void check_random(const Conformance& conformance,
                   const std::vector<Catalog::Entry>& optimizees,
                   Subject subject,
