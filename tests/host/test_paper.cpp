@@ -60,3 +60,8 @@ TEST_CASE("figure 6 in small: every method reaches the relative loss that is kep
 TEST_CASE("figure 7 in small: every method comes down to the objective that is kept for it") {
     check_quick("fig7b", "objective", 0, 0.1);
 }
+
+TEST_CASE(
+    "games in small: every method comes as near to a solution as is kept for it, the learned ones to it") {
+    check_quick("minmax", "mean_distance", 1e-3, 0.3);
+}
