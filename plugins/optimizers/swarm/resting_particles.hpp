@@ -29,7 +29,8 @@ class RestingParticles {
             return spec.state({.name = name, .doc = doc, .shape = {particles}, .batched = true});
         };
         f_ = of_particles("f_at", "value where the particle rests");
-        jump = of_particles("jump", "ln |jump| of the proposal; -inf: it is a step");
+        jump =
+            of_particles("jump", "ln |jump| of the proposal, mean over its coordinates; -inf: it is a step");
     }
     template <class T>
     void start(const StepIn<T>& in, const StatesOut<T>& state) const {
@@ -75,6 +76,53 @@ class RestingParticles {
         return was_jump && f_y < f_x;
     }
 
+    /// Before judge(): ln of how far the proposal would be from x if both made a step g / h, mean over the
+    /// coordinates that it moves; NaN if it moves none.
+    template <class T>
+    [[nodiscard]] double settled_length(const StepIn<T>& in, std::int64_t b, std::int64_t p) const {
+        const std::int64_t row = b * particles_ + p;
+        double sum = 0, count = 0;
+        for (std::size_t k = 0, i = 0; k < in.blocks(); ++k) {
+            for (std::int64_t j = 0; j < in.x(k).cols; ++j, ++i) {
+                const T x = in.state(x_[k])(row, j), y = in.x(k)(row, j);
+                if (x == y) continue;
+                const T h = curvature(in.state(a_[k])(row, j), in.state(d_[k])(row, j)),
+                        to = y - in.g(k)(row, j) / h, from = x - in.state(g_[k])(row, j) / h;
+                sum += std::log(std::abs(double(to - from)) / at.unit(std::int64_t(i)));
+                ++count;
+            }
+        }
+        return sum / count;
+    }
+    /// Before judge(): x, y - x and g(y) - g(x) of particle p, [n] each.
+    /// @return f(y) - f(x)
+    template <class T>
+    double differences(const StepIn<T>& in,
+                       std::int64_t b,
+                       std::int64_t p,
+                       double* x,
+                       double* move,
+                       double* change_of_g) const {
+        const std::int64_t row = b * particles_ + p;
+        for (std::size_t k = 0, i = 0; k < in.blocks(); ++k) {
+            for (std::int64_t j = 0; j < in.x(k).cols; ++j, ++i) {
+                x[i] = double(in.state(x_[k])(row, j));
+                move[i] = double(in.x(k)(row, j)) - x[i];
+                change_of_g[i] = double(in.g(k)(row, j)) - double(in.state(g_[k])(row, j));
+            }
+        }
+        return double(in.f()(b, p)) - double(in.state(f_)(b, p));
+    }
+    /// After judge(): where particle p rests, [n].
+    template <class T>
+    void locate(const StepOut<T>& out, std::int64_t b, std::int64_t p, double* to) const {
+        for (std::int64_t k = 0, i = 0; i < at.size(); ++k) {
+            const auto x = out.state(x_[std::size_t(k)]);
+            std::copy_n(x.row(b * particles_ + p), x.cols, to + i);
+            i += x.cols;
+        }
+    }
+
     /// Proposes y = x + move(i, g, h) of every coordinate i, h = sqrt(A / D), in the box.
     template <class T, class Move>
     void propose(const StepOut<T>& out, std::int64_t b, std::int64_t p, Move&& move) const {
@@ -85,7 +133,7 @@ class RestingParticles {
             const auto x = out.state(x_[block]), g = out.state(g_[block]), a = out.state(a_[block]),
                        d = out.state(d_[block]), y = out.x(block);
             for (std::int64_t j = 0; j < y.cols; ++j, ++i) {
-                const T h = std::sqrt((a(row, j) + T(1e-8)) / (d(row, j) + T(1e-12)));
+                const T h = curvature(a(row, j), d(row, j));
                 y(row, j) = at.clamped(i, x(row, j) + T(move(i, g(row, j), h)));
             }
         }
@@ -94,6 +142,11 @@ class RestingParticles {
   private:
     template <class T>
     static constexpr T kIsStep = -std::numeric_limits<T>::infinity();
+
+    template <class T>
+    static T curvature(T a, T d) {
+        return std::sqrt((a + T(1e-8)) / (d + T(1e-12)));
+    }
 
     std::int64_t particles_ = 0;
     BlockStates x_, g_, a_, d_;

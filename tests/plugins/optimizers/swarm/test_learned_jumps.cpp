@@ -24,8 +24,8 @@ Lab jumps(const ProblemLab::Setup& problem,
     for (const auto& [name, value] : learned) set_values(lab.param(name), {value});
     return lab;
 }
-ProblemLab::Setup rastrigin(const char* n) {
-    return {.optimizee = "rastrigin", .options = {{"n", n}}, .instances = 4};
+ProblemLab::Setup rastrigin(const char* n, std::int64_t instances = 4) {
+    return {.optimizee = "rastrigin", .options = {{"n", n}}, .instances = instances};
 }
 /// Of every particle from point t to the next, coordinate by coordinate.
 std::vector<double> moves(const Lab::Run& run, std::size_t t) {
@@ -129,12 +129,87 @@ TEST_CASE("learned_jumps: the jumps of an adapting one become as short as those 
     CHECK(shrinks("true") > 3);
 }
 
-TEST_CASE("learned_jumps: it learns 9 numbers, adapting 10") {
+TEST_CASE("learned_jumps: on a bowl the model soon knows which jumps are better, and no other is paid for") {
+    const auto worse = [](const char* tries) {
+        Lab lab = jumps({.optimizee = "quadratic", .options = {{"n", "4"}}, .instances = 16},
+                        {{"jumps_first", kAlways},
+                         {"jumps_last", kAlways},
+                         {"log_temperature", kNever},
+                         {"log_length", -1},
+                         {"log_step", kNever}},
+                        100,
+                        {{"tries", tries}});
+        const Lab::Run run = lab.run(100);
+        double paid = 0, failed = 0;
+        for (std::size_t p = 0; p < run.f[0].size(); ++p) {
+            std::size_t best = 0;
+            for (std::size_t t = 0; t < 100; ++t) {
+                if (run.f[t][p] < run.f[best][p]) best = t;
+                const auto of = [&](std::size_t at) { return run.x[at].begin() + std::ptrdiff_t(p * 4); };
+                if (t < 20 || std::equal(of(best), of(best) + 4, of(t + 1))) continue;
+                ++paid, failed += run.f[t + 1][p] < run.f[best][p] ? 0 : 1;
+            }
+        }
+        return failed / paid;
+    };
+    CHECK(worse("1") > 0.9);
+    CHECK(worse("64") < 0.6);
+}
+
+TEST_CASE("learned_jumps: of jumps that a model chose more is gained on ripples of their length") {
+    const auto best = [](const char* tries) {
+        Lab lab =
+            jumps(rastrigin("10", 32), {{"log_length", 0}, {"log_spread", -6}}, 150, {{"tries", tries}});
+        const Lab::Run run = lab.run(150);
+        double sum = 0;
+        for (std::size_t b = 0; b < 32; ++b) {
+            double least = run.f[0][b * 4];
+            for (const auto& f : run.f) least = std::min(least, *std::min_element(&f[b * 4], &f[b * 4] + 4));
+            sum += least / 32;
+        }
+        return sum;
+    };
+    CHECK(best("16") < best("1") - 0.5);
+}
+
+TEST_CASE("learned_jumps: the lengths of an adapting one gather where they succeed") {
+    Lab lab = jumps({.optimizee = "rastrigin",
+                     .options = {{"n", "1"}, {"family", "classic"}, {"bowl", "0.01"}, {"init_std", "100"}},
+                     .instances = 16},
+                    {{"jumps_first", 1},
+                     {"jumps_last", 1},
+                     {"log_temperature", kNever},
+                     {"log_length", 0.1},
+                     {"log_spread", -1.6},
+                     {"log_cap", std::log(0.1)},
+                     {"log_adapt", -2},
+                     {"log_adapt_spread", -1}},
+                    300,
+                    {{"adapt", "true"}});
+    const Lab::Run run = lab.run(300);
+    const auto spread = [&](std::size_t first) {
+        double count = 0, squares = 0;
+        for (std::size_t p = 0; p < run.f[0].size(); ++p) {
+            std::size_t best = 0;
+            for (std::size_t t = 0; t < first + 20; ++t) {
+                if (run.f[t][p] < run.f[best][p]) best = t;
+                const double length = std::log(std::abs(run.x[t + 1][p] - run.x[best][p]));
+                const bool is_step = length < std::log(0.11);
+                if (t >= first && !is_step) ++count, squares += length * length;
+            }
+        }
+        return std::sqrt(squares / count);  // about ln 1
+    };
+    CHECK(spread(0) > 0.15);
+    CHECK(spread(280) < 0.015);
+}
+
+TEST_CASE("learned_jumps: it learns 9 numbers, adapting 11") {
     const auto numbers = [](const char* adapt) {
         return jumps(rastrigin("3"), {}, 10, {{"adapt", adapt}}).params().size();
     };
     CHECK(numbers("false") == 9);
-    CHECK(numbers("true") == 10);
+    CHECK(numbers("true") == 11);
 }
 
 TEST_CASE("learned_jumps: f and g are charged once a step and particle") {
