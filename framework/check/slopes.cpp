@@ -25,7 +25,7 @@ std::vector<double> direction(const Tensor& tensor, std::uint64_t index) {
     for (std::int64_t i = 0; i < tensor.size(); ++i) {
         const double own = std::abs(tensor.value(i));
         // Without numbers there is no rms either.
-        const double scale = !(rms > 0) ? 1 : own > 0 ? std::max(own, 1e-8 * rms) : 1e-3 * rms;
+        const double scale = !(rms > 0) ? 1 : own > 0 ? std::max(own, 1e-16 * rms) : 1e-3 * rms;
         out[static_cast<std::size_t>(i)] *= scale;
     }
     return out;
