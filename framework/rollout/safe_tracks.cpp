@@ -183,7 +183,10 @@ void SafeTracks::advance(Point& from, Point& to, std::int64_t /*t*/) {
             stepper_.hold_row(from, to, row);
             continue;
         }
-        if (!has_begun_) rows_[r]->begin(from.x);
+        if (!has_begun_) {
+            rows_[r]->begin(from.x);
+            if (!stepper_.ledger().is_spent(row)) from.pay(row, L2O_ORACLE_GRADIENT);
+        }
         rows_[r]->advance();
         for (std::size_t k = 0; k < to.x.size(); ++k) copy_row(rows_[r]->best()[k], 0, to.x[k], row);
         to.pay(row, L2O_ORACLE_GRADIENT);

@@ -30,9 +30,8 @@ bool is_of_ahead(Setting key) { return key >= kLead; }
 
 void check_map(const Optimizer& classic, const Optimizee& optimizee, const std::string& where) {
     const std::string id = where + ": '" + classic.id() + "'",
-                      expected = is_game(optimizee)
-                                     ? "; expected test ahead, or one such as 'gradient_descent_ascent'"
-                                     : "; expected one such as 'ista' or 'gradient_descent'";
+                      expected = is_game(optimizee) ? "; expected test ahead, which takes it"
+                                                    : "; expected one such as 'ista' or 'gradient_descent'";
     if (!classic.state().empty())
         throw Error(ExitCode::kUsage,
                     id + " keeps a state ('" + classic.state().front()->name +

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 #include <l2o/sdk/loss.hpp>
+#include <limits>
 
 namespace {
 
@@ -82,6 +83,8 @@ struct ResidualRatio {
                           double factor,
                           const l2o::TrajectoryAcc<T>& acc) {
         const double size = norm(trajectory, point, row);
+        if (size < std::sqrt(std::sqrt(double(std::numeric_limits<T>::min()))))
+            return;  // 1 / size may leave the numbers
         for (std::size_t k = 0; k < trajectory.blocks(); ++k) {
             const auto to = acc.g(k, point);
             const auto g = trajectory.g(k, point);

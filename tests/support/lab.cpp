@@ -88,6 +88,8 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
         difference += (got[i] - want[i]) * (got[i] - want[i]);
         norm += want[i] * want[i];
     }
+    // Larger than any tolerance: the maximum of a number and NaN may be either.
+    if (!std::isfinite(difference)) return INFINITY;
     return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
 }
 

@@ -20,8 +20,9 @@ struct Anderson {
             "With the last m pairs s = z - z_before, y = F(z) - F(z_before), as rows of S and Y: z <- z - "
             "eta (F - gamma Y) - gamma S, gamma = argmin |F - gamma Y|^2 + ridge |gamma|^2 |F|^2 of pairs "
             "with |y| = 1; one gradient per step, F = (df/du, -df/dv). form secant: eta is |s| / |y| of the "
-            "last pair, so that learning_rate is that of the first step alone. On a linear F of n "
-            "dimensions it ends after n + 1 gradients, if m >= n. Anderson 1965; Walker & Ni 2011, "
+            "last pair, so that learning_rate is that of the first step alone. On a linear F whose "
+            "steps keep independent, it ends once m pairs span all n dimensions, m >= n. Anderson 1965; "
+            "Walker & Ni 2011, "
             "\"Anderson acceleration for fixed-point iterations\", equation 2.1, of type II."};
 
     enum class Form { kFixed, kSecant };

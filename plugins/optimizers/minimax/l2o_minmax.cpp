@@ -113,7 +113,7 @@ class L2oMinmax : public l2o::layers::Layered<L2oMinmax> {
             };
             const auto move = [](auto x, auto n, auto y) { return x + n * y; };
             const auto n = map(mean, norm(g));
-            const RowVector<T> in = each(kQuotient, g, {n});
+            const RowVector<T> in = each(kQuotient<T>, g, {n});
             step.set_x(map(move, step.x(own), n, net.outputs(own, in[own], in[other])), own);
             keep(step, g_, g);
         }

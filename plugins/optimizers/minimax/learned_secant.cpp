@@ -21,8 +21,9 @@ struct LearnedSecant : l2o::layers::Layered<LearnedSecant> {
             "last m pairs y = F - F_before, s = z - z_before, newest first, tau = |s_1| / |y_1|, F = "
             "(df/du, -df/dv) of all coordinates together; at most 4 e^o_t |s_1| long. o is a net of two "
             "hidden layers (SiLU) of the products of the b, ln |F| / |F_before|, ln |y_1| / |F|, ln tau_i / "
-            "tau_1 and the share of pairs there are; the first step is -e^eta_0 F. Nothing depends on the "
-            "scales of f and z, on rotations of z or its dimension. One gradient per step. Of this project."};
+            "tau_1 and the share of pairs there are; the first step is -e^eta_0 F, in the units of f "
+            "and z. Nothing else depends on their scales, on rotations of z or its dimension. One gradient "
+            "per step. Of this project."};
 
     std::int64_t memory = 2, hidden = 32;
 
@@ -84,15 +85,15 @@ struct LearnedSecant : l2o::layers::Layered<LearnedSecant> {
             y[0] = each(kDifference, f, state_of(step, f_));
             s[0] = each(kDifference, z, state_of(step, z_));
             const Value size_y = norm(y[0], before), size_s = norm(s[0], step.state(length_));
-            y[0] = each(kQuotient, y[0], {size_y});
-            s[0] = each(kQuotient, s[0], {size_s});
-            tau[0] = map(kQuotient, size_s, size_y);
+            y[0] = each(kQuotient<T>, y[0], {size_y});
+            s[0] = each(kQuotient<T>, s[0], {size_s});
+            tau[0] = map(kQuotient<T>, size_s, size_y);
             for (std::size_t i = 1; i < pairs; ++i) {
                 y[i] = state_of(step, y_[i - 1]);
                 s[i] = state_of(step, s_[i - 1]);
                 tau[i] = step.state(tau_[i - 1]);
             }
-            std::vector<RowVector<T>> basis{each(kQuotient, f, {size})};
+            std::vector<RowVector<T>> basis{each(kQuotient<T>, f, {size})};
             basis.insert(basis.end(), y.begin(), y.end());
             basis.insert(basis.end(), s.begin(), s.end());
             std::vector<Value> features;

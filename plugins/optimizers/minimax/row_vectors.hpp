@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <l2o/layers/layered.hpp>
+#include <l2o/numerics/dual.hpp>
 #include <limits>
 #include <vector>
 
@@ -13,15 +14,29 @@ namespace l2o::plugins {
 template <class T>
 using RowVector = std::vector<layers::Value<T>>;
 
+/// What divides is at least so large.
+template <class T>
+inline constexpr T kLeast = std::numeric_limits<T>::min();
+
 inline constexpr auto kProduct = [](auto a, auto b) { return a * b; };
-inline constexpr auto kQuotient = [](auto a, auto b) { return a / b; };
 inline constexpr auto kDifference = [](auto a, auto b) { return a - b; };
+/// a / b, without slopes where b is so small that they, which go with 1 / b, leave the numbers on their way:
+/// what has arrived has nothing to teach.
+template <class T>
+inline constexpr auto kQuotient = [](auto a, auto b) {
+    using N = decltype(a / b);
+    using numerics::where_less;
+    const N ratio = a / b;
+    N without = ratio;
+    if constexpr (requires { ratio.slope; }) without = N(ratio.value);
+    return where_less(N(b), N(std::sqrt(std::sqrt(kLeast<T>))), without, ratio);
+};
 /// ln a / b, within [-6, 6].
 template <class T>
 inline constexpr auto kLogRatio = [](auto a, auto b) {
     using N = decltype(a / b);
     using std::log, std::max, std::min;
-    return min(max(N(log(a / b)), N(T(-6))), N(T(6)));
+    return min(max(N(log(kQuotient<T>(a, b))), N(T(-6))), N(T(6)));
 };
 
 /// rule(entry of a, entry of b); b may be one number per row.
@@ -37,19 +52,29 @@ layers::Value<T> dot(const RowVector<T>& a, const RowVector<T>& b) {
     for (std::size_t k = 0; k < a.size(); ++k) sum = sum + row_sum(kProduct, a[k], b[k]);
     return sum;
 }
-/// |a|, at least the smallest number there is, so that it divides. In units of something nearly as large, on
-/// which it does not depend: the squares of small numbers are 0.
+/// |a|, at least the smallest number there is, so that it divides; of 0 without slopes. In units of something
+/// nearly as large, on which it does not depend: the squares of small numbers are 0.
 template <class T>
 layers::Value<T> norm(const RowVector<T>& a, layers::Value<T> unit) {
+    const auto square = [](auto e, auto u) {
+        const auto share = kQuotient<T>(e, u);
+        return share * share;
+    };
     layers::Value<T> sum;
-    unit = stopped(unit);
-    for (const layers::Value<T>& block : a)
-        sum = sum + row_sum([](auto e, auto u) { return (e / u) * (e / u); }, block, unit);
+    unit = map(
+        [](auto u) {
+            using std::max;
+            return max(u, decltype(u)(kLeast<T>));
+        },
+        stopped(unit));
+    for (const layers::Value<T>& block : a) sum = sum + row_sum(square, block, unit);
     return map(
         [](auto u, auto squares) {
             using N = decltype(squares);
+            using numerics::where_less;
             using std::max, std::sqrt;
-            return max(N(u * sqrt(squares + N(T(1e-30)))), N(std::numeric_limits<T>::min()));
+            const N size = max(N(u * sqrt(squares + N(T(1e-30)))), N(kLeast<T>));
+            return where_less(N(T(0)), squares, size, N(kLeast<T>));
         },
         unit,
         sum);
@@ -63,7 +88,7 @@ layers::Value<T> norm(const RowVector<T>& a) {
     };
     const auto above_0 = [](auto sum) {
         using std::max;
-        return max(sum, decltype(sum)(std::numeric_limits<T>::min()));
+        return max(sum, decltype(sum)(kLeast<T>));
     };
     layers::Value<T> sum;
     for (const layers::Value<T>& block : a) sum = sum + row_sum(size, block);

@@ -138,6 +138,22 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a game that begins at its solution, or comes to it: the gradient has numbers") {
+    for (const char* optimizer : {"learned_secant", "l2o_minmax"})
+        for (const char* loss : {"minmax_gain", "residual_ratio"})
+            for (const double start : {0.0, 1e-300, 1e-100, 0.5}) {
+                CAPTURE(optimizer);
+                CAPTURE(loss);
+                CAPTURE(start);
+                Rig rig({.lab = {.optimizer = optimizer, .problem = {.optimizee = "rotated_saddle"}},
+                         .loss = loss,
+                         .horizon = 60});
+                for (Tensor& block : rig.lab().problem().x())
+                    set_values(block, std::vector<double>(static_cast<std::size_t>(block.size()), start));
+                for (const double g : rig.gradient()) CHECK(std::isfinite(g));
+            }
+}
+
 TEST_CASE("a step that reads f, with a learned start of its state: the meta-gradient equals differences") {
     for (const std::string optimizee : {"quadratic", "rastrigin"}) {
         CAPTURE(optimizee);

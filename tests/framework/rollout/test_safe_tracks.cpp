@@ -45,10 +45,13 @@ class Bench {
         std::int64_t steps = 0, classic_steps = 0;
         std::vector<std::int64_t> classic;  ///< steps of all rows until then, by iteration
     };
-    Run run(std::int64_t iterations, double max_evaluations, const std::optional<SafeguardRule>& rule) {
+    Run run(std::int64_t iterations,
+            double max_evaluations,
+            const std::optional<SafeguardRule>& rule,
+            bool pays_for_end = false) {
         Leg leg{*optimizer_, params_};
         if (rule) leg.safeguard.emplace(Safeguard{*classic_, classic_params_, *rule});
-        return run(leg, iterations, max_evaluations);
+        return run(leg, iterations, max_evaluations, pays_for_end);
     }
     Run run_classic(std::int64_t iterations, double max_evaluations) {
         return run({*classic_, classic_params_}, iterations, max_evaluations);
@@ -73,8 +76,11 @@ class Bench {
                             {.origin = "test", .path = "options", .kind = "optimizer", .id = player.id}),
             task_of(lab_.optimizee(), 0));
     }
-    Run run(const Leg& leg, std::int64_t iterations, double max_evaluations) {
-        const Course course{.first = leg, .iterations = iterations, .max_evaluations = max_evaluations};
+    Run run(const Leg& leg, std::int64_t iterations, double max_evaluations, bool pays_for_end = false) {
+        const Course course{.first = leg,
+                            .iterations = iterations,
+                            .max_evaluations = max_evaluations,
+                            .pays_for_end = pays_for_end};
         Rollout rollout(lab_.optimizee(), lab_.data(), course, {77, 7}, {78, 7}, 0);
         std::vector<std::vector<double>> start;
         for (const Tensor& block : lab_.x()) start.push_back(values(block));
@@ -224,6 +230,11 @@ TEST_CASE("safeguard ahead: what both tracks cost adds up to the budget, and no 
         for (const double gradients : run.gradients.back()) CHECK(gradients == 2 * std::floor(budget / 2));
     }
     Bench bench(bilinear(), {"gradient_descent_ascent", {{"learning_rate", "0.3"}}}, kTuned);
+    for (const double budget : {1.0, 2.0, 3.0, 4.0, 5.0}) {
+        CAPTURE(budget);
+        const Bench::Run small = bench.run(100, budget, kAhead, true);
+        for (const double paid : small.gradients.back()) CHECK(paid <= budget);
+    }
     const Bench::Run run = bench.run(100, 0, kAhead);
     double sum = 0;
     for (const double gradients : run.gradients.back()) sum += gradients;

@@ -258,7 +258,7 @@ TEST_CASE("solver: in a game, what runs away is safeguarded by a classic track; 
     settings.safeguard = "halpern";
     CHECK(refused(settings) ==
           "2 solver: safeguard: 'halpern' keeps a state ('start.u'), and a safeguard needs a step that "
-          "depends on x alone; expected test ahead, or one such as 'gradient_descent_ascent'");
+          "depends on x alone; expected test ahead, which takes it");
     settings.safeguard_options = {{"test", "ahead"}};
     Solver solver(settings);
     const std::vector<double> x = values(solver.solve());
