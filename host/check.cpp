@@ -62,7 +62,7 @@ Usage usage() {
          "an option of that optimizee; with --optimizee all, ID.KEY=VALUE")  //
         ("time-limit",
          po::value<std::string>()->value_name("SECONDS"),
-         "for each check, default 60, or 600 with --thorough or --fuzz");
+         "that each check may compute, or wait, default 60, or 600 with --thorough or --fuzz");
     return usage;
 }
 

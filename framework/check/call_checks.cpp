@@ -155,11 +155,37 @@ std::string check_row_invariant(const Subject& subject) {
     return seen(*bench);
 }
 
+namespace {
+
+/// Of what goes into and out of the largest call, a row.
+std::int64_t bytes_of_row(const Subject& subject, Dtype dtype) {
+    const auto bench = make_bench(subject, dtype);
+    std::int64_t most = 0;
+    for (const auto& one : bench->cases()) {
+        std::int64_t bytes = 0;
+        for (const auto* sets : {&one->inputs(), &one->outputs()})
+            for (const GuardedSet* set : *sets)
+                for (std::size_t t = 0; t < set->size(); ++t)
+                    if (const Tensor& tensor = (*set)[t]) bytes += tensor.size() * bytes_of(tensor.dtype());
+        most = std::max(most, bytes);
+    }
+    return most / bench->batch() + 1;
+}
+
+}  // namespace
+
 std::string check_batch(const Subject& subject) {
     constexpr std::int64_t kMany = 37, kMore = 97, kMost = 131;
-    const auto bench = make_bench(subject, dtypes(subject).back(), subject.thorough ? kMost : kMany);
+    // Of a population on a network a row is megabytes, and its calls take minutes where there are many.
+    constexpr std::int64_t kFew = 9, kMostBytes = 64 << 20;
+    const Dtype dtype = dtypes(subject).back();
+    const std::int64_t bytes = bytes_of_row(subject, dtype), most = std::max(kFew, kMostBytes / bytes);
+    std::vector<std::int64_t> batches{std::min(kMany, most)};
+    for (const std::int64_t more : {kMore, kMost})
+        if (subject.thorough && most > batches.back()) batches.push_back(std::min(more, most));
+    const auto bench = make_bench(subject, dtype, batches.back());
     const bool is_invariant = (bench->flags() & L2O_FLAG_ROW_INVARIANT) != 0;
-    for (const std::int64_t n : subject.thorough ? std::vector{kMany, kMore, kMost} : std::vector{kMany}) {
+    for (const std::int64_t n : batches) {
         const Cases whole = bench->cases_of_rows(all_rows(n), 0);
         for (const auto& one : whole) one->run();
         for (const std::int64_t row : {std::int64_t{0}, n / 2, n - 1}) {
@@ -170,7 +196,11 @@ std::string check_batch(const Subject& subject) {
             }
         }
     }
-    return seen(*bench);
+    const bool is_cut = most < (subject.thorough ? kMost : kMany);
+    return seen(
+        *bench,
+        is_cut ? fmt::format("of {} rows at most: one is {:.1f} MB", most, 1e-6 * static_cast<double>(bytes))
+               : "");
 }
 
 std::string check_key(const Subject& subject) {

@@ -241,8 +241,7 @@ std::vector<Finding> check_library(const Conformance& given,
                     if (!conformance.settings.empty()) return send(line_of({{"refusal", error.what()}}));
                 }
                 if (is_fuzz) {
-                    const auto alive = [&] { send(line_of({{"alive", true}})); };
-                    check_random(conformance, optimizees, subject, send_finding, alive);
+                    check_random(conformance, optimizees, subject, send_finding);
                 } else {
                     check_on(conformance, optimizees, subject, send_finding);
                 }
@@ -250,7 +249,6 @@ std::vector<Finding> check_library(const Conformance& given,
         },
         [&](const std::string& line) {
             const json message = json::parse(line);
-            if (message.contains("alive")) return;
             if (message.contains("refusal")) {
                 refusal = message.at("refusal");
                 return;

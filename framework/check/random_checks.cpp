@@ -37,12 +37,10 @@ std::string command_of(const Conformance& conformance, const Subject& drawn, std
 }
 
 /// What came of a case: in one child, check by check.   @return whether it was created.
-/// @param alive  called at least as often as one check may take
 bool check_case(const Conformance& conformance,
                 const FuzzCase& one,
                 const std::string& command,
-                const Found& on_found,
-                const std::function<void()>& alive) {
+                const Found& on_found) {
     bool is_refused = false;
     Finding current = about(one.subject, kCreates, kCreatesRule);
     const auto fail = [&](const std::string& text) {
@@ -70,7 +68,6 @@ bool check_case(const Conformance& conformance,
     const std::string ended = run_in_child(
         run,
         [&](const std::string& line) {
-            alive();
             const json message = json::parse(line);
             if (message.contains("refused")) {
                 is_refused = true;
@@ -91,8 +88,7 @@ bool check_case(const Conformance& conformance,
 void check_random(const Conformance& conformance,
                   const std::vector<Catalog::Entry>& optimizees,
                   Subject subject,
-                  const Found& on_found,
-                  const std::function<void()>& alive) {
+                  const Found& on_found) {
     std::vector<Partner> partners;
     std::string refusals;
     if (subject.entry.component.kind == Kind::kOptimizee) {
@@ -102,7 +98,6 @@ void check_random(const Conformance& conformance,
             subject.optimizee = entry;
             subject.optimizee_settings = settings_for(conformance, entry);
             const Tried answer = tried(conformance, subject);
-            alive();
             if (!answer.refusal.empty()) {
                 add_refusal(refusals, answer.refusal, entry);
                 continue;
@@ -128,10 +123,9 @@ void check_random(const Conformance& conformance,
             on_found(found);
         };
         const bool is_created =
-            check_case(conformance, one, command_of(conformance, one.subject, i), on_failed, alive);
+            check_case(conformance, one, command_of(conformance, one.subject, i), on_failed);
         checked += is_created ? 1 : 0;
         failed += has_failed ? 1 : 0;
-        alive();
     }
     Finding all = about(subject, kFuzz, kFuzzRule);
     all.verdict = failed > 0 ? Verdict::kFailed : checked == 0 ? Verdict::kSkipped : Verdict::kOk;

@@ -7,11 +7,10 @@
 
 namespace l2o::framework {
 
-/// Random cases of a component. @param alive  called before a check, and after.
+/// Random cases of a component.
 void check_random(const Conformance& conformance,
                   const std::vector<Catalog::Entry>& optimizees,
                   Subject subject,
-                  const Found& on_found,
-                  const std::function<void()>& alive);
+                  const Found& on_found);
 
 }  // namespace l2o::framework

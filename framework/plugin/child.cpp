@@ -10,9 +10,12 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 
@@ -27,6 +30,10 @@ namespace {
 
 /// Ends what the child has to say: a dying process leaves no such line.
 constexpr const char* kEnd = "end";
+/// Of a child of the child: it goes on.
+constexpr const char* kAlive = "alive";
+
+int to_parent = -1;  // where this process sends its lines, if it is a child itself
 
 void send(int out, const std::string& line) {
     const std::string text = line + '\n';
@@ -39,6 +46,7 @@ void send(int out, const std::string& line) {
 
 [[noreturn]] void be_child(int out, const std::function<void(const Send&)>& body) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    to_parent = out;
     const rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
     // Handlers of the caller (of a test framework, of a sanitizer) would tell a crash in their own way.
@@ -54,22 +62,71 @@ void send(int out, const std::string& line) {
     ::_exit(EXIT_SUCCESS);
 }
 
+/// Processor time of a process, all of its threads; 0 of one that has ended.
+double processor_seconds(pid_t pid) {
+    clockid_t clock{};
+    timespec time{};
+    if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return 0;
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// How long a child may still be silent: until it has computed for so long, or waits. Where others take the
+/// processors from it, a second of it takes longer than one.
+class Patience {
+  public:
+    Patience(pid_t pid, double limit_s) : pid_(pid), limit_s_(limit_s) { renew(); }
+    /// It has said something.
+    void renew() {
+        begin_ = before_ = processor_seconds(pid_);
+        window_s_ = limit_s_;
+        since_ = Clock::now();
+    }
+    [[nodiscard]] int left_ms() const {
+        const double left = window_s_ - std::chrono::duration<double>(Clock::now() - since_).count();
+        return left > 0 ? static_cast<int>(std::ceil(1000 * std::min(left, 1e6))) : 0;
+    }
+    /// Once none is left. @return whether there is more after all.
+    bool extend() {
+        constexpr double kWaits = 0.05, kLeast = 0.05;
+        const double now = processor_seconds(pid_), had = now - before_, left = limit_s_ - (now - begin_);
+        if (had < kWaits * window_s_ || left < kWaits * limit_s_) return false;
+        before_ = now;
+        window_s_ = std::max(left, kLeast);
+        since_ = Clock::now();
+        return true;
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    pid_t pid_;
+    double limit_s_, begin_ = 0, before_ = 0, window_s_ = 0;
+    Clock::time_point since_;
+};
+
 constexpr std::size_t kMostUnread = 64 << 20;  // chosen: of a line that does not end
 
 /// Hands on the lines that arrive until one is the last, or the child closes its end.
 /// @return false if it was silent for too long, or sends what is no line.
-bool listen(int in, double silence_limit_s, const std::function<void(const std::string&)>& on_line) {
-    using Clock = std::chrono::steady_clock;
-    const auto limit = std::chrono::milliseconds(static_cast<std::int64_t>(silence_limit_s * 1000));
-    auto deadline = Clock::now() + limit;
+bool listen(int in,
+            pid_t pid,
+            double silence_limit_s,
+            const std::function<void(const std::string&)>& on_line) {
+    Patience patience(pid, silence_limit_s);
+    const auto say_alive = [] {
+        if (to_parent >= 0) send(to_parent, kAlive);
+    };
     std::string text;
     while (true) {
-        const auto left =
-            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+        const int left = patience.left_ms();
         pollfd wait{in, POLLIN, 0};
-        const int ready = left > 0 ? ::poll(&wait, 1, static_cast<int>(left)) : 0;
+        const int ready = left > 0 ? ::poll(&wait, 1, left) : 0;
         if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) return false;
+        if (ready <= 0) {
+            if (!patience.extend()) return false;
+            say_alive();
+            continue;
+        }
         char bytes[4096];
         const ssize_t n = ::read(in, bytes, sizeof bytes);
         if (n < 0 && errno == EINTR) continue;
@@ -79,9 +136,10 @@ bool listen(int in, double silence_limit_s, const std::function<void(const std::
         for (std::size_t end = text.find('\n', known); end != std::string::npos; end = text.find('\n')) {
             const std::string line = text.substr(0, end);
             text.erase(0, end + 1);
-            on_line(line);
+            say_alive();
+            if (line != kAlive) on_line(line);
             if (line == kEnd) return true;
-            deadline = Clock::now() + limit;
+            patience.renew();
         }
         if (text.size() > kMostUnread) return false;
     }
@@ -149,7 +207,7 @@ std::string run_in_child(const std::function<void(const Send&)>& body,
     ::close(ends[1]);
     Child child(pid, ends[0]);
     bool is_done = false;
-    bool is_late = !listen(child.in(), silence_limit_s, [&](const std::string& line) {
+    bool is_late = !listen(child.in(), child.pid(), silence_limit_s, [&](const std::string& line) {
         is_done = line == kEnd;
         if (!is_done) on_line(line);
     });

@@ -45,6 +45,12 @@ TEST_CASE("l2o check --component may be given again") {
                    "no component 'adm'"));
 }
 
+TEST_CASE("l2o check takes fewer rows where one is megabytes, and says so") {
+    const Outcome one = run_l2o("check --only batch --set n=700 " L2O_PLUGINS "/l2o_optimizee_quadratic.so");
+    CHECK(one.code == 0);
+    CHECK(contains(one.out, "  ok       batch          of 17 rows at most: one is 3.9 MB\n"));
+}
+
 TEST_CASE("l2o check takes a time limit") {
     const Outcome hung =
         run_l2o("check --only bounds --time-limit 1 " L2O_BROKEN_PLUGINS "/l2o_optimizer_hangs.so");
