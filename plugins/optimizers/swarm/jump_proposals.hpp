@@ -6,6 +6,7 @@
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <limits>
 
 #include "resting_particles.hpp"
 #include "well_model.hpp"
@@ -20,13 +21,13 @@ class JumpProposals {
         double mu, delta, others, temperature;
         double pull = 0, widening = 0;  // sums over jumps that improved
 
-        /// @param length, settled  ln |jump|, and what it is between points that have settled: a jump onto
-        ///                         the slope of a well, or out of it and back, tells nothing of the wells
+        /// @param length, settled  ln |jump|, and that without what it misses a period by: a jump onto the
+        ///                         slope of a well, or out of it and back, tells nothing of the wells
         void improved(double length, double settled) {
             const double off = settled - mu;
             if (std::abs(settled - length) < kSame) pull += off, widening += off * off - delta * delta;
         }
-        static constexpr double kSame = 0.3;
+        static constexpr double kSame = 0.2;
     };
 
     /// @param tries   draws until the model takes one; 1: no model
@@ -52,15 +53,22 @@ class JumpProposals {
         law.pull = law.widening = 0;
     }
     /// From the proposal of particle p, before it is judged.
+    /// @return ln |jump| without what g says that it misses a period by; NaN: it was no jump
     template <class T>
-    void learn(const StepIn<T>& in,
-               const StepOut<T>& out,
-               std::int64_t b,
-               std::int64_t p,
-               const RestingParticles& rest,
-               const Room& room) const {
-        if (tries_ == 1 || in.t() == 0 || !std::isfinite(in.state(rest.jump)(b, p))) return;
-        wells_.learn(out, b, rest.differences(in, b, p, room.x, room.move, room.change_of_g), room);
+    double learn(const StepIn<T>& in,
+                 const StepOut<T>& out,
+                 std::int64_t b,
+                 std::int64_t p,
+                 const RestingParticles& rest,
+                 const Room& room) const {
+        if (in.t() == 0 || !std::isfinite(in.state(rest.jump)(b, p)))
+            return std::numeric_limits<double>::quiet_NaN();
+        if (tries_ == 1) return rest.settled_length(in, b, p, [](std::int64_t) { return 0.0; });
+        const double change_of_f = rest.differences(in, b, p, room.x, room.move, room.change_of_g);
+        const double settled = rest.settled_length(
+            in, b, p, [&](std::int64_t i) { return wells_.change_of_slope(out, b, i, room); });
+        wells_.learn(out, b, change_of_f, room);
+        return settled;
     }
     /// Behind the proposals of all particles.
     /// @param c, c_spread  rates, per particle

@@ -20,14 +20,14 @@ namespace {
 //   e^r / n, by +- exp(mu + delta z), z ~ N(0, 1);  else y = x - clip(e^a g / h, +- cap).
 // tries > 1: a jump of which the model of the wells says that it would be refused is drawn again, and after
 // as many draws the particle descends: the model's word costs nothing (Christen & Fox 2005).
-// Adapting, l = ln |(y - g(y) / h) - (x - g(x) / h)| of a jump that improved, within 0.3 of ln |y - x|, means
-// over the particles, 0 for the others:  mu <- mu + c mean(l - mu),
+// Adapting, l = ln |y - x - (g(y) - g(x) - what the model expects) / h| of a jump that improved, within 0.2
+// of ln |y - x|, means over the particles, 0 for the others:  mu <- mu + c mean(l - mu),
 //   delta^2 <- delta^2 + c' mean((l - mu)^2 - delta^2).
 // Learned: T, J (a logit that is linear in t / T), mu, delta, r, a, cap, beta, c and c'.
 struct LearnedJumps {
     static constexpr l2o::About about{
         .id = "learned_jumps",
-        .version = "3.0.0",
+        .version = "4.0.0",
         .title = "Particles that jump and descend, 9 or 11 learned numbers",
         .doc =
             "Every particle descends by steps of a diagonal secant, or jumps in a few coordinates, and keeps "
@@ -99,8 +99,7 @@ struct LearnedJumps {
             jumps_.begin(in, out, b, law);
             for (std::int64_t p = 0; p < particles; ++p) {
                 const double length = double(in.state(rest_.jump)(b, p)),
-                             settled = adapt ? rest_.settled_length(in, b, p) : length;
-                jumps_.learn(in, out, b, p, rest_, room);
+                             settled = jumps_.learn(in, out, b, p, rest_, room);
                 if (rest_.judge(in, out, b, p, temperature, beta, random)) law.improved(length, settled);
             }
             jumps_.adapt(out, b, law, rate(kAdapt), rate(kWiden));

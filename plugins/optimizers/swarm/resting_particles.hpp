@@ -76,19 +76,24 @@ class RestingParticles {
         return was_jump && f_y < f_x;
     }
 
-    /// Before judge(): ln of how far the proposal would be from x if both made a step g / h, mean over the
-    /// coordinates that it moves; NaN if it moves none.
-    template <class T>
-    [[nodiscard]] double settled_length(const StepIn<T>& in, std::int64_t b, std::int64_t p) const {
+    /// Before judge(): ln of how far the proposal would be from x if a step by h took back what g has
+    /// changed, mean over the coordinates that it moves; NaN if it moves none.
+    /// @param expected  of coordinate i: the change of g that is not to be taken back
+    template <class T, class Expected>
+    [[nodiscard]] double settled_length(const StepIn<T>& in,
+                                        std::int64_t b,
+                                        std::int64_t p,
+                                        Expected&& expected) const {
         const std::int64_t row = b * particles_ + p;
         double sum = 0, count = 0;
         for (std::size_t k = 0, i = 0; k < in.blocks(); ++k) {
             for (std::int64_t j = 0; j < in.x(k).cols; ++j, ++i) {
                 const T x = in.state(x_[k])(row, j), y = in.x(k)(row, j);
                 if (x == y) continue;
-                const T h = curvature(in.state(a_[k])(row, j), in.state(d_[k])(row, j)),
-                        to = y - in.g(k)(row, j) / h, from = x - in.state(g_[k])(row, j) / h;
-                sum += std::log(std::abs(double(to - from)) / at.unit(std::int64_t(i)));
+                const double h = double(curvature(in.state(a_[k])(row, j), in.state(d_[k])(row, j))),
+                             change = double(in.g(k)(row, j) - in.state(g_[k])(row, j));
+                sum += std::log(std::abs(double(y - x) - (change - expected(std::int64_t(i))) / h) /
+                                at.unit(std::int64_t(i)));
                 ++count;
             }
         }

@@ -40,29 +40,40 @@ class WellModel {
     }
 
     /// From room.move at room.x, which changed f by `change_of_f` and g by room.change_of_g:
-    ///   M <- M + e (r s^T + s r^T - (r^T s / s^T s) s s^T) / s^T s,  r = change of g - M s,
-    /// (Powell 1970, symmetric Broyden; e relaxes it, as the moves are no exact periods), the slope at x
-    /// stays;
-    ///   q <- q - e (change of f - its prediction) s / s^T s  (Kaczmarz 1937).
+    ///   M <- M + e (r s^T + s r^T) / s^T s,  r = change of g - M s where s = 0, else 0,
+    /// (Powell 1970, symmetric Broyden), the slope at x stays. Where s is not quite a period g changes by the
+    /// ripples', of which f knows little at the bottoms of wells. Its change is linear in q and M:
+    ///   q <- q - d s,  M <- M + w d (z s^T + s z^T) / 2,  z = x + s / 2,
+    ///   d = e' (change of f - its prediction) / (s^T s + w |z s^T + s z^T|^2 / 4)  (Kaczmarz 1937),
+    /// with w in units of 1 / s^T s.
     template <class T>
     void learn(const StepOut<T>& out, std::int64_t b, double change_of_f, const Room& room) const {
-        constexpr double kRelaxation = 0.3;
+        constexpr double kOfSlopes = 0.6, kOfValues = 0.3, kWeight = 0.16;
         const double *x = room.x, *s = room.move;
         T *m = out.state(m_).row(b), *q = out.state(q_).row(b);
-        double ss = 0, rs = 0, sx = 0, rx = 0;
+        double ss = 0, sx = 0, zz = 0, zs = 0, rx = 0;
         for (std::int64_t i = 0; i < n_; ++i) {
-            const double r = room.error[i] = kRelaxation * (room.change_of_g[i] - product(m, i, s));
-            ss += s[i] * s[i], rs += r * s[i], sx += s[i] * x[i], rx += r * x[i];
+            const double z = x[i] + s[i] / 2,
+                         r = s[i] == 0 ? kOfSlopes * (room.change_of_g[i] - change_of_slope(out, b, i, room))
+                                       : 0;
+            room.error[i] = r;
+            ss += s[i] * s[i], sx += s[i] * x[i], zz += z * z, zs += z * s[i], rx += r * x[i];
         }
-        if (!(ss > 0) || !std::isfinite(change_of_f) || !std::isfinite(rs)) return;
+        if (!(ss > 0) || !std::isfinite(change_of_f) || !std::isfinite(rx)) return;
         for (std::int64_t i = 0; i < n_; ++i) {
-            const double r = room.error[i], by_s = (r - rs / ss * s[i]) / ss, by_r = s[i] / ss;
+            const double by_s = room.error[i] / ss, by_r = s[i] / ss;
             for (std::int64_t j = 0; j < n_; ++j) m[i * n_ + j] += T(by_s * s[j] + by_r * room.error[j]);
             q[i] += T(by_s * sx + by_r * rx);
         }
         find_slope(out, b, room);
-        const double miss = kRelaxation * (change_of_f - change(out, b, room));
-        for (std::int64_t i = 0; i < n_; ++i) q[i] -= T(miss * s[i] / ss);
+        const double w = kWeight / ss, norm = ss + w * (zz * ss + zs * zs) / 2,
+                     d = kOfValues * (change_of_f - change(out, b, room)) / norm;
+        for (std::int64_t i = 0; i < n_; ++i) {
+            const double z = x[i] + s[i] / 2;
+            for (std::int64_t j = 0; j < n_; ++j)
+                m[i * n_ + j] += T(w * d * (z * s[j] + s[i] * (x[j] + s[j] / 2)) / 2);
+            q[i] -= T(d * s[i]);
+        }
     }
 
     /// room.slope <- M x - q at room.x.
@@ -79,6 +90,15 @@ class WellModel {
             if (room.move[i] != 0)
                 sum += room.move[i] * (room.slope[i] + product(out.state(m_).row(b), i, room.move) / 2);
         return sum;
+    }
+
+    /// Entry i of M s, s = room.move.
+    template <class T>
+    [[nodiscard]] double change_of_slope(const StepOut<T>& out,
+                                         std::int64_t b,
+                                         std::int64_t i,
+                                         const Room& room) const {
+        return product(out.state(m_).row(b), i, room.move);
     }
 
   private:
