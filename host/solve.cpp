@@ -11,6 +11,7 @@
 #include "framework/evaluate/results.hpp"
 #include "framework/plugin/keys.hpp"
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/residual.hpp"
 #include "framework/solve/planned_optimizer.hpp"
 #include "framework/solve/problem_file.hpp"
 #include "framework/store/paths.hpp"
@@ -70,7 +71,8 @@ Usage usage(const std::string& optimizees) {
             "evaluation is a point at which f, or f and its gradient, is asked for; f is recorded without "
             "being charged, except "
             "once\n"
-            "at the end. If no row ends with a finite f, the file is still written and the exit code is "
+            "at the end. Of a game also residual [B], |F| at the end, F the gradients of both players. If no "
+            "row ends with a finite f, the file is still written and the exit code is "
             "4.\n\n"
             "With --safeguard every step is tested, row by row: a step that does not bring x closer to a\n"
             "fixed point of the classic optimizer is replaced by a step of that optimizer. --safeguard-set\n"
@@ -226,8 +228,28 @@ std::vector<Tensor> starts_of(const Optimizer& optimizer,
     return start;
 }
 
-void write(const Solution& solution, const Job& job, std::uint64_t seed, const std::filesystem::path& file) {
+/// |F| where each row ends, [B], NAN of what is no number; empty where nobody asks for it: f of a game does
+/// not say how near its end is to a solution.
+Tensor residuals(const Solution& solution, const Job& job) {
+    const l2o_optimizee_info& info = job.optimizee.info();
+    if (!is_game(job.optimizee) || (info.flags & L2O_FLAG_STOCHASTIC) != 0 ||
+        (info.answers & L2O_ORACLE_GRADIENT) == 0)
+        return {};
+    const std::vector<double> sizes =
+        residuals_of(job.optimizee, job.steps, job.data, split_blocks(solution.x, job.optimizee));
+    Tensor out(Dtype::kF64, {job.data.instances});
+    std::ranges::transform(
+        sizes, out.values<double>().begin(), [](double size) { return std::isfinite(size) ? size : NAN; });
+    return out;
+}
+
+void write(const Solution& solution,
+           const Tensor& residual,
+           const Job& job,
+           std::uint64_t seed,
+           const std::filesystem::path& file) {
     TensorRefs tensors{{"x", &solution.x}, {"f", &solution.f}};
+    if (residual) tensors["residual"] = &residual;
     if (solution.trajectory) tensors["x_trajectory"] = &solution.trajectory;
     if (solution.f_best) {
         tensors["x_best"] = &solution.x_best;
@@ -273,6 +295,12 @@ Distribution best_values(const Solution& solution) {
     return distribution_of(std::move(values));
 }
 
+std::vector<double> values_of(const Tensor& tensor) {
+    std::vector<double> values;
+    for (std::int64_t i = 0; tensor && i < tensor.size(); ++i) values.push_back(tensor.value(i));
+    return values;
+}
+
 nlohmann::json statistics(const Distribution& f) {
     return {{"mean", f.mean},
             {"median", f.median},
@@ -283,6 +311,7 @@ nlohmann::json statistics(const Distribution& f) {
 }
 
 void print(const Solution& solution,
+           const Tensor& residual,
            const Job& job,
            const std::string& output,
            const Distribution& f,
@@ -290,7 +319,7 @@ void print(const Solution& solution,
            const std::optional<Error>& failure,
            bool as_json) {
     const std::int64_t batch = job.data.instances;
-    const Distribution best = best_values(solution);
+    const Distribution best = best_values(solution), rest = distribution_of(values_of(residual));
     if (as_json) {
         nlohmann::json json{{"optimizer", job.course.first.optimizer.id()},
                             {"optimizee", job.optimizee.id()},
@@ -308,6 +337,7 @@ void print(const Solution& solution,
                             {"seconds", solution.seconds},
                             {"total_seconds", total_seconds},
                             {"output", output}};
+        if (residual) json["final_residual"] = statistics(rest);
         if (job.course.first.safeguard)
             json["safeguard"] = {{"use", job.course.first.safeguard->classic.id()},
                                  {"fallback_rate", solution.fallback_rate}};
@@ -326,8 +356,14 @@ void print(const Solution& solution,
         job.course.restarts > 1 ? fmt::format(" in {} starts", job.course.restarts) : "",
         name_of(job.optimizee.dtype()));
     const auto text = [](double value) {
-        return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string("diverged");
+        return std::isfinite(value) ? fmt::format("{:.6g}", value + 0.0)
+                                    : std::string("diverged");  // not "-0"
     };
+    if (rest.finite > 0)
+        std::cout << fmt::format("  final |F|    median {}, 10-90 % {} .. {}\n",
+                                 text(rest.median),
+                                 text(rest.q10),
+                                 text(rest.q90));
     if (f.finite > 0)
         std::cout << fmt::format(
             "  final f      median {}, 10-90 % {} .. {}\n", text(f.median), text(f.q10), text(f.q90));
@@ -397,7 +433,8 @@ ExitCode solve(const Arguments& given) {
                   .starts = keys.test_start,
                   .keeps_trajectory = line->has("trajectory")};
     const Solution solution = solve(job, line->common().threads);
-    write(solution, job, seed, line->text("output"));
+    const Tensor residual = residuals(solution, job);
+    write(solution, residual, job, seed, line->text("output"));
 
     const Distribution f = distribution_of(final_values(solution));
     const std::chrono::duration<double> total = std::chrono::steady_clock::now() - begin;
@@ -412,7 +449,8 @@ ExitCode solve(const Arguments& given) {
                        "' is not finite at any start, before the first step: look at the problem, "
                        "not at who solves it; ") +
                 line->text("output") + " was written all the same");
-    print(solution, job, line->text("output"), f, total.count(), failure, line->common().wants_json);
+    print(
+        solution, residual, job, line->text("output"), f, total.count(), failure, line->common().wants_json);
     if (!solution.gave_up.empty()) note(line->common(), "gave up: " + solution.gave_up);
     if (failure) throw Error(*failure);
     return ExitCode::kOk;

@@ -149,7 +149,7 @@ void check_optimizer_specs(const OptimizerBench& bench, const ComponentDescripti
     constexpr std::uint64_t kKnown = kCommonFlags | L2O_OPTIMIZER_PARAMS_BY_PROBLEM |
                                      L2O_OPTIMIZER_COORDINATEWISE | L2O_OPTIMIZER_STARTS_AT_ZERO |
                                      L2O_OPTIMIZER_ENDS_ROWS | L2O_OPTIMIZER_KEEPS_BOUNDS |
-                                     L2O_OPTIMIZER_ALTERNATES_DRAFT1;
+                                     L2O_OPTIMIZER_ALTERNATES_DRAFT1 | L2O_OPTIMIZER_TAKES_TURNS_DRAFT1;
     constexpr std::uint32_t kAnswered = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
     if ((info.flags & ~kKnown) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of an optimizer", info.flags));
@@ -234,7 +234,8 @@ void check_optimizee_specs(const OptimizeeBench& bench) {
 }
 
 void check_loss_specs(const LossBench& bench, const ComponentDescription& component) {
-    constexpr std::uint64_t kKnown = kCommonFlags | L2O_LOSS_ADDITIVE | L2O_LOSS_WINDOWS;
+    constexpr std::uint64_t kKnown =
+        kCommonFlags | L2O_LOSS_ADDITIVE | L2O_LOSS_WINDOWS | L2O_LOSS_SCORES_TURNS_DRAFT1;
     if ((bench.flags() & ~kKnown) != 0)
         throw Broken(fmt::format("flags {:#x} hold bits that are none of a loss", bench.flags()));
     constexpr std::uint32_t kReadable = L2O_LOSS_READS_F | L2O_LOSS_READS_X | L2O_LOSS_READS_G;

@@ -1,5 +1,8 @@
 #include "framework/evaluate/evaluate.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -128,7 +131,17 @@ void check_evaluation(const EvaluateSettings& settings,
 }
 
 void check_metric(const std::string& where, const std::string& metric, const Optimizee& optimizee) {
-    const std::vector<std::string> names = metric_names(optimizee);
+    std::vector<std::string> names = metric_names(optimizee);
+    if (is_game(optimizee) && (metric == kObjective || (metric.empty() && names.size() == 1))) {
+        std::erase(names, kObjective);
+        throw Error(
+            ExitCode::kUsage,
+            where + (metric.empty() ? " is not set" : " is '" + metric + "'") + ", and '" + optimizee.id() +
+                "' is a game, whose objective tells no better point from a worse one: what one player "
+                "gains the other loses; " +
+                (names.empty() ? "expected a game with a metric, such as the norm of its gradients"
+                               : fmt::format("expected one of: {}", fmt::join(names, ", "))));
+    }
     if (metric.empty() || std::ranges::find(names, metric) != names.end()) return;
     throw Error(
         ExitCode::kUsage,

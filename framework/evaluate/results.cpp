@@ -79,7 +79,8 @@ std::string duration_text(double seconds) {
     return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
 
-std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+// + 0: not "-0".
+std::string number_text(double value) { return fmt::format("{:.4g}", value + 0.0); }
 
 std::string interval_text(const Interval& interval, const std::string& between) {
     if (std::isnan(interval.low)) return "-";

@@ -53,6 +53,14 @@ double training_seconds(const WeightsReport& report) {
 
 }  // namespace
 
+Optimizee optimizee_of(const PluginChoice& choice, Dtype dtype) try {
+    return {choice.entry, choice.resolve(), dtype};
+} catch (const Error& error) {
+    const std::string place = choice.context.origin + ": " + choice.context.path;
+    if (std::string_view(error.what()).starts_with(choice.context.origin)) throw;
+    throw Error(error.code(), place + ": " + error.what());
+}
+
 Entrant make_entrant(const Experiment& experiment,
                      const Contestant& contestant,
                      const Optimizee& optimizee,
@@ -81,8 +89,8 @@ Entrant make_entrant(const Experiment& experiment,
     }
     if (contestant.train && may_train) {
         const TrainSettings& train = *contestant.train;
-        auto own = std::make_unique<const Optimizee>(
-            train.optimizee.entry, train.optimizee.resolve(), experiment.dtype);
+        auto own =
+            std::unique_ptr<const Optimizee>(new Optimizee(optimizee_of(train.optimizee, experiment.dtype)));
         if (train.augmentation.convex_term > 0 && is_game(*own))
             throw Error(ExitCode::kUsage,
                         "contestants." + contestant.group +

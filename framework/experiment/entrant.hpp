@@ -26,6 +26,9 @@ struct Entrant {
     std::optional<Tuned> tuned{};
 };
 
+/// @throw Error that opens with the place in the file, of what it refuses.
+[[nodiscard]] Optimizee optimizee_of(const PluginChoice& choice, Dtype dtype);
+
 /// With plugins for the test problem and, if it may be trained, those of its training; without parameters.
 /// @throw Error kPlugin, kUsage: they do not suit one another
 [[nodiscard]] Entrant make_entrant(const Experiment& experiment,

@@ -14,7 +14,7 @@ RunState::RunState(const Experiment& of, const RunOptions& asked)
     : experiment(of),
       options(asked),
       keys(keys_of(experiment.seed)),
-      optimizee(experiment.optimizee.entry, experiment.optimizee.resolve(), experiment.dtype) {
+      optimizee(optimizee_of(experiment.optimizee, experiment.dtype)) {
     for (const Contestant& contestant : experiment.contestants)
         entrants.push_back(
             make_entrant(experiment, contestant, optimizee, options.part != RunPart::kEvaluate));
@@ -23,7 +23,7 @@ RunState::RunState(const Experiment& of, const RunOptions& asked)
     for (const Entrant& entrant : entrants)
         check_evaluation(experiment.evaluate, optimizee, test.x0, ready(entrant));
     for (const Contestant& contestant : experiment.contestants)
-        if (contestant.tune)
+        if (contestant.tune && !contestant.tune->metric.empty())
             check_metric(
                 "contestants." + contestant.group + ".tune.metric", contestant.tune->metric, optimizee);
 }

@@ -159,12 +159,21 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
                                 .last = update.get_real("last")};
     const Settings self_paced = section.child("self_paced");
     train.self_paced = {.share = self_paced.get_real("share"), .epochs = self_paced.get_int("epochs")};
-    if (train.self_paced.share < 1 &&
-        (train.estimator != EstimatorKind::kBptt || train.schedule == Schedule::kLayerwise))
+    const bool is_bptt = train.estimator == EstimatorKind::kBptt;
+    if (train.self_paced.share < 1 && (!is_bptt || train.schedule == Schedule::kLayerwise))
         throw Error(ExitCode::kUsage,
-                    self_paced.where("share") +
-                        " is below 1, which is for the estimator bptt and the schedules flat and curriculum; "
-                        "expected 1, or such a training");
+                    self_paced.where("share") + " is below 1, and " +
+                        (is_bptt ? "schedule is 'layerwise'"
+                                 : "estimator is '" + section.get_text("estimator") + "'") +
+                        "; expected 1, or the estimator bptt and the schedule flat or curriculum");
+    const ConfigNode* paced = node.find("self_paced");
+    const bool has_share = paced != nullptr && paced->find("share") != nullptr;
+    if (!has_share && train.self_paced.epochs != SelfPaced{}.epochs)
+        throw Error(
+            ExitCode::kUsage,
+            self_paced.where("epochs") +
+                " is set, and share is not: all rows count from the first trajectory on; set share, or "
+                "remove epochs");
     train.memory_bytes = section.get_bytes("memory");
     train.shard_rows = section.get_int("shard_rows");
     train.checkpoint_every_s = section.get_real("checkpoint_every_s");
@@ -248,6 +257,13 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
             section.where("stages") +
                 ": a curriculum has none; expected 'stages { NAME { horizon 100 } NAME { horizon 200 } }'");
     }
+    std::int64_t epochs = train.stages.empty() ? train.epochs : 0;
+    for (const StageSettings& stage : train.stages) epochs += stage.epochs;
+    if (train.self_paced.share < 1 && train.self_paced.epochs > epochs)
+        throw Error(ExitCode::kUsage,
+                    self_paced.where("epochs") + " is '" + std::to_string(train.self_paced.epochs) +
+                        "'; expected at most the trajectories of the training, " + std::to_string(epochs) +
+                        ": some rows would never count");
     return train;
 }
 

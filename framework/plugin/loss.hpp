@@ -1,5 +1,6 @@
 #pragma once
 
+#include <l2o/abi/draft/alternates.h>
 #include <l2o/abi/loss.h>
 
 #include <memory>
@@ -29,6 +30,8 @@ class Loss {
     [[nodiscard]] bool reads_f() const { return (info_.reads & L2O_LOSS_READS_F) != 0; }
     [[nodiscard]] bool reads_x() const { return (info_.reads & L2O_LOSS_READS_X) != 0; }
     [[nodiscard]] bool reads_g() const { return (info_.reads & L2O_LOSS_READS_G) != 0; }
+    /// Only steps of one player at a time, see abi/draft/alternates.h.
+    [[nodiscard]] bool scores_turns() const { return (info_.flags & L2O_LOSS_SCORES_TURNS_DRAFT1) != 0; }
     [[nodiscard]] bool is_additive() const { return (info_.flags & L2O_LOSS_ADDITIVE) != 0; }
     /// Whether a window of a trajectory may be scored by itself.
     [[nodiscard]] bool scores_windows() const {

@@ -4,26 +4,10 @@
 #include <cmath>
 
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/residual.hpp"
 
 namespace l2o::framework {
 namespace {
-
-/// Euclidean norm, also where squares would underflow; INFINITY where an entry is not finite.
-double size_of(const TensorSet& gradient) {
-    double largest = 0, sum = 0;
-    const auto each = [&](auto&& body) {
-        for (const Tensor& block : gradient.tensors())
-            with_values(
-                [&](auto values) {
-                    for (const auto value : values) body(std::abs(static_cast<double>(value)));
-                },
-                block);
-    };
-    each([&](double value) { largest = std::isfinite(value) ? std::max(largest, value) : INFINITY; });
-    if (largest == 0 || !std::isfinite(largest)) return largest;
-    each([&](double value) { sum += (value / largest) * (value / largest); });
-    return largest * std::sqrt(sum);
-}
 
 /// One optimizer on one row.
 class Track {
@@ -84,7 +68,7 @@ class SafeTracks::Row {
         for (std::size_t k = 0; k < x0.size(); ++k) copy_row(x0[k], row_, best_.x[k], 0);
         best_.forget();
         classic_.evaluate(best_);
-        best_size_ = start_size_ = size_of(best_.g);
+        best_size_ = start_size_ = size_of_row(best_.g.tensors(), 0);
         law_ = rule_.lead * best_size_;
         begun_at_ = best_at_ = gradients();
         resumes_at_ = 0;
@@ -129,7 +113,7 @@ class SafeTracks::Row {
             static_cast<void>(ledger_.charge(row_, L2O_ORACLE_GRADIENT, 0, true));
             return INFINITY;
         }
-        return size_of(track.at().g);
+        return size_of_row(track.at().g.tensors(), 0);
     }
     void take_best(const Track& track) {
         best_.x.copy_from(track.at().x);

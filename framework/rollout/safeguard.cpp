@@ -197,6 +197,10 @@ void check_safeguard(const Optimizer& guarded,
     if (test == Test::kAhead) {
         check_tracks(guarded, classic, optimizee, where);
     } else {
+        if (test == Test::kObjective && is_game(optimizee))
+            refuse("test is objective, and '" + optimizee.id() +
+                   "' is a game, where what one player gains the other loses; expected test residual or "
+                   "ahead");
         check_map(classic, optimizee, where);
     }
 }

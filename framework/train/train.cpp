@@ -1,5 +1,7 @@
 #include "framework/train/train.hpp"
 
+#include <l2o/abi/draft/alternates.h>
+
 #include <cmath>
 
 #include "framework/cancel.hpp"
@@ -14,6 +16,17 @@
 #include "framework/weights/weights.hpp"
 
 namespace l2o::framework {
+
+namespace {
+
+/// Whether every step moves the blocks of one player alone.
+bool takes_turns(const Optimizer& optimizer) {
+    const l2o_optimizer_info& info = optimizer.info();
+    return (info.flags & L2O_OPTIMIZER_TAKES_TURNS_DRAFT1) != 0 ||
+           ((info.flags & L2O_OPTIMIZER_ALTERNATES_DRAFT1) != 0 && info.max_questions == 0);
+}
+
+}  // namespace
 
 Trainer::Trainer(const TrainTask& task,
                  const Optimizer& optimizer,
@@ -38,6 +51,13 @@ Trainer::Trainer(const TrainTask& task,
         const Loss& loss = *losses_.emplace_back(
             std::make_unique<Loss>(choice.entry, choice.resolve(), task_of(optimizee, 0)));
         with_solutions = with_solutions || loss.needs_solution();
+        if (loss.scores_turns() && !takes_turns(optimizer))
+            throw Error(
+                ExitCode::kUsage,
+                "train.loss: '" + loss.id() + "' scores steps of one player at a time, and '" +
+                    optimizer.id() +
+                    "' moves both at once; expected an optimizer such as 'l2o_minmax', or a loss such "
+                    "as 'residual_ratio'");
         if (!stage.has_one_window() && !loss.scores_windows()) {
             throw Error(ExitCode::kUsage,
                         "train.unroll is " + std::to_string(stage.unroll) + " and train.horizon " +

@@ -140,6 +140,33 @@ void check_agreement(const TensorFile& file,
                "', derived together with it, is not in the file; give all tensors that are derived, or none");
 }
 
+/// "hidden 4, here 8": options that its metadata has otherwise.
+std::string other_options(const TensorFile& file, const Optimizer& optimizer) {
+    const std::string* text = metadata(file, kOptionsKey);
+    if (text == nullptr) return "";
+    const std::map<std::string, std::string> here = optimizer.options().canonical();
+    std::string others;
+    for (const auto& [key, then] : options_from_text(*text, file.path + ": metadata " + kOptionsKey)) {
+        const auto now = here.find(key);
+        if (now == here.end() || now->second == then) continue;
+        if (const auto number = parse_real(then); number && number == parse_real(now->second)) continue;
+        others += (others.empty() ? "" : ", ") + key + " " + then + ", here " + now->second;
+    }
+    return others;
+}
+
+/// Names and shapes, and why those are others.
+void check_fit(const TensorFile& file, const Optimizer& optimizer) try {
+    check_names(file, optimizer);
+    for (const l2o_spec* spec : optimizer.params())
+        if (!is_derived(*spec)) static_cast<void>(stored(file, *spec));
+} catch (const Error& error) {
+    const std::string others = other_options(file, optimizer);
+    if (others.empty()) throw;
+    throw Error(error.code(),
+                std::string(error.what()) + "; these weights were learned with other options: " + others);
+}
+
 /// A file without its tensors.
 TensorFile read_head(const std::filesystem::path& path) {
     return {.path = path.string(), .tensors = {}, .metadata = read_safetensors_metadata(path)};
@@ -302,16 +329,7 @@ std::string problem_note(const TensorFile& file,
 }
 
 std::string option_note(const TensorFile& file, const Optimizer& optimizer) {
-    const std::string* text = metadata(file, kOptionsKey);
-    if (text == nullptr) return "";
-    const std::map<std::string, std::string> here = optimizer.options().canonical();
-    std::string others;
-    for (const auto& [key, then] : options_from_text(*text, file.path + ": metadata " + kOptionsKey)) {
-        const auto now = here.find(key);
-        if (now == here.end() || now->second == then) continue;
-        if (const auto number = parse_real(then); number && number == parse_real(now->second)) continue;
-        others += (others.empty() ? "" : ", ") + key + " " + then + ", here " + now->second;
-    }
+    const std::string others = other_options(file, optimizer);
     if (others.empty()) return "";
     return file.path + ": these weights were learned with other options: " + others +
            "; they may not suit these";
@@ -357,7 +375,7 @@ TensorSet read_weights(const TensorFile& file,
                        const ProblemData& data,
                        const Optimizee* optimizee) {
     check_owner(file, optimizer.id());
-    check_names(file, optimizer);
+    check_fit(file, optimizer);
     const std::string* problem = metadata(file, kProblemKey);
     const bool is_same_problem = problem == nullptr || optimizee == nullptr ||
                                  *problem == problem_metadata(optimizer, *optimizee, data).at(kProblemKey);

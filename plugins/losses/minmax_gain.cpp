@@ -1,3 +1,5 @@
+#include <l2o/abi/draft/alternates.h>
+
 #include <cstdint>
 #include <l2o/sdk/loss.hpp>
 
@@ -16,7 +18,10 @@ struct MinmaxGain {
             "each move with its own gain alone: train.unroll 1. Of a population, the mean over the "
             "particles."};
 
-    static void declare(l2o::LossSpec& spec) { spec.needs_players().reads(L2O_LOSS_READS_F).additive(); }
+    static void declare(l2o::LossSpec& spec) {
+        spec.needs_players().reads(L2O_LOSS_READS_F).additive();
+        spec.info.flags |= L2O_LOSS_SCORES_TURNS_DRAFT1;
+    }
 
     template <class T>
     void eval(const l2o::Trajectory<T>& trajectory, const l2o::View<T>& per_row) const {

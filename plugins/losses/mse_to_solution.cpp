@@ -49,6 +49,13 @@ struct MseToSolution {
 
     void declare(l2o::LossSpec& spec) {
         x_star_ = spec.needs("x_star");
+        std::int64_t n = 0;
+        for (std::size_t k = 0; k < spec.blocks(); ++k) n += l2o::element_count(spec.block(k));
+        if (const std::int64_t known = l2o::element_count(x_star_.spec()); known != n)
+            l2o::refuse("x_star has " + std::to_string(known) + " numbers, and the variables " +
+                        std::to_string(n) +
+                        ": it is the solution for some of them; use another loss, for example "
+                        "'residual_ratio'");
         spec.reads(L2O_LOSS_READS_X).windows();
         if (at == At::kAll) spec.additive();
     }

@@ -63,6 +63,14 @@ const std::string kLearned =
     "evaluate { instances 4 iterations 5 }\n";
 
 std::string classic(const std::string& part, const std::string& by) { return replaced(kClassic, part, by); }
+/// A game and who learns it.
+const std::string kGame =
+    "name tiny\nseed 1\n"
+    "optimizee { use saddle }\n"
+    "contestants { step { optimizer { use learned_secant } train { epochs 2 horizon 4 unroll 2 batch 2\n"
+    "loss { use residual_ratio } meta_optimizer { use adam } } } }\n"
+    "evaluate { instances 4 iterations 5 }\n";
+std::string game(const std::string& part, const std::string& by) { return replaced(kGame, part, by); }
 std::string learned(const std::string& part, const std::string& by) { return replaced(kLearned, part, by); }
 
 struct BrokenFile {
@@ -195,8 +203,24 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
          "the middle; set it to 1, and middle instead"},
         {learned("loss {", "estimator es self_paced { share 0.5 } loss {"),
          2,
-         "train.self_paced.share is below 1, which is for the estimator bptt and the schedules flat and "
-         "curriculum; expected 1, or such a training"},
+         "c.info:4: contestants.dm.train.self_paced.share is below 1, and estimator is 'es'; expected 1, or "
+         "the "
+         "estimator bptt and the schedule flat or curriculum"},
+        {learned("loss {", "schedule layerwise self_paced { share 0.5 } loss {"),
+         2,
+         "train.self_paced.share is below 1, and schedule is 'layerwise'; expected 1, or the estimator bptt"},
+        {learned("epochs 1", "epochs 4 self_paced { share 0.5 epochs 5 }"),
+         2,
+         "c.info:3: contestants.dm.train.self_paced.epochs is '5'; expected at most the trajectories of the "
+         "training, 4: some rows would never count"},
+        {learned("epochs 1",
+                 "epochs 200 self_paced { share 0.5 epochs 5 } stages { a { epochs 2 } b { epochs 2 } }"),
+         2,
+         "train.self_paced.epochs is '5'; expected at most the trajectories of the training, 4"},
+        {learned("epochs 1", "epochs 4 self_paced { epochs 2 }"),
+         2,
+         "c.info:3: contestants.dm.train.self_paced.epochs is set, and share is not: all rows count from the "
+         "first trajectory on; set share, or remove epochs"},
         {learned("loss {", "self_paced { share 0 } loss {"),
          2,
          "train.self_paced.share is '0'; expected a number in (0, 1]"},
@@ -215,6 +239,50 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
         {replaced(learned("hidden 4", ""), "use trajectory_sum", "use minmax_gain"),
          3,
          "no block is to be maximised, and this loss says what two players gain"},
+        {game("residual_ratio", "minmax_gain"),
+         2,
+         "contestants.step: train.loss: 'minmax_gain' scores steps of one player at a time, and "
+         "'learned_secant' moves both at once; expected an optimizer such as 'l2o_minmax', or a loss such as "
+         "'residual_ratio'"},
+        {game("iterations 5", "iterations 5 metric objective"),
+         2,
+         "evaluate.metric is 'objective', and 'saddle' is a game, whose objective tells no better point from "
+         "a worse one: what one player gains the other loses; expected one of: distance, d_u, d_v, "
+         "mean_d_u, mean_distance, residual, gap"},
+        {game("use learned_secant }", "use learned_secant memory { sweep 1 2 } } tune { metric objective }"),
+         2,
+         "contestants.step.tune.metric is 'objective', and 'saddle' is a game"},
+        {game("use learned_secant }",
+              "use learned_secant } safeguard { use gradient_descent_ascent test objective }"),
+         2,
+         "contestants.step: safeguard: test is objective, and 'saddle' is a game, where what one player "
+         "gains "
+         "the other loses; expected test residual or ahead"},
+        {replaced(
+             game("saddle", "robust_least_squares m 5 n 10"), "learned_secant", "learned_secant hidden 3"),
+         2,
+         "c.info:3: optimizee: optimizee 'robust_least_squares': m is 5; expected at least n, 10"},
+        {game("epochs 2", "optimizee { use robust_least_squares m 5 n 10 } epochs 2"),
+         2,
+         "c.info:3: contestants.step.train.optimizee: optimizee 'robust_least_squares': m is 5"},
+        {replaced(game("saddle", "robust_least_squares m 6 n 2"), "residual_ratio", "mse_to_solution"),
+         3,
+         "contestants.step: loss 'mse_to_solution' on 'robust_least_squares': x_star has 2 numbers, and the "
+         "variables 20: it is the "
+         "solution for some of them; use another loss, for example 'residual_ratio'"},
+        {game("learned_secant", "l2o_minmax steps 5"),
+         2,
+         "optimizer 'l2o_minmax' on 'saddle': steps is 5, and form scaled has no warm-up that would follow "
+         "it; expected "
+         "0, "
+         "or form published"},
+        {replaced(kClassic, "gradient_descent learning_rate 0.02", "anderson memory 1000000000"),
+         2,
+         "c.info:4: contestants.descent.optimizer.memory is '1000000000'; expected a whole number in [1, "
+         "1000]"},
+        {classic("learning_rate 0.02", "decay_from 0.9 decay_until 0.5"),
+         2,
+         "decay_from is 0.900000, and decay_until 0.500000; expected it to be less"},
         {learned("epochs 1", "epochs 1 memory 1"), 2, "train.memory is 1 bytes for 1 shards, of which each"},
         {learned("epochs 1", "epochs 1 memory 200"), 2, "a window of 2 steps needs at least"},
         {learned("epochs 1", "epochs 1 schedule layerwise"),
@@ -319,6 +387,24 @@ TEST_CASE("weights that do not fit are refused by the tensor that does not") {
               "weights w.safetensors } }\nevaluate { instances 4 iterations 5 }\n");
         check_refusal(folder, "run c.info --quiet", file.code, file.message);
     }
+}
+
+TEST_CASE("weights of other options than those of the command line are refused by both") {
+    const ScratchFolder folder;
+    write(
+        folder / "w.safetensors",
+        safetensors(
+            R"({"__metadata__":{"l2o.format":"1","l2o.optimizer":"l2o_dm","l2o.options":"{\"hidden\": 4}"},)"
+            R"("linear/b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+            floats(1)));
+    write(folder / "c.info",
+          "name tiny\noptimizee { use quadratic n 3 }\ncontestants { dm { optimizer { use l2o_dm }\n"
+          "weights w.safetensors } }\nevaluate { instances 4 iterations 5 }\n");
+    check_refusal(
+        folder,
+        "run c.info --quiet contestants.dm.optimizer.hidden=8",
+        2,
+        "is missing; known: linear/b; these weights were learned with other options: hidden 4, here 8");
 }
 
 TEST_CASE("images and labels that are damaged or do not belong together are refused by their file") {

@@ -123,6 +123,33 @@ TEST_CASE("a method that takes its gradients from the data has no best point, an
     CHECK(!contains(small_quadratic().solve("--optimizer gradient_descent").out, "best f       none"));
 }
 
+TEST_CASE("of a game |F| at the end is told and kept, where f says nothing") {
+    Problem problem("rotated_saddle");
+    problem.add("a", {2}, {1, 1});
+    problem.add("b", {2}, {1, 1});
+    problem.add("x0", {2, 2}, {0.5, 0, 0, -0.25});
+    const std::string words = "--optimizer gradient_descent_ascent --iterations ";
+    // F = (2 a u + 2 v, 2 b v - 2 u).
+    const Outcome outcome = problem.solve(words + "0");
+    CHECK(contains(outcome.out,
+                   "  final |F|    median 1.06066, 10-90 % 0.777817 .. 1.3435\n  final f      median "));
+    CHECK(numbers(problem.output().at("residual")) == Numbers{std::hypot(1, -1), std::hypot(-0.5, -0.5)});
+    const auto json = nlohmann::json::parse(problem.solve(words + "200 --json").out);
+    CHECK(json.at("final_residual").at("median").get<double>() < 1e-6);
+    CHECK(json.at("final_residual").at("rows") == 2);
+    Problem other = small_quadratic();
+    CHECK(!contains(other.solve("--optimizer gradient_descent").out, "|F|"));
+    CHECK(!other.output().tensors.contains("residual"));
+}
+
+TEST_CASE("a number that is 0 has no sign") {
+    Problem problem("seesaw");
+    problem.add("a", {1}, {1});
+    problem.add("b", {1}, {1});
+    problem.add("x0", {1, 2}, {0.5, 0});
+    CHECK(!contains(problem.solve("--optimizer gradient_descent_ascent --iterations 0").out, "-0"));
+}
+
 TEST_CASE("--iterations 0 evaluates the start") {
     Problem problem = small_quadratic();
     CHECK(problem.solve("--optimizer gradient_descent --iterations 0").code == 0);

@@ -41,9 +41,9 @@ class Game {
                          const std::string& solution,
                          std::uint64_t flags = 0) {
         declare_players(spec, std::move(u), std::move(v));
+        distance_ = spec.metric("distance", "d_u + d_v", flags);
         d_u_ = spec.metric("d_u", "sum over coordinates of |u - " + solution + "|", flags);
         d_v_ = spec.metric("d_v", "the same of v", flags);
-        distance_ = spec.metric("distance", "d_u + d_v", flags);
         mean_d_u_ = spec.ratio("mean_d_u", "d_u, of many games the mean and not the median", flags);
         mean_distance_ = spec.ratio("mean_distance", "distance, of many games the mean", flags);
         residual_ = spec.metric("residual", "Euclidean norm of (df/du, df/dv)");

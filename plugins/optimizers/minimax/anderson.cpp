@@ -33,7 +33,7 @@ struct Anderson {
     static l2o::Options<Anderson> options() {
         l2o::Options<Anderson> options;
         options.choice("form", &Anderson::form, {"fixed", "secant"}, "of eta")
-            .integer("memory", &Anderson::memory, "m", l2o::at_least(1))
+            .integer("memory", &Anderson::memory, "m", l2o::between(1, 1000))
             .real("learning_rate", &Anderson::learning_rate, "the step eta", l2o::kPositive)
             .real("ridge", &Anderson::ridge, "of the least squares", l2o::kNonNegative)
             .real("trust",

@@ -52,6 +52,10 @@ class L2oMinmax : public l2o::layers::Layered<L2oMinmax> {
     }
 
     void declare(l2o::OptimizerSpec& spec) {
+        if (!is_published() && steps_ > 0)
+            l2o::invalid(
+                "steps is " + std::to_string(steps_) +
+                ", and form scaled has no warm-up that would follow it; expected 0, or form published");
         const Players players(spec);
         if (spec.blocks() != 2 || players.is_max(0) == players.is_max(1))
             l2o::refuse(
@@ -79,7 +83,7 @@ class L2oMinmax : public l2o::layers::Layered<L2oMinmax> {
             linear.declare(
                 spec, {.w = who + "linear/w", .b = who + "linear/b", .doc = "read-out"}, hidden_, 1);
         }
-        spec.reads_g();
+        spec.reads_g().flag(L2O_OPTIMIZER_TAKES_TURNS_DRAFT1);
         if (is_published()) {
             warm_up_ = std::floor(0.2 * l2o::planned_steps(spec, steps_, "steps", 2));
         } else {

@@ -80,10 +80,10 @@ std::vector<Pair> pairs_that_ask() {
             pairs.push_back({kSparse, by(guarded, "use ista\n", test), false});
         }
         pairs.push_back({box, by(projected, "use projected_gradient\n learning_rate 0.001\n", test), true});
-        for (const std::string& classic : {half_way, extragradient})
-            for (const std::string& guarded : {half_way, extragradient, far})
-                pairs.push_back({saddle, by(guarded, classic, test), true});
     }
+    for (const std::string& classic : {half_way, extragradient})
+        for (const std::string& guarded : {half_way, extragradient, far})
+            pairs.push_back({saddle, by(guarded, classic, "residual"), true});
     for (const std::string& guarded : {half_way, extragradient, far})
         for (const char* classic : {"use halpern\n", "use adam_descent_ascent\n"})
             pairs.push_back({saddle,

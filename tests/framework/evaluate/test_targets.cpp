@@ -119,9 +119,9 @@ TEST_CASE("evaluate: a method that evaluates nothing never reaches a target on t
     CHECK(all_reached(by_metric)[0] == std::vector<double>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
 }
 
-TEST_CASE("evaluate: of a minibatch, or of players, the objective is judged where it is recorded") {
-    Arena arena({"optimizee { use rotated_saddle }\n",
-                 "optimizer { use gradient_descent_ascent\n learning_rate 0.01 }",
+TEST_CASE("evaluate: of a minibatch the objective is judged where it is recorded") {
+    Arena arena({"optimizee { use noisy_quartic }\n",
+                 "optimizer { use gradient_descent\n learning_rate 0.001 }",
                  "iterations 9 metrics_every 4 metric objective"});
     std::vector<Curve> curves{arena.run()};
     Judging judging = judging_of(arena.experiment().evaluate, arena.lab().optimizee(), curves[0].metrics, {});

@@ -61,7 +61,8 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
     CHECK(hash == hash_of(text + "; a comment\nname other evaluate { iterations 3 }\n"));
     CHECK(hash == hash_of(text, {"train.memory=1MiB", "train.checkpoint_every_s=1"}));
     CHECK(hash == hash_of(text, {"train.meta_optimizer.learning_rate=0.001", "train.unroll=4"}));
-    CHECK(hash == hash_of(text, {"train.self_paced.epochs=3"}));
+    CHECK(hash == hash_of(text, {"train.self_paced.share=1", "train.self_paced.epochs=3"}));
+    CHECK(hash != hash_of(text, {"train.self_paced.share=0.5", "train.self_paced.epochs=3"}));
     for (const char* change : {"seed=1",
                                "dtype=float64",
                                "optimizee.m=9",
@@ -76,7 +77,6 @@ TEST_CASE("experiment: the hash changes with what training depends on, and with 
                                "train.validate.restore=false",
                                "train.estimator=es",
                                "train.update_probability.last=0.5",
-                               "train.self_paced.share=0.5",
                                "train.stages.one.epochs=3",
                                "train.multipliers.shared.B=0.5"}) {
         CAPTURE(change);

@@ -24,7 +24,7 @@ class LossLab {
         bool is_game = false;  ///< the last block is maximised
     };
     explicit LossLab(const Setup& setup, const std::string& optimizee = "quadratic")
-        : setup_(setup), problem_({.optimizee = optimizee}), loss_(entry(setup), resolve(setup), task()) {
+        : setup_(setup), problem_(problem_of(setup, optimizee)), loss_(entry(setup), resolve(setup), task()) {
         framework::Shape rows{setup.len, setup.batch};
         if (setup.particles > 0) rows.push_back(setup.particles);
         f_ = random(rows);
@@ -108,6 +108,14 @@ class LossLab {
         l2o_trajectory trajectory{};
     };
 
+    /// One of as many variables as the blocks of the setup have.
+    static ProblemLab::Setup problem_of(const Setup& setup, const std::string& optimizee) {
+        std::int64_t n = 0;
+        for (const framework::Shape& block : setup.blocks) n += framework::element_count(block);
+        ProblemLab::Setup problem{.optimizee = optimizee};
+        if (optimizee == "quadratic") problem.options = {{"n", std::to_string(n)}};
+        return problem;
+    }
     /// The data of the problem, and the blocks of the setup.
     framework::Task task() {
         framework::Task task = framework::task_of(problem_.optimizee(), setup_.horizon);

@@ -7,7 +7,6 @@
 #include <l2o/sdk/planned_steps.hpp>
 #include <numbers>
 #include <string>
-#include <utility>
 
 namespace l2o {
 
@@ -48,13 +47,11 @@ class Schedule {
 
     /// Once the options are known.   @throw Failure if nobody says how many steps there will be
     void plan(const OptimizerSpec& spec) {
+        check_before_end("decay_from", decay_from);
         if (!varies()) return;
         steps_ = planned_steps(spec, schedule_steps, "schedule_steps");
         if (schedule == Form::kConstant) return;
-        for (const auto& [name, share] : {std::pair{"warm_up", warm_up}, {"decay_from", decay_from}})
-            if (share >= decay_until)
-                invalid(std::string(name) + " is " + std::to_string(share) + ", and decay_until " +
-                        std::to_string(decay_until) + "; expected it to be less");
+        check_before_end("warm_up", warm_up);
         if (schedule == Form::kExponential && final_rate == 0)
             invalid("final_rate is 0, where no exponential ends; expected a share above 0");
     }
@@ -73,6 +70,12 @@ class Schedule {
     }
 
   private:
+    void check_before_end(const std::string& name, double share) const {
+        if (share >= decay_until)
+            invalid(name + " is " + std::to_string(share) + ", and decay_until " +
+                    std::to_string(decay_until) + "; expected it to be less");
+    }
+
     double steps_ = 0;
 };
 

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "framework/error.hpp"
 #include "game_lab.hpp"
 
@@ -43,6 +45,54 @@ TEST_CASE("halpern: |F| keeps the bounds of its theorems, which fall as 1 / k, o
                 CHECK(size <= bound * l * std::abs(point_of(run.x[0])));
             }
         }
+}
+
+TEST_CASE(
+    "halpern: without a rate it finds one, of which |F| keeps the bound on every linear game, of any size") {
+    for (const double scale : {1e-6, 1.0, 1e6})
+        for (const LinearGame& game : linear_games())
+            for (const char* form : {"eag", "feg"}) {
+                CAPTURE(scale);
+                CAPTURE(game.name);
+                CAPTURE(form);
+                Lab lab = lab_on(game.name, "halpern", {{"form", form}});
+                const bool is_matrix = std::string(game.name) == "matrix_game";
+                set_values(lab.problem().data(is_matrix ? "A" : "a"), {scale * (is_matrix ? 0.8 : 0.9)});
+                if (!is_matrix) set_values(lab.problem().data("b"), {scale * 0.9});
+                const Lab::Run run = lab.run(1000);
+                CHECK(run.x[1] == run.x[0]);  // it looked around
+                CHECK(std::abs(point_of(run.x[1000])) <= 3e-3 * std::abs(point_of(run.x[0])));
+                CHECK(run.gradient_evaluations == 4000);
+            }
+}
+
+TEST_CASE("halpern: each row finds its own rate, and by a step that shows it to be too long it stays") {
+    Lab lab(
+        {.optimizer = "halpern", .problem = {.optimizee = "matrix_game", .instances = 2}, .horizon = 500});
+    set_values(lab.problem().data("A"), {1e-3, 1e3});
+    const Lab::Run both = lab.run(500);
+    for (std::size_t row = 0; row < 2; ++row)
+        CHECK(std::hypot(both.x[500][row], both.x[500][2 + row]) <=
+              6e-3 * std::hypot(both.x[0][row], both.x[0][2 + row]));
+    // Where the sine bends, gradients turn more than near the start.
+    Lab bend({.optimizer = "halpern",
+              .problem = {.optimizee = "seesaw", .options = {{"range", "3"}}, .instances = 64},
+              .horizon = 100});
+    const Lab::Run run = bend.run(100);
+    std::size_t stays = 0;
+    for (std::size_t t = 1; t < 100; ++t)
+        for (std::size_t row = 0; row < 64; ++row)
+            stays += run.x[t + 1][row] == run.x[t][row] && run.x[t + 1][64 + row] == run.x[t][64 + row];
+    CHECK(stays > 16);
+    CHECK(stays < 16 * 64);
+}
+
+TEST_CASE("halpern: at a solution it stays, and says nothing of a rate") {
+    Lab lab = lab_on("matrix_game", "halpern", {});
+    set_values(lab.problem().x()[0], {0});
+    set_values(lab.problem().x()[1], {0});
+    const Lab::Run run = lab.run(5);
+    CHECK(run.x[5] == std::vector<double>{0, 0});
 }
 
 TEST_CASE("halpern: an unknown form is refused with the known ones") {
