@@ -20,7 +20,7 @@ namespace l2o::numerics {
 template <std::floating_point Scalar>
 constexpr Scalar soft_threshold(Scalar z, Scalar theta) {
     const Scalar magnitude = std::max(std::abs(z) - theta, Scalar(0));
-    return z > 0 ? magnitude : z < 0 ? -magnitude : z;
+    return z == 0 ? z : std::copysign(magnitude, z);
 }
 
 /// The derivative with respect to z, 0 or 1: [|z| > theta] [z != 0].

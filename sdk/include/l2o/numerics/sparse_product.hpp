@@ -57,22 +57,21 @@ void add_entries(const SparseEntries<T>& entries, T* c, Index n) {
 template <class T>
 void add_sparse_product(Rows<T> c, T alpha, const ConstRows<T>& a, const ConstRows<T>& b) {
     Index nonzeros = 0;
-    for (Index r = 0; r < a.rows(); ++r) nonzeros += (a.row(r).array() != T(0)).count();
+    const auto is_entry_of = [](const T* row) { return [row](std::size_t i) { return row[i] != 0; }; };
+    for (Index r = 0; r < a.rows(); ++r)
+        nonzeros += Index(count_marked(std::size_t(a.cols()), is_entry_of(a.data() + r * a.outerStride())));
     if (4 * nonzeros > a.size()) return add_product<T>(c, alpha, a, b);
     detail::SparseEntries<T> entries;
     for (Index r = 0; r < a.rows(); ++r) {
         const T* const row = a.data() + r * a.outerStride();
         T* const to = c.data() + r * c.outerStride();
-        for_each_marked(
-            std::size_t(a.cols()),
-            [row](std::size_t i) { return row[i] != 0; },
-            [&](std::size_t i) {
-                entries.entry[std::size_t(entries.count++)] = {alpha * row[i],
-                                                               b.data() + Index(i) * b.outerStride()};
-                if (entries.count < entries.kMost) return;
-                detail::add_entries(entries, to, c.cols());
-                entries.count = 0;
-            });
+        for_each_marked(std::size_t(a.cols()), is_entry_of(row), [&](std::size_t i) {
+            entries.entry[std::size_t(entries.count++)] = {alpha * row[i],
+                                                           b.data() + Index(i) * b.outerStride()};
+            if (entries.count < entries.kMost) return;
+            detail::add_entries(entries, to, c.cols());
+            entries.count = 0;
+        });
         detail::add_entries(entries, to, c.cols());
         entries.count = 0;
     }
