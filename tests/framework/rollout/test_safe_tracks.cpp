@@ -151,6 +151,19 @@ TEST_CASE("safeguard ahead: so does a learned step with wild weights") {
     }
 }
 
+TEST_CASE("safeguard ahead: Halpern's iteration guards games of every scale by steps that it finds itself") {
+    for (const double scale : {1e-3, 1.0, 1e3}) {
+        CAPTURE(scale);
+        Bench bench(bilinear(), {"gradient_descent_ascent", {{"learning_rate", "0.3"}}}, {});
+        std::vector<double> matrix = values(bench.lab().data("A"));
+        for (double& entry : matrix) entry *= scale;
+        set_values(bench.lab().data("A"), matrix);
+        const Bench::Run safe = bench.run(1000, 2000, kAhead);
+        for (std::size_t row = 0; row < safe.residual[0].size(); ++row)
+            CHECK(safe.residual.back()[row] <= 0.02 * safe.residual[0][row]);
+    }
+}
+
 TEST_CASE("safeguard ahead: a good method keeps every bit, for one gradient more, and is never replaced") {
     Bench bench({.optimizee = "rotated_saddle", .instances = 6},
                 {"gradient_descent_ascent", {{"learning_rate", "0.2"}}},
