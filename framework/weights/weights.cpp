@@ -82,6 +82,11 @@ bool is_changed(const TensorFile& file) {
 void check_names(const TensorFile& file, const Optimizer& optimizer) {
     std::vector<std::string> known;
     for (const l2o_spec* spec : optimizer.params()) known.emplace_back(spec->name);
+    if (file.tensors.empty() &&
+        !std::ranges::all_of(optimizer.params(), [](auto spec) { return is_derived(*spec); }))
+        refuse(file,
+               "has no tensors; expected those of '" + optimizer.id() + "', as 'l2o train' writes them" +
+                   did_you_mean("", known));
     for (const auto& [name, tensor] : file.tensors) {
         if (std::find(known.begin(), known.end(), name) == known.end()) {
             refuse(file,

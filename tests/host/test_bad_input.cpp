@@ -373,6 +373,10 @@ TEST_CASE("weights that do not fit are refused by the tensor that does not") {
          2,
          "optimizer 'l2o_dm' has no option 'hiden'; did you mean 'hidden'?"},
         {with(b), 2, "w.safetensors: tensor 'lstm_1/w_gates' [6, 16] is missing"},
+        {safetensors("{" + metadata + "}", ""),
+         2,
+         "w.safetensors: has no tensors; expected those of 'l2o_dm', as 'l2o train' writes them; known: "
+         "linear/b"},
         {with(replaced(replaced(b, "[4]", "[1]"), "16", "4")),
          5,
          "w.safetensors: tensors cover 4 bytes; expected 16"},
