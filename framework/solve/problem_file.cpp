@@ -232,8 +232,12 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
         }
         for (SettingText& setting : settings_from(given, {.file = file.path, .folder = folder}))
             settings.push_back(std::move(setting));
-        return std::make_unique<const Optimizee>(
-            *entry, resolve_options(entry->component.options, settings, context), dtype);
+        ResolvedOptions options = resolve_options(entry->component.options, settings, context);
+        try {
+            return std::make_unique<const Optimizee>(*entry, std::move(options), dtype);
+        } catch (const Error& error) {
+            throw Error(error.code(), file.path + ": " + error.what());
+        }
     };
 
     ProblemFile problem;

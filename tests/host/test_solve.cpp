@@ -142,6 +142,15 @@ TEST_CASE("of a game |F| at the end is told and kept, where f says nothing") {
     CHECK(!other.output().tensors.contains("residual"));
 }
 
+TEST_CASE("sizes that an optimizee does not take are refused by the file that has them") {
+    Problem problem("robust_least_squares");
+    problem.add("A", {2, 3, 5});
+    problem.add("b", {2, 3});
+    CHECK(contains(
+        problem.solve("--optimizer gradient_descent_ascent").refusal(),
+        "2 l2o: error: p.safetensors: optimizee 'robust_least_squares': m is 3; expected at least n, 5"));
+}
+
 TEST_CASE("a number that is 0 has no sign") {
     Problem problem("seesaw");
     problem.add("a", {1}, {1});
