@@ -195,8 +195,9 @@ SectionSchema make_train_schema() {
              .def = std::to_string(train.memory_bytes)},
             count("shard_rows",
                   train.shard_rows,
-                  1,
-                  "instances that are computed together; the last bits of results depend on it"),
+                  0,
+                  "instances that are computed together; the last bits of results depend on it. 0: 32, or "
+                  "half of the batch where a megabyte or more of parameters is trained"),
             decay(train.decay, "how the rates fall over the epochs of a stage"),
             real(
                 "average",

@@ -51,6 +51,7 @@ class TensorSet {
 /// The shapes of everything at one point of a batch of trajectories. A population of P particles has blocks
 /// [B, P, shape]; the optimizee sees the same memory as B * P rows.
 struct PointLayout {
+    PointLayout() = default;
     PointLayout(const Optimizer& optimizer, const Optimizee& optimizee, std::int64_t batch);
 
     std::int64_t batch = 0, particles = 0, rows = 0;  ///< rows = B * max(P, 1)

@@ -13,6 +13,9 @@
 
 namespace l2o::framework {
 
+/// Bytes to be passed over, which take longer than threads to start.
+inline constexpr std::int64_t kWorthThreads = 1 << 20;
+
 /// Whoever works side by side: threads. Work is cut the same whatever their number, and what comes of it is
 /// put together in the order of its parts, so that there are the same bits for any team.
 class Team {

@@ -84,7 +84,8 @@ struct TrainSettings {
     SelfPaced self_paced{};
     std::uint64_t memory_bytes = 0;  ///< for recorded points, all shards together, and as much again for a
                                      ///< fixed training set; 0: unlimited
-    std::int64_t shard_rows = 32;    ///< rows per shard: fixed, so that results do not depend on threads
+    /// Rows per shard: fixed, so that results do not depend on threads. 0: see Shards::Options.
+    std::int64_t shard_rows = 0;
     /// Learning-rate factor by parameter name, 'layer.03.theta' written layer { 03 { theta 0.1 } }, or by
     /// the end of names: 'theta' is that of all layers. The longer name wins.
     std::map<std::string, double> multipliers{};

@@ -18,10 +18,27 @@ namespace l2o::framework {
 namespace {
 
 constexpr std::uint64_t kTrajectoryTag = 0x747261;
-constexpr std::int64_t kWorthThreads = 1 << 20;  // bytes to add up, more than the start of threads costs
 
 std::int64_t shards_of(std::int64_t batch, std::int64_t shard_rows) {
     return (batch + shard_rows - 1) / shard_rows;
+}
+
+/// Where nobody says: every shard has sums of its own for all parameters, and where these are megabytes,
+/// clearing and adding them, and packing the parameters for each product, would take longer than the
+/// products.
+std::int64_t rows_per_shard(std::int64_t given,
+                            std::int64_t batch,
+                            const Optimizer& optimizer,
+                            const std::vector<double>& rates) {
+    constexpr std::int64_t kRows = 32, kLarge = 1 << 20, kLanes = 2;
+    if (given > 0) return given;
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < optimizer.params().size(); ++i) {
+        const l2o_spec& spec = *optimizer.params()[i];
+        if (has(spec, L2O_SPEC_DERIVED) || (!rates.empty() && rates[i] == 0)) continue;
+        bytes += element_count(shape_of(spec, 0)) * bytes_of(dtype_of(spec));
+    }
+    return bytes < kLarge ? kRows : std::max(kRows, (batch + kLanes - 1) / kLanes);
 }
 /// 0 would mean no limit.
 std::uint64_t share_of(std::uint64_t memory_bytes, std::int64_t shards) {
@@ -35,10 +52,11 @@ void check_memory(const TrainSettings& train, const Optimizer& optimizer, const 
     if (train.memory_bytes == 0 || !goes_back) return;
     // The point in hand, cotangents before and after a step, where a window begins, the two of a step.
     constexpr std::int64_t kPoints = 6;
-    const PointLayout layout(optimizer, optimizee, std::min(train.batch, train.shard_rows));
+    const std::int64_t rows = rows_per_shard(train.shard_rows, train.batch, optimizer, {});
+    const PointLayout layout(optimizer, optimizee, std::min(train.batch, rows));
     std::int64_t least = 0;
     for (const Shape& block : layout.blocks) least += kPoints * element_count(block) * bytes_of(layout.dtype);
-    const std::int64_t shards = shards_of(train.batch, train.shard_rows);
+    const std::int64_t shards = shards_of(train.batch, rows);
     if (share_of(train.memory_bytes, shards) >= static_cast<std::uint64_t>(least)) return;
     throw Error(ExitCode::kUsage,
                 "train.memory is " + std::to_string(train.memory_bytes) + " bytes for " +
@@ -110,14 +128,16 @@ Shards::Shards(const Optimizer& optimizer,
       with_solutions_(options.with_solutions || loss.needs_solution()),
       loss_needing_solutions_(loss.needs_solution() ? loss.id() : "") {
     data_ = optimizee.sample(keys.train_data, options.split, 0, options.batch, with_solutions_);
-    const std::int64_t count = shards_of(options.batch, options.shard_rows);
+    const std::int64_t shard_rows =
+        rows_per_shard(options.shard_rows, options.batch, optimizer, options.rates);
+    const std::int64_t count = shards_of(options.batch, shard_rows);
     UnrollOptions unroll = options.unroll;
     // Threads that have no shard of their own work on slices.
     unroll.threads = static_cast<int>(std::max<std::int64_t>(threads / count, 1));
     unroll.memory_bytes = share_of(unroll.memory_bytes, count);
     for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t first = i * options.shard_rows;
-        const std::int64_t rows = std::min(options.shard_rows, options.batch - first);
+        const std::int64_t first = i * shard_rows;
+        const std::int64_t rows = std::min(shard_rows, options.batch - first);
         shards_.push_back(std::make_unique<Shard>(optimizer,
                                                   optimizee,
                                                   loss,

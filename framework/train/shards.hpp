@@ -27,10 +27,11 @@ class Shards {
   public:
     struct Options {
         Split split = Split::kTrain;
-        std::int64_t batch = 0, row0 = 0, shard_rows = 0;  ///< row0: of the first row, for its draws
-        std::vector<double> rates{};  ///< of the stage, per parameter: 0 gets no gradient; empty: all do
-        UnrollOptions unroll;         ///< memory_bytes: of all shards together
-        bool with_solutions = false;  ///< drawn even if the loss needs none
+        std::int64_t batch = 0, row0 = 0;  ///< row0: of the first row, for its draws
+        std::int64_t shard_rows = 0;       ///< 0: 32, or half of the batch where there are megabytes to train
+        std::vector<double> rates{};       ///< of the stage, per parameter: 0 gets no gradient; empty: all do
+        UnrollOptions unroll;              ///< memory_bytes: of all shards together
+        bool with_solutions = false;       ///< drawn even if the loss needs none
     };
     Shards(const Optimizer& optimizer,
            const Optimizee& optimizee,

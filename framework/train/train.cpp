@@ -190,7 +190,11 @@ void Trainer::open_log() try {
 }
 
 bool Trainer::run_stage(const Stage& stage) {
-    meta_ = std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
+    const auto make_meta = [&] {
+        return std::make_unique<MetaOptimizer>(
+            settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates, threads_);
+    };
+    meta_ = make_meta();
     gradient_ = gradient_like(optimizer_, kept_.phi, stage.rates);
     const Loss& loss = *losses_[static_cast<std::size_t>(cursor_.stage)];
     const Lesson lesson{optimizer_, optimizee_, loss, kept_.phi, keys_, settings_, stage, batches_, threads_};
@@ -204,8 +208,7 @@ bool Trainer::run_stage(const Stage& stage) {
     imitation_meta_.reset();
     if (stage.imitation > 0) {
         imitation_ = std::make_unique<Imitation>(lesson);
-        imitation_meta_ =
-            std::make_unique<MetaOptimizer>(settings_.meta_optimizer, optimizer_, kept_.phi, stage.rates);
+        imitation_meta_ = make_meta();
     }
     std::optional<Validation> validation;
     if (settings_.validate_every > 0)

@@ -75,15 +75,18 @@ bool Trainer::run_window(const Stage& stage) {
         if (window.is_unsolved) ++cursor_.unsolved;
         return skip(window.diverged, window.is_unsolved);
     }
-    if (settings_.clip_norm > 0 && norm > settings_.clip_norm) {
-        for (Tensor& tensor : gradient_.tensors()) scale(tensor, settings_.clip_norm / norm);
-    }
+    const double factor =
+        settings_.clip_norm > 0 && norm > settings_.clip_norm ? settings_.clip_norm / norm : 1;
     std::vector<double> rates = stage.rates;
     for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
-    remember(rates);
     const TensorSet* proposed = current().proposed();
+    // A step of the meta-optimizer reads phi as it is, and can leave it there.
+    const bool is_noted = proposed == nullptr && kept_.mean.empty() && cursor_.meta_steps > 0;
+    if (!is_noted) remember(rates);
     try {
-        if (proposed == nullptr) (imitates() ? *imitation_meta_ : *meta_).step(gradient_, rates);
+        if (proposed == nullptr)
+            (imitates() ? *imitation_meta_ : *meta_)
+                .step(gradient_, rates, factor, is_noted ? &kept_.good : nullptr);
     } catch (const Diverged& diverged) {
         return skip(diverged.text);
     }

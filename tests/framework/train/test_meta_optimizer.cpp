@@ -160,3 +160,57 @@ TEST_CASE("an optimizer without learned parameters cannot be trained") {
     CHECK(refusal([&] { MetaOptimizer(choice(Kind::kOptimizer, "adam"), trainee.optimizer(), phi); }) ==
           "2 optimizer 'gradient_descent' has no parameters to train");
 }
+
+TEST_CASE("what is sliced has the same bits for any number of threads, and a factor is one of the gradient") {
+    const Trainee trainee({.optimizer = "lista",
+                           .options = {{"layers", "11"}},
+                           .optimizee = "sparse_recovery",
+                           .problem = {{"m", "64"}, {"n", "128"}}});
+    for (const char* const id : {"adam", "momentum", "projected_gradient"}) {  // the last one: all at once
+        CAPTURE(id);
+        std::vector<TensorSet> phi;
+        for (const int threads : {1, 3, 0}) {
+            phi.push_back(trainee.initial_params());
+            REQUIRE(phi.back().bytes() > 1 << 20);
+            TensorSet gradient = gradient_like(trainee.optimizer(), phi.back());
+            MetaOptimizer meta(
+                choice(Kind::kOptimizer, id), trainee.optimizer(), phi.back(), {}, std::max(threads, 1));
+            for (std::uint64_t t = 0; t < 3; ++t) {
+                draw(gradient, t);
+                for (Tensor& tensor : gradient.tensors())
+                    for (double& value : tensor.values<double>()) value *= threads == 0 ? 0.25 : 1;
+                meta.step(gradient, std::vector<double>(phi.back().size(), 0.5), threads == 0 ? 1 : 0.25);
+            }
+        }
+        CHECK(bytes(phi[0]) != bytes(trainee.initial_params()));
+        CHECK(bytes(phi[1]) == bytes(phi[0]));
+        CHECK(bytes(phi[2]) == bytes(phi[0]));
+    }
+}
+
+TEST_CASE("a step leaves what the parameters were; one that is not finite leaves them there, too") {
+    const Trainee trainee({.optimizer = "lista",
+                           .options = {{"layers", "3"}},
+                           .optimizee = "sparse_recovery",
+                           .problem = {{"m", "64"}, {"n", "128"}}});
+    for (const char* const id : {"gradient_descent", "projected_gradient"}) {
+        CAPTURE(id);
+        TensorSet phi = trainee.initial_params(), gradient = gradient_like(trainee.optimizer(), phi),
+                  before = clone(phi);
+        MetaOptimizer meta(
+            choice(Kind::kOptimizer, id, {{"learning_rate", "1e-3"}}), trainee.optimizer(), phi);
+        const std::vector<double> rates(phi.size(), 1.0);
+        draw(gradient, 1);
+        meta.step(gradient, rates);
+        const std::string first = bytes(phi);
+        meta.step(gradient, rates, 1, &before);
+        CHECK(bytes(before) == first);
+        const std::string second = bytes(phi);
+        CHECK(second != first);
+        gradient[gradient.size() - 1].values<double>().back() = 1e308;
+        CHECK_THROWS_AS(meta.step(gradient, rates, 1e5, &before), Diverged);
+        CHECK(bytes(phi) == second);
+        CHECK(bytes(before) == second);
+        CHECK(meta.t() == 0);
+    }
+}

@@ -43,17 +43,26 @@ struct View {
     T& scalar() const { return *data; }
 };
 
+namespace detail {
+template <class T>
+[[gnu::noinline]] View<T> view_of_any(const l2o_tensor& tensor, int lead) {
+    View<T> v{static_cast<T*>(tensor.data), 1, 1, 1};
+    if (tensor.ndim == 0) return v;
+    const int split = lead < tensor.ndim ? lead : tensor.ndim;
+    for (int i = 0; i < split; ++i) v.rows *= tensor.shape[i];
+    for (int i = split; i < tensor.ndim; ++i) v.cols *= tensor.shape[i];
+    v.stride = tensor.strides[split - 1];
+    return v;
+}
+}  // namespace detail
+
 /// View of a tensor whose first `lead` axes count as rows (2 for [B, P, shape]); empty if tensor is NULL.
 template <class T>
-View<T> view(const l2o_tensor* tensor, int lead = 1) {
+[[gnu::always_inline]] inline View<T> view(const l2o_tensor* tensor, int lead = 1) {
     if (tensor == nullptr) return {};
-    View<T> v{static_cast<T*>(tensor->data), 1, 1, 1};
-    if (tensor->ndim == 0) return v;
-    const int split = lead < tensor->ndim ? lead : tensor->ndim;
-    for (int i = 0; i < split; ++i) v.rows *= tensor->shape[i];
-    for (int i = split; i < tensor->ndim; ++i) v.cols *= tensor->shape[i];
-    v.stride = tensor->strides[split - 1];
-    return v;
+    if (tensor->ndim == 2 && lead == 1) [[likely]]
+        return {static_cast<T*>(tensor->data), tensor->shape[0], tensor->shape[1], tensor->strides[0]};
+    return detail::view_of_any<T>(*tensor, lead);
 }
 
 /// Member j of a leading axis: question j of [K, B, shape], point j of [len, B, shape].
@@ -72,7 +81,11 @@ View<T> member(const l2o_tensor* tensor, std::int64_t j, int lead = 1) {
 /// do not overlap.
 template <class F, class First, class... Rest>
 void each(F&& f, const View<First>& first, const View<Rest>&... rest) {
-    for (std::int64_t r = 0; r < first.rows; ++r) {
+    // Rows without gaps are one: of a coordinate-wise method every row may be one coordinate.
+    const bool is_dense = ((first.stride == first.cols) && ... && (rest.stride == rest.cols));
+    const std::int64_t rows = is_dense ? 1 : first.rows,
+                       cols = is_dense ? first.rows * first.cols : first.cols;
+    for (std::int64_t r = 0; r < rows; ++r) {
         const auto loop = [&](First* a, Rest*... more) {
         // Tensors of a call never overlap; checking that at run time is too much for the vectoriser.
 #if defined(__clang__)
@@ -80,7 +93,7 @@ void each(F&& f, const View<First>& first, const View<Rest>&... rest) {
 #elif defined(__GNUC__)
 #pragma GCC ivdep
 #endif
-            for (std::int64_t c = 0; c < first.cols; ++c) f(a[c], more[c]...);
+            for (std::int64_t c = 0; c < cols; ++c) f(a[c], more[c]...);
         };
         loop(first.row(r), rest.row(r)...);
     }
