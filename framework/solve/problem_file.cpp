@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "framework/config/options_text.hpp"
-#include "framework/config/value_text.hpp"
+#include "framework/config/value_text.hpp" #include < string_view>
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/store/paths.hpp"
@@ -236,6 +236,7 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
         try {
             return std::make_unique<const Optimizee>(*entry, std::move(options), dtype);
         } catch (const Error& error) {
+            if (std::string_view(error.what()).starts_with("out of memory")) throw;  // not of the file
             throw Error(error.code(), file.path + ": " + error.what());
         }
     };
