@@ -6,9 +6,10 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "framework/config/options_text.hpp"
-#include "framework/config/value_text.hpp" #include < string_view>
+#include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/store/paths.hpp"
