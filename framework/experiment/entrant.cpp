@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/error.hpp"
+#include "framework/plugin/create.hpp"
 #include "framework/rollout/course.hpp"
 #include "framework/rollout/sparse_updates.hpp"
 #include "framework/rollout/start_share.hpp"
@@ -55,10 +56,8 @@ double training_seconds(const WeightsReport& report) {
 
 Optimizee optimizee_of(const PluginChoice& choice, Dtype dtype) try {
     return {choice.entry, choice.resolve(), dtype};
-} catch (const Error& error) {
-    const std::string place = choice.context.origin + ": " + choice.context.path;
-    if (std::string_view(error.what()).starts_with(choice.context.origin)) throw;
-    throw Error(error.code(), place + ": " + error.what());
+} catch (const Refusal& refusal) {
+    throw Error(refusal.code(), choice.context.origin + ": " + choice.context.path + ": " + refusal.what());
 }
 
 Entrant make_entrant(const Experiment& experiment,

@@ -15,9 +15,8 @@ inline constexpr const char* kHung = "did not come back";
 /// the result. What it prints goes to stderr.
 /// Forks: the caller runs one thread, and a library that it has loaded has started none.
 /// @param on_line  is called with every line that the child sends. If it throws, the child is killed.
-/// @param silence_limit_s  a child that sends nothing until it has computed for so long is killed, and one
-/// that
-///        waits for so long. What a child of the child sends counts for both.
+/// @param silence_limit_s  a child that sends nothing is killed once it has computed for so long, or waited;
+///        what a child of the child sends counts for both.
 /// @return "" if body returned; else how the child ended: "crashed with SIGSEGV (Segmentation fault)".
 [[nodiscard]] std::string run_in_child(const std::function<void(const Send&)>& body,
                                        const std::function<void(const std::string&)>& on_line,

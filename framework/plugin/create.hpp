@@ -10,10 +10,17 @@
 
 namespace l2o::framework {
 
+/// What a plugin says of its options, or of what it is created for. Who knows the place in a file adds it.
+class Refusal : public Error {
+  public:
+    using Error::Error;
+};
+
 /// Creates an instance of a plugin: api.create with these options and what the kind takes beside them, into
 /// `instance`, which destroys it.
-/// @param who  opens the message of an Error.   @throw as CallContext::check(), kUsage for options
-/// that do not go together.
+/// @param who  opens the message of an Error.
+/// @throw Diverged, or Refusal with the code of CallContext::check(), kUsage for options that do not go
+/// together.
 template <class Instance, class Destroy, class Api, class Setting>
 void create(std::unique_ptr<Instance, Destroy>& instance,
             const Api& api,
@@ -28,8 +35,7 @@ void create(std::unique_ptr<Instance, Destroy>& instance,
     try {
         call.check(status, who);
     } catch (const Error& error) {
-        if (status != L2O_STATUS_INVALID) throw;
-        throw Error(ExitCode::kUsage, error.what());  // of the options
+        throw Refusal(status == L2O_STATUS_INVALID ? ExitCode::kUsage : error.code(), error.what());
     }
     instance.reset(made);
 }

@@ -27,6 +27,16 @@ inline void add(Tensor& a, const Tensor& b) {
         b);
 }
 
+/// tensor *= factor
+inline void scale(Tensor& tensor, double factor) {
+    with_values(
+        [factor](auto values) {
+            using T = typename decltype(values)::value_type;
+            for (auto& value : values) value *= static_cast<T>(factor);
+        },
+        tensor);
+}
+
 /// a[r] += scale[r] * b[r] for every row of axis 0 of b (a, b: the same number of elements).
 inline void add_scaled_rows(Tensor& a, const Tensor& scale, const Tensor& b) {
     with_values(

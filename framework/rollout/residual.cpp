@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "framework/plugin/call.hpp"
+#include "framework/plugin/evaluation.hpp"
 #include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -30,30 +30,11 @@ std::vector<double> residuals_of(const Optimizee& optimizee,
                                  const Key& key,
                                  const ProblemData& data,
                                  const std::vector<Tensor>& x) {
-    const std::string who = "optimizee '" + optimizee.id() + "'";
-    CallContext call;
-    call.reserve_scratch(CallContext::scratch_of(optimizee.info(), data.instances, who));
-    const std::vector<const l2o_tensor*> tensors = abi_data(data);
     std::vector<Tensor> gradient;
-    std::vector<const l2o_tensor*> points_x;
     std::vector<l2o_tensor*> g;
     for (const Tensor& block : x) gradient.emplace_back(block.dtype(), block.shape());
-    for (std::size_t k = 0; k < x.size(); ++k) {
-        points_x.push_back(x[k].abi());
-        g.push_back(gradient[k].abi());
-    }
-    l2o_points points{};
-    points.batch = static_cast<std::uint32_t>(data.instances);
-    points.rows_per_instance = 1;
-    points.data = tensors.data();
-    points.x = points_x.data();
-    points.batch_key[0] = key[0];
-    points.batch_key[1] = key[1];
-    const l2o_eval_out out{nullptr, g.data()};
-    {
-        const auto lock = optimizee.guard();
-        call.check(optimizee.api().eval(optimizee.raw(), call.with(key), &points, &out), who);
-    }
+    for (Tensor& block : gradient) g.push_back(block.abi());
+    evaluate_once(optimizee, key, data, x, {nullptr, g.data()});
     std::vector<double> sizes;
     for (std::int64_t row = 0; row < data.instances; ++row) sizes.push_back(size_of_row(gradient, row));
     return sizes;

@@ -4,7 +4,7 @@
 #include <l2o/numerics/philox.hpp>
 #include <string>
 
-#include "framework/plugin/call.hpp"
+#include "framework/plugin/evaluation.hpp"
 #include "framework/rollout/arithmetic.hpp"
 
 namespace l2o::framework {
@@ -48,23 +48,8 @@ bool has_finite_start(const Optimizee& optimizee,
                       const Key& key,
                       const ProblemData& data,
                       const std::vector<Tensor>& x0) {
-    const std::string who = "optimizee '" + optimizee.id() + "'";
-    CallContext call;
-    call.reserve_scratch(CallContext::scratch_of(optimizee.info(), data.instances, who));
-    const std::vector<const l2o_tensor*> tensors = abi_data(data);
-    std::vector<const l2o_tensor*> x;
-    for (const Tensor& block : x0) x.push_back(block.abi());
-    l2o_points points{};
-    points.batch = static_cast<std::uint32_t>(data.instances);
-    points.rows_per_instance = 1;
-    points.data = tensors.data();
-    points.x = x.data();
-    points.batch_key[0] = key[0];
-    points.batch_key[1] = key[1];
     Tensor f(optimizee.dtype(), {data.instances});
-    const l2o_eval_out out{f.abi(), nullptr};
-    const auto lock = optimizee.guard();
-    call.check(optimizee.api().eval(optimizee.raw(), call.with(key), &points, &out), who);
+    evaluate_once(optimizee, key, data, x0, {f.abi(), nullptr});
     for (std::int64_t row = 0; row < f.size(); ++row)
         if (std::isfinite(f.value(row))) return true;
     return false;

@@ -6,11 +6,11 @@
 #include <map>
 #include <optional>
 #include <sstream>
-#include <string_view>
 
 #include "framework/config/options_text.hpp"
 #include "framework/config/value_text.hpp"
 #include "framework/error.hpp"
+#include "framework/plugin/create.hpp"
 #include "framework/plugin/numbers.hpp"
 #include "framework/store/paths.hpp"
 #include "framework/store/safetensors.hpp"
@@ -236,9 +236,8 @@ ProblemFile read_problem(const Catalog& catalog, const std::filesystem::path& pa
         ResolvedOptions options = resolve_options(entry->component.options, settings, context);
         try {
             return std::make_unique<const Optimizee>(*entry, std::move(options), dtype);
-        } catch (const Error& error) {
-            if (std::string_view(error.what()).starts_with("out of memory")) throw;  // not of the file
-            throw Error(error.code(), file.path + ": " + error.what());
+        } catch (const Refusal& refusal) {
+            throw Error(refusal.code(), file.path + ": " + refusal.what());
         }
     };
 

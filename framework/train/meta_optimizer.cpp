@@ -18,12 +18,6 @@ Shape with_one(const Shape& shape) {
     return out;
 }
 
-/// to = factor from
-template <class T>
-void scale(std::span<const T> from, double factor, T* to) {
-    for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<T>(factor) * from[i];
-}
-
 /// moved = x + rate (moved - x), and `before` = x.   @return whether all of them are finite.
 template <class T>
 bool mix(std::span<const T> x, double rate, T* moved, T* before) {
@@ -128,11 +122,7 @@ void MetaOptimizer::propose(const TensorSet& gradient, double factor) {
             Tensor::borrow(tensor.dtype(), with_one(tensor.shape()), const_cast<void*>(tensor.data())));
         if (factor != 1) {
             views.back() = views.back().clone();
-            with_values(
-                [&](auto values) {
-                    scale({values.data(), values.size()}, factor, values.data());
-                },
-                views.back());
+            scale(views.back(), factor);
         }
         g.push_back(views.back().abi());
     }
@@ -165,7 +155,7 @@ bool MetaOptimizer::move(
     std::span<T> g = part<T>(gradient, slice);
     if (factor != 1) {
         T* const scaled = static_cast<T*>(work->place(1).x);
-        scale<T>(g, factor, scaled);
+        for (std::size_t i = 0; i < g.size(); ++i) scaled[i] = static_cast<T>(factor) * g[i];
         g = {scaled, g.size()};
     }
     work->call.step(params_, {}, t_, slice.count, now, g.data(), next);

@@ -61,6 +61,8 @@ class Trainer {
     bool run_window(const Stage& stage);
     /// A window has taught nothing.
     bool skip(const std::string& why, bool is_unsolved = false);
+    /// Whether no window of the stage has been learned from.
+    [[nodiscard]] bool is_first_step() const;
     /// Parameters that a window was finite with.
     void remember(std::span<const double> rates);
     void end_trajectory(const Stage& stage, bool is_finite, Validation* validation);

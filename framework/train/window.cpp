@@ -28,16 +28,6 @@ double norm_of(const TensorSet& gradient) {
     return std::sqrt(sum);
 }
 
-void scale(Tensor& tensor, double factor) {
-    if (!tensor) return;
-    with_values(
-        [factor](auto values) {
-            using T = typename decltype(values)::value_type;
-            for (auto& value : values) value *= static_cast<T>(factor);
-        },
-        tensor);
-}
-
 }  // namespace
 
 bool Trainer::imitates() const {
@@ -81,8 +71,8 @@ bool Trainer::run_window(const Stage& stage) {
     for (double& rate : rates) rate *= stage.decayed(cursor_.epoch);
     const TensorSet* proposed = current().proposed();
     // A step of the meta-optimizer reads phi as it is, and can leave it there.
-    const bool is_noted = proposed == nullptr && kept_.mean.empty() && cursor_.meta_steps > 0;
-    if (!is_noted) remember(rates);
+    const bool is_noted = proposed == nullptr && kept_.mean.empty();
+    if (!is_noted || is_first_step()) remember(rates);
     try {
         if (proposed == nullptr)
             (imitates() ? *imitation_meta_ : *meta_)
@@ -111,9 +101,13 @@ bool Trainer::skip(const std::string& why, bool is_unsolved) {
     return false;
 }
 
+bool Trainer::is_first_step() const {
+    return meta_->t() == 0 && (!imitation_meta_ || imitation_meta_->t() == 0);
+}
+
 void Trainer::remember(std::span<const double> rates) {
     // Those of an earlier stage are all replaced.
-    const bool is_first = meta_->t() == 0 && (!imitation_meta_ || imitation_meta_->t() == 0);
+    const bool is_first = is_first_step();
     for (std::size_t i = 0; i < kept_.good.size(); ++i) {
         if (is_first || (gradient_[i] && rates[i] != 0)) copy_values(kept_.good[i], last()[i]);
     }

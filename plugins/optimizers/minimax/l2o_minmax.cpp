@@ -29,15 +29,14 @@ class L2oMinmax : public l2o::layers::Layered<L2oMinmax> {
         .title = "L2O-Minmax (Twin-L2O): two LSTMs that take turns",
         .doc =
             "Shen et al. 2021, \"Learning a minimax optimizer: a pilot study\". A step moves one player: u "
-            "in "
-            "even steps, v in odd ones, each by a small LSTM of its own that every coordinate shares, which "
-            "reads the gradient of the coordinate and that of the other player's coordinate of the same "
-            "number. form scaled: both divided, and the output multiplied, by the root of their mean square "
-            "over the instance, so that it converges to the last digit, and the other player's gradient is "
-            "the last one that was seen: a step costs one partial gradient. form published: as they are, "
-            "both at the point of the step, which costs two; with the warm-up of the authors' code. Trained "
-            "by residual_ratio, or as published by minmax_gain. Pairs by number mean little where players "
-            "have several coordinates: see learned_secant."};
+            "in even steps, v in odd ones, each by a small LSTM of its own that every coordinate shares, "
+            "which reads the gradient of the coordinate and that of the other player's coordinate of the "
+            "same number. form scaled: both divided, and the output multiplied, by the root of their mean "
+            "square over the instance, so that it converges to the last digit, and the other player's "
+            "gradient is the last one that was seen: a step costs one partial gradient. form published: as "
+            "they are, both at the point of the step, which costs two; with the warm-up of the authors' "
+            "code. Trained by residual_ratio, or as published by minmax_gain. Pairs by number mean little "
+            "where players have several coordinates: see learned_secant."};
     static constexpr const char* tags[] = {"coordinate-wise"};
 
     static l2o::Options<L2oMinmax> options() {

@@ -13,8 +13,7 @@ using namespace l2o::framework;
 
 namespace {
 
-void wait_for(double seconds) { ::usleep(static_cast<useconds_t>(1e6 * seconds)); }
-
+/// Until the process has computed for so long since it began.
 void compute_for(double seconds) {
     timespec time{};
     do {
@@ -63,7 +62,7 @@ class Rivals {
 }  // namespace
 
 TEST_CASE("child: one that waits, or computes, for longer than its limit is killed") {
-    CHECK(end_of(0.2, [](const Send&) { wait_for(60); }) == "did not come back within 0.2 s");
+    CHECK(end_of(0.2, [](const Send&) { ::pause(); }) == "did not come back within 0.2 s");
     CHECK(end_of(0.2, [](const Send&) { compute_for(60); }) == "did not come back within 0.2 s");
     CHECK(end_of(5, [](const Send&) { compute_for(0.05); }).empty());
 }
@@ -75,17 +74,18 @@ TEST_CASE("child: the limit is of its own time, not of what others take from it"
 }
 
 TEST_CASE("child: every line is a sign of life, for whoever waits above it, too") {
+    // All of them together take longer than either limit, none of them as long.
     const auto speak = [](const Send& send) {
-        for (int i = 0; i < 6; ++i) {
-            wait_for(0.1);
+        for (int i = 1; i <= 14; ++i) {
+            compute_for(0.1 * i);
             send("line");
         }
     };
-    CHECK(end_of(0.3, speak).empty());
+    CHECK(end_of(0.5, speak).empty());
     std::string below = "not run";
-    CHECK(run_in_child([&](const Send& send) { send(end_of(0.3, speak)); },
+    CHECK(run_in_child([&](const Send& send) { send(end_of(0.5, speak)); },
                        [&](const std::string& line) { below = line; },
-                       0.3)
+                       1)
               .empty());
     CHECK(below.empty());
 }

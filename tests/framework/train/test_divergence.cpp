@@ -208,6 +208,17 @@ TEST_CASE("a stage that a step ruined does not ruin the next one") {
     CHECK(result.diverged_trajectories == 2);
 }
 
+TEST_CASE("a stage that ruins what it trains leaves the others as the stage before it did") {
+    Trainee trainee = ruined_by_its_first_step(), before = ruined_by_its_first_step();
+    const StageSettings first{.name = "a", .epochs = 2, .rate = 1e-6};
+    trainee.settings().stages = {first, {.name = "b", .epochs = 2, .multipliers = {{"decay", 0}}}};
+    before.settings().stages = {first};
+    const TrainResult result = trainee.train();
+    CHECK(result.diverged);
+    CHECK(bytes(param(trainee, result.params, "decay")) ==
+          bytes(param(before, before.train().params, "decay")));
+}
+
 TEST_CASE("windows that diverge now and then leave the last parameters, and no training is called diverged") {
     Trainee trainee = diverging({{"gives_up_at", "7"}}), with_more = diverging({{"gives_up_at", "7"}});
     trainee.settings().validate_instances = 1;
