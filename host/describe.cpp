@@ -4,6 +4,7 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <iostream>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "framework/experiment/section_schemas.hpp"
 #include "framework/plugin/published.hpp"
 #include "framework/text/json.hpp"
+#include "framework/text/plugin_name.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
 #include "framework/text/table.hpp"
@@ -85,6 +87,23 @@ nlohmann::json published(const CommandLine& line, const Catalog::Entry& entry) {
     }
 }
 
+/// A table, if it has rows, and under every row what there is to say about it.
+void print_rows(const std::vector<std::string>& head,
+                const std::vector<std::vector<std::string>>& rows,
+                const std::vector<std::string>& docs) {
+    if (rows.empty()) return;
+    framework::TextTable table{.lines = {head}};
+    table.lines.insert(table.lines.end(), rows.begin(), rows.end());
+    std::istringstream lines(table.text());
+    std::string line;
+    std::getline(lines, line);
+    std::cout << "\n" << line << "\n";
+    for (const std::string& doc : docs) {
+        std::getline(lines, line);
+        std::cout << line << "\n" << (doc.empty() ? "" : paragraph(doc, "      "));
+    }
+}
+
 void print_published(const nlohmann::json& published) {
     if (published.contains("refusal")) {
         std::cout << "\n"
@@ -94,28 +113,30 @@ void print_published(const nlohmann::json& published) {
         return;
     }
     const auto tensors = [&](const char* key, const char* title) {
-        framework::TextTable table{.lines = {{title, "shape", "dtype", ""}}, .elastic = {3}};
+        std::vector<std::vector<std::string>> rows;
+        std::vector<std::string> docs;
         for (const nlohmann::json& tensor : published.at(key)) {
             std::string doc = tensor.at("doc");
-            if (tensor.value("role", "") == "max") doc = "to be maximised; " + doc;
-            if (tensor.contains("bounds")) doc = "in " + tensor.at("bounds").get<std::string>() + "; " + doc;
-            if (tensor.value("optimum", false)) doc = "known optimum; " + doc;
-            if (tensor.value("solution", false)) doc = "solution; " + doc;
-            table.lines.push_back({tensor.at("name"), tensor.at("shape"), tensor.at("dtype"), doc});
+            const auto is = [&](const std::string& what) { doc = what + (doc.empty() ? "" : "; ") + doc; };
+            if (tensor.value("role", "") == "max") is("to be maximised");
+            if (tensor.contains("bounds")) is("in " + tensor.at("bounds").get<std::string>());
+            if (tensor.value("optimum", false)) is("known optimum");
+            if (tensor.value("solution", false)) is("solution");
+            rows.push_back({tensor.at("name"), tensor.at("shape"), tensor.at("dtype")});
+            docs.push_back(doc);
         }
-        if (table.lines.size() > 1) std::cout << "\n" << table.text(text_columns());
+        print_rows({title, "shape", "dtype"}, rows, docs);
     };
     tensors("blocks", "variable");
     tensors("data", "data");
-    framework::TextTable metrics{.lines = {{"metric", "better", ""}}, .elastic = {2}};
+    std::vector<std::vector<std::string>> metrics;
+    std::vector<std::string> docs;
     for (const nlohmann::json& metric : published.at("metrics")) {
         const std::string doc = metric.at("doc");
-        metrics.lines.push_back(
-            {metric.at("name"),
-             metric.at("better"),
-             (metric.at("needs_solution").get<bool>() ? "needs the solution; " : "") + doc});
+        metrics.push_back({metric.at("name"), metric.at("better")});
+        docs.push_back((metric.at("needs_solution").get<bool>() ? "needs the solution; " : "") + doc);
     }
-    if (metrics.lines.size() > 1) std::cout << "\n" << metrics.text(text_columns());
+    print_rows({"metric", "better"}, metrics, docs);
     std::string answers;
     for (std::size_t i = 0; i < published.at("answers").size(); ++i) {
         const double cost = published.at("costs").at(i);
@@ -298,20 +319,23 @@ framework::ExitCode describe(const Arguments& given) {
         const Catalog::Entry* entry = catalog.look_up(kind, name);
         if (entry == nullptr) continue;
         const bool is_problem = kind == Kind::kOptimizee;
+        // What is wrong with --set is told instead, not below.
+        const nlohmann::json publishes = is_problem ? published(*line, *entry) : nlohmann::json();
         if (line->common().wants_json) {
             all.push_back(json_of(*entry));
-            if (is_problem) all.back()["published"] = published(*line, *entry);
+            if (is_problem) all.back()["published"] = publishes;
         } else {
             std::cout << (is_first ? "" : "\n");
             print(*entry);
-            if (is_problem) print_published(published(*line, *entry));
+            if (is_problem) print_published(publishes);
         }
         is_first = false;
     }
     if (is_first) {
         if (const std::string why = catalog.left_out(name); !why.empty())
             throw framework::Error(framework::ExitCode::kPlugin, why);
-        const std::string id = name.substr(0, name.find('@'));
+        const std::string id = framework::PluginName(name).id;
+        if (id.empty()) (void)catalog.find(Kind::kOptimizer, name);  // tells what is missing
         for (const Kind kind : {Kind::kOptimizer, Kind::kOptimizee, Kind::kLoss})
             if (catalog.look_up(kind, id) != nullptr) (void)catalog.find(kind, name);  // lists the versions
         std::vector<std::string> ids;

@@ -423,7 +423,7 @@ ExitCode solve(const Arguments& given) {
         successor_params = TensorSet(successor->init_params(keys.init_params, problem.data));
         course.then.emplace(Leg{*successor, successor_params});
     }
-    check_course(course, *problem.optimizee, "l2o solve");
+    check_course(course, *problem.optimizee, "l2o solve", true);
     params = parameters_of(*line, catalog, *optimizer, keys.init_params, problem);
     const Job job{.optimizee = *problem.optimizee,
                   .data = problem.data,

@@ -194,6 +194,7 @@ std::vector<Finding> check_library(const Conformance& given,
 
     // The first child loads the library once, and is forked again for every check.
     constexpr double kGraceS = 5;
+    constexpr std::string_view kEntry = "l2o_plugin_entry_";
     bool is_loaded = false;
     std::string refusal;
     const std::string ended = run_in_child(
@@ -203,11 +204,12 @@ std::vector<Finding> check_library(const Conformance& given,
             Finding loads{.component = kLibrary, .check = kLoads, .rule = kLoadsRule};
             take(verdict_of([&] {
                      loaded = &load(path);
-                     return fmt::format("{} {}, ABI {}.{}",
+                     return fmt::format("{} {}, ABI {}.{} ({})",
                                         loaded->id,
                                         loaded->version,
                                         loaded->abi_major,
-                                        loaded->abi_minor);
+                                        loaded->abi_minor,
+                                        std::string_view(L2O_ENTRY_SYMBOL).substr(kEntry.size()));
                  }),
                  loads);
             send_finding(loads);

@@ -9,6 +9,7 @@
 #include "framework/config/info_scan.hpp"
 #include "framework/error.hpp"
 #include "framework/store/paths.hpp"
+#include "framework/text/plugin_name.hpp"
 #include "framework/text/printable.hpp"
 #include "framework/text/suggest.hpp"
 
@@ -64,7 +65,8 @@ void refuse_emptied_section(const ConfigNode& base, const ConfigNode& setting, c
 void merge_section(ConfigNode& base, const ConfigNode& overlay) {
     const ConfigNode* use_before = base.find("use");
     const ConfigNode* use_now = overlay.find("use");
-    if (use_before && use_now && use_before->value != use_now->value) base.children.clear();
+    if (use_before && use_now && PluginName(use_before->value).id != PluginName(use_now->value).id)
+        base.children.clear();
 
     // The index has views of keys, which a growing vector would move.
     const std::size_t most = base.children.size() + overlay.children.size();

@@ -11,7 +11,7 @@ namespace l2o::framework {
 /// a value and a sweep of values (ConfigNode::is_sweep) the later one wins as well.
 /// Linear in the keys of both.
 /// Where `use` names another plugin than before, the earlier settings of that section go: they belonged to
-/// the other plugin.
+/// the other plugin. Another version of it keeps them.
 void merge_section(ConfigNode& base, const ConfigNode& overlay);
 
 /// Lays "key.path=value" texts over a tree. A later text wins over an earlier one; whether an option or the

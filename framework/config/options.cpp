@@ -213,7 +213,8 @@ ResolvedOptions resolve_options(std::span<const OptionSchema> schema,
         if (!value) {
             const std::string fault =
                 " is '" + text + "'; expected " + expected_value(option) +
-                (option.type == L2O_OPTION_INT && !std::isfinite(option.max) ? int_limit(text) : "");
+                (option.type == L2O_OPTION_INT && !std::isfinite(option.max) ? int_limit(text) : "") +
+                (option.type == L2O_OPTION_REAL ? real_limit(text) : "");
             if (!is_given) {
                 throw Error(ExitCode::kPlugin,
                             owner(context) + ": the default of option '" + option.key + "'" + fault);

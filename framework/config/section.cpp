@@ -79,14 +79,14 @@ template <typename Value, typename Parse>
 std::optional<Value> Section::find(const std::string& key,
                                    const std::string& expected,
                                    Parse parse,
-                                   bool is_open_int) const {
+                                   Limit limit) const {
     const ConfigNode* node = ask(key);
     if (!node) return std::nullopt;
     if (!node->children.empty()) refuse(where(key) + " is a section; expected " + expected);
     std::optional<Value> value = parse(node->value);
     if (!value)
         refuse(where(key) + " is '" + node->value + "'; expected " + expected +
-               (is_open_int ? int_limit(node->value) : ""));
+               (limit != nullptr ? limit(node->value) : ""));
     return value;
 }
 
@@ -103,14 +103,16 @@ std::optional<std::int64_t> Section::find_int(const std::string& key, const Rang
         const auto value = parse_int(text);
         return value && range.contains(static_cast<double>(*value)) ? value : std::nullopt;
     };
-    return find<std::int64_t>(key, expected_int(range), parse, !std::isfinite(range.max));
+    return find<std::int64_t>(
+        key, expected_int(range), parse, std::isfinite(range.max) ? nullptr : &int_limit);
 }
 
 std::optional<double> Section::find_real(const std::string& key, const Range& range) const {
-    return find<double>(key, expected_real(range), [&](const std::string& text) {
+    const auto parse = [&](const std::string& text) {
         const auto value = parse_real(text);
         return value && range.contains(*value) ? value : std::nullopt;
-    });
+    };
+    return find<double>(key, expected_real(range), parse, &real_limit);
 }
 
 std::optional<std::string> Section::find_choice(const std::string& key,

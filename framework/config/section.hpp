@@ -75,11 +75,13 @@ class Section {
             Origin origin);
 
     const ConfigNode* ask(const std::string& key) const;
+    /// What a message adds on a text that is a number, and too large or small.
+    using Limit = std::string (*)(std::string_view text);
     template <typename Value, typename Parse>
     std::optional<Value> find(const std::string& key,
                               const std::string& expected,
                               Parse parse,
-                              bool is_open_int = false) const;
+                              Limit limit = nullptr) const;
     template <typename Value>
     Value must(const std::optional<Value>& value, const std::string& key, const std::string& expected) const;
     std::optional<std::int64_t> find_int(const std::string& key, const Range& range) const;

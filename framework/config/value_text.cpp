@@ -92,6 +92,15 @@ std::optional<double> parse_real(std::string_view text) {
     return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
+std::string real_limit(std::string_view text) {
+    double value{};
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    return error == std::errc::result_out_of_range && stop == end
+               ? " of a size that a double holds, 4.9e-324 to 1.79e308"
+               : "";
+}
+
 std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text) {
     return parse_list<std::int64_t>(text, &parse_int);
 }

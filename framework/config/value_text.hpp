@@ -30,6 +30,9 @@ std::optional<std::int64_t> parse_int(std::string_view text);
 /// " and at most 9223372036854775807"; else "".
 std::string int_limit(std::string_view text);
 std::optional<double> parse_real(std::string_view text);  ///< finite
+/// What to add to the range in a message on a text that is a number, and too large or small for
+/// parse_real(); else "".
+std::string real_limit(std::string_view text);
 /// Whole numbers separated by commas, blanks allowed; "" is the empty list.
 std::optional<std::vector<std::int64_t>> parse_ints(std::string_view text);
 /// Finite numbers in the same form.

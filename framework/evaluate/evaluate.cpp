@@ -9,6 +9,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/evaluate/shard_run.hpp"
 #include "framework/rollout/team.hpp"
@@ -191,20 +192,26 @@ Curve evaluate(const EvaluateSettings& settings,
     Reporter reporter(progress, "evaluating " + ready.name, n_shards * settings.iterations);
     const std::function<void()> iteration_done = [&] { reporter.iteration_done(); };
     std::vector<ShardRun> shards(static_cast<std::size_t>(n_shards));
-    Team(threads).each(n_shards, [&](std::int64_t i) {
-        const std::int64_t first = i * settings.shard_rows;
-        shards[static_cast<std::size_t>(i)] = run_shard({.settings = settings,
-                                                         .keys = keys,
-                                                         .optimizee = optimizee,
-                                                         .data = data,
-                                                         .x0 = x0,
-                                                         .course = course,
-                                                         .name = ready.name,
-                                                         .first = first,
-                                                         .count = std::min(settings.shard_rows, rows - first),
-                                                         .metrics = metrics,
-                                                         .iteration_done = iteration_done});
-    });
+    try {
+        Team(threads).each(n_shards, [&](std::int64_t i) {
+            const std::int64_t first = i * settings.shard_rows;
+            shards[static_cast<std::size_t>(i)] =
+                run_shard({.settings = settings,
+                           .keys = keys,
+                           .optimizee = optimizee,
+                           .data = data,
+                           .x0 = x0,
+                           .course = course,
+                           .name = ready.name,
+                           .first = first,
+                           .count = std::min(settings.shard_rows, rows - first),
+                           .metrics = metrics,
+                           .iteration_done = iteration_done});
+        });
+    } catch (const Error& error) {
+        if (error.code() != ExitCode::kUsage || ready.place.empty()) throw;
+        throw Error(error.code(), ready.place + ": " + error.what());
+    }
     reporter.finish();
 
     Curve curve{.contestant = ready.name,
@@ -226,6 +233,8 @@ Curve evaluate(const EvaluateSettings& settings,
     curve.iteration = recorded_iterations(shards, settings);
     for (ShardRun& shard : shards) std::ranges::move(shard.staircases, std::back_inserter(curve.staircases));
     for (const std::int64_t iteration : curve.iteration) {
+        if (cancel_flag().load() != 0)
+            throw Error(ExitCode::kInterrupted, "the evaluation of '" + ready.name + "' was interrupted");
         Evaluations sum;
         double seconds = 0;
         std::vector<std::vector<double>> all(curve.metrics.size());

@@ -457,12 +457,18 @@ std::string comparison_table(const std::vector<Curve>& curves, const Judging& ju
         line[8] = break_even_text(way.break_even);
         table.lines.push_back(line);
     }
-    const std::string legend = fmt::format("difference: {}{}, paired on {}; reached: {}{}\n",
-                                           judging.metric,
-                                           judging.is_ratio() ? " row by row" : "",
-                                           pairs_text(comparisons, judging),
-                                           target_text(judging),
-                                           unpaid_text(curves, judging));
+    const bool has_dashes =
+        std::ranges::any_of(ways, [](const Arrival& way) { return !std::isfinite(way.evaluations); });
+    const std::string legend =
+        fmt::format("difference: {}{}, paired on {}; reached: {}{}{}\n",
+                    judging.metric,
+                    judging.is_ratio() ? " row by row" : "",
+                    pairs_text(comparisons, judging),
+                    target_text(judging),
+                    unpaid_text(curves, judging),
+                    has_dashes ? "; evaluations and time: of the median solve, - where "
+                                 "half of them do not arrive"
+                               : "");
     return above + table.text(columns) + folded(legend, columns);
 }
 

@@ -1,12 +1,14 @@
 #include "framework/experiment/run_state.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <atomic>
 
 #include "framework/error.hpp"
 #include "framework/plugin/blas.hpp"
 #include "framework/plugin/process_watch.hpp"
 #include "framework/rollout/team.hpp"
+#include "framework/store/memory.hpp"
 
 namespace l2o::framework {
 
@@ -18,14 +20,39 @@ RunState::RunState(const Experiment& of, const RunOptions& asked)
     for (const Contestant& contestant : experiment.contestants)
         entrants.push_back(
             make_entrant(experiment, contestant, optimizee, options.part != RunPart::kEvaluate));
+    const bool only_trains = options.part == RunPart::kTrain;
+    const EvaluateSettings& evaluate = experiment.evaluate;
+    check_size("evaluate", evaluate.instances, evaluate.starts, optimizee);
+    // What cannot be evaluated is not trained for it: one instance tells.
+    test = only_trains ? make_probe(experiment, optimizee) : make_test_set(experiment, optimizee);
+    for (const Entrant& entrant : entrants) check_evaluation(evaluate, optimizee, test.x0, ready(entrant));
+    for (const Contestant& contestant : experiment.contestants) {
+        if (!contestant.tune) continue;
+        const TuneSettings& tune = *contestant.tune;
+        const std::string where = "contestants." + contestant.group + ".tune";
+        if (!tune.metric.empty()) check_metric(where + ".metric", tune.metric, optimizee);
+        check_size(where, tune.instances, tune.starts, optimizee);
+    }
+    warn_of_memory();
+}
+
+/// Rows may end early, which nobody knows before.
+void RunState::warn_of_memory() const {
     if (options.part == RunPart::kTrain) return;
-    test = make_test_set(experiment, optimizee);
-    for (const Entrant& entrant : entrants)
-        check_evaluation(experiment.evaluate, optimizee, test.x0, ready(entrant));
-    for (const Contestant& contestant : experiment.contestants)
-        if (contestant.tune && !contestant.tune->metric.empty())
-            check_metric(
-                "contestants." + contestant.group + ".tune.metric", contestant.tune->metric, optimizee);
+    constexpr double kGiB = 1 << 30;
+    const EvaluateSettings& settings = experiment.evaluate;
+    const std::int64_t points = settings.iterations / settings.metrics_every + 1;
+    const double most = bytes_of_test(optimizee, settings.instances, settings.starts, points);
+    const std::optional<double> available = available_memory();
+    if (!available || most <= *available) return;
+    note(
+        fmt::format("evaluate: what is recorded of {} rows at up to {} points takes up to {:.3g} GiB, and "
+                    "there are {:.3g} GiB of memory; raise evaluate.metrics_every, or lower "
+                    "evaluate.instances",
+                    settings.instances * settings.starts,
+                    points,
+                    most / kGiB,
+                    *available / kGiB));
 }
 
 bool RunState::needs_training(const Entrant& entrant) const {
@@ -56,9 +83,7 @@ void RunState::each(const std::vector<std::size_t>& which, const std::string& wh
     const ProcessWatch watch(what + " of one of " + names);
     const ProcessWatch::Crowd crowd;
     const int threads = blas_threads(options.threads) / jobs;
-    std::atomic<bool> has_failed = false;
     Team(jobs).each(std::ssize(which), [&](std::int64_t k) {
-        if (has_failed) return;
         const std::size_t i = which[static_cast<std::size_t>(k)];
         Progress last;
         const ProgressSink progress = [&](const Progress& now) {
@@ -68,7 +93,6 @@ void RunState::each(const std::vector<std::size_t>& which, const std::string& wh
         try {
             work(i, std::max(threads, 1), options.progress ? progress : options.progress);
         } catch (const Error& error) {
-            has_failed = true;
             if (error.code() != ExitCode::kInterrupted)
                 note(std::string(error.what()) + "; what runs beside it goes on to its end");
             throw;

@@ -44,6 +44,8 @@ struct RunState {
     std::filesystem::path shared{};  ///< of the weights of all runs; "": there is none
 
   private:
+    void warn_of_memory() const;
+
     mutable std::mutex note_mutex_;
 };
 

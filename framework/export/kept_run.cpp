@@ -11,6 +11,7 @@
 #include "framework/evaluate/curve_file.hpp"
 #include "framework/experiment/run_folder.hpp"
 #include "framework/store/atomic_file.hpp"
+#include "framework/text/plugin_name.hpp"
 
 namespace l2o::framework {
 namespace {
@@ -74,7 +75,7 @@ KeptRun read_kept_run(const std::filesystem::path& path) {
                 .name = value_of(config, "name", ""),
                 .optimizee = value_of(config, "optimizee", "use"),
                 .results = read_results(folder.path, shard_rows_of(config))};
-    run.optimizee = run.optimizee.substr(0, run.optimizee.find('@'));
+    run.optimizee = PluginName(run.optimizee).id;
     check_written(folder.path, run.results);
     if (run.results.dimension == 0 || run.results.curves.front().optimizer.empty())
         throw Error(ExitCode::kIo,

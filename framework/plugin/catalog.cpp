@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "framework/error.hpp"
+#include "framework/text/plugin_name.hpp"
 #include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
@@ -49,18 +50,7 @@ std::string variable(const char* name) {
     return value == nullptr ? "" : value;
 }
 
-/// "adam@1.0.0" is an id and a version, "adam" an id alone.
-struct Name {
-    std::string id;
-    std::optional<std::string> version;
-};
-Name parsed(const std::string& text) {
-    const std::size_t at = text.rfind('@');
-    if (at == std::string::npos) return {.id = text, .version = std::nullopt};
-    return {.id = text.substr(0, at), .version = text.substr(at + 1)};
-}
-
-bool is_called(const Catalog::Entry& entry, Kind kind, const Name& name) {
+bool is_called(const Catalog::Entry& entry, Kind kind, const PluginName& name) {
     return entry.component.kind == kind && entry.component.id == name.id &&
            (!name.version || entry.plugin->version == *name.version);
 }
@@ -201,7 +191,7 @@ void Catalog::add(PluginDescription description) {
 }
 
 std::string Catalog::left_out(const std::string& name) const {
-    const std::string id = parsed(name).id;
+    const std::string id = PluginName(name).id;
     for (const LeftOut& plugin : left_out_) {
         if (std::find(plugin.ids.begin(), plugin.ids.end(), id) != plugin.ids.end()) return plugin.why;
     }
@@ -209,7 +199,7 @@ std::string Catalog::left_out(const std::string& name) const {
 }
 
 const Catalog::Entry* Catalog::look_up(Kind kind, const std::string& name) const {
-    const Name wanted = parsed(name);
+    const PluginName wanted(name);
     for (const auto* entries : {&entries_, &shadowed_}) {
         for (const Entry& entry : *entries) {
             if (is_called(entry, kind, wanted)) return &entry;
@@ -220,7 +210,10 @@ const Catalog::Entry* Catalog::look_up(Kind kind, const std::string& name) const
 
 const Catalog::Entry& Catalog::find(Kind kind, const std::string& name) const {
     if (const Entry* entry = look_up(kind, name)) return *entry;
-    const Name wanted = parsed(name);
+    const PluginName wanted(name);
+    if (wanted.id.empty() && wanted.version)
+        throw Error(ExitCode::kUsage,
+                    "'" + name + "' is a version without an id; expected 'ID@" + *wanted.version + "'");
     std::vector<std::string> known;
     std::string versions;
     for (const auto* entries : {&entries_, &shadowed_}) {

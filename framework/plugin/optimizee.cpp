@@ -167,6 +167,7 @@ ProblemData Optimizee::bind(const std::map<std::string, Tensor>& tensors, const 
         const auto found = tensors.find(spec->name);
         if (is_batched(*spec) && found != tensors.end() && !found->second.shape().empty()) {
             const std::int64_t rows = found->second.shape()[0];
+            if (rows == 0) fail("tensor '" + found->first + "' has 0 instances; expected one or more");
             if (data.instances != 0 && data.instances != rows) {
                 fail("tensor '" + found->first + "' has " + std::to_string(rows) +
                      " instances, others have " + std::to_string(data.instances));

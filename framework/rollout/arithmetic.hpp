@@ -71,6 +71,17 @@ inline void add_scaled_rows(Tensor& a, const Tensor& scale, const Tensor& b) {
         tensor);
 }
 
+/// Row `row` of `a` and row `b_row` of `b`, which are as long, to the bit.
+[[nodiscard]] inline bool is_same_row(const Tensor& a,
+                                      std::int64_t row,
+                                      const Tensor& b,
+                                      std::int64_t b_row) {
+    const std::int64_t bytes = a.bytes() / a.shape()[0];
+    return std::memcmp(static_cast<const std::byte*>(a.data()) + row * bytes,
+                       static_cast<const std::byte*>(b.data()) + b_row * bytes,
+                       static_cast<std::size_t>(bytes)) == 0;
+}
+
 /// Row `row` of `from` over row `to_row` of `to`; the rows of both are as long as those of `to`.
 inline void copy_row(const Tensor& from, std::int64_t row, Tensor& to, std::int64_t to_row) {
     const std::int64_t bytes = to.bytes() / to.shape()[0];

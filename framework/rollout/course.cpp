@@ -12,27 +12,33 @@ namespace {
     throw Error(ExitCode::kUsage, where + ": " + text);
 }
 
-void check_successor(const Optimizer& first, const Optimizer& then, const std::string& where) {
+void check_successor(const Optimizer& first,
+                     const Optimizer& then,
+                     const std::string& where,
+                     const std::string& setting) {
     if ((then.info().flags & L2O_OPTIMIZER_STARTS_AT_ZERO) != 0)
         refuse(where,
-               "continue_with: '" + then.id() +
+               setting + ": '" + then.id() +
                    "' is defined from x = 0 only; expected one that goes on from any point, such as 'fista'");
     if (then.info().max_steps > 0)
         refuse(where,
-               "continue_with: '" + then.id() +
+               setting + ": '" + then.id() +
                    "' has layers itself, and stops after them; expected a classic "
                    "optimizer, such as 'fista'");
     if (first.info().particles > 0 || then.info().particles > 0)
-        refuse(where, "continue_with: a population cannot take over, nor be taken over");
+        refuse(where, setting + ": a population cannot take over, nor be taken over");
 }
 
 bool evaluates(const Optimizer& optimizer) {
     return optimizer.reads_f() || optimizer.reads_g() || optimizer.info().max_questions > 0;
 }
 
-void check_restarts(const Course& course, const Optimizee& optimizee, const std::string& where) {
+void check_restarts(const Course& course,
+                    const Optimizee& optimizee,
+                    const std::string& where,
+                    const std::string& setting) {
     const Optimizer& first = course.first.optimizer;
-    const std::string restarts = "restarts is " + std::to_string(course.restarts);
+    const std::string restarts = setting + " is " + std::to_string(course.restarts);
     if (first.info().max_steps > 0 || course.then)
         refuse(where,
                restarts + ", and '" + first.id() +
@@ -84,23 +90,27 @@ bool can_keep_best(const Optimizee& optimizee) {
     return (optimizee.info().flags & L2O_FLAG_STOCHASTIC) == 0 && !is_game(optimizee);
 }
 
-void check_course(const Course& course, const Optimizee& optimizee, const std::string& where) {
+void check_course(const Course& course,
+                  const Optimizee& optimizee,
+                  const std::string& where,
+                  bool as_options) {
     const Optimizer& first = course.first.optimizer;
+    const std::string continue_with = as_options ? "--continue-with" : "continue_with";
     if (course.first_iterations() < course.iterations) {
         const std::string layers = std::to_string(first.info().max_steps);
         if (!course.then)
             refuse(where,
                    "'" + first.id() + "' has " + layers + " layers, one per step, and iterations is " +
                        std::to_string(course.iterations) + "; set it to at most " + layers +
-                       ", or add a classic optimizer as 'continue_with'");
+                       ", or add a classic optimizer as '" + continue_with + "'");
     }
     if (course.then) {
         if (first.info().max_steps == 0)
-            refuse(
-                where,
-                "continue_with: '" + first.id() +
-                    "' has no layers, so that nobody would ever take over from it; leave continue_with out");
-        check_successor(first, course.then->optimizer, where);
+            refuse(where,
+                   continue_with + ": '" + first.id() +
+                       "' has no layers, so that nobody would ever take over from it; leave " +
+                       continue_with + " out");
+        check_successor(first, course.then->optimizer, where, continue_with);
     }
     if (course.first.safeguard)
         check_safeguard(first,
@@ -108,7 +118,7 @@ void check_course(const Course& course, const Optimizee& optimizee, const std::s
                         course.first.safeguard->rule.test,
                         optimizee,
                         where + ": safeguard");
-    if (course.restarts > 1) check_restarts(course, optimizee, where);
+    if (course.restarts > 1) check_restarts(course, optimizee, where, as_options ? "--restarts" : "restarts");
     if (course.answer == Answer::kBest && !can_keep_best(optimizee))
         refuse(where,
                "answer is best, and the points of '" + optimizee.id() +

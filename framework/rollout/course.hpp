@@ -50,9 +50,13 @@ struct Course {
 
 /// Refuses what cannot be run: more iterations than layers without `then`, one that cannot take over, a
 /// safeguard that does not fit, the best of points that cannot be compared.
-/// @param where  opens messages: "contestants.lista", "l2o solve".
+/// @param where       opens messages: "contestants.lista", "l2o solve".
+/// @param as_options  settings are named as the options of a command line: --continue-with.
 /// @throw Error kUsage
-void check_course(const Course& course, const Optimizee& optimizee, const std::string& where);
+void check_course(const Course& course,
+                  const Optimizee& optimizee,
+                  const std::string& where,
+                  bool as_options = false);
 
 /// Refuses starts other than 0 for an optimizer that is defined from there only.
 /// @param hint  what to do.   @throw Error kUsage

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <l2o/numerics/philox.hpp>
 
+#include "framework/error.hpp"
 #include "framework/rollout/arithmetic.hpp"
 #include "framework/rollout/safe_steps.hpp"
 #include "framework/rollout/safe_tracks.hpp"
@@ -139,6 +140,7 @@ void Rollout::start(const std::vector<Tensor>& x0) {
     iteration_ = last_moved_ = guarded_steps_ = fallbacks_ = 0;
     start_ = 0;
     is_over_ = false;
+    check_starts_differ(x0);
     begin_start(x0);
     if (course_.iterations == 0) finish();
 }
@@ -176,7 +178,31 @@ void Rollout::end_start() {
     is_waiting_ = iteration_ < start_end_;
     if (is_waiting_) return;
     ++start_;
-    begin_start(optimizee_.init_point(key_of_start(starts_, start_), row0_, data_));
+    begin_start(point_of_start(start_));
+}
+
+std::vector<Tensor> Rollout::point_of_start(std::int64_t n) const {
+    return optimizee_.init_point(key_of_start(starts_, n), row0_, data_);
+}
+
+/// Who goes the same way again from the same points is not begun: what it would pay for is known.
+void Rollout::check_starts_differ(const std::vector<Tensor>& x0) const {
+    const Optimizer& optimizer = course_.first.optimizer;
+    if (course_.restarts == 1 || (optimizer.info().flags & L2O_FLAG_STOCHASTIC) != 0) return;
+    // The first start may be a given one.
+    const std::vector<Tensor> last = point_of_start(course_.restarts - 1);
+    const auto is_last = [&](const std::vector<Tensor>& x) {
+        for (std::size_t k = 0; k < x.size(); ++k)
+            for (std::int64_t row = 0; row < data_.instances; ++row)
+                if (!is_same_row(last[k], row, x[k], row)) return false;
+        return true;
+    };
+    if (course_.restarts == 2 ? !is_last(x0) : !is_last(point_of_start(course_.restarts - 2))) return;
+    throw Error(ExitCode::kUsage,
+                "there are " + std::to_string(course_.restarts) + " starts of each instance (restarts), '" +
+                    optimizee_.id() + "' begins all of them in one point, and '" + optimizer.id() +
+                    "' would go the same way from there again; expected a problem whose starts differ, or "
+                    "one start");
 }
 
 void Rollout::step() {

@@ -75,6 +75,8 @@ class Rollout {
     [[nodiscard]] std::int64_t leg_t() const;
     [[nodiscard]] AnswerAt answer_at() const;
     [[nodiscard]] double all_paid() const;
+    [[nodiscard]] std::vector<Tensor> point_of_start(std::int64_t n) const;
+    void check_starts_differ(const std::vector<Tensor>& x0) const;
     void begin_start(const std::vector<Tensor>& x0);
     void end_start();
     bool hold_spent_rows();

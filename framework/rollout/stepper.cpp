@@ -27,14 +27,6 @@ Tensor member_of(const Tensor& tensor, std::int64_t k, Shape shape) {
                           static_cast<std::byte*>(const_cast<void*>(tensor.data())) + k * bytes);
 }
 
-bool is_same_row(const Tensor& a, const Tensor& b, std::int64_t row) {
-    const auto bytes = static_cast<std::size_t>(a.bytes() / a.shape()[0]);
-    const std::size_t at = static_cast<std::size_t>(row) * bytes;
-    return std::memcmp(static_cast<const std::byte*>(a.data()) + at,
-                       static_cast<const std::byte*>(b.data()) + at,
-                       bytes) == 0;
-}
-
 Shape with_leading(std::int64_t n, const Shape& shape) {
     Shape out{n};
     out.insert(out.end(), shape.begin(), shape.end());
@@ -290,7 +282,7 @@ void Stepper::answer(Point& from, Round& round, std::int64_t t) {
 /// Whether a question is the point itself, to the bit. Half a gradient there is not the other half.
 bool Stepper::is_at(const Point& from, const TensorSet& x_rows, std::int64_t row) const {
     for (std::size_t k = 0; k < x_rows.size(); ++k)
-        if (!is_same_row(from.x_rows[k], x_rows[k], row)) return false;
+        if (!is_same_row(from.x_rows[k], row, x_rows[k], row)) return false;
     return !alternates_;
 }
 
@@ -499,6 +491,7 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     for (std::int64_t row = 0; row < layout_.batch && own > 0; ++row)
         if (!has_ended(row)) ledger_->charge_own(ledger_row0_ + row, own);
     if (ended_ > 0 || newly_ended_) end_rows(from, to);
+    particles_.watch(scene_.optimizer, scene_.optimizee, layout_, from.x_rows, to.x_rows, t);
 }
 
 void Stepper::replay(Point& from, Point& to, std::int64_t t, std::vector<Round>& rounds) {

@@ -8,6 +8,7 @@
 #include "framework/plugin/optimizee.hpp"
 #include "framework/plugin/optimizer.hpp"
 #include "framework/rollout/ledger.hpp"
+#include "framework/rollout/particle_watch.hpp"
 #include "framework/rollout/point.hpp"
 #include "framework/rollout/slice_call.hpp"
 #include "framework/rollout/slices.hpp"
@@ -60,6 +61,7 @@ class Stepper {
     void evaluate(Point& point, std::int64_t t, bool want_f, bool want_g, std::uint32_t charged);
     /// Evaluates what the optimizer reads at `from`, and steps: x and state of `to`; what is known of x' is
     /// taken over.
+    /// @throw Error kUsage: a population that draws nothing has begun in one point, and is still together
     void advance(Point& from, Point& to, std::int64_t t);
 
     /// How rows go on, [B]: L2O_ROW_*.
@@ -149,6 +151,7 @@ class Stepper {
     std::vector<l2o_tensor*> used_;  // of an answer, by block
     TensorSet spare_state_;
     Tensor x_is_, newly_ended_;
+    ParticleWatch particles_;
     std::vector<bool> is_done_;  // by row: asks nothing more in this iteration
     Point missing_;  // f and g, of which some rows are missing; questions, of which some are not wanted
 };

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -22,11 +23,14 @@ class Team {
   public:
     explicit Team(int threads) : threads_(threads) {}
 
-    /// Runs body(i) for i in [0, n) on up to as many threads, on fewer if the system gives no more. What a
-    /// body throws is thrown again, of the smallest i. Computes as kStandardFloat says.
+    /// Runs body(i) for i in [0, n) on up to as many threads, on fewer if the system gives no more. Once a
+    /// body has thrown no other is begun; what it threw is thrown again when those under way are done, of the
+    /// smallest i. Computes as kStandardFloat says.
     template <class Body>
     void each(std::int64_t n, Body&& body) const {
-        std::vector<std::exception_ptr> failures(static_cast<std::size_t>(n));
+        std::exception_ptr failure;  // one alone: where memory is short there is no room for many
+        std::int64_t failed = n;
+        std::mutex mutex;
         std::atomic<std::int64_t> next{0};
         const auto work = [&] {
             for (std::int64_t i = next++; i < n; i = next++) {
@@ -34,7 +38,10 @@ class Team {
                     const StandardFloat standard;  // of every i: no body leaves its own to the next
                     body(i);
                 } catch (...) {
-                    failures[static_cast<std::size_t>(i)] = std::current_exception();
+                    next = n;
+                    const std::lock_guard lock(mutex);
+                    if (i < failed) failure = std::current_exception();
+                    failed = std::min(failed, i);
                 }
             }
         };
@@ -48,9 +55,7 @@ class Team {
             }
             work();
         }
-        for (const std::exception_ptr& failure : failures) {
-            if (failure) std::rethrow_exception(failure);
-        }
+        if (failure) std::rethrow_exception(failure);
     }
 
   private:

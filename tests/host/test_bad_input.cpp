@@ -137,6 +137,14 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
         {classic("gradient_descent", "gradient_decent"),
          2,
          "c.info:4: contestants.descent.optimizer.use: unknown optimizer"},
+        {classic("instances 4", "instances 100000000 starts 100000"),
+         2,
+         "evaluate.instances is 100000000 and evaluate.starts 100000: instances, starts and the first and "
+         "last point of one contestant take"},
+        {classic("0.02", "1e400"),
+         2,
+         "learning_rate is '1e400'; expected a number > 0 of a size that a double holds, 4.9e-324 to "
+         "1.79e308"},
         {classic("0.02", "fast"), 2, "c.info:4: contestants.descent.optimizer.learning_rate is 'fast'"},
         {classic("0.02", "nan"), 2, "c.info:4: contestants.descent.optimizer.learning_rate is 'nan'"},
         {classic("0.02", "-1"),
@@ -147,7 +155,7 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
          2,
          "c.info:3: optimizee.n is '99999999999999999999'; expected a whole number >= 1 and at most "
          "9223372036854775807"},
-        {classic("n 3", "n 2000000000"), 2, "shape [4, 2000000000, 2000000000]: too large"},
+        {classic("n 3", "n 2000000000"), 2, "shape [1, 2000000000, 2000000000]: too large"},
         {classic("iterations 5", "iterations 0"),
          2,
          "c.info:5: evaluate.iterations is '0'; expected a whole number in [1, 1e+08]"},

@@ -382,7 +382,7 @@ TEST_CASE("--restarts is refused where it makes no sense") {
     Problem problem = small_quadratic(), lasso = small_lasso();
     CHECK(contains(problem.solve("--optimizer adam --restarts 0").refusal(), "--restarts"));
     CHECK(contains(problem.solve("--optimizer adam --iterations 7 --restarts 8").refusal(),
-                   "2 l2o: error: l2o solve: restarts is 8, for 7 iterations; expected at most as many"));
+                   "2 l2o: error: l2o solve: --restarts is 8, for 7 iterations; expected at most as many"));
     CHECK(contains(problem.solve("--optimizer adam --max-evaluations 7 --restarts 8").refusal(),
                    "restarts is 8, for 100 iterations and 7 evaluations; expected at most as many"));
     CHECK(contains(lasso.solve("--optimizer lista --restarts 2").refusal(),

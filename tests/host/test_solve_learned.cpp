@@ -88,7 +88,7 @@ TEST_CASE("behind the last layer the optimizer of --continue-with goes on") {
                  "'fista'"));
     CHECK(contains(problem.solve(lista + "fitsa").refusal(), "did you mean 'fista'?"));
     CHECK(contains(problem.solve(lista + "particle_swarm").refusal(),
-                   "2 l2o: error: l2o solve: continue_with: a population cannot take over"));
+                   "2 l2o: error: l2o solve: --continue-with: a population cannot take over"));
 }
 
 TEST_CASE("weights bring their options, --set stands above, and other weights are refused") {

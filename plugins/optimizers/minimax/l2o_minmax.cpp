@@ -37,7 +37,6 @@ class L2oMinmax : public l2o::layers::Layered<L2oMinmax> {
             "they are, both at the point of the step, which costs two; with the warm-up of the authors' "
             "code. Trained by residual_ratio, or as published by minmax_gain. Pairs by number mean little "
             "where players have several coordinates: see learned_secant."};
-    static constexpr const char* tags[] = {"coordinate-wise"};
 
     static l2o::Options<L2oMinmax> options() {
         l2o::Options<L2oMinmax> o;

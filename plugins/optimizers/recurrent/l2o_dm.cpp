@@ -16,7 +16,6 @@ class L2oDm : public l2o::nets::TwoLstms<L2oDm> {
             "Andrychowicz et al. 2016 (arXiv:1606.04474v2), section 2.1. Every coordinate is one run of a "
             "small shared LSTM that reads the gradient and writes the update. The survey's benchmark uses "
             "log_sign with output_scale 0.01 for neural networks, identity with output_scale 1 elsewhere"};
-    static constexpr const char* tags[] = {"coordinate-wise"};
 
     static l2o::Options<L2oDm> options() {
         return options_of_net(

@@ -27,7 +27,6 @@ class L2oRnnprop : public l2o::layers::Layered<L2oRnnprop> {
             "for their start; the network reads g / sqrt(v) and m / sqrt(v), so that the scale of the "
             "objective does not matter, and moves a coordinate by output_scale tanh(its output). The "
             "survey's benchmark has feature_order m_g and output_scale 0.01, the original g_m and 0.1"};
-    static constexpr const char* tags[] = {"coordinate-wise"};
 
     static l2o::Options<L2oRnnprop> options() {
         l2o::Options<L2oRnnprop> o;

@@ -84,6 +84,14 @@ TEST_CASE("overrides: another `use` drops the file's options, never another over
           "o {\n    use sgd\n    lr 5\n}\n");
 }
 
+TEST_CASE("overrides: another version of the plugin keeps the file's options") {
+    CHECK(composed("o { use adam lr 1 }\n", {"o.use=adam@1.0.0"}) ==
+          "o {\n    use \"adam@1.0.0\"\n    lr 1\n}\n");
+    CHECK(composed("o { use adam@1.0.0 lr 1 }\n", {"o.use=adam@2.0.0"}) ==
+          "o {\n    use \"adam@2.0.0\"\n    lr 1\n}\n");
+    CHECK(composed("o { use adam@1.0.0 lr 1 }\n", {"o.use=sgd@1.0.0"}) == "o {\n    use \"sgd@1.0.0\"\n}\n");
+}
+
 TEST_CASE("overrides: they are their own origin, and refer to the working folder") {
     const Config config = Config::parse("s { a 1 }\n", "dir/run.info", {"s.a=2"});
     const Origin& origin = config.tree().find("s")->find("a")->origin;

@@ -184,6 +184,24 @@ TEST_CASE("every piece of parallel work computes to nearest and with denormal nu
     for (const FloatControl& one : seen) CHECK(one == kStandardFloat);
 }
 
+TEST_CASE("parallel work: after a failure nothing is begun, and the first of the failures is told") {
+    constexpr std::int64_t kAll = 1 << 20;
+    for (const int threads : {1, 2}) {
+        std::atomic<std::int64_t> begun{0};
+        const auto failing = [&] {
+            Team(threads).each(kAll, [&](std::int64_t i) {
+                ++begun;
+                throw std::runtime_error(std::to_string(i));
+            });
+        };
+        CHECK_THROWS_WITH(failing(), "0");
+        CHECK(begun <= threads);
+        begun = 0;
+        Team(threads).each(kAll, [&](std::int64_t) { ++begun; });
+        CHECK(begun == kAll);
+    }
+}
+
 TEST_CASE("drawing instances and starts in parts gives what drawing all of them gives, to the bit") {
     constexpr std::int64_t kAll = 2500, kBegin = 1500;
     const Key key{1, 2};

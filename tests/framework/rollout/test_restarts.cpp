@@ -144,3 +144,24 @@ TEST_CASE("restarts: what cannot start again is refused, and says why") {
         "it: restarts is 8, and 'ista' pays for no point, so that its starts cannot be compared; expected a "
         "method that reads f or its gradient, or 1");
 }
+
+TEST_CASE("restarts: of starts that are all the same one is enough, unless the method draws") {
+    const auto starts = [](const std::string& optimizer, std::int64_t restarts, bool given) {
+        Trip trip({.optimizer = optimizer, .problem = {.optimizee = "lasso", .instances = 2}});
+        Course course = trip.course(12);
+        course.restarts = restarts;
+        Rollout rollout = trip.rollout(course);
+        std::vector<Tensor> x0;
+        for (const Tensor& block : trip.x0()) x0.push_back(block.clone());
+        if (given) set_values(x0[0], std::vector<double>(std::size_t(x0[0].size()), 1.0));
+        return refusal([&] { rollout.start(x0); });
+    };
+    CHECK(starts("adam", 2, false) ==
+          "there are 2 starts of each instance (restarts), 'lasso' begins all of them in one point, and "
+          "'adam' would go the same way from there again; expected a problem whose starts differ, or one "
+          "start");
+    CHECK(starts("adam", 3, true).starts_with("there are 3 starts of each instance (restarts), 'lasso'"));
+    CHECK(starts("adam", 2, true) == "not refused");  // the given one and that of the problem
+    CHECK(starts("adam", 1, false) == "not refused");
+    CHECK(starts("random_search", 3, false) == "not refused");
+}

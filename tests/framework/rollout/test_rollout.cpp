@@ -353,3 +353,22 @@ TEST_CASE("a course that cannot be run is refused in a sentence") {
     CHECK(refusal([&] { check_start(layers.lab().optimizer(), noisy.x0(), "here", "do this"); }) ==
           "here: 'lista_cpss' is defined from x = 0 only, and the start is another; do this");
 }
+
+TEST_CASE("a swarm that draws nothing and would stay in one point is refused") {
+    const auto on = [](const std::string& init_std, const std::string& particles) {
+        Trip trip({.optimizer = "l2o_swarm",
+                   .options = {{"particles", particles}},
+                   .problem = {.optimizee = "lasso", .options = {{"init_std", init_std}}, .instances = 2}});
+        const Course course = trip.course(5);
+        Rollout rollout = trip.rollout(course);
+        return refusal([&] {
+            for (rollout.start(trip.x0()); !rollout.is_over();) rollout.step();
+        });
+    };
+    CHECK(
+        on("0", "3") ==
+        "the 3 particles of 'l2o_swarm' start in one point of 'lasso' and stay together; expected a problem "
+        "whose starts differ, an optimizer that spreads its particles, or one particle");
+    CHECK(on("0", "1") == "not refused");
+    CHECK(on("0.1", "3") == "not refused");
+}
