@@ -305,6 +305,31 @@ TEST_CASE("an experiment that is broken is refused by the line of its fault") {
     }
 }
 
+TEST_CASE("nothing is trained that could not be evaluated") {
+    const std::vector<BrokenFile> cases{
+        {learned("instances 4", "instances 4 metric nosuch"),
+         2,
+         "evaluate.metric: 'quadratic' has no metric 'nosuch'"},
+        {replaced(learned("l2o_dm hidden 4 }", "l2o_swarm }\nsafeguard { use gradient_descent }"),
+                  "epochs 1",
+                  "epochs 2"),
+         2,
+         "contestants.dm: safeguard"},
+        {learned("instances 4", "instances 100000000 starts 100000"),
+         2,
+         "evaluate.instances is 100000000 and evaluate.starts 100000"},
+    };
+    for (const BrokenFile& broken : cases) {
+        for (const char* verb : {"train", "run"}) {
+            CAPTURE(broken.text);
+            CAPTURE(std::string(verb));
+            const ScratchFolder folder;
+            write(folder / "c.info", broken.text);
+            check_refusal(folder, verb + std::string(" c.info --quiet"), broken.code, broken.message);
+        }
+    }
+}
+
 TEST_CASE(
     "a folder whose name is not UTF-8 is worked in and shown escaped, or refused before anything runs") {
     const ScratchFolder folder;
