@@ -98,10 +98,14 @@ void transpose(const Scalar* from, Index rows, Index cols, Index from_stride, Sc
 #ifdef __AVX512F__
     if constexpr (std::is_same_v<Scalar, float>) {
         const Index tall = rows / 16 * 16, wide = cols / 4 * 4;
-        for (Index r = 0; r < tall; r += 16)
+        for (Index r = 0; r < tall; r += 16) {
+            // States of a recorded step come from memory, and the processor does not look past the shuffles.
+            if (from_stride == cols && r + 16 < tall)
+                for (Index i = 0; i < 16 * cols; i += 16) __builtin_prefetch(from + (r + 16) * cols + i);
             for (Index c = 0; c < wide; c += 4)
                 detail::transpose_16_by_4<kAdd>(
                     from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
+        }
         detail::transpose_by_4<kAdd>(
             from + wide, tall, cols - wide, from_stride, to + wide * to_stride, to_stride);
         from += tall * from_stride, to += tall, rows -= tall;
