@@ -25,7 +25,13 @@ RunState::RunState(const Experiment& of, const RunOptions& asked)
     check_size("evaluate", evaluate.instances, evaluate.starts, optimizee);
     // What cannot be evaluated is not trained for it: one instance tells.
     test = only_trains ? make_probe(experiment, optimizee) : make_test_set(experiment, optimizee);
-    for (const Entrant& entrant : entrants) check_evaluation(evaluate, optimizee, test.x0, ready(entrant));
+    for (const Entrant& entrant : entrants) {
+        EvaluateSettings settings = evaluate;
+        // A file to train with may leave the evaluation out, whose default has more steps than layers.
+        const std::int64_t layers = entrant.optimizer->info().max_steps;
+        if (only_trains && layers > 0) settings.iterations = std::min(settings.iterations, layers);
+        check_evaluation(settings, optimizee, test.x0, ready(entrant));
+    }
     for (const Contestant& contestant : experiment.contestants) {
         if (!contestant.tune) continue;
         const TuneSettings& tune = *contestant.tune;

@@ -330,6 +330,18 @@ TEST_CASE("nothing is trained that could not be evaluated") {
     }
 }
 
+TEST_CASE("a file without an evaluation can be trained with, also where a method has layers") {
+    const ScratchFolder folder;
+    write(
+        folder / "c.info",
+        "name tiny\noptimizee { use lasso m 3 n 4 }\n"
+        "contestants { lista { optimizer { use lista layers 2 } train { epochs 1 horizon 2 unroll 2 batch 2\n"
+        "loss { use final_objective } meta_optimizer { use adam } } } }\n");
+    const Outcome outcome = run_l2o(folder, "train c.info --quiet");
+    CHECK_MESSAGE(outcome.code == 0, outcome.err);
+    CHECK(contains(run_l2o(folder, "run c.info --quiet").err, "'lista' has 2 layers, one per step"));
+}
+
 TEST_CASE(
     "a folder whose name is not UTF-8 is worked in and shown escaped, or refused before anything runs") {
     const ScratchFolder folder;
