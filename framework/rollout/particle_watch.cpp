@@ -35,7 +35,7 @@ void ParticleWatch::watch(const Optimizer& optimizer,
     constexpr std::int64_t kLast = 2;  // it may take a few steps to part
     const std::int64_t particles = layout.particles;
     const bool draws = (optimizer.info().flags & L2O_FLAG_STOCHASTIC) != 0;
-    if (particles < 2 || draws || (t > 0 && (row_ < 0 || t != kLast))) return;
+    if (draws || (t > 0 && (row_ < 0 || t != kLast))) return;
     const auto is_stuck = [&](const TensorSet& at, std::int64_t row) {
         return are_together(at, row, particles) && moves(x_rows, next_rows, row * particles);
     };

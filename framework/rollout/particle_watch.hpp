@@ -13,6 +13,7 @@ namespace l2o::framework {
 class ParticleWatch {
   public:
     /// Of step t, which has been made: the rows of the optimizee before it and after it.
+    /// @pre there are several particles
     /// @throw Error kUsage: the particles of an instance are still together
     void watch(const Optimizer& optimizer,
                const Optimizee& optimizee,

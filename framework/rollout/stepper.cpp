@@ -491,7 +491,8 @@ void Stepper::advance(Point& from, Point& to, std::int64_t t) {
     for (std::int64_t row = 0; row < layout_.batch && own > 0; ++row)
         if (!has_ended(row)) ledger_->charge_own(ledger_row0_ + row, own);
     if (ended_ > 0 || newly_ended_) end_rows(from, to);
-    particles_.watch(scene_.optimizer, scene_.optimizee, layout_, from.x_rows, to.x_rows, t);
+    if (layout_.particles > 1)
+        particles_.watch(scene_.optimizer, scene_.optimizee, layout_, from.x_rows, to.x_rows, t);
 }
 
 void Stepper::replay(Point& from, Point& to, std::int64_t t, std::vector<Round>& rounds) {
