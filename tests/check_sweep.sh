@@ -3,22 +3,28 @@
 # be built here, with its defaults and with every variant of its options, each on every optimizee that it fits. Prints a
 # line per variant, then the findings that failed, and their number.
 #
-#   tests/check_sweep.sh [--without OPTIMIZEE | --on OPTIMIZEE] [--only REGEX] [--default | --fuzz N] BUILD_DIR
+#   tests/check_sweep.sh [--without OPTIMIZEE | --on OPTIMIZEE [KEY=VALUE ...]] [--only REGEX] [--default | --fuzz N] BUILD_DIR
 #
-# --without: not on this one; mlp takes most of the time. --on: on this one alone. --only: components whose "KIND ID"
+# --without: not on this one; mlp takes most of the time. --on: on this one alone, with these of its options: "--on mlp
+# hidden=2" is what populations, whose points are as many as the coordinates, can be checked on. --only: components whose "KIND ID"
 # matches. --default: with defaults, as `l2o check FILE` does, for its times. --fuzz: N random cases of each in place of
 # variants.
 # A variant sets one option: every other value of a choice or a boolean, and the ends of the range of a number, but for an
 # upper end of a whole number, which may be gigabytes. Takes jq. One process at a time; with variants for an hour or two.
 set -euo pipefail
 
-mode=thorough cases= without= on= only=.
+mode=thorough cases= without= only=.
+on=()
 if [ "${1:-}" = --without ]; then
     without=$2
     shift 2
 elif [ "${1:-}" = --on ]; then
-    on=$2
+    on=(--optimizee "$2")
     shift 2
+    while [[ ${1:-} == [a-z]*=* ]]; do
+        on+=(--optimizee-set "$1")
+        shift
+    done
 fi
 if [ "${1:-}" = --only ]; then
     only=$2
@@ -78,9 +84,8 @@ for library in "${libraries[@]}"; do
     while read -r kind id; do
         [[ "$kind $id" =~ $only ]] || continue
         while read -r variant; do
-            arguments=("$library" --component "$id" --json)
+            arguments=("$library" --component "$id" --json "${on[@]}")
             [ "$mode" != thorough ] || arguments+=(--thorough)
-            [ -z "$on" ] || arguments+=(--optimizee "$on")
             [ "$mode" != fuzz ] || arguments+=(--fuzz "$cases" --seed 1)
             [ -z "$variant" ] || arguments+=(--set "$variant")
             start=$(date +%s%N)
