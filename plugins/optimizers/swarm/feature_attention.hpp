@@ -57,7 +57,7 @@ class FeatureAttention {
               u_(step.values_of(of.u_).data),
               b_(step.values_of(of.b_).data),
               v_(step.values_of(of.v_).data),
-              sums_(scratch, {of.width_, of.hidden_ * of.width_, of.width_, of.width_}) {
+              sums_(scratch, step.goes_back(), {of.width_, of.hidden_ * of.width_, of.width_, of.width_}) {
             const auto take = [&](Block<T>& block, Index rows) {
                 block = {scratch.take<T>(rows * kTile), kTile};
                 if (block.data != nullptr) std::fill_n(block.data, rows * kTile, T(0));

@@ -87,6 +87,8 @@ class Step {
     /// The number of the step, from 0.
     [[nodiscard]] std::int64_t t() const { return in_.t(); }
     [[nodiscard]] std::size_t blocks() const { return in_.blocks(); }
+    /// Whether cotangents are asked for, or what that would take is measured.
+    [[nodiscard]] bool goes_back() const { return tape_.pass() != Pass::kForward; }
 
     /// @throw Failure if there is no such block
     Value<T> x(std::size_t k = 0) { return batched(in_.x(valid(k)), acc_ ? acc_->x(k) : View<T>{}); }

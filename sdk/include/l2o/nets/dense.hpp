@@ -78,7 +78,7 @@ class Dense {
               bias_(scratch.take<T>(of.outputs_)),
               out_{scratch.take<T>(of.outputs_ * kTile), kTile},
               by_entry_(scratch.take<T>(numerics::round_up_to_panels<T>(of.outputs_) * kTile)),
-              sums_(scratch, {of.inputs_ * of.outputs_, of.outputs_}) {
+              sums_(scratch, step.goes_back(), {of.inputs_ * of.outputs_, of.outputs_}) {
             if (bias_ != nullptr) std::copy_n(step.values_of(of.b_).data, of.outputs_, bias_);
         }
         /// The constant inputs of this step; before the first forward().

@@ -73,7 +73,9 @@ class Gru {
               b_candidate_(step.param(of.b_candidate_)),
               w_gates_(step.matrix(of.w_gates_)),
               w_candidate_(step.matrix(of.w_candidate_)),
-              sums_(tape.scratch(), {weight_rows() * 2 * hidden_, weight_rows() * hidden_, 3 * hidden_}) {
+              sums_(tape.scratch(),
+                    step.goes_back(),
+                    {weight_rows() * 2 * hidden_, weight_rows() * hidden_, 3 * hidden_}) {
             x->use(), h->use();
             if (message) message->use();
             const auto take = [&](Index rows) {

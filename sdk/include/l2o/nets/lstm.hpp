@@ -86,12 +86,10 @@ class Lstm {
     class Pass {
       public:
         Pass(Scratch& scratch, const Lstm& of, const layers::Step<T>& step)
-            : of_(of), step_(step), sums_(scratch, {of.weight_count(), 4 * of.hidden_}) {
+            : of_(of), step_(step), sums_(scratch, step.goes_back(), {of.weight_count(), 4 * of.hidden_}) {
             const Index n = of.hidden_;
             for (Block<T>* block : {&h_, &c_, &h_next_, &c_next_, &h_bar_, &c_bar_})
                 *block = {scratch.take<T>(n * kTile), kTile};
-            for (const Block<T>* block : {&h_next_, &c_next_})  // beyond the entries of a tile: any number
-                if (block->data != nullptr) std::fill_n(block->data, n * kTile, T(0));
             tape_ = {scratch.take<T>(numerics::kLstmTapeRows * n * kTile), kTile};
             workspace_ = scratch.take<T>(numerics::lstm_vjp_workspace<T>(n, kTile));
             cell_ = {of.inputs_, n, nullptr, nullptr};
@@ -111,6 +109,8 @@ class Lstm {
             load(step_.values_of(of_.h(k)), of_.hidden_, tile, h_);
             load(step_.values_of(of_.c(k)), of_.hidden_, tile, c_);
             fade(tile, h_), fade(tile, c_);
+            if (tile.count % kLanes<T> != 0)  // what follows reads whole lanes
+                std::fill_n(output().data, of_.hidden_ * kTile, T(0));
             numerics::lstm_forward(
                 cell_, tile.count, {in, h_, c_}, {h_next_, c_next_}, taped ? tape_ : Block<T>{});
             if (const View<T> to = step_.written(of_.h(k))) store<false>(h_next_, of_.hidden_, tile, to);

@@ -146,7 +146,9 @@ void fill_truncated_normal(const ParamsOut<T>& params,
 template <std::size_t kParams>
 class GradientSums {
   public:
-    GradientSums(Scratch& scratch, const std::array<Index, kParams>& sizes) {
+    /// @param goes_back  else there are none
+    GradientSums(Scratch& scratch, bool goes_back, const std::array<Index, kParams>& sizes) {
+        if (!goes_back) return;
         for (std::size_t i = 0; i < kParams; ++i) {
             sums_[i] = scratch.take<double>(sizes[i]);
             if (sums_[i] != nullptr) std::fill_n(sums_[i], sizes[i], 0.0);
@@ -162,7 +164,7 @@ class GradientSums {
     }
 
   private:
-    std::array<double*, kParams> sums_;
+    std::array<double*, kParams> sums_{};
 };
 
 }  // namespace l2o::nets

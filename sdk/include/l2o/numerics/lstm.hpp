@@ -63,58 +63,74 @@ inline constexpr Index kLstmTapeRows = 6;
 
 namespace detail {
 
-/// Of a unit, [x, h] w + b and + 1 for f, in the order i, f, j, o.
-template <int kPackets, class Scalar, class Count>
-[[gnu::noinline]] void lstm_sums(
-    const LstmCell<Scalar>& cell, Index unit, Index at, Count last, const LstmInput<Scalar>& in, Scalar* to) {
+/// Of kUnits units, one or two, [x, h] w + b and + 1 for f.
+/// @param to  where those of i go; those of f, j and o follow, `apart` elements from one gate to the next.
+template <int kUnits, int kPackets, class Scalar, class Count>
+[[gnu::noinline]] void lstm_sums(const LstmCell<Scalar>& cell,
+                                 Index unit,
+                                 Index at,
+                                 Count last,
+                                 const LstmInput<Scalar>& in,
+                                 Scalar* to,
+                                 Index apart) {
     const Index hidden = cell.hidden, step = 4 * hidden;
     const Scalar* w = cell.w + unit;
-    ProductTile<Scalar, 4, kPackets> tile;
-    tile.each(
-        [&](int gate, int, auto& sum) { sum = broadcast(cell.b[unit + gate * hidden] + Scalar(gate == 2)); });
-    tile.add(w, hidden, step, in.x.at(0, at), in.x.stride, cell.inputs, last);
-    tile.add(w + cell.inputs * step, hidden, step, in.h.at(0, at), in.h.stride, hidden, last);
-    tile.each([&](int gate, int p, const auto& sum) {
+    ProductTile<Scalar, 4 * kUnits, kPackets> tile;
+    tile.each([&](int row, int, auto& sum) {
+        const int gate = row / kUnits;
+        sum = broadcast(cell.b[gate * hidden + unit + row % kUnits] + Scalar(gate == 2));
+    });
+    const auto add = [&](const Scalar* rows, const Block<const Scalar>& of, Index depth) {
+        tile.template add<kUnits>(rows, hidden, step, of.at(0, at), of.stride, depth, last);
+    };
+    add(w, in.x, cell.inputs);
+    add(w + cell.inputs * step, in.h, hidden);
+    tile.each([&](int row, int p, const auto& sum) {
         constexpr int kPlace[] = {0, 2, 1, 3};
-        store_packet(sum, to + (kPlace[gate] * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
+        Scalar* place = to + kPlace[row / kUnits] * apart;
+        store_packet(sum, place + (row % kUnits * kPackets + p) * kPacket<Scalar>, kPacket<Scalar>);
     });
 }
 
-/// From the sums of a unit its c, h and tape. One division serves i, j and f, another o and tanh c: a
+/// From the sums of kUnits units their c, h and tape. One division serves i, j and f, another o and tanh c: a
 /// division takes as long as ten multiply-adds.
-/// @param group  from a row of the tape to that of the next group.
-template <bool kTaped, int kPackets, class Scalar, class Count>
+template <bool kTaped, int kUnits, int kPackets, class Scalar, class Count>
 [[gnu::noinline]] void lstm_activate(const Scalar* sums,
-                                     const Scalar* c_prev,
-                                     Scalar* c_next,
-                                     Scalar* h_next,
-                                     Scalar* tape,
-                                     Index group,
-                                     Count last) {
-    using Row = Packets<Scalar, kPackets>;
-    constexpr Index kRow = kPackets * kPacket<Scalar>;
+                                     Index hidden,
+                                     Index unit,
+                                     Index at,
+                                     Count last,
+                                     const Block<const Scalar>& c_prev,
+                                     const LstmOutput<Scalar>& out,
+                                     const Block<Scalar>& tape) {
+    constexpr int kRow = kUnits * kPackets;
+    using Row = Packets<Scalar, kRow>;
+    constexpr Index kGate = kRow * kPacket<Scalar>;
+    const auto store = [&](const Row& row, const Block<Scalar>& to, Index first) {
+        row.template store<kUnits>(to.at(first + unit, at), last, to.stride);
+    };
     const Row one = 1;
-    const auto exp_i_and_f = exp_minus(Packets<Scalar, 2 * kPackets>::load(sums));  // 1 / i - 1, 1 / f - 1
-    const Row exp_i = exp_i_and_f.template part<0, kPackets>(), i_inverse = exp_i + one;
-    const Row exp_f = exp_i_and_f.template part<kPackets, kPackets>(), f_inverse = exp_f + one;
-    const Row z_j = Row::load(sums + 2 * kRow), exp_o = exp_minus(Row::load(sums + 3 * kRow));
-    const auto j = tanh_fraction(z_j);
+    const auto exp_i_and_f = exp_minus(Packets<Scalar, 2 * kRow>::load(sums));  // 1 / i - 1, 1 / f - 1
+    const Row exp_i = exp_i_and_f.template part<0, kRow>(), i_inverse = exp_i + one;
+    const Row exp_f = exp_i_and_f.template part<kRow, kRow>(), f_inverse = exp_f + one;
+    const auto j = tanh_fraction(Row::load(sums + 2 * kGate));
+    const Row exp_o = exp_minus(Row::load(sums + 3 * kGate)), o_inverse = exp_o + one;
     const Row i_j = i_inverse * j.bottom, inverse = one / (f_inverse * i_j);
-    const Row f = inverse * i_j, rest = inverse * f_inverse, before = Row::load(c_prev, last);
-    const Row c = multiply_add(f, before, rest * j.top);
-    c.store(c_next, last);
+    const Row f = inverse * i_j, rest = inverse * f_inverse;
+    const Row before = Row::template load<kUnits>(c_prev.at(unit, at), last, c_prev.stride);
+    const Row gain = rest * j.top, c = multiply_add(f, before, gain);  // gain = i tanh j
+    store(c, out.c, 0);
     const auto t = tanh_fraction(c);
-    const Row inverse_o_t = one / ((exp_o + one) * t.bottom), h = inverse_o_t * t.top;
-    h.store(h_next, last);
-    if constexpr (kTaped) {  // s' = s^2 e^-z
-        const Row i = rest * j.bottom, tanh_j = j.top * (rest * i_inverse);
-        const Row o = inverse_o_t * t.bottom, tanh_c = t.top * (inverse_o_t * (exp_o + one));
-        (tanh_j * i * i * exp_i).store(tape, last);
-        (i * tanh_slope(z_j, tanh_j)).store(tape + group, last);
-        (before * f * f * exp_f).store(tape + 2 * group, last);
-        (h * o * exp_o).store(tape + 3 * group, last);
-        (o * tanh_slope(c, tanh_c)).store(tape + 4 * group, last);
-        f.store(tape + 5 * group, last);
+    const Row inverse_o_t = one / (o_inverse * t.bottom), h = inverse_o_t * t.top;
+    store(h, out.h, 0);
+    if constexpr (kTaped) {  // s' = s^2 e^-z, tanh' = 4 e / bottom^2; rest = i / j.bottom
+        const Row four = 4, i = rest * j.bottom, o = inverse_o_t * t.bottom;
+        store(gain * (i * exp_i), tape, 0);
+        store(rest * (rest * i_inverse) * (four * j.e), tape, hidden);
+        store(f * before * (f * exp_f), tape, 2 * hidden);
+        store(h * (o * exp_o), tape, 3 * hidden);
+        store(inverse_o_t * (inverse_o_t * o_inverse) * (four * t.e), tape, 4 * hidden);
+        store(f, tape, 5 * hidden);
     }
 }
 
@@ -135,17 +151,21 @@ void lstm_forward(const LstmCell<Scalar>& cell,
     const auto run = [&]<bool kTaped>(std::bool_constant<kTaped>) {
         for_each_tile<Scalar>(
             n, [&]<int kPackets>(std::integral_constant<int, kPackets>, Index at, auto last) {
-                alignas(64) Scalar sums[4 * kPackets * kPacket<Scalar>];
-                for (Index unit = 0; unit < cell.hidden; ++unit) {
-                    detail::lstm_sums<kPackets>(cell, unit, at, last, in, sums);
-                    detail::lstm_activate<kTaped, kPackets>(sums,
-                                                            in.c.at(unit, at),
-                                                            out.c.at(unit, at),
-                                                            out.h.at(unit, at),
-                                                            kTaped ? tape.at(unit, at) : nullptr,
-                                                            cell.hidden * tape.stride,
-                                                            last);
-                }
+                constexpr int kTogether = kTilePackets / kPackets;
+                alignas(64) Scalar sums[4 * kTogether * kPackets * kPacket<Scalar>];
+                const auto units = [&]<int kUnits>(std::integral_constant<int, kUnits>, Index unit) {
+                    constexpr Index kRow = kPackets * kPacket<Scalar>;
+                    constexpr int kTwo = std::min(kUnits, 2);
+                    for (Index u = 0; u < kUnits; u += kTwo)
+                        detail::lstm_sums<kTwo, kPackets>(
+                            cell, unit + u, at, last, in, sums + u * kRow, kUnits * kRow);
+                    detail::lstm_activate<kTaped, kUnits, kPackets>(
+                        sums, cell.hidden, unit, at, last, in.c, out, tape);
+                };
+                Index unit = 0;
+                for (; unit + kTogether <= cell.hidden; unit += kTogether)
+                    units(std::integral_constant<int, kTogether>(), unit);
+                for (; unit < cell.hidden; ++unit) units(std::integral_constant<int, 1>(), unit);
             });
     };
     tape.data == nullptr ? run(std::false_type()) : run(std::true_type());

@@ -98,21 +98,32 @@ struct Packets {
 #pragma GCC unroll 8
         for (int p = 0; p < kCount; ++p) packet[p] = broadcast(Scalar(value));
     }
-    /// @param last  how many elements the last packet takes; the others are whole.
-    template <class Count = WholePacket<Scalar>>
-    [[gnu::always_inline]] static Packets load(const Scalar* from, Count last = {}) {
+    /// @tparam kRows  from as many places `stride` apart, kCount / kRows packets each
+    /// @param last    how many elements the last packet of a row takes; the others are whole.
+    template <int kRows = 1, class Count = WholePacket<Scalar>>
+    [[gnu::always_inline]] static Packets load(const Scalar* from, Count last = {}, Index stride = 0) {
+        constexpr int kColumns = kCount / kRows;
+        static_assert(kRows * kColumns == kCount);
         Packets out;
 #pragma GCC unroll 8
-        for (int p = 0; p < kCount; ++p)
-            out.packet[p] =
-                load_packet(from + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last));
+        for (int p = 0; p < kCount; ++p) {
+            const int column = p % kColumns;
+            out.packet[p] = load_packet(from + p / kColumns * stride + column * kPacket<Scalar>,
+                                        column < kColumns - 1 ? kPacket<Scalar> : Index(last));
+        }
         return out;
     }
-    template <class Count = WholePacket<Scalar>>
-    [[gnu::always_inline]] void store(Scalar* to, Count last = {}) const {
+    template <int kRows = 1, class Count = WholePacket<Scalar>>
+    [[gnu::always_inline]] void store(Scalar* to, Count last = {}, Index stride = 0) const {
+        constexpr int kColumns = kCount / kRows;
+        static_assert(kRows * kColumns == kCount);
 #pragma GCC unroll 8
-        for (int p = 0; p < kCount; ++p)
-            store_packet(packet[p], to + p * kPacket<Scalar>, p < kCount - 1 ? kPacket<Scalar> : Index(last));
+        for (int p = 0; p < kCount; ++p) {
+            const int column = p % kColumns;
+            store_packet(packet[p],
+                         to + p / kColumns * stride + column * kPacket<Scalar>,
+                         column < kColumns - 1 ? kPacket<Scalar> : Index(last));
+        }
     }
     template <int kFirst, int kSize>
     [[gnu::always_inline]] Packets<Scalar, kSize> part() const {
@@ -209,6 +220,26 @@ template <class Scalar, int kCount>
             Eigen::internal::pmax(Eigen::internal::pmin(x.packet[p], broadcast(bound)), broadcast(-bound));
     return x;
 }
+/// The lesser of x and bound; a NaN stays one.
+template <class Scalar, int kCount>
+[[gnu::always_inline]] inline Packets<Scalar, kCount> at_most(Packets<Scalar, kCount> x, Scalar bound) {
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p) x.packet[p] = Eigen::internal::pmin(x.packet[p], broadcast(bound));
+    return x;
+}
+/// |size| with the sign of x.
+template <class Scalar, int kCount>
+[[gnu::always_inline]] inline Packets<Scalar, kCount> with_sign_of(const Packets<Scalar, kCount>& x,
+                                                                   Packets<Scalar, kCount> size) {
+    using Bits = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+    typedef Bits All __attribute__((vector_size(sizeof(Packet<Scalar>))));
+    const All sign = std::bit_cast<All>(broadcast(Scalar(-0.0)));
+#pragma GCC unroll 8
+    for (int p = 0; p < kCount; ++p)
+        size.packet[p] = std::bit_cast<Packet<Scalar>>((std::bit_cast<All>(size.packet[p]) & ~sign) |
+                                                       (std::bit_cast<All>(x.packet[p]) & sign));
+    return size;
+}
 /// coefficients[0] + coefficients[1] x + ...
 template <class Scalar, int kCount, std::size_t kSize>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> polynomial(const Packets<Scalar, kCount>& x,
@@ -286,38 +317,27 @@ template <class Scalar, int kCount>
 [[gnu::always_inline]] inline Packets<Scalar, kCount> one_plus_exp_minus(const Packets<Scalar, kCount>& x) {
     return exp_minus(x) + Packets<Scalar, kCount>(Scalar(1));  // the product before was exact
 }
-/// 1 - tanh^2 x of x and tanh x: where that is nearly 1 the difference is mostly its rounding error.
-template <class Scalar, int kCount>
-[[gnu::always_inline]] inline Packets<Scalar, kCount> tanh_slope(const Packets<Scalar, kCount>& x,
-                                                                 const Packets<Scalar, kCount>& tanh_x) {
-    const auto size = abs(x), sum = abs(tanh_x) + Packets<Scalar, kCount>(Scalar(1));
-    return exp_minus(size + size) * sum * sum;
-}
-
-/// tanh x = top / bottom, relative error at most 4e-7 for float and 1e-15 for double; so |tanh x| may exceed
-/// 1 by that.
+/// tanh x = top / bottom, relative error at most 1e-6 for float and 1e-15 for double; so |tanh x| may exceed
+/// 1 by that. Of numbers below the normal ones the absolute error is at most three of the smallest.
 template <class Scalar, int kCount>
 struct TanhFraction {
-    Packets<Scalar, kCount> top, bottom;
+    using All = Packets<Scalar, kCount>;
+
+    All top, bottom;
+    /// e^-2|x|, |x| > 20 counting as 20. The slope is 4 e / bottom^2: as 1 - tanh^2 x it would be mostly
+    /// rounding errors where tanh x is nearly 1. Its relative error is at most 2.5e-6 and 3e-15.
+    All e;
 };
 template <class Scalar, int kCount>
-[[gnu::always_inline]] inline TanhFraction<Scalar, kCount> tanh_fraction(const Packets<Scalar, kCount>& in) {
-    if constexpr (std::is_same_v<Scalar, float>) {
-        // Minimax on [-9, 9]: relative error 2.1e-8.
-        constexpr float kTop[] = {
-            0.9999999795F, 0.1338099814F, 0.00349555564F, 2.060856188e-5F, 1.335397644e-8F};
-        constexpr float kBottom[] = {1.0F, 0.4671431375F, 0.02587685804F, 0.0003285582225F, 7.776269872e-7F};
-        const auto x = clamp(in, 9.0F), square = x * x;
-        return {x * polynomial(square, kTop), polynomial(square, kBottom)};
-    } else {
-        // e^2x - 1 = (power - 1) + power r slope, over itself + 2.
-        Packets<Scalar, kCount> power, r;
-        detail::exp_parts(clamp(in, Scalar(20)), Scalar(2), power, r);
-        const auto one = Packets<Scalar, kCount>(Scalar(1));
-        const auto slope = polynomial(r, detail::ExpConstants<Scalar>::kPowerOfTwo);
-        const auto top = multiply_add(power * r, slope, power - one);
-        return {top, top + one + one};
-    }
+[[gnu::always_inline]] inline TanhFraction<Scalar, kCount> tanh_fraction(const Packets<Scalar, kCount>& x) {
+    // e - 1 = (power - 1) + power r slope, over 1 + e.
+    using All = Packets<Scalar, kCount>;
+    const All one = Scalar(1);
+    All power, r;
+    detail::exp_parts(at_most(abs(x), Scalar(20)), Scalar(-2), power, r);
+    const All slope = polynomial(r, detail::ExpConstants<Scalar>::kPowerOfTwo), part = power * r;
+    const All e = multiply_add(part, slope, power);
+    return {with_sign_of(x, multiply_add(part, slope, power - one)), one + e, e};
 }
 
 /// Packets per tile: with four or five rows, as many sums as there are registers for.
@@ -366,16 +386,13 @@ struct ProductTile {
 #pragma GCC unroll 8
             for (int p = 0; p < kPackets; ++p) f(r, p, sum[r][p]);
     }
-    /// sum[r] += sum over k < depth of w[r][k w_step] b[k b_stride ...].
-    /// @param last  columns in the last packet.
-    template <class Step, class Count>
-    [[gnu::always_inline]] void add(const Scalar* const (&w)[kRows],
-                                    Step w_step,
-                                    const Scalar* b,
-                                    Index b_stride,
-                                    Index depth,
-                                    Count last) {
-        for (Index k = 0; k < depth; ++k, b += b_stride) {
+    /// sum[r] += sum over k < depth of w[r / kGroup w_row + r % kGroup + k w_step] b[k b_stride ...].
+    /// @tparam kGroup  neighbours at every row of w
+    /// @param last     columns in the last packet.
+    template <int kGroup = 1, class Step, class Count>
+    [[gnu::always_inline]] void add(
+        const Scalar* w, Index w_row, Step w_step, const Scalar* b, Index b_stride, Index depth, Count last) {
+        for (Index k = 0; k < depth; ++k, w += w_step, b += b_stride) {
             Packet<Scalar> value[kPackets];
 #pragma GCC unroll 8
             for (int p = 0; p < kPackets; ++p)
@@ -383,21 +400,12 @@ struct ProductTile {
                     load_packet(b + p * kPacket<Scalar>, p < kPackets - 1 ? kPacket<Scalar> : Index(last));
 #pragma GCC unroll 8
             for (int r = 0; r < kRows; ++r) {
-                const Packet<Scalar> weight = broadcast(w[r][k * w_step]);
+                const Packet<Scalar> weight = broadcast(w[r / kGroup * w_row + r % kGroup]);
 #pragma GCC unroll 8
                 for (int p = 0; p < kPackets; ++p)
                     sum[r][p] = Eigen::internal::pmadd(weight, value[p], sum[r][p]);
             }
         }
-    }
-    /// As above, w[r] = w + r w_row.
-    template <class Step, class Count>
-    [[gnu::always_inline]] void add(
-        const Scalar* w, Index w_row, Step w_step, const Scalar* b, Index b_stride, Index depth, Count last) {
-        const Scalar* rows[kRows];
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) rows[r] = w + r * w_row;
-        add(rows, w_step, b, b_stride, depth, last);
     }
 };
 
