@@ -10,6 +10,7 @@
 #include "framework/cancel.hpp"
 #include "framework/error.hpp"
 #include "framework/rollout/arithmetic.hpp"
+#include "framework/rollout/point.hpp"
 #include "framework/rollout/rollout.hpp"
 #include "framework/rollout/team.hpp"
 #include "framework/solve/problem_file.hpp"
@@ -91,6 +92,12 @@ class Shard {
             copy(*view.f, row, out_.f, t * job_.data.instances + first_ + row, 1);
             if (out_.trajectory) copy_x(*view.x, row, out_.trajectory, row_of(t, row));
             if (t == job_.course.iterations) copy_x(*view.x, row, out_.x, row_of(0, row));
+            for (std::size_t i = 0; i < out_.states.size(); ++i) {
+                const Tensor& state = rollout_.states()[job_.states[i]];
+                const std::int64_t size = state.size() / count_;
+                copy(
+                    state, row * size, out_.states[i], (t * job_.data.instances + first_ + row) * size, size);
+            }
         }
     }
 
@@ -99,6 +106,11 @@ class Shard {
         fill_nan(out_.f, t * job_.data.instances + first_ + row, 1);
         if (out_.trajectory) fill_nan(out_.trajectory, row_of(t, row), n);
         if (t == job_.course.iterations) fill_nan(out_.x, row_of(0, row), n);
+        for (Tensor& state : out_.states) {
+            const std::int64_t size = state.size() / out_.f.size();
+            if (is_real(state.dtype()))
+                fill_nan(state, (t * job_.data.instances + first_ + row) * size, size);
+        }
     }
 
     void record_best() {
@@ -149,6 +161,12 @@ Solution solve(const Job& job, int threads) {
     out.x = Tensor(job.optimizee.dtype(), {batch, n});
     out.f = Tensor(job.optimizee.dtype(), {points, batch});
     if (job.keeps_trajectory) out.trajectory = Tensor(job.optimizee.dtype(), {points, batch, n});
+    const PointLayout layout(job.course.first.optimizer, job.optimizee, batch);
+    for (const std::size_t i : job.states) {
+        Shape shape = layout.state[i];
+        shape.insert(shape.begin(), points);
+        out.states.emplace_back(layout.state_dtypes[i], shape);
+    }
     if (job.course.keeps_best) {
         out.x_best = Tensor(job.optimizee.dtype(), {batch, n});
         out.f_best = Tensor(job.optimizee.dtype(), {batch});

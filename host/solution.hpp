@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "framework/rollout/course.hpp"
 #include "framework/rollout/ledger.hpp"
@@ -15,13 +17,15 @@ struct Job {
     const framework::Course& course;
     framework::Key steps, starts;
     bool keeps_trajectory = false;
+    std::vector<std::size_t> states{};  ///< of the first leg's optimizer, that are kept
 };
 
 /// The answers of a job, point by point; see framework::Answer.
 struct Solution {
-    framework::Tensor x;                 ///< [B, n], all blocks one after the other
-    framework::Tensor f;                 ///< [T + 1, B]
-    framework::Tensor trajectory;        ///< [T + 1, B, n], or empty
+    framework::Tensor x;                    ///< [B, n], all blocks one after the other
+    framework::Tensor f;                    ///< [T + 1, B]
+    framework::Tensor trajectory;           ///< [T + 1, B, n], or empty
+    std::vector<framework::Tensor> states;  ///< [T + 1, B, shape], one for each of Job::states
     framework::Tensor x_best, f_best;    ///< [B, n], [B]: the best paid for, NAN where nothing was; or empty
     std::int64_t iterations = 0;         ///< that any row has made: budgets may end before
     framework::Evaluations evaluations;  ///< charged, mean over the rows

@@ -18,6 +18,7 @@
 #include "framework/store/safetensors.hpp"
 #include "framework/text/json.hpp"
 #include "framework/text/printable.hpp"
+#include "framework/text/suggest.hpp"
 #include "framework/weights/weights.hpp"
 #include "host/command.hpp"
 #include "host/console.hpp"
@@ -103,8 +104,10 @@ Usage usage(const std::string& optimizees) {
          po::value<std::string>()->value_name("ID"),                                       //
          "a classic optimizer for the iterations behind the last layer of a layered one")  //
         ("max-evaluations",
-         po::value<std::string>()->value_name("N"),                                                   //
-         "of an instance, which stops before a step that would need more; 0, the default: no limit")  //
+         po::value<std::string>()->value_name("N"),  //
+         "of an instance; what it paid for in a step that it could not end counts for x_best; 0, the "
+         "default: "
+         "no limit")  //
         ("restarts",
          po::value<std::string>()->value_name("P"),  //
          "starts that share iterations and evaluations, one after the other: x0 or the optimizee's first, "
@@ -115,7 +118,11 @@ Usage usage(const std::string& optimizees) {
         ("safeguard-set",
          po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),  //
          "an option of the safeguard; may be given again")                             //
-        ("trajectory", "also write x at every iteration");
+        ("trajectory", "also write x at every iteration")                              //
+        ("state",
+         po::value<std::vector<std::string>>()->composing()->value_name("NAME"),  //
+         "also write a state of the optimizer at every iteration, as state.NAME [T+1,B,...]: 'intra' and "
+         "'inter' are the attention of l2o_swarm; may be given again");
     return usage;
 }
 
@@ -139,6 +146,29 @@ PlannedOptimizer create_optimizer(const CommandLine& line,
         line.integer("iterations", 0, kMaxIterations),
         restarts,
         task);
+}
+
+/// The states of --state, by number; one that every block has is named without the block's name, too.
+std::vector<std::size_t> states_of(const CommandLine& line, const Optimizer& optimizer) {
+    std::vector<std::size_t> found;
+    std::vector<std::string> names;
+    for (const l2o_spec* spec : optimizer.state())
+        if ((spec->flags & L2O_SPEC_BATCHED) != 0) names.emplace_back(spec->name);
+    for (const std::string& wanted : line.texts("state")) {
+        if (line.has("continue-with"))
+            throw line.refusal(
+                "--state: the optimizer of --continue-with has states of its own; remove one of them");
+        const std::size_t before = found.size();
+        for (std::size_t i = 0; i < optimizer.state().size(); ++i) {
+            const std::string name = optimizer.state()[i]->name;
+            if ((name == wanted || name.starts_with(wanted + ".")) && std::ranges::count(names, name) > 0)
+                found.push_back(i);
+        }
+        if (found.size() == before)
+            throw line.refusal("--state: '" + optimizer.id() + "' has no state '" + wanted + "'" +
+                               did_you_mean(wanted, names));
+    }
+    return found;
 }
 
 /// The optimizer of --continue-with; nothing if there is none.
@@ -251,6 +281,9 @@ void write(const Solution& solution,
     TensorRefs tensors{{"x", &solution.x}, {"f", &solution.f}};
     if (residual) tensors["residual"] = &residual;
     if (solution.trajectory) tensors["x_trajectory"] = &solution.trajectory;
+    for (std::size_t i = 0; i < job.states.size(); ++i)
+        tensors[std::string("state.") + job.course.first.optimizer.state()[job.states[i]]->name] =
+            &solution.states[i];
     if (solution.f_best) {
         tensors["x_best"] = &solution.x_best;
         tensors["f_best"] = &solution.f_best;
@@ -431,7 +464,8 @@ ExitCode solve(const Arguments& given) {
                   .course = course,
                   .steps = keys.test_steps,
                   .starts = keys.test_start,
-                  .keeps_trajectory = line->has("trajectory")};
+                  .keeps_trajectory = line->has("trajectory"),
+                  .states = states_of(*line, *optimizer)};
     const Solution solution = solve(job, line->common().threads);
     const Tensor residual = residuals(solution, job);
     write(solution, residual, job, seed, line->text("output"));

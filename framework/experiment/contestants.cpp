@@ -186,15 +186,7 @@ Contestant read_contestant(const Catalog& catalog, const Member& member, const S
         contestant.weights = section.require_path("weights");
         from_weights = weight_options(contestant.weights, contestant.optimizer.id());
     }
-    const std::map<std::string, std::string> options = contestant.optimizer.resolve(from_weights).canonical();
-    for (const auto& [key, value] : member.swept) {
-        constexpr std::string_view kSection = "optimizer.";
-        if (from_weights.empty() || !key.starts_with(kSection)) continue;
-        const std::string option = key.substr(kSection.size());
-        if (options.at(option) == contestant.optimizer.resolve().canonical().at(option)) continue;
-        refuse(section.where("weights") + ": '" + contestant.weights.string() + "' has " + option + " = " +
-               options.at(option) + "; expected weights of " + option + " = " + value);
-    }
+    static_cast<void>(contestant.optimizer.resolve(from_weights));
     if (const ConfigNode* train = node.find("train"))
         contestant.train = read_train(catalog, *train, {section.child("train"), train_schema()});
     return contestant;

@@ -49,8 +49,9 @@ void read_stages(const Catalog& catalog,
         StageSettings stage{.name = child.key, .multipliers = train.multipliers};
         stage.epochs = own.get_int("epochs", train.epochs);
         stage.horizon = own.get_int("horizon", 0);
-        stage.unroll = own.get_int("unroll", 0);
         const std::int64_t horizon = horizon_of(stage);
+        const bool is_search = train.estimator == EstimatorKind::kCmaEs;
+        stage.unroll = own.get_int("unroll", is_search && train.unroll == train.horizon ? horizon : 0);
         if (stage.unroll > horizon) {
             throw Error(ExitCode::kUsage,
                         own.where("unroll") + " is '" + std::to_string(stage.unroll) +
@@ -200,6 +201,10 @@ TrainSettings read_train(const Catalog& catalog, const ConfigNode& node, const S
     const Settings evolution = section.child("evolution");
     train.sigma = evolution.get_real("sigma", is_search ? 0.3 : train.sigma);
     train.population = evolution.get_int("population");
+    if (train.population == 1)
+        throw Error(
+            ExitCode::kUsage,
+            evolution.where("population") + " is '1', which nothing ranks; expected 0, or at least 2");
     std::int64_t pairs = std::min<std::int64_t>(train.batch, 16);
     while (train.batch % pairs != 0) --pairs;
     train.pairs = evolution.get_int("pairs", pairs);

@@ -1,19 +1,13 @@
 #include "framework/plugin/choice.hpp"
 
-#include <algorithm>
-#include <iterator>
-
 #include "framework/error.hpp"
 #include "framework/text/suggest.hpp"
 
 namespace l2o::framework {
 
 ResolvedOptions PluginChoice::resolve(const std::vector<SettingText>& from_weights) const {
-    const auto is_override = [](const SettingText& setting) { return setting.origin.is_override; };
-    std::vector<SettingText> given;
-    std::remove_copy_if(settings.begin(), settings.end(), std::back_inserter(given), is_override);
-    given.insert(given.end(), from_weights.begin(), from_weights.end());
-    std::copy_if(settings.begin(), settings.end(), std::back_inserter(given), is_override);
+    std::vector<SettingText> given = from_weights;
+    given.insert(given.end(), settings.begin(), settings.end());
     return resolve_options(entry.component.options, given, context);
 }
 

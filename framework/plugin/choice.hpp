@@ -16,8 +16,7 @@ struct PluginChoice {
     OptionContext context;
 
     [[nodiscard]] const std::string& id() const { return entry.component.id; }
-    /// Checked against the plugin's schema, defaults filled in. Options of a weight file stand between the
-    /// settings of the files and those of the command line.
+    /// Checked against the plugin's schema; what is not set is as in a weight file, else the default.
     [[nodiscard]] ResolvedOptions resolve(const std::vector<SettingText>& from_weights = {}) const;
 };
 

@@ -116,7 +116,7 @@ void Optimizer::check_fit(const Task& task, const std::string& who) const {
             throw Error(ExitCode::kPlugin,
                         who + ": block '" + block->name +
                             "' has bounds, which this method does not keep; use one that does, for example "
-                            "'projected_gradient'");
+                            "'projected_gradient', or 'cma_es' by values alone");
 }
 
 std::vector<Tensor> Optimizer::init_params(const Key& key, const ProblemData& data) const {

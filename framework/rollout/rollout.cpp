@@ -352,6 +352,8 @@ const TensorSet& Rollout::answers() {
     return run.seen.x;
 }
 
+const TensorSet& Rollout::states() const { return now().from->state; }
+
 /// The iterates with their f.
 const Point& Rollout::iterate(bool with_next) {
     Run& run = now();

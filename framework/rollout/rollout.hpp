@@ -61,6 +61,10 @@ class Rollout {
     /// The x of look() alone, for which nothing is evaluated.
     [[nodiscard]] const TensorSet& answers();
 
+    /// The states of the optimizer in hand after its last step, in the order of Optimizer::state(). Valid
+    /// until the next call of any other function.
+    [[nodiscard]] const TensorSet& states() const;
+
     [[nodiscard]] const Ledger& ledger() const { return ledger_; }
     [[nodiscard]] bool has_failed(std::int64_t row) const;
     /// Steps of all rows under a safeguard, and those that were the classic optimizer's.

@@ -438,22 +438,30 @@ TEST_CASE("weights that do not fit are refused by the tensor that does not") {
     }
 }
 
-TEST_CASE("weights of other options than those of the command line are refused by both") {
-    const ScratchFolder folder;
-    write(
-        folder / "w.safetensors",
-        safetensors(
-            R"({"__metadata__":{"l2o.format":"1","l2o.optimizer":"l2o_dm","l2o.options":"{\"hidden\": 4}"},)"
-            R"("linear/b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-            floats(1)));
-    write(folder / "c.info",
-          "name tiny\noptimizee { use quadratic n 3 }\ncontestants { dm { optimizer { use l2o_dm }\n"
-          "weights w.safetensors } }\nevaluate { instances 4 iterations 5 }\n");
-    check_refusal(
-        folder,
-        "run c.info --quiet contestants.dm.optimizer.hidden=8",
-        2,
-        "is missing; known: linear/b; these weights were learned with other options: hidden 4, here 8");
+TEST_CASE("weights of other options than those that are set, wherever they are set, are refused by both") {
+    struct Case {
+        std::string in_file, on_command_line;
+    };
+    for (const Case& set : {Case{"", " contestants.dm.optimizer.hidden=8"},
+                            Case{"hidden 8", ""},
+                            Case{"hidden { sweep 8 }", ""}}) {
+        CAPTURE(set.in_file);
+        const ScratchFolder folder;
+        write(
+            folder / "w.safetensors",
+            safetensors(
+                R"({"__metadata__":{"l2o.format":"1","l2o.optimizer":"l2o_dm","l2o.options":"{\"hidden\": 4}"},)"
+                R"("linear/b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                floats(1)));
+        write(folder / "c.info",
+              "name tiny\noptimizee { use quadratic n 3 }\ncontestants { dm { optimizer {\nuse l2o_dm\n" +
+                  set.in_file + "\n}\nweights w.safetensors } }\nevaluate { instances 4 iterations 5 }\n");
+        check_refusal(
+            folder,
+            "run c.info --quiet" + set.on_command_line,
+            2,
+            "is missing; known: linear/b; these weights were learned with other options: hidden 4, here 8");
+    }
 }
 
 TEST_CASE("images and labels that are damaged or do not belong together are refused by their file") {

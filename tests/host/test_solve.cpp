@@ -207,6 +207,25 @@ TEST_CASE("without x0 the start is the optimizee's, by --seed") {
     CHECK(starts[0] != starts[2]);
 }
 
+TEST_CASE(
+    "--state writes states of the optimizer, point by point; one that there is not is refused with all") {
+    Problem problem = small_quadratic();
+    const std::string momentum =
+        "--optimizer momentum --set learning_rate=0.05 --set mu=0.5 --iterations 3 --trajectory ";
+    REQUIRE(problem.solve(momentum + "--state v").refusal() == "0 ");
+    const TensorFile file = problem.output();
+    const Tensor &v = file.at("state.v"), &x = file.at("x_trajectory");
+    REQUIRE(v.shape() == Shape{4, 2, 2});
+    for (std::int64_t i = 0; i < 4; ++i) CHECK(v.value(i) == 0);
+    for (std::int64_t i = 4; i < 16; ++i)  // x' = x - rate v'
+        CHECK(x.value(i - 4) - 0.05 * v.value(i) == doctest::Approx(x.value(i)).epsilon(1e-12));
+    CHECK(
+        contains(problem.solve(momentum + "--state speed").refusal(),
+                 "2 l2o: error: --state: 'momentum' has no state 'speed'; known: v; see 'l2o solve --help'"));
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=3 --iterations 2 --state v").code == 0);
+    CHECK(problem.output().at("state.v").shape() == Shape{3, 2, 3, 2});
+}
+
 TEST_CASE("the same bits for any number of threads") {
     Problem problem("quadratic", Dtype::kF32);
     problem.add("W", {70, 3, 3});

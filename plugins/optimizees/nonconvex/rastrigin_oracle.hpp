@@ -96,14 +96,18 @@ class RastriginOracle {
     [[nodiscard]] Point search(Eigen::VectorXd x) const {
         Eigen::VectorXd r = g_ * x - q_;  // the gradient of the quadratic
         for (int round = 0; round < kMostRounds; ++round) {
-            descend(x, r);
+            if (!descend(x, r)) {
+                x = polished({x, value(x)}).x;
+                r = g_ * x - q_;
+            }
             if (!take_moves(x, r)) break;
         }
         const double f = value(x);
         return {std::move(x), f};
     }
 
-    void descend(Eigen::VectorXd& x, Eigen::VectorXd& r) const {
+    /// @return false: it goes down slowly, along a valley that lies across the coordinates
+    bool descend(Eigen::VectorXd& x, Eigen::VectorXd& r) const {
         for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
             double longest = 0;
             for (Eigen::Index i = 0; i < x.size(); ++i) {
@@ -112,8 +116,9 @@ class RastriginOracle {
                 r += by * g_.col(i);
                 longest = std::max(longest, std::abs(by));
             }
-            if (!(longest > kSettled * period_)) return;
+            if (!(longest > kSettled * period_)) return true;
         }
+        return false;
     }
 
     /// The t of least phi(t) = 1/2 g (t - target)^2 - a cos(omega t) within the box, g = G_ii, a = a_i.
@@ -234,15 +239,19 @@ class RastriginOracle {
         return basis;
     }
 
-    /// Coordinates at the edge of the box stay there.
+    /// Down to the nearest minimum by Newton's method, damped where it goes up (Levenberg 1944). Coordinates
+    /// at the edge of the box stay there.
     [[nodiscard]] Point polished(Point point) const {
         const Eigen::Index n = q_.size();
-        for (int k = 0; k < kMostNewton; ++k) {
+        double damping = 0;
+        for (int k = 0; k < kMostDamped && damping < 1e3; ++k) {
             Eigen::VectorXd slope = g_ * point.x - q_;
             Eigen::MatrixXd hessian = g_;
+            hessian.diagonal() *= 1 + damping;
             for (Eigen::Index i = 0; i < n; ++i) {
                 slope[i] += omega_ * a_[i] * std::sin(omega_ * point.x[i]);
                 hessian(i, i) += omega_ * omega_ * a_[i] * std::cos(omega_ * point.x[i]);
+                hessian(i, i) += damping * omega_ * omega_ * std::abs(a_[i]);
                 if (std::abs(point.x[i]) < box_) continue;
                 hessian.row(i).setZero();
                 hessian.col(i).setZero();
@@ -251,13 +260,17 @@ class RastriginOracle {
             }
             Eigen::VectorXd x = (point.x - hessian.ldlt().solve(slope)).cwiseMax(-box_).cwiseMin(box_);
             const double f = value(x);
-            if (!(f < point.f)) break;
+            if (!(f < point.f)) {
+                damping = std::max(10 * damping, 1e-3);
+                continue;
+            }
             point = {std::move(x), f};
+            damping /= 10;
         }
         return point;
     }
 
-    static constexpr int kMostRounds = 1000, kMostSweeps = 200, kMostNewton = 30;
+    static constexpr int kMostRounds = 1000, kMostSweeps = 200, kMostNewton = 30, kMostDamped = 60;
     static constexpr double kSettled = 1e-5, kRounding = 1e-9;  // in periods; polished() does the rest
 
     Eigen::MatrixXd g_;

@@ -11,6 +11,17 @@ namespace l2o::plugins {
 
 /// A gradient from n + 1 values: question 0 is at a point, question i + 1 beside it in coordinate i.
 struct Differences {
+    /// Announces the questions of a method that takes such gradients, or the problem's.
+    static void announce(OptimizerSpec& spec, const Coordinates& at, bool takes_differences) {
+        constexpr std::uint32_t kBoth = L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT;
+        if (takes_differences && spec.problem().dtype != L2O_DTYPE_F64)
+            refuse("differences of values in single precision are no gradient; expected dtype float64");
+        if (!takes_differences && (spec.problem().answers & L2O_ORACLE_GRADIENT) == 0)
+            refuse("this problem has no gradients; set differences, which makes them of n + 1 values");
+        const auto questions = static_cast<std::uint32_t>(takes_differences ? at.size() + 1 : 1);
+        spec.asks(questions, takes_differences ? L2O_ORACLE_VALUE : kBoth);
+    }
+
     /// @param x  the point, n numbers; unchanged at the end
     template <class T>
     static void ask(const StepOut<T>& out, std::int64_t row, const Coordinates& at, double* x) {

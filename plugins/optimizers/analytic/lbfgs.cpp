@@ -44,10 +44,7 @@ struct Lbfgs {
     void declare(l2o::OptimizerSpec& spec) {
         at_ = l2o::Coordinates(spec);
         restart ? spec.minimises().flag(L2O_FLAG_STOCHASTIC) : spec.minimises().ends_rows();
-        if (differences && spec.problem().dtype != L2O_DTYPE_F64)
-            l2o::refuse("differences of values in single precision are no gradient; expected dtype float64");
-        spec.asks(differences ? static_cast<std::uint32_t>(at_.size() + 1) : 1,
-                  differences ? L2O_ORACLE_VALUE : L2O_ORACLE_VALUE | L2O_ORACLE_GRADIENT);
+        Differences::announce(spec, at_, differences);
         const auto numbers = [&](const char* name, const char* doc, l2o::Shape shape) {
             return spec.state<double>({.name = name, .doc = doc, .shape = std::move(shape), .batched = true});
         };

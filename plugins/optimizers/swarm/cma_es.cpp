@@ -1,3 +1,4 @@
+#include <cfloat>
 #include <cstdint>
 #include <l2o/numerics/cma.hpp>
 #include <l2o/numerics/philox.hpp>
@@ -51,8 +52,9 @@ struct CmaEs {
             l2o::refuse("the covariance of " + std::to_string(at_.size()) +
                         " coordinates is too large; expected at most 4096, or separable true");
         if (particles == 0) particles = Cma::default_lambda(at_.size());
+        const double epsilon = spec.problem().dtype == L2O_DTYPE_F32 ? FLT_EPSILON : DBL_EPSILON;
         for (std::int64_t k = 0; k <= doublings; ++k)
-            cma_.emplace_back(at_.size(), particles << k, separable);
+            cma_.emplace_back(at_.size(), particles << k, separable, epsilon);
         spec.asks(static_cast<std::uint32_t>(particles), L2O_ORACLE_VALUE);
         const auto numbers = [&](const char* name, std::int64_t size, const char* doc) {
             return spec.state<double>({.name = name, .doc = doc, .shape = {size}, .batched = true});

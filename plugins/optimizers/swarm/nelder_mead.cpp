@@ -3,6 +3,7 @@
 #include <l2o/numerics/philox.hpp>
 #include <l2o/sdk/coordinates.hpp>
 #include <l2o/sdk/optimizer.hpp>
+#include <limits>
 #include <string>
 
 #include "incumbent.hpp"
@@ -98,7 +99,7 @@ struct NelderMead {
             at_.read(
                 row, [&](std::size_t k) { return in.q(k, 0); }, trial);
             machine_.judge(search, trial, std::isnan(in.qf(0)[row]) ? l2o::kInfinity : double(in.qf(0)[row]));
-            if (!machine_.has_converged(search, tolerance)) continue;
+            if (!machine_.has_converged(search, tolerance, std::numeric_limits<T>::epsilon())) continue;
             if (!restart) {
                 out.end(row, L2O_ROW_CONVERGED);
                 continue;

@@ -93,17 +93,25 @@ class NelderMeadMachine {
                 return f < search.f[n_] ? replace_worst(search, trial, f) : shrink(search);
         }
     }
-    /// Whether all points, and their values, are within `tolerance` of the best.
-    [[nodiscard]] bool has_converged(const Search& search, double tolerance) const {
+    /// Whether all points, and their values, are within `tolerance` of the best, or as near to it as the
+    /// rounding of numbers lets them come.   @param epsilon  of the numbers in which f is evaluated
+    [[nodiscard]] bool has_converged(const Search& search, double tolerance, double epsilon) const {
         if (search.now[kPhase] != kReflect) return false;
-        double apart = 0;
+        bool is_near = true, is_nearest = true;
         for (std::int64_t j = 1; j <= n_; ++j)
-            for (std::int64_t i = 0; i < n_; ++i)
-                apart = std::max(apart, std::abs(point(search, j)[i] - search.points[i]));
-        return apart <= tolerance && search.f[n_] - search.f[0] <= tolerance;
+            for (std::int64_t i = 0; i < n_; ++i) {
+                const double apart = std::abs(point(search, j)[i] - search.points[i]);
+                const bool is_rounded = apart <= kUlps * epsilon * std::abs(search.points[i]);
+                is_near = is_near && (apart <= tolerance || is_rounded);
+                is_nearest = is_nearest && is_rounded;
+            }
+        const double rounding = kUlps * epsilon * std::abs(search.f[0]);
+        return is_nearest || (is_near && search.f[n_] - search.f[0] <= std::max(tolerance, rounding));
     }
 
   private:
+    static constexpr double kUlps = 8;  // chosen: sums of some terms are no more exact
+
     [[nodiscard]] double* point(const Search& search, std::int64_t j) const { return search.points + j * n_; }
     void replace_worst(const Search& search, const double* by, double f) const {
         std::copy_n(by, n_, point(search, n_));

@@ -100,6 +100,10 @@ TEST_CASE("experiment: a wrong estimator and pairs that do not divide the batch 
           "'cma_es' has none; remove it, or use bptt, es or pes");
     CHECK(refused(lista("evolution { sigma 0 }"))
               .starts_with("2 dir/run.info:4: contestants.lista.train.evolution.sigma is '0'; expected"));
+    CHECK(refused(lista("estimator cma_es evolution { population 1 }")) ==
+          "2 dir/run.info:4: contestants.lista.train.evolution.population is '1', which nothing ranks; "
+          "expected "
+          "0, or at least 2");
     CHECK(refused(lista("evolution { sigam 1 }")).find("did you mean 'sigma'?") != std::string::npos);
 }
 
@@ -127,6 +131,19 @@ TEST_CASE("experiment: stages take from the training what they do not say themse
     CHECK(!stages[0].loss);
     REQUIRE(stages[1].loss);
     CHECK(stages[1].loss->id() == "mse_to_solution");
+}
+
+TEST_CASE("experiment: estimator cma_es takes whole trajectories, also of a stage with its own horizon") {
+    const std::string stages = "stages { a { horizon 2 } b { horizon 4 } c { } d { horizon 4 unroll 3 } }";
+    const auto unrolls = [](const std::string& text) {
+        std::vector<std::int64_t> out;
+        for (const StageSettings& stage : read_text(lista(text)).contestants[0].train.value().stages)
+            out.push_back(stage.unroll);
+        return out;
+    };
+    CHECK(unrolls("estimator cma_es horizon 3 " + stages) == std::vector<std::int64_t>{2, 4, 3, 3});
+    CHECK(unrolls("estimator cma_es horizon 3 unroll 1 " + stages) == std::vector<std::int64_t>{0, 0, 0, 3});
+    CHECK(unrolls("horizon 3 " + stages) == std::vector<std::int64_t>{0, 0, 0, 3});
 }
 
 TEST_CASE("experiment: stages of a layer-wise training, and patience without validation, are refused") {

@@ -31,8 +31,10 @@ namespace l2o::numerics {
 /// as fast (Ros & Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity").
 class Cma {
   public:
+    /// @param epsilon  of the numbers in which f is evaluated: no tolerance is below their rounding
     /// @pre n >= 1, lambda >= 2
-    Cma(Index n, Index lambda, bool separable = false) : n_(n), separable_(separable), weights_(lambda) {
+    Cma(Index n, Index lambda, bool separable = false, double epsilon = 0)
+        : n_(n), separable_(separable), epsilon_(epsilon), weights_(lambda) {
         const double dim = double(n), mu = double(lambda) / 2;
         double positive = 0, positive2 = 0, negative = 0, negative2 = 0;
         for (Index i = 0; i < lambda; ++i) {
@@ -82,13 +84,15 @@ class Cma {
     [[nodiscard]] bool has_converged(const double* search, double tolerance) const {
         const auto [least, most] = std::minmax_element(axes(search), axes(search) + n_);
         const double widest = search[kSigma] * *most / search[kSigma0], generation = search[kGeneration];
-        if (!(widest >= tolerance && widest <= 1e4 && *most <= 1e7 * *least)) return true;
+        if (!(widest >= std::max(tolerance, epsilon_) && widest <= 1e4 && *most <= 1e7 * *least)) return true;
         if (generation - search[kBestAt] > stagnation_) return true;
         const Index known = std::min(remembered(), Index(generation));
         if (known < 10) return false;
         const auto [best, worst] = std::minmax_element(history(search), history(search) + known);
-        const bool is_even = !(*worst - *best > tolerance / 10);  // also where all are infinite
-        return is_even || (search[kRange] <= tolerance && *worst - *best <= tolerance);
+        const double rounding = std::isfinite(*best) ? 8 * epsilon_ * std::abs(*best) : 0;
+        const double few = std::max(tolerance / 10, rounding), some = std::max(tolerance, rounding);
+        const bool is_even = !(*worst - *best > few);  // also where all are infinite
+        return is_even || (search[kRange] <= some && *worst - *best <= some);
     }
 
     /// At `mean`, n numbers, with C = I.
@@ -228,6 +232,7 @@ class Cma {
 
     Index n_;
     bool separable_;
+    double epsilon_;
     std::vector<double> weights_;
     double mu_eff_, c_sigma_, d_sigma_, c_c_, c_1_, c_mu_, chi_, gap_, stagnation_;
 };

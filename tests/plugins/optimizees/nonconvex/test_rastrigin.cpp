@@ -202,6 +202,21 @@ TEST_CASE("rastrigin: at n = 2 no point of a fine grid is below the oracle, what
     }
 }
 
+TEST_CASE("rastrigin: where the bowl is steep beside the ripples no searches by lbfgs end below the oracle") {
+    for (const char* bowl : {"50", "1000", "100000"}) {
+        CAPTURE(bowl);
+        Lab lab({.optimizer = "lbfgs",
+                 .options = {{"restart", "true"}},
+                 .problem = {.optimizee = "rastrigin",
+                             .options = {{"n", "3"}, {"oracle_starts", "300"}, {"bowl", bowl}},
+                             .instances = 32}});
+        const std::vector<double> f_star = values(lab.problem().data("f_star"));
+        const std::vector<double> found = lab.run(600).f.back();
+        for (std::size_t row = 0; row < 32; ++row)
+            CHECK(found[row] >= f_star[row] - 1e-9 * (1 + std::abs(f_star[row])));
+    }
+}
+
 TEST_CASE("rastrigin: in a box the oracle is in it, and not above a fine grid by more than its steps allow") {
     for (const char* box : {"0.4", "1.1"}) {
         CAPTURE(box);

@@ -137,6 +137,14 @@ TEST_CASE("lbfgs: a problem with bounds is refused, and told who keeps them") {
         l2o::framework::Error);
 }
 
+TEST_CASE("lbfgs: a problem of values alone is refused, and told that differences will do") {
+    CHECK_THROWS_WITH_AS(
+        Lab({.optimizer = "lbfgs",
+             .problem = {.optimizee = "black_box", .options = {{"values_only", "true"}}}}),
+        doctest::Contains("this problem has no gradients; set differences, which makes them of n + 1 values"),
+        l2o::framework::Error);
+}
+
 TEST_CASE("lbfgs: differences in single precision are refused") {
     CHECK_THROWS_WITH_AS(
         Lab({.optimizer = "lbfgs",

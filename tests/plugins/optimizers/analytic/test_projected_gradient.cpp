@@ -64,6 +64,6 @@ TEST_CASE("a method that knows no bounds is refused on a block that has some, an
         CHECK(std::string(error.what()) ==
               "optimizer 'adam' on 'rastrigin': block 'x' has bounds, which this method does not keep; use "
               "one that "
-              "does, for example 'projected_gradient'");
+              "does, for example 'projected_gradient', or 'cma_es' by values alone");
     }
 }

@@ -53,6 +53,15 @@ TEST_CASE("cma_es: restarts with larger populations find the least of many wells
     CHECK(solved_after(3000) >= 6);
 }
 
+TEST_CASE("cma_es: in single precision, too, searches end and others find lower wells") {
+    ProblemLab::Setup wells = classic("10", "2", "5.12");
+    wells.options["n"] = "2";
+    wells.instances = 8;
+    wells.dtype = Dtype::kF32;
+    Lab lab({.optimizer = "cma_es", .problem = wells});
+    CHECK(std::ranges::count_if(lab.run(3000).f.back(), [](double f) { return f < 1e-4; }) >= 6);
+}
+
 TEST_CASE("cma_es: every point lies in the box, and the minimum is found where it is at a bound") {
     const ProblemLab::Setup bowl{
         .optimizee = "rastrigin", .options = {{"n", "3"}, {"alpha", "0"}, {"box", "0.25"}}, .instances = 6};

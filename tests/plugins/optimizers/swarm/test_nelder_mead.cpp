@@ -89,6 +89,18 @@ TEST_CASE("nelder_mead: a row ends where the simplex is small, and is charged no
     CHECK(run.f.back()[0] == doctest::Approx(1.09644120522).epsilon(1e-9));
 }
 
+TEST_CASE("nelder_mead: single precision ends where double does, at what its numbers can tell apart") {
+    const auto evaluations = [](Dtype dtype) {
+        return Lab({.optimizer = "nelder_mead",
+                    .problem =
+                        {.optimizee = "rastrigin", .options = {{"n", "5"}}, .instances = 1, .dtype = dtype}})
+            .run(4000)
+            .value_evaluations;
+    };
+    CHECK(evaluations(Dtype::kF64) < 1500);
+    CHECK(evaluations(Dtype::kF32) < 1500);
+}
+
 TEST_CASE("nelder_mead: with restart it finds a lower well, and goes on to the end") {
     const Lab::Run once = scipy_lab("nelder_mead", {}, "1").run(4000),
                    again = scipy_lab("nelder_mead", {{"restart", "true"}}, "1").run(4000);
