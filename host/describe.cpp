@@ -129,6 +129,8 @@ void print_published(const nlohmann::json& published) {
     };
     tensors("blocks", "variable");
     tensors("data", "data");
+    if (!published.at("data").empty())
+        std::cout << paragraph("in a problem file real numbers are float32 in all tensors, or float64", "  ");
     std::vector<std::vector<std::string>> metrics;
     std::vector<std::string> docs;
     for (const nlohmann::json& metric : published.at("metrics")) {

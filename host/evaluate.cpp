@@ -57,7 +57,7 @@ struct Owner {
     std::vector<std::string> members{};  ///< of a contestant: whose weights are no others'
 };
 
-/// Sweeps of what acts beside the weights leave them to all alike.
+/// Sweeps of what acts beside the weights leave them to all alike; options may be of other weights.
 bool is_of_weights(const Member& member) {
     return std::ranges::any_of(member.swept, [](const auto& setting) {
         return setting.first.starts_with("train.") || setting.first.starts_with("optimizer.");

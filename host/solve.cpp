@@ -105,9 +105,8 @@ Usage usage(const std::string& optimizees) {
          "a classic optimizer for the iterations behind the last layer of a layered one")  //
         ("max-evaluations",
          po::value<std::string>()->value_name("N"),  //
-         "of an instance; what it paid for in a step that it could not end counts for x_best; 0, the "
-         "default: "
-         "no limit")  //
+         "of an instance, which does not begin a step that would need more; what it paid for in one that it "
+         "could not end counts for x_best; 0, the default: no limit")  //
         ("restarts",
          po::value<std::string>()->value_name("P"),  //
          "starts that share iterations and evaluations, one after the other: x0 or the optimizee's first, "
@@ -154,17 +153,20 @@ std::vector<std::size_t> states_of(const CommandLine& line, const Optimizer& opt
     std::vector<std::string> names;
     for (const l2o_spec* spec : optimizer.state())
         if ((spec->flags & L2O_SPEC_BATCHED) != 0) names.emplace_back(spec->name);
+    if (line.has("state") && (line.has("continue-with") || line.has("restarts")))
+        throw line.refusal(
+            "--state: with --continue-with or --restarts the states are not one optimizer's from "
+            "start to end; remove one of them");
     for (const std::string& wanted : line.texts("state")) {
-        if (line.has("continue-with"))
-            throw line.refusal(
-                "--state: the optimizer of --continue-with has states of its own; remove one of them");
-        const std::size_t before = found.size();
+        bool is_known = false;
         for (std::size_t i = 0; i < optimizer.state().size(); ++i) {
             const std::string name = optimizer.state()[i]->name;
-            if ((name == wanted || name.starts_with(wanted + ".")) && std::ranges::count(names, name) > 0)
-                found.push_back(i);
+            if ((name != wanted && !name.starts_with(wanted + ".")) || std::ranges::count(names, name) == 0)
+                continue;
+            is_known = true;
+            if (std::ranges::count(found, i) == 0) found.push_back(i);
         }
-        if (found.size() == before)
+        if (!is_known)
             throw line.refusal("--state: '" + optimizer.id() + "' has no state '" + wanted + "'" +
                                did_you_mean(wanted, names));
     }

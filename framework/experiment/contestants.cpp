@@ -1,8 +1,6 @@
 #include "framework/experiment/contestants.hpp"
 
 #include <algorithm>
-#include <map>
-#include <string_view>
 #include <utility>
 
 #include "framework/error.hpp"

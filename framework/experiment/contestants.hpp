@@ -27,7 +27,7 @@ void complete_contestant(const Catalog& catalog,
                          const ConfigNode* train);
 
 /// Reads a complete contestant; its hash is left empty.
-/// @throw Error kUsage, also for given weights that have another value of an option that is swept.
+/// @throw Error kUsage
 [[nodiscard]] Contestant read_contestant(const Catalog& catalog,
                                          const Member& member,
                                          const Section& section);

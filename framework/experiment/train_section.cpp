@@ -50,8 +50,9 @@ void read_stages(const Catalog& catalog,
         stage.epochs = own.get_int("epochs", train.epochs);
         stage.horizon = own.get_int("horizon", 0);
         const std::int64_t horizon = horizon_of(stage);
-        const bool is_search = train.estimator == EstimatorKind::kCmaEs;
-        stage.unroll = own.get_int("unroll", is_search && train.unroll == train.horizon ? horizon : 0);
+        const bool is_whole = train.estimator == EstimatorKind::kCmaEs && stage.horizon > 0 &&
+                              train.unroll == train.horizon && train.unroll_from == 0;
+        stage.unroll = own.get_int("unroll", is_whole ? horizon : 0);
         if (stage.unroll > horizon) {
             throw Error(ExitCode::kUsage,
                         own.where("unroll") + " is '" + std::to_string(stage.unroll) +

@@ -222,7 +222,11 @@ TEST_CASE(
     CHECK(
         contains(problem.solve(momentum + "--state speed").refusal(),
                  "2 l2o: error: --state: 'momentum' has no state 'speed'; known: v; see 'l2o solve --help'"));
-    CHECK(problem.solve("--optimizer particle_swarm --set particles=3 --iterations 2 --state v").code == 0);
+    CHECK(contains(
+        problem.solve(momentum + "--state v --restarts 2").refusal(),
+        "2 l2o: error: --state: with --continue-with or --restarts the states are not one optimizer's"));
+    CHECK(problem.solve("--optimizer particle_swarm --set particles=3 --iterations 2 --state v --state v")
+              .code == 0);
     CHECK(problem.output().at("state.v").shape() == Shape{3, 2, 3, 2});
 }
 

@@ -38,6 +38,7 @@ class RastriginOracle {
           period_(period),
           box_(box),
           omega_(2 * std::numbers::pi / period),
+          is_steep_(g_.diagonal().maxCoeff() > omega_ * omega_ * a_.cwiseAbs().maxCoeff()),
           unit_(Moves(Eigen::MatrixXd::Identity(g_.rows(), g_.cols()), g_, period)),
           flat_(Moves(reduced_basis(), g_, period)) {}
 
@@ -87,7 +88,9 @@ class RastriginOracle {
         if (s % 3 == 1) x *= 3;
         if (s % 3 == 2) {
             Eigen::MatrixXd ridged = g_;
-            ridged.diagonal().array() += std::pow(10, 6 * draws.uniform() - 3) * g_.diagonal().mean();
+            const double least = is_steep_ ? -9 : -3;  // the bottom of a steep valley may be far out
+            ridged.diagonal().array() +=
+                std::pow(10, (3 - least) * draws.uniform() + least) * g_.diagonal().mean();
             x += ridged.ldlt().solve(q_);
         }
         return period_ * x.cwiseMax(-box_ / period_).cwiseMin(box_ / period_);
@@ -96,7 +99,7 @@ class RastriginOracle {
     [[nodiscard]] Point search(Eigen::VectorXd x) const {
         Eigen::VectorXd r = g_ * x - q_;  // the gradient of the quadratic
         for (int round = 0; round < kMostRounds; ++round) {
-            if (!descend(x, r)) {
+            if (!descend(x, r) || is_steep_) {
                 x = polished({x, value(x)}).x;
                 r = g_ * x - q_;
             }
@@ -239,8 +242,8 @@ class RastriginOracle {
         return basis;
     }
 
-    /// Down to the nearest minimum by Newton's method, damped where it goes up (Levenberg 1944). Coordinates
-    /// at the edge of the box stay there.
+    /// Down to a minimum by Newton's method, damped where it goes up (Levenberg 1944). Coordinates at the
+    /// edge of the box from which f falls outwards stay there.
     [[nodiscard]] Point polished(Point point) const {
         const Eigen::Index n = q_.size();
         double damping = 0;
@@ -252,7 +255,7 @@ class RastriginOracle {
                 slope[i] += omega_ * a_[i] * std::sin(omega_ * point.x[i]);
                 hessian(i, i) += omega_ * omega_ * a_[i] * std::cos(omega_ * point.x[i]);
                 hessian(i, i) += damping * omega_ * omega_ * std::abs(a_[i]);
-                if (std::abs(point.x[i]) < box_) continue;
+                if (std::abs(point.x[i]) < box_ || slope[i] * point.x[i] > 0) continue;
                 hessian.row(i).setZero();
                 hessian.col(i).setZero();
                 hessian(i, i) = 1;
@@ -261,6 +264,7 @@ class RastriginOracle {
             Eigen::VectorXd x = (point.x - hessian.ldlt().solve(slope)).cwiseMax(-box_).cwiseMin(box_);
             const double f = value(x);
             if (!(f < point.f)) {
+                if ((x - point.x).cwiseAbs().maxCoeff() <= kRounding * period_) break;
                 damping = std::max(10 * damping, 1e-3);
                 continue;
             }
@@ -276,6 +280,7 @@ class RastriginOracle {
     Eigen::MatrixXd g_;
     Eigen::VectorXd q_, a_;
     double period_, box_, omega_;
+    bool is_steep_;  ///< beside the ripples: its valleys are, and short steps along a coordinate end nothing
     Moves unit_, flat_;
 };
 

@@ -15,21 +15,22 @@ namespace {
 // Wright 1998, "Convergence properties of the Nelder-Mead simplex method in low dimensions", which SciPy has
 // too; adaptive: Gao & Han 2012, "Implementing the Nelder-Mead simplex algorithm with adaptive parameters".
 struct NelderMead {
-    static constexpr l2o::About about{.id = "nelder_mead",
-                                      .version = "1.0.0",
-                                      .title = "The simplex method of Nelder and Mead",
-                                      .doc =
-                                          "A simplex of n + 1 points; the worst is reflected about the mean "
-                                          "of the others, by 1 (and by 2 where "
-                                          "that is the best, 1/2 or -1/2 where it is bad), or all move half "
-                                          "way to the best. adaptive: 1 + 2 / n, "
-                                          "3/4 - 1 / (2 n), and to the best by 1 / n, for many coordinates. "
-                                          "A step evaluates one point; x is the "
-                                          "best so far. The box mirrors. Where the points are within "
-                                          "`tolerance` of the best, and their values, "
-                                          "the row ends, or with restart begins anew anywhere in the box, or "
-                                          "around x_0. Nelder & Mead 1965; "
-                                          "Lagarias et al. 1998; Gao & Han 2012."};
+    static constexpr l2o::About about{
+        .id = "nelder_mead",
+        .version = "1.0.0",
+        .title = "The simplex method of Nelder and Mead",
+        .doc =
+            "A simplex of n + 1 points; the worst is reflected about the mean "
+            "of the others, by 1 (and by 2 where "
+            "that is the best, 1/2 or -1/2 where it is bad), or all move half "
+            "way to the best. adaptive: 1 + 2 / n, "
+            "3/4 - 1 / (2 n), and to the best by 1 / n, for many coordinates. "
+            "A step evaluates one point; x is the "
+            "best so far. The box mirrors. Where the points are within "
+            "`tolerance` of the best, and their values, or as near as rounding lets them, "
+            "the row ends, or with restart begins anew anywhere in the box, or "
+            "around x_0. Nelder & Mead 1965; "
+            "Lagarias et al. 1998; Gao & Han 2012."};
 
     using Machine = l2o::plugins::NelderMeadMachine;
     bool adaptive = false, restart = false;

@@ -141,7 +141,9 @@ TEST_CASE("experiment: estimator cma_es takes whole trajectories, also of a stag
             out.push_back(stage.unroll);
         return out;
     };
-    CHECK(unrolls("estimator cma_es horizon 3 " + stages) == std::vector<std::int64_t>{2, 4, 3, 3});
+    CHECK(unrolls("estimator cma_es horizon 3 " + stages) == std::vector<std::int64_t>{2, 4, 0, 3});
+    CHECK(unrolls("estimator cma_es horizon 3 unroll_from 2 " + stages) ==
+          std::vector<std::int64_t>{0, 0, 0, 3});
     CHECK(unrolls("estimator cma_es horizon 3 unroll 1 " + stages) == std::vector<std::int64_t>{0, 0, 0, 3});
     CHECK(unrolls("horizon 3 " + stages) == std::vector<std::int64_t>{0, 0, 0, 3});
 }

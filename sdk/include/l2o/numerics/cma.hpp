@@ -80,7 +80,8 @@ class Cma {
     /// tolerance / 10 (TolFunHist), or within `tolerance` as the values of the last generation are (TolFun);
     /// no value was better than all before for 100 + 100 n^1.5 / lambda generations (TolStagnation, which
     /// compares medians of longer histories there); the widest axis is below tolerance sigma_0 (TolX) or 1e4
-    /// sigma_0 times what it was (TolXUp), the condition of C is above 1e14, or a number is none.
+    /// sigma_0 times what it was (TolXUp), the condition of C is above 1e14, or a number is none. No
+    /// tolerance is below what the rounding of f and x lets be told apart.
     [[nodiscard]] bool has_converged(const double* search, double tolerance) const {
         const auto [least, most] = std::minmax_element(axes(search), axes(search) + n_);
         const double widest = search[kSigma] * *most / search[kSigma0], generation = search[kGeneration];
@@ -89,6 +90,7 @@ class Cma {
         const Index known = std::min(remembered(), Index(generation));
         if (known < 10) return false;
         const auto [best, worst] = std::minmax_element(history(search), history(search) + known);
+        // 8, chosen: sums of some terms are no more exact.
         const double rounding = std::isfinite(*best) ? 8 * epsilon_ * std::abs(*best) : 0;
         const double few = std::max(tolerance / 10, rounding), some = std::max(tolerance, rounding);
         const bool is_even = !(*worst - *best > few);  // also where all are infinite
