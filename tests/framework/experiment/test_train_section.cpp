@@ -137,7 +137,8 @@ TEST_CASE("experiment: estimator cma_es takes whole trajectories, also of a stag
     const std::string stages = "stages { a { horizon 2 } b { horizon 4 } c { } d { horizon 4 unroll 3 } }";
     const auto unrolls = [](const std::string& text) {
         std::vector<std::int64_t> out;
-        for (const StageSettings& stage : read_text(lista(text)).contestants[0].train.value().stages)
+        const Experiment experiment = read_text(lista(text));
+        for (const StageSettings& stage : experiment.contestants[0].train.value().stages)
             out.push_back(stage.unroll);
         return out;
     };
