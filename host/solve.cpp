@@ -132,7 +132,7 @@ PlannedOptimizer create_optimizer(const CommandLine& line,
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("optimizer"));
     std::vector<SettingText> settings;
     if (line.has("weights")) settings = weight_options(line.text("weights"), entry.component.id);
-    const Origin command_line{.file = "--set", .folder = working_folder(), .is_override = true};
+    const Origin command_line{.file = "--set", .folder = working_folder()};
     for (SettingText& setting : settings_from(given_settings(line, "set"), command_line))
         settings.push_back(std::move(setting));
     const OptionContext context{.origin = "l2o solve",
@@ -228,9 +228,8 @@ Guard guard_of(const CommandLine& line,
         return {};
     }
     const Catalog::Entry& entry = catalog.find(Kind::kOptimizer, line.require("safeguard"));
-    const std::vector<SettingText> settings =
-        settings_from(given_settings(line, "safeguard-set"),
-                      {.file = "--safeguard-set", .folder = working_folder(), .is_override = true});
+    const std::vector<SettingText> settings = settings_from(
+        given_settings(line, "safeguard-set"), {.file = "--safeguard-set", .folder = working_folder()});
     const SafeguardChoice choice = safeguard_choice(entry,
                                                     settings,
                                                     {.origin = "l2o solve",

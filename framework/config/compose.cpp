@@ -104,7 +104,7 @@ void merge_section(ConfigNode& base, const ConfigNode& overlay) {
 }
 
 void apply_overrides(ConfigNode& root, const std::vector<std::string>& overrides) {
-    const Origin origin{.file = "--set", .folder = working_folder(), .is_override = true};
+    const Origin origin{.file = "--set", .folder = working_folder()};
     // All of them first form one tree: `use` given last must not drop the options given before it.
     ConfigNode overlay;
     std::map<std::string, std::string> given;

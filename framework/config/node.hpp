@@ -17,7 +17,6 @@ struct Origin {
     std::string file{};              ///< as it was named by the user, or "--set"
     int line = 0;                    ///< from 1; 0: no line
     std::filesystem::path folder{};  ///< absolute; what a relative path in the value refers to
-    bool is_override = false;        ///< from the command line
 
     /// "sparse.info:12": opens a message.
     [[nodiscard]] std::string text() const { return line > 0 ? file + ":" + std::to_string(line) : file; }

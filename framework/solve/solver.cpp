@@ -20,7 +20,7 @@ namespace {
 [[noreturn]] void refuse(const std::string& text) { throw Error(ExitCode::kUsage, "solver: " + text); }
 
 std::vector<SettingText> settings_of(const std::map<std::string, std::string>& texts) {
-    return settings_from(texts, {.file = "solver", .folder = working_folder(), .is_override = true});
+    return settings_from(texts, {.file = "solver", .folder = working_folder()});
 }
 
 OptionContext context_of(const Catalog::Entry& entry, const std::string& path) {

@@ -96,9 +96,8 @@ TEST_CASE("overrides: they are their own origin, and refer to the working folder
     const Config config = Config::parse("s { a 1 }\n", "dir/run.info", {"s.a=2"});
     const Origin& origin = config.tree().find("s")->find("a")->origin;
     CHECK(origin.text() == "--set");
-    CHECK(origin.is_override);
     CHECK(origin.folder == std::filesystem::current_path());
-    CHECK_FALSE(config.tree().find("s")->origin.is_override);
+    CHECK(config.tree().find("s")->origin.text() == "dir/run.info:1");
 }
 
 TEST_CASE("overrides: another form is refused with the form that is expected") {
